@@ -1,0 +1,74 @@
+//! Chains, by CAIP-2.
+
+use crate::{
+    entity::{Meta, changed_fields},
+    id::{AssetId, ChainId},
+    text::{NAME, RPC, WEB, check_url},
+    violation::Violations,
+};
+
+/// A blockchain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Its id.
+    pub id: ChainId,
+    /// The full name.
+    pub name: String,
+    /// The CAIP-2 id, unique.
+    pub caip2: String,
+    /// The asset that pays for transactions.
+    pub native_asset: Option<AssetId>,
+    /// A URL, or empty.
+    pub explorer_url: String,
+    /// JSON-RPC endpoints.
+    pub rpc_urls: Vec<String>,
+    /// Whether its assets have no value.
+    pub is_testnet: bool,
+    /// Revision and times.
+    pub meta: Meta,
+}
+
+/// The most endpoints of one chain.
+pub const MAX_RPC_URLS: usize = 32;
+
+impl Chain {
+    pub(crate) fn check(&self, found: &mut Violations) {
+        NAME.check("name", &self.name, found);
+        if !is_caip2(&self.caip2) {
+            found.add("caip2", "INVALID_CAIP2", "must be a CAIP-2 id, namespace:reference, such as eip155:1");
+        }
+        check_url("explorer_url", &self.explorer_url, WEB, found);
+        if self.rpc_urls.len() > MAX_RPC_URLS {
+            found.add("rpc_urls", "TOO_MANY", format_args!("must be at most {MAX_RPC_URLS}"));
+        }
+        for (i, url) in self.rpc_urls.iter().take(MAX_RPC_URLS).enumerate() {
+            check_url(&format!("rpc_urls[{i}]"), url, RPC, found);
+        }
+    }
+}
+
+/// CAIP-2: `[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}`.
+fn is_caip2(s: &str) -> bool {
+    let Some((namespace, reference)) = s.split_once(':') else { return false };
+    (3..=8).contains(&namespace.len())
+        && namespace.bytes().all(|b| matches!(b, b'-' | b'a'..=b'z' | b'0'..=b'9'))
+        && (1..=32).contains(&reference.len())
+        && reference.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+changed_fields!(Chain: name, caip2, native_asset, explorer_url, rpc_urls, is_testnet);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caip2_is_a_namespace_and_a_reference() {
+        for good in ["eip155:1", "bip122:000000000019d6689c085ae165831e93", "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"] {
+            assert!(is_caip2(good), "{good}");
+        }
+        for bad in ["", "eip155", "ei:1", "EIP155:1", "eip155:", "eip155:1:2", "eip155:1 "] {
+            assert!(!is_caip2(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Events: what a write leaves in the log, and how the log is read.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use uuid::Uuid;
+
+use crate::{
+    entity::{Entity, EntityKey, EntityType, Revision},
+    finding::Finding,
+    id::VenueId,
+    market::MarketStatus,
+    time::Timestamp,
+};
+
+/// What happened to an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum What {
+    Created,
+    Updated,
+    StatusChanged,
+    Delisted,
+    Deleted,
+    Undeleted,
+}
+
+/// The type of an event, `<entity>_<what>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EventType {
+    entity: EntityType,
+    what: What,
+}
+
+impl EventType {
+    /// The type of the event that turns `before` into `after`. None if neither is there.
+    pub fn of(before: Option<&Entity>, after: Option<&Entity>) -> Option<Self> {
+        let entity = after.or(before)?.key().entity_type();
+        let what = match (before, after) {
+            (None, _) => What::Created,
+            (Some(_), None) => What::Deleted,
+            (Some(Entity::Market(a)), Some(Entity::Market(b))) if a.status != b.status => match b.status {
+                MarketStatus::Delisted => What::Delisted,
+                _ => What::StatusChanged,
+            },
+            (Some(a), Some(b)) => match (a.meta().delete_time, b.meta().delete_time) {
+                (None, Some(_)) => What::Deleted,
+                (Some(_), None) => What::Undeleted,
+                _ => What::Updated,
+            },
+        };
+        Some(Self { entity, what })
+    }
+
+    /// The entity's type.
+    pub const fn entity_type(self) -> EntityType {
+        self.entity
+    }
+
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        use What::{Created, Delisted, Deleted, StatusChanged, Undeleted, Updated};
+        EntityType::ALL
+            .into_iter()
+            .flat_map(|entity| {
+                [Created, Updated, StatusChanged, Delisted, Deleted, Undeleted].map(|what| Self { entity, what })
+            })
+            .find(|event_type| event_type.to_string() == name)
+    }
+}
+
+impl fmt::Display for EventType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.entity, self.what) {
+            (EntityType::Market, What::Created) => "listed",
+            (_, What::Created) => "created",
+            (_, What::Updated) => "updated",
+            (_, What::StatusChanged) => "status_changed",
+            (_, What::Delisted) => "delisted",
+            (_, What::Deleted) => "deleted",
+            (_, What::Undeleted) => "undeleted",
+        };
+        write!(f, "{}_{what}", self.entity)
+    }
+}
+
+/// The place of an event in the log: the revision of its transaction, and its index within, from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct LogPosition {
+    /// The transaction's revision.
+    pub revision: Revision,
+    /// The index among its events.
+    pub index: i32,
+}
+
+impl LogPosition {
+    /// The first position of a revision.
+    pub const fn start_of(revision: Revision) -> Self {
+        Self { revision, index: 0 }
+    }
+
+    /// The position right after this one; the log may have nothing there.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self { revision: self.revision, index: self.index + 1 }
+    }
+}
+
+impl fmt::Display for LogPosition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.revision, self.index)
+    }
+}
+
+/// One change of one entity, as a write makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the log.
+    pub position: LogPosition,
+    /// Its type.
+    pub event_type: EventType,
+    /// Who made the change.
+    pub actor: String,
+    /// The client's request id.
+    pub request_id: Option<Uuid>,
+    /// The names of the fields that differ.
+    pub changed_fields: Vec<&'static str>,
+    /// When it was committed.
+    pub time: Timestamp,
+    /// From when the change holds in the world, where that is another time.
+    pub effective_time: Option<Timestamp>,
+    /// The entity before; none for a creation.
+    pub before: Option<Entity>,
+    /// The entity after; none for a deletion that leaves nothing.
+    pub after: Option<Entity>,
+    /// The validators that judged it, as `name@hash`.
+    pub judged_by: Vec<String>,
+    /// What they warned of.
+    pub warnings: Vec<Finding>,
+}
+
+impl Event {
+    /// The entity after, or before if it is gone.
+    pub fn entity(&self) -> Option<&Entity> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
+/// One row of the event log, as it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedEvent {
+    /// Its place.
+    pub position: LogPosition,
+    /// Its type.
+    pub event_type: EventType,
+    /// The entity that changed.
+    pub key: EntityKey,
+    /// The venue that the entity is or belongs to.
+    pub venue: Option<VenueId>,
+    /// The encoded `cqar.v1.Event`, entity before and after included.
+    pub body: Bytes,
+}
+
+/// Which log it is, and what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogBounds {
+    /// The log's id: made with the first migration, renewed by a restore. Revisions of different logs never compare.
+    pub log_id: Uuid,
+    /// The oldest revision that is kept; 1 for an empty log.
+    pub oldest: Revision,
+    /// The newest revision; 0 for an empty log.
+    pub newest: Revision,
+}
+
+/// What lies behind a port could not answer now: the database is away, say.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PortError(#[source] Box<dyn std::error::Error + Send + Sync>);
+
+impl PortError {
+    /// Wraps the cause.
+    pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+/// The event log, to be read. Its rows are never changed.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Which log it is, and what it holds.
+    async fn bounds(&self) -> Result<LogBounds, PortError>;
+
+    /// The events from a position on, inclusive, in order, at most `limit`. Fewer means that the end was reached.
+    async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError>;
+}

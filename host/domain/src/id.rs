@@ -1,0 +1,202 @@
+//! Identifiers. A UUIDv7 names what people and venues rename; a slug names what the operator names once.
+
+use std::{fmt, str::FromStr};
+
+use uuid::Uuid;
+
+/// Why a string is not an id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// Not a UUID of version 7.
+    #[error("must be a UUID of version 7, such as 0192f0c1-2345-7abc-8def-0123456789ab")]
+    NotUuidV7,
+    /// Not a slug.
+    #[error("must be a slug: 1 to 64 of a-z, 0-9, _ and -, the first a letter or digit")]
+    NotSlug,
+}
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Takes a UUID of version 7.
+            pub fn from_uuid(uuid: Uuid) -> Result<Self, IdError> {
+                if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(IdError::NotUuidV7) }
+            }
+
+            /// The UUID.
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(s: &str) -> Result<Self, IdError> {
+                // The hyphenated form alone: one id has one spelling in caches, tokens and logs.
+                if s.len() != 36 {
+                    return Err(IdError::NotUuidV7);
+                }
+                Uuid::try_parse(s).map_err(|_| IdError::NotUuidV7).and_then(Self::from_uuid)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+uuid_id! {
+    /// Names an asset.
+    AssetId
+}
+uuid_id! {
+    /// Names a venue's code for an asset.
+    VenueAssetId
+}
+uuid_id! {
+    /// Names an instrument.
+    InstrumentId
+}
+uuid_id! {
+    /// Names a market.
+    MarketId
+}
+
+fn is_slug(s: &str) -> bool {
+    let bytes = s.as_bytes();
+    matches!(bytes.first(), Some(b'a'..=b'z' | b'0'..=b'9'))
+        && bytes.len() <= 64
+        && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-'))
+}
+
+macro_rules! slug {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Box<str>);
+
+        impl $name {
+            /// The slug.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+
+            fn from_str(s: &str) -> Result<Self, IdError> {
+                if is_slug(s) { Ok(Self(s.into())) } else { Err(IdError::NotSlug) }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+slug! {
+    /// Names a chain: `ethereum`.
+    ChainId
+}
+slug! {
+    /// Names a venue: `binance`.
+    VenueId
+}
+slug! {
+    /// Names a lending protocol's market: `aave-v3`.
+    Protocol
+}
+
+/// The part of a venue that a market trades in, such as `spot` or `usdm`; the default, empty, where a venue has no parts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Segment(Box<str>);
+
+impl Segment {
+    /// The segment as text, empty for none.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Segment {
+    type Err = IdError;
+
+    fn from_str(s: &str) -> Result<Self, IdError> {
+        if s.is_empty() || is_slug(s) { Ok(Self(s.into())) } else { Err(IdError::NotSlug) }
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Makes new ids. A parameter, so that tests can fix them.
+pub trait IdSource: Send + Sync {
+    /// A new UUID of version 7.
+    fn uuid(&self) -> Uuid;
+}
+
+/// Ids from the clock and the operating system's randomness, ordered by time (RFC 9562 §5.7).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemIds;
+
+impl IdSource for SystemIds {
+    fn uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+macro_rules! new_id {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// A new id from the source.
+            pub fn new(ids: &dyn IdSource) -> Self {
+                Self(ids.uuid())
+            }
+        }
+    )*};
+}
+new_id!(AssetId VenueAssetId InstrumentId MarketId);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slug_is_lower_case_and_short() {
+        for good in ["binance", "aave-v3", "0x", "a_b", &"a".repeat(64)] {
+            assert!(good.parse::<VenueId>().is_ok(), "{good}");
+        }
+        for bad in ["", "Binance", "-a", "_a", "a b", "a\0", "é", &"a".repeat(65)] {
+            assert!(bad.parse::<VenueId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_is_a_uuid_of_version_7_in_its_hyphenated_form() {
+        let id = AssetId::new(&SystemIds);
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!(id.uuid().simple().to_string().parse::<AssetId>().is_err());
+        assert!("6ba7b810-9dad-41d1-80b4-00c04fd430c8".parse::<AssetId>().is_err(), "version 4");
+    }
+
+    #[test]
+    fn the_empty_segment_means_none() {
+        assert_eq!("".parse(), Ok(Segment::default()));
+        assert!("USDM".parse::<Segment>().is_err());
+    }
+}

@@ -1,0 +1,150 @@
+//! What a write asks for.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use crate::{
+    entity::{Entity, EntityKey},
+    id::{AssetId, InstrumentId, MarketId},
+    instrument::Terms,
+    time::Timestamp,
+    violation::Violation,
+};
+
+/// Computes an entity from its present state: the fields of an update's mask, laid over it.
+#[derive(Clone)]
+pub struct Patch(Arc<dyn Fn(&Entity) -> Result<Entity, Vec<Violation>> + Send + Sync>);
+
+impl Patch {
+    /// A patch that runs the function.
+    pub fn new(patch: impl Fn(&Entity) -> Result<Entity, Vec<Violation>> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(patch))
+    }
+
+    /// The entity after the patch.
+    pub fn apply(&self, before: &Entity) -> Result<Entity, Vec<Violation>> {
+        (self.0)(before)
+    }
+}
+
+impl fmt::Debug for Patch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Patch")
+    }
+}
+
+/// One change to be made.
+#[derive(Debug, Clone)]
+pub enum Mutation {
+    /// Create an entity.
+    Create {
+        /// It, with its id.
+        entity: Entity,
+        /// If it exists by id or unique key, leave it as it is.
+        allow_existing: bool,
+    },
+    /// Change an entity.
+    Update {
+        /// Which.
+        key: EntityKey,
+        /// Refuse unless it is the current etag.
+        etag: Option<String>,
+        /// How.
+        patch: Patch,
+    },
+    /// Delete an entity, softly where its type has that.
+    Delete {
+        /// Which.
+        key: EntityKey,
+        /// Refuse unless it is the current etag.
+        etag: Option<String>,
+    },
+    /// Take a soft-delete back.
+    Undelete {
+        /// Which.
+        key: EntityKey,
+        /// Refuse unless it is the current etag.
+        etag: Option<String>,
+    },
+    /// End a market.
+    Delist {
+        /// Which.
+        market: MarketId,
+        /// From when; now if absent.
+        at: Option<Timestamp>,
+        /// Refuse unless it is the current etag.
+        etag: Option<String>,
+    },
+}
+
+/// The entities that creations with `allow_existing` turned out to mean, by the id that was made for them.
+#[derive(Debug, Default)]
+pub struct Substitutions(HashMap<EntityKey, EntityKey>);
+
+impl Substitutions {
+    /// Notes that `made` means `existing`.
+    pub fn insert(&mut self, made: EntityKey, existing: EntityKey) {
+        if made != existing {
+            self.0.insert(made, existing);
+        }
+    }
+
+    /// The key, or what it means.
+    pub fn key(&self, key: &EntityKey) -> EntityKey {
+        self.0.get(key).unwrap_or(key).clone()
+    }
+
+    /// Replaces the ids that the entity refers to.
+    pub fn apply(&self, entity: &mut Entity) {
+        if self.0.is_empty() {
+            return;
+        }
+        match entity {
+            Entity::Asset(_) | Entity::Venue(_) => {}
+            Entity::Chain(chain) => {
+                chain.native_asset = chain.native_asset.map(|id| self.asset(id));
+            }
+            Entity::VenueAsset(it) => it.asset = self.asset(it.asset),
+            Entity::Instrument(it) => self.terms(&mut it.terms),
+            Entity::Market(it) => it.instrument = self.instrument(it.instrument),
+        }
+    }
+
+    fn terms(&self, terms: &mut Terms) {
+        match terms {
+            Terms::Spot { base, quote } => {
+                *base = self.asset(*base);
+                *quote = self.asset(*quote);
+            }
+            Terms::Perpetual(c) | Terms::Future { contract: c, .. } | Terms::Option { contract: c, .. } => {
+                c.base = self.asset(c.base);
+                c.quote = self.asset(c.quote);
+                c.settle = self.asset(c.settle);
+            }
+            Terms::LendingDeposit { underlying, .. } | Terms::LendingBorrow { underlying, .. } => {
+                *underlying = self.asset(*underlying);
+            }
+        }
+    }
+
+    fn asset(&self, id: AssetId) -> AssetId {
+        match self.key(&EntityKey::Asset(id)) {
+            EntityKey::Asset(id) => id,
+            _ => id,
+        }
+    }
+
+    fn instrument(&self, id: InstrumentId) -> InstrumentId {
+        match self.key(&EntityKey::Instrument(id)) {
+            EntityKey::Instrument(id) => id,
+            _ => id,
+        }
+    }
+
+    /// The market's id, or that of the one it means.
+    pub fn market(&self, id: MarketId) -> MarketId {
+        match self.key(&EntityKey::Market(id)) {
+            EntityKey::Market(id) => id,
+            _ => id,
+        }
+    }
+}

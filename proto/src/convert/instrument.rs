@@ -1,0 +1,152 @@
+//! Instruments and their terms.
+
+use cqar_domain::{
+    id::InstrumentId,
+    instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
+    time::Date,
+};
+
+use super::{Reader, etag, same_variants};
+use crate::v1::{self, instrument::Terms as Message};
+
+same_variants!(v1::OptionType, OptionType: Call, Put);
+same_variants!(v1::ExerciseStyle, ExerciseStyle: European, American);
+same_variants!(v1::InstrumentKind, InstrumentKind: Spot, Perpetual, Future, Option, LendingDeposit, LendingBorrow);
+
+/// The kind that a filter asks for; None for any. Err for a number that is no kind.
+pub fn kind_filter(kind: i32) -> Result<Option<InstrumentKind>, ()> {
+    v1::InstrumentKind::try_from(kind).map_err(|_| ()).map(|kind| kind.try_into().ok())
+}
+
+impl From<&Terms> for Message {
+    fn from(terms: &Terms) -> Self {
+        match terms {
+            Terms::Spot { base, quote } => {
+                Self::Spot(v1::SpotTerms { base: base.to_string(), quote: quote.to_string() })
+            }
+            Terms::Perpetual(c) => Self::Perpetual(v1::PerpetualTerms {
+                base: c.base.to_string(),
+                quote: c.quote.to_string(),
+                settle: c.settle.to_string(),
+            }),
+            Terms::Future { contract: c, expiry } => Self::Future(v1::FutureTerms {
+                base: c.base.to_string(),
+                quote: c.quote.to_string(),
+                settle: c.settle.to_string(),
+                expiry_date: expiry.to_string(),
+            }),
+            Terms::Option { contract: c, expiry, strike, option_type, style } => Self::Option(v1::OptionTerms {
+                base: c.base.to_string(),
+                quote: c.quote.to_string(),
+                settle: c.settle.to_string(),
+                expiry_date: expiry.to_string(),
+                strike: strike.to_string(),
+                option_type: v1::OptionType::from(*option_type).into(),
+                exercise_style: v1::ExerciseStyle::from(*style).into(),
+            }),
+            Terms::LendingDeposit { underlying, protocol } => Self::LendingDeposit(v1::LendingTerms {
+                underlying: underlying.to_string(),
+                protocol: protocol.to_string(),
+            }),
+            Terms::LendingBorrow { underlying, protocol } => Self::LendingBorrow(v1::LendingTerms {
+                underlying: underlying.to_string(),
+                protocol: protocol.to_string(),
+            }),
+        }
+    }
+}
+
+impl From<&Instrument> for v1::Instrument {
+    fn from(instrument: &Instrument) -> Self {
+        Self {
+            id: instrument.id.to_string(),
+            terms: Some((&instrument.terms).into()),
+            code: instrument.code.clone(),
+            labels: instrument.labels.clone(),
+            revision: instrument.meta.revision,
+            etag: etag(&instrument.meta),
+            create_time: instrument.meta.create_time.map(Into::into),
+            update_time: instrument.meta.update_time.map(Into::into),
+            delete_time: instrument.meta.delete_time.map(Into::into),
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Reads an instrument. Output-only fields are left out.
+    pub fn instrument(&mut self, message: v1::Instrument) -> Option<Instrument> {
+        let id = self.id(&message.id, InstrumentId::new);
+        let terms = if let Some(terms) = message.terms {
+            self.terms(terms)
+        } else {
+            let kinds = "exactly one of spot, perpetual, future, option, lending_deposit, lending_borrow must be given";
+            self.found.add("terms", "REQUIRED", kinds);
+            None
+        };
+        Some(Instrument {
+            id: id?,
+            terms: terms?,
+            code: String::new(),
+            labels: message.labels,
+            meta: Default::default(),
+        })
+    }
+
+    fn terms(&mut self, message: Message) -> Option<Terms> {
+        Some(match message {
+            Message::Spot(it) => {
+                let base = self.required("spot.base", &it.base);
+                let quote = self.required("spot.quote", &it.quote);
+                Terms::Spot { base: base?, quote: quote? }
+            }
+            Message::Perpetual(it) => {
+                Terms::Perpetual(self.contract("perpetual", [&it.base, &it.quote, &it.settle])?)
+            }
+            Message::Future(it) => {
+                let contract = self.contract("future", [&it.base, &it.quote, &it.settle]);
+                let expiry = self.date("future.expiry_date", &it.expiry_date);
+                Terms::Future { contract: contract?, expiry: expiry? }
+            }
+            Message::Option(it) => {
+                let contract = self.contract("option", [&it.base, &it.quote, &it.settle]);
+                let expiry = self.date("option.expiry_date", &it.expiry_date);
+                let strike = self.required("option.strike", &it.strike);
+                let option_type = self.enumeration::<v1::OptionType, _>("option.option_type", it.option_type);
+                let style = self.enumeration::<v1::ExerciseStyle, _>("option.exercise_style", it.exercise_style);
+                Terms::Option {
+                    contract: contract?,
+                    expiry: expiry?,
+                    strike: strike?,
+                    option_type: option_type?,
+                    style: style?,
+                }
+            }
+            Message::LendingDeposit(it) => {
+                let underlying = self.required("lending_deposit.underlying", &it.underlying);
+                let protocol = self.required("lending_deposit.protocol", &it.protocol);
+                Terms::LendingDeposit { underlying: underlying?, protocol: protocol? }
+            }
+            Message::LendingBorrow(it) => {
+                let underlying = self.required("lending_borrow.underlying", &it.underlying);
+                let protocol = self.required("lending_borrow.protocol", &it.protocol);
+                Terms::LendingBorrow { underlying: underlying?, protocol: protocol? }
+            }
+        })
+    }
+
+    fn contract(&mut self, kind: &str, [base, quote, settle]: [&str; 3]) -> Option<Contract> {
+        let base = self.required(&format!("{kind}.base"), base);
+        let quote = self.required(&format!("{kind}.quote"), quote);
+        let settle = self.required(&format!("{kind}.settle"), settle);
+        Some(Contract { base: base?, quote: quote?, settle: settle? })
+    }
+
+    fn date(&mut self, field: &str, text: &str) -> Option<Date> {
+        // jiff reads several forms; the contract has one.
+        let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text && date.year() >= 1970);
+        if date.is_none() {
+            self.found.add(field, "INVALID", "must be a date such as 2026-12-25");
+        }
+        date
+    }
+}

@@ -1,0 +1,123 @@
+//! Field masks (AIP-134, AIP-161): which fields of a message an update takes.
+
+use cqar_domain::violation::Violations;
+
+use crate::v1;
+
+/// A message whose fields an update can name.
+pub(super) trait Masked {
+    /// The fields that an update may change.
+    const MUTABLE: &'static [&'static str];
+    /// The fields that an update may name, but only with their present value.
+    const IMMUTABLE: &'static [&'static str];
+
+    /// Whether a field differs from its default.
+    fn is_set(&self, field: &str) -> bool;
+
+    /// Whether a field has the same value in both.
+    fn same(&self, other: &Self, field: &str) -> bool;
+
+    /// Takes a field's value from another message.
+    fn copy(&mut self, from: &Self, field: &str);
+}
+
+/// Filled in by the server: a mask may name them, to no effect.
+const OUTPUT_ONLY: &[&str] = &["id", "code", "revision", "etag", "create_time", "update_time", "delete_time"];
+
+/// Lays the masked fields of `from` over `onto`.
+pub(super) fn lay_over<M: Masked>(onto: &mut M, from: &M, mask: &[String], found: &mut Violations) {
+    let everything = mask.iter().any(|path| path == "*");
+    let is_named = |field: &str| mask.iter().any(|path| path == field);
+    for path in mask.iter().filter(|path| *path != "*") {
+        let path = path.as_str();
+        if !M::MUTABLE.contains(&path) && !M::IMMUTABLE.contains(&path) && !OUTPUT_ONLY.contains(&path) {
+            let allowed = M::MUTABLE.join(", ");
+            found.add("update_mask", "UNKNOWN_FIELD", format_args!("{path:?} is none of the fields {allowed}"));
+        }
+    }
+    for field in M::MUTABLE {
+        if everything || is_named(field) || (mask.is_empty() && from.is_set(field)) {
+            onto.copy(from, field);
+        }
+    }
+    for field in M::IMMUTABLE {
+        if (from.is_set(field) || is_named(field)) && !onto.same(from, field) {
+            found.add(*field, "IMMUTABLE", "cannot be changed");
+        }
+    }
+}
+
+macro_rules! masked {
+    ($message:ty: [$($mutable:ident $(as $mutable_name:literal)?),+], [$($immutable:ident),*]) => {
+        impl Masked for $message {
+            const MUTABLE: &'static [&'static str] = &[$(masked!(@name $mutable $($mutable_name)?)),+];
+            const IMMUTABLE: &'static [&'static str] = &[$(stringify!($immutable)),*];
+
+            fn is_set(&self, field: &str) -> bool {
+                !self.same(&Self::default(), field)
+            }
+
+            fn same(&self, other: &Self, field: &str) -> bool {
+                $(if field == masked!(@name $mutable $($mutable_name)?) { return self.$mutable == other.$mutable; })+
+                $(if field == stringify!($immutable) { return self.$immutable == other.$immutable; })*
+                true
+            }
+
+            fn copy(&mut self, from: &Self, field: &str) {
+                $(if field == masked!(@name $mutable $($mutable_name)?) { self.$mutable = from.$mutable.clone(); })+
+            }
+        }
+    };
+    (@name $field:ident) => { stringify!($field) };
+    (@name $field:ident $name:literal) => { $name };
+}
+
+masked!(v1::Asset: [symbol, name, r#type as "type", category, description, logo_url, website_url, labels], []);
+masked!(v1::Chain: [name, caip2, native_asset, explorer_url, rpc_urls, is_testnet], []);
+masked!(v1::Venue: [name, r#type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology,
+    is_active], []);
+masked!(v1::VenueAsset: [asset], [venue, code]);
+masked!(v1::Instrument: [labels], [terms]);
+masked!(v1::Market: [aliases, unit_multiplier, contract_size, contract_unit, tick_size, lot_size, min_quantity,
+    max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed_time, delisted_time,
+    expiry_time], [venue, segment, venue_symbol, instrument]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn update(from: &v1::Asset, mask: &[&str]) -> (v1::Asset, Vec<String>) {
+        let mut onto = v1::Asset { symbol: "BTC".into(), name: "Bitcoin".into(), ..Default::default() };
+        let mut found = Violations::default();
+        let mask: Vec<String> = mask.iter().map(ToString::to_string).collect();
+        lay_over(&mut onto, from, &mask, &mut found);
+        (onto, found.into_vec().into_iter().map(|v| v.code).collect())
+    }
+
+    #[test]
+    fn a_mask_takes_what_it_names_and_leaves_the_rest() {
+        let from = v1::Asset { symbol: "XBT".into(), category: "coin".into(), ..Default::default() };
+        let (named, _) = update(&from, &["category"]);
+        assert_eq!((named.symbol.as_str(), named.category.as_str()), ("BTC", "coin"));
+        let (set, _) = update(&from, &[]);
+        assert_eq!((set.symbol.as_str(), set.name.as_str()), ("XBT", "Bitcoin"));
+        let (all, _) = update(&from, &["*"]);
+        assert_eq!((all.symbol.as_str(), all.name.as_str()), ("XBT", ""));
+    }
+
+    #[test]
+    fn a_mask_with_an_unknown_field_is_refused() {
+        assert_eq!(update(&v1::Asset::default(), &["ticker"]).1, ["UNKNOWN_FIELD"]);
+        assert_eq!(update(&v1::Asset::default(), &["etag", "revision"]).1, [""; 0]);
+    }
+
+    #[test]
+    fn an_immutable_field_may_be_repeated_but_not_changed() {
+        let mut onto = v1::VenueAsset { venue: "binance".into(), code: "BTC".into(), ..Default::default() };
+        let mut found = Violations::default();
+        lay_over(&mut onto, &v1::VenueAsset { code: "BTC".into(), ..Default::default() }, &[], &mut found);
+        assert!(found.is_empty());
+        lay_over(&mut onto, &v1::VenueAsset { code: "XBT".into(), ..Default::default() }, &[], &mut found);
+        assert_eq!(found.into_vec()[0].code, "IMMUTABLE");
+    }
+}
