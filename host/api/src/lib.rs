@@ -1,0 +1,1 @@
+//! gRPC services, authentication, status mapping, health and HTTP endpoints.

@@ -1,0 +1,1 @@
+//! The follower of the log, the watch hub, and the relay to JetStream.

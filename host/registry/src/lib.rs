@@ -1,0 +1,1 @@
+//! The use cases: each write and read of the registry, in one place.

@@ -1,0 +1,1 @@
+//! The floor server and the load generator of the benchmarks.
