@@ -192,4 +192,14 @@ pub trait EventLog: Send + Sync {
 
     /// The events from a position on, inclusive, in order, at most `limit`. Fewer means that the end was reached.
     async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError>;
+
+    /// Resolves when another process may have written to the log. May never resolve: whoever waits polls as well.
+    async fn grown(&self);
+}
+
+/// What is kept in step with the log in this process: the cache of what reads return.
+pub trait LogSink: Send + Sync {
+    /// Takes the events of whole revisions, in order and without a gap, `through` being the last of them. When it
+    /// returns, no read answers with what was true before them.
+    fn apply(&self, events: &[LoggedEvent], through: Revision);
 }
