@@ -44,16 +44,17 @@ impl From<&tonic::Status> for Status {
 impl Status {
     /// The reason of the `google.rpc.ErrorInfo` among the details, if there is one.
     pub fn reason(&self) -> Option<String> {
-        self.details.iter().find_map(|detail| detail.decode::<pb::ErrorInfo>("google.rpc.ErrorInfo")).map(|info| info.reason)
+        self.details
+            .iter()
+            .find_map(|detail| detail.decode::<pb::ErrorInfo>("google.rpc.ErrorInfo"))
+            .map(|info| info.reason)
     }
 }
 
 impl Any {
     /// The message, if it is of that type. (tonic-types gives its messages no names.)
     fn decode<M: Message + Default>(&self, name: &str) -> Option<M> {
-        (self.type_url.rsplit('/').next() == Some(name))
-            .then(|| M::decode(self.value.as_slice()).ok())
-            .flatten()
+        (self.type_url.rsplit('/').next() == Some(name)).then(|| M::decode(self.value.as_slice()).ok()).flatten()
     }
 }
 

@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_is_no_code_is_none() {
-        for bad in ["", "BTC", "BTC/", "/USDT", "BTC/USDT:", "BTC:LEND@aave", "BTC:DEPOSIT@", "A/B/C", "A/B:C@d", "A/B:C:D"] {
+        for bad in
+            ["", "BTC", "BTC/", "/USDT", "BTC/USDT:", "BTC:LEND@aave", "BTC:DEPOSIT@", "A/B/C", "A/B:C@d", "A/B:C:D"]
+        {
             assert_eq!(parse_code(bad), None, "{bad}");
         }
     }

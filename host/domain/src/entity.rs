@@ -146,6 +146,7 @@ impl fmt::Display for EntityKey {
 
 /// An entity of any type.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "markets, the largest, are also the most frequent")]
 pub enum Entity {
     /// An asset.
     Asset(Asset),
@@ -160,6 +161,17 @@ pub enum Entity {
     /// A market.
     Market(Market),
 }
+
+macro_rules! from_entities {
+    ($($entity:ident)*) => {$(
+        impl From<$entity> for Entity {
+            fn from(entity: $entity) -> Self {
+                Self::$entity(entity)
+            }
+        }
+    )*};
+}
+from_entities!(Asset Chain Venue VenueAsset Instrument Market);
 
 /// Calls the same method on whichever entity it is.
 macro_rules! each {

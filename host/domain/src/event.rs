@@ -59,7 +59,7 @@ impl EventType {
 
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        use What::{Created, Delisted, Deleted, StatusChanged, Undeleted, Updated};
+        use What::{Created, Deleted, Delisted, StatusChanged, Undeleted, Updated};
         EntityType::ALL
             .into_iter()
             .flat_map(|entity| {

@@ -35,5 +35,10 @@ pub enum LookupError {
 pub trait Lookup: Send + Sync {
     /// Reads entities. With `at`, answers only what is also true at that revision, else [`LookupError::Moved`]: all
     /// look-ups of one call see one revision.
-    async fn get(&self, entity_type: EntityType, keys: &[String], at: Option<Revision>) -> Result<LookedUp, LookupError>;
+    async fn get(
+        &self,
+        entity_type: EntityType,
+        keys: &[String],
+        at: Option<Revision>,
+    ) -> Result<LookedUp, LookupError>;
 }

@@ -102,9 +102,10 @@ impl MarketStatus {
         use MarketStatus::{Active, Announced, Delisted, Delisting, Expired, Halted, PreLaunch, Settled};
         match (self, next) {
             (a, b) if a == b => true,
-            (Delisted | Settled, _) => false,
             (Expired, next) => next == Settled,
-            (Active | Halted | Delisting, Announced | PreLaunch) | (PreLaunch, Announced) => false,
+            (Delisted | Settled, _) | (Active | Halted | Delisting, Announced | PreLaunch) | (PreLaunch, Announced) => {
+                false
+            }
             _ => true,
         }
     }

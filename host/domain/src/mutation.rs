@@ -12,7 +12,9 @@ use crate::{
 
 /// Computes an entity from its present state: the fields of an update's mask, laid over it.
 #[derive(Clone)]
-pub struct Patch(Arc<dyn Fn(&Entity) -> Result<Entity, Vec<Violation>> + Send + Sync>);
+pub struct Patch(Arc<PatchFn>);
+
+type PatchFn = dyn Fn(&Entity) -> Result<Entity, Vec<Violation>> + Send + Sync;
 
 impl Patch {
     /// A patch that runs the function.
@@ -34,6 +36,7 @@ impl fmt::Debug for Patch {
 
 /// One change to be made.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "creations, the largest, are also the most frequent")]
 pub enum Mutation {
     /// Create an entity.
     Create {

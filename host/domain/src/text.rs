@@ -56,7 +56,8 @@ impl Text {
 /// Notes what is wrong with a URL of one of the schemes; the empty string is none.
 pub fn check_url(field: &str, value: &str, schemes: &[&str], found: &mut Violations) {
     URL.check(field, value, found);
-    let has_scheme = |scheme: &&str| value.strip_prefix(*scheme).is_some_and(|rest| rest.starts_with("://") && rest.len() > 3);
+    let has_scheme =
+        |scheme: &&str| value.strip_prefix(*scheme).is_some_and(|rest| rest.starts_with("://") && rest.len() > 3);
     if !value.is_empty() && (!schemes.iter().any(has_scheme) || value.contains(char::is_whitespace)) {
         found.add(field, "INVALID_URL", format_args!("must be a URL with one of the schemes {}", schemes.join(", ")));
     }

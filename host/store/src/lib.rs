@@ -1,1 +1,57 @@
-//! SQL for PostgreSQL and SQLite behind one API: revisions, the event log, migrations.
+//! The registry's memory: one SQL for SQLite and PostgreSQL, with the revision counter, the event log and the answered
+//! requests in the same transaction as the change.
+//!
+//! It may depend on `cqar-domain` and `cqar-proto`, and it alone names sqlx.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`settings`](StoreSettings) | where the database is |
+//! | [`snapshot`](Snapshot), [`list`](Filter) | reads of one revision |
+//! | [`write`](WriteTransaction), [`requests`](RequestKey) | the write transaction |
+//! | `log`, `relay` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayMemory`] |
+//! | [`migrations`](MigrationStatus) | the schema |
+//! | `tables` | entities to rows and back |
+//! | `database`, `dialect` | the executor over both databases, and all that differs between them |
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use cqar_domain::time::SystemClock;
+//! use cqar_store::{Store, StoreSettings};
+//!
+//! let folder = std::env::temp_dir().join(format!("cqar-example-{}", std::process::id()));
+//! let settings = StoreSettings::new(format!("sqlite://{}/cqar.db", folder.display()));
+//! let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await?;
+//! store.migrate_up().await?;
+//! let snapshot = store.snapshot().await?;
+//! assert_eq!(snapshot.revision(), 0);
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod database;
+mod dialect;
+mod error;
+mod list;
+mod log;
+mod metrics;
+mod migrations;
+mod relay;
+mod requests;
+mod settings;
+mod snapshot;
+mod store;
+mod tables;
+mod write;
+
+pub use error::{Constraint, Error};
+pub use list::Filter;
+pub use migrations::MigrationStatus;
+pub use requests::{AnsweredRequest, RequestKey};
+pub use settings::StoreSettings;
+pub use snapshot::{MAX_REFERRERS, Snapshot};
+pub use store::Store;
+pub use write::{Author, Change, Committed, WriteTransaction};

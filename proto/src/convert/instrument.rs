@@ -13,11 +13,6 @@ same_variants!(v1::OptionType, OptionType: Call, Put);
 same_variants!(v1::ExerciseStyle, ExerciseStyle: European, American);
 same_variants!(v1::InstrumentKind, InstrumentKind: Spot, Perpetual, Future, Option, LendingDeposit, LendingBorrow);
 
-/// The kind that a filter asks for; None for any. Err for a number that is no kind.
-pub fn kind_filter(kind: i32) -> Result<Option<InstrumentKind>, ()> {
-    v1::InstrumentKind::try_from(kind).map_err(|_| ()).map(|kind| kind.try_into().ok())
-}
-
 impl From<&Terms> for Message {
     fn from(terms: &Terms) -> Self {
         match terms {
@@ -99,9 +94,7 @@ impl Reader<'_> {
                 let quote = self.required("spot.quote", &it.quote);
                 Terms::Spot { base: base?, quote: quote? }
             }
-            Message::Perpetual(it) => {
-                Terms::Perpetual(self.contract("perpetual", [&it.base, &it.quote, &it.settle])?)
-            }
+            Message::Perpetual(it) => Terms::Perpetual(self.contract("perpetual", [&it.base, &it.quote, &it.settle])?),
             Message::Future(it) => {
                 let contract = self.contract("future", [&it.base, &it.quote, &it.settle]);
                 let expiry = self.date("future.expiry_date", &it.expiry_date);

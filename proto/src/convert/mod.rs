@@ -7,8 +7,8 @@ mod asset;
 mod chain;
 mod event;
 mod instrument;
-mod mask;
 mod market;
+mod mask;
 mod mutation;
 mod venue;
 
@@ -20,7 +20,6 @@ use cqar_domain::{
     violation::{Violation, Violations},
 };
 
-pub use instrument::kind_filter;
 pub use mutation::{create, mutations, update};
 
 use crate::well_known;
@@ -102,6 +101,19 @@ pub fn time(field: &str, time: Option<well_known::Timestamp>) -> Result<Option<T
     let mut found = Violations::default();
     let read = time.map(|time| found.take(field, Timestamp::try_from(time)));
     found.into_result().map(|()| read.flatten())
+}
+
+/// The value of an enumeration that a filter asks for; 0 is no condition.
+pub fn filter<M, T>(field: &str, value: i32) -> Result<Option<T>, Vec<Violation>>
+where
+    M: TryFrom<i32> + TryInto<T>,
+{
+    let mut found = Violations::default();
+    let message = M::try_from(value).ok();
+    if message.is_none() {
+        found.add(field, "UNKNOWN_VALUE", "is no value of this enumeration");
+    }
+    found.into_result().map(|()| message.and_then(|message| message.try_into().ok()))
 }
 
 /// An absent decimal is the empty string.

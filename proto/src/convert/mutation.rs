@@ -114,7 +114,8 @@ pub fn mutations(messages: Vec<v1::Mutation>, ids: &dyn IdSource) -> Result<Vec<
         match mutation(message, &mut refs, ids) {
             Ok(mutation) => read.push((path, mutation)),
             Err(found) => violations.extend(found.into_iter().map(|violation| {
-                let of_mutation = matches!(violation.field.as_str(), "ref" | "update_mask" | "operation" | "allow_existing");
+                let of_mutation =
+                    matches!(violation.field.as_str(), "ref" | "update_mask" | "operation" | "allow_existing");
                 violation.under(if of_mutation { path.split('.').next().unwrap_or(&path) } else { &path })
             })),
         }
@@ -138,7 +139,9 @@ fn mutation(message: v1::Mutation, refs: &mut Refs, ids: &dyn IdSource) -> Resul
         if let Some(name) = id.strip_prefix('$') {
             match refs.get(name) {
                 Some(key) => *id = key.id(),
-                None => found.add(field, "UNKNOWN_REF", format_args!("no mutation before this one has the ref {name:?}")),
+                None => {
+                    found.add(field, "UNKNOWN_REF", format_args!("no mutation before this one has the ref {name:?}"))
+                }
             }
         }
     }

@@ -1,0 +1,128 @@
+//! What differs between the two databases: how transactions begin, how the log is locked and announced, and what
+//! their errors mean.
+
+use sqlx::error::DatabaseError;
+
+use crate::error::{Constraint, Error};
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// The channel on which PostgreSQL tells other servers that the log has grown.
+pub(crate) const LOG_CHANNEL: &str = "cqar_log";
+
+impl Dialect {
+    /// Begins a transaction that sees one state from its first statement to its last.
+    pub(crate) const fn begin_snapshot(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN DEFERRED",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        }
+    }
+
+    /// Begins a transaction that writes. On PostgreSQL the lock is the next statement.
+    pub(crate) const fn begin_write(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+        }
+    }
+
+    /// Reads the newest revision and keeps every other writer out until the transaction ends.
+    pub(crate) const fn lock_log(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT revision FROM log_state WHERE id = 1",
+            Self::Postgres => "SELECT revision FROM log_state WHERE id = 1 FOR UPDATE",
+        }
+    }
+
+    /// Keeps the increment of the revision, and tells the other servers once it is committed.
+    pub(crate) const fn keep_revision(self) -> &'static str {
+        match self {
+            Self::Sqlite => "UPDATE log_state SET revision = $1 WHERE id = 1",
+            Self::Postgres => {
+                "UPDATE log_state SET revision = $1 WHERE id = 1 RETURNING pg_notify('cqar_log', '')::text"
+            }
+        }
+    }
+
+    /// Keeps other migration runs out until the transaction ends. (SQLite's BEGIN IMMEDIATE has done so.)
+    pub(crate) const fn lock_migrations(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT 1",
+            Self::Postgres => "SELECT pg_advisory_xact_lock(7163870931)",
+        }
+    }
+}
+
+/// The one place where errors of either database get their meaning, by code and never by text.
+pub(crate) fn translate(error: sqlx::Error) -> Error {
+    let meaning = match &error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed => Meaning::Unavailable,
+        sqlx::Error::Database(cause) => of_database(cause.as_ref()),
+        _ => Meaning::Other,
+    };
+    match meaning {
+        Meaning::Unavailable => Error::Unavailable(error),
+        Meaning::Constraint(kind, name) => Error::Constraint { kind, name, source: error },
+        Meaning::Other => Error::Database(error),
+    }
+}
+
+enum Meaning {
+    Unavailable,
+    Constraint(Constraint, String),
+    Other,
+}
+
+fn of_database(error: &dyn DatabaseError) -> Meaning {
+    use sqlx::error::ErrorKind;
+    let constraint = match error.kind() {
+        ErrorKind::UniqueViolation => Some(Constraint::Unique),
+        ErrorKind::ForeignKeyViolation => Some(Constraint::ForeignKey),
+        ErrorKind::NotNullViolation | ErrorKind::CheckViolation | ErrorKind::ExclusionViolation => {
+            Some(Constraint::Check)
+        }
+        _ => None,
+    };
+    if let Some(kind) = constraint {
+        // SQLite names the columns in its message alone.
+        let name = error.constraint().unwrap_or_else(|| error.message()).to_owned();
+        return Meaning::Constraint(kind, name);
+    }
+    let code = error.code().unwrap_or_default();
+    let is_sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
+    let unavailable = if is_sqlite { sqlite_unavailable(&code) } else { postgres_unavailable(&code) };
+    if unavailable { Meaning::Unavailable } else { Meaning::Other }
+}
+
+/// The low byte of an extended result code is its class: BUSY, LOCKED, IOERR, FULL, CANTOPEN, READONLY.
+/// <https://sqlite.org/rescode.html>
+fn sqlite_unavailable(code: &str) -> bool {
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+}
+
+/// Classes 08 (connection), 53 (resources), 57 (operator's intervention, such as a restart), 58 (system), 40 (the
+/// transaction was rolled back), and 25006 (a standby that reads only).
+/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
+fn postgres_unavailable(code: &str) -> bool {
+    code == "25006" || ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
+}
+
+/// SQLite's code for a file that is no database.
+pub(crate) fn is_not_a_database(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(DatabaseError::code)
+        .and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 26)
+}

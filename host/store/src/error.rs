@@ -1,0 +1,102 @@
+//! What can go wrong with the database, in terms that callers act on.
+
+use std::path::PathBuf;
+
+/// Why the store could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database is away, busy or full. The same call may succeed later.
+    #[error("the database does not answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// A constraint of the schema refused the change. The core's rules are stricter, so this is a defect of theirs, or
+    /// someone else wrote to the tables.
+    #[error("the database refused the change by its constraint {name}")]
+    Constraint {
+        /// Which kind.
+        kind: Constraint,
+        /// The name in the schema, as far as the database tells.
+        name: String,
+        /// What the database said.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A stored value is not what this version writes.
+    #[error("table {table} holds what cannot be read: {reason}")]
+    Corrupt {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The database could not be opened.
+    #[error("cannot open the database {url}: {reason}")]
+    Open {
+        /// Where, without secrets.
+        url: String,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The folder of the database file could not be made.
+    #[error("cannot create the folder {}: {source}; give the server's user the right to, or set DATABASE_URL", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Migrations are missing.
+    #[error("the database is at migration {found} and this version needs {needed}: run `cqar migrate up`")]
+    Behind {
+        /// The newest migration that was applied; 0 for an empty database.
+        found: i64,
+        /// The newest that this binary knows.
+        needed: i64,
+    },
+    /// Another, newer version migrated the database.
+    #[error(
+        "the database is at migration {found} ({name}) and this version knows none after {known}: \
+         run the newer `cqar`, or restore the backup that was made before the migration"
+    )]
+    Newer {
+        /// The newest migration that was applied.
+        found: i64,
+        /// Its name.
+        name: String,
+        /// The newest that this binary knows.
+        known: i64,
+    },
+    /// Any other failure of a statement.
+    #[error("the database failed: {0}")]
+    Database(#[source] sqlx::Error),
+}
+
+/// The kinds of constraint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constraint {
+    /// Two rows with one key.
+    Unique,
+    /// A reference to what is not there, or a deletion of what is referred to.
+    ForeignKey,
+    /// A value that the column does not allow.
+    Check,
+}
+
+impl Error {
+    /// Whether the same call may succeed later.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        crate::dialect::translate(error)
+    }
+}
+
+impl From<Error> for cqar_domain::event::PortError {
+    fn from(error: Error) -> Self {
+        Self::new(error)
+    }
+}

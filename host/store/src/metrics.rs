@@ -1,0 +1,33 @@
+//! How long the database takes.
+
+use std::time::Instant;
+
+use prometheus::{HistogramOpts, HistogramVec, Registry};
+
+/// `cqar_db_query_duration_seconds{operation}`
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics(HistogramVec);
+
+/// Observes the time from its making to its drop.
+pub(crate) struct Timer<'a>(&'a Metrics, &'static str, Instant);
+
+impl Metrics {
+    pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let options = HistogramOpts::new("cqar_db_query_duration_seconds", "Time of one operation on the database")
+            // From a look-up in SQLite's page cache to a query that waits for its time limit.
+            .buckets(prometheus::exponential_buckets(0.000_05, 2.5, 14)?);
+        let histogram = HistogramVec::new(options, &["operation"])?;
+        registry.register(Box::new(histogram.clone()))?;
+        Ok(Self(histogram))
+    }
+
+    pub(crate) fn time(&self, operation: &'static str) -> Timer<'_> {
+        Timer(self, operation, Instant::now())
+    }
+}
+
+impl Drop for Timer<'_> {
+    fn drop(&mut self) {
+        self.0.0.with_label_values(&[self.1]).observe(self.2.elapsed().as_secs_f64());
+    }
+}

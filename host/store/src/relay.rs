@@ -1,0 +1,106 @@
+//! What the relay remembers: its lease, its cursor, and the fan-outs that it began.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cqar_domain::{
+    event::{LogPosition, PortError},
+    relay::RelayMemory,
+};
+use uuid::Uuid;
+
+use crate::{
+    Store,
+    database::{Tx, Value},
+    error::Error,
+};
+
+/// Taken where it is free, expired, or one's own.
+const HOLD_LEASE: &str = "INSERT INTO relay_lease (id, holder, expire_us) VALUES (1, $1, $2) \
+    ON CONFLICT (id) DO UPDATE SET holder = excluded.holder, expire_us = excluded.expire_us \
+    WHERE relay_lease.holder = excluded.holder OR relay_lease.expire_us <= $3";
+const RELEASE_LEASE: &str = "DELETE FROM relay_lease WHERE holder = $1";
+const CURSOR: &str = "SELECT revision, idx FROM relay_cursor WHERE id = 1";
+const SAVE_CURSOR: &str = "INSERT INTO relay_cursor (id, revision, idx) VALUES (1, $1, $2) \
+    ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, idx = excluded.idx";
+const DROP_FAN_OUTS: &str = "DELETE FROM relay_fan_outs WHERE (revision, idx) < ($1, $2)";
+const FAN_OUT: &str = "SELECT messages FROM relay_fan_outs WHERE revision = $1 AND idx = $2";
+const SAVE_FAN_OUT: &str = "INSERT INTO relay_fan_outs (revision, idx, messages) VALUES ($1, $2, $3)";
+
+#[derive(sqlx::FromRow)]
+struct CursorRow {
+    revision: i64,
+    idx: i32,
+}
+
+#[derive(sqlx::FromRow)]
+struct FanOutRow {
+    messages: Vec<u8>,
+}
+
+impl Store {
+    /// A short transaction of its own, in turn with the other writers of this process but without the log's lock: the
+    /// relay's memory is no part of the registry's state.
+    async fn begin_relay(&self) -> Result<(Tx, tokio::sync::OwnedMutexGuard<()>), Error> {
+        let turn = self.write_turn.clone().lock_owned().await;
+        Ok((self.database.begin_write().await?, turn))
+    }
+
+    async fn relay_write(&self, statements: Vec<(&'static str, Vec<Value>)>) -> Result<u64, Error> {
+        let _timer = self.metrics.time("relay_memory");
+        let (mut tx, _turn) = self.begin_relay().await?;
+        let mut changed = 0;
+        for (sql, values) in statements {
+            changed += tx.execute(sql, values).await?;
+        }
+        tx.commit().await?;
+        Ok(changed)
+    }
+
+    async fn relay_read<R: crate::database::Row>(&self, sql: &str, values: Vec<Value>) -> Result<Option<R>, Error> {
+        let _timer = self.metrics.time("relay_memory");
+        let mut tx = self.database.begin_snapshot().await?;
+        let row = tx.first::<R>(sql, values).await?;
+        tx.rollback().await?;
+        Ok(row)
+    }
+}
+
+#[async_trait]
+impl RelayMemory for Store {
+    async fn hold_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, PortError> {
+        let now = self.clock.now();
+        let expire = now.plus_seconds(i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX));
+        let values = vec![Value::Uuid(holder), Value::Int(expire.micros()), Value::Int(now.micros())];
+        Ok(self.relay_write(vec![(HOLD_LEASE, values)]).await? > 0)
+    }
+
+    async fn release_lease(&self, holder: Uuid) -> Result<(), PortError> {
+        self.relay_write(vec![(RELEASE_LEASE, vec![Value::Uuid(holder)])]).await?;
+        Ok(())
+    }
+
+    async fn cursor(&self) -> Result<Option<LogPosition>, PortError> {
+        let row = self.relay_read::<CursorRow>(CURSOR, Vec::new()).await?;
+        Ok(row.map(|row| LogPosition { revision: row.revision, index: row.idx }))
+    }
+
+    async fn save_cursor(&self, next: LogPosition) -> Result<(), PortError> {
+        let position = vec![Value::Int(next.revision), Value::Index(next.index)];
+        self.relay_write(vec![(SAVE_CURSOR, position.clone()), (DROP_FAN_OUTS, position)]).await?;
+        Ok(())
+    }
+
+    async fn fan_out(&self, position: LogPosition) -> Result<Option<Bytes>, PortError> {
+        let values = vec![Value::Int(position.revision), Value::Index(position.index)];
+        let row = self.relay_read::<FanOutRow>(FAN_OUT, values).await?;
+        Ok(row.map(|row| row.messages.into()))
+    }
+
+    async fn save_fan_out(&self, position: LogPosition, encoded: Bytes) -> Result<(), PortError> {
+        let values = vec![Value::Int(position.revision), Value::Index(position.index), Value::Bytes(encoded.to_vec())];
+        self.relay_write(vec![(SAVE_FAN_OUT, values)]).await?;
+        Ok(())
+    }
+}

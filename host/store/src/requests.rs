@@ -1,0 +1,111 @@
+//! What a write remembers besides entities: answered requests, and the moments of imported listings.
+
+use bytes::Bytes;
+use cqar_domain::{
+    entity::Revision,
+    id::{Segment, VenueId},
+    time::Timestamp,
+};
+use uuid::Uuid;
+
+use crate::{database::Value, error::Error, snapshot::Snapshot, write::WriteTransaction};
+
+/// Which request it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// Who asked.
+    pub actor: String,
+    /// The full gRPC method.
+    pub method: String,
+    /// The client's id of it.
+    pub request_id: Uuid,
+}
+
+/// A request that was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnsweredRequest {
+    /// A hash of the request's canonical encoding without the id.
+    pub body_hash: Vec<u8>,
+    /// The revision that the answer reflects.
+    pub revision: Revision,
+    /// The encoded answer.
+    pub answer: Bytes,
+}
+
+const FIND_REQUEST: &str = "SELECT body_hash, revision, answer FROM idempotent_requests \
+    WHERE actor = $1 AND method = $2 AND request_id = $3 AND expire_us > $4";
+const SAVE_REQUEST: &str = "INSERT INTO idempotent_requests (actor, method, request_id, body_hash, revision, answer, expire_us) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (actor, method, request_id) DO UPDATE SET \
+    body_hash = excluded.body_hash, revision = excluded.revision, answer = excluded.answer, expire_us = excluded.expire_us";
+/// A few at a time, with every request that is kept: the table never grows by more than what a day brings.
+const DROP_EXPIRED: &str = "DELETE FROM idempotent_requests WHERE (actor, method, request_id) IN \
+    (SELECT actor, method, request_id FROM idempotent_requests WHERE expire_us <= $1 ORDER BY expire_us LIMIT 16)";
+const IMPORT_MOMENT: &str = "SELECT observed_us AS micros FROM import_moments WHERE venue = $1 AND segment = $2";
+
+#[derive(sqlx::FromRow)]
+struct RequestRow {
+    body_hash: Vec<u8>,
+    revision: i64,
+    answer: Vec<u8>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Moment {
+    micros: i64,
+}
+
+impl Snapshot {
+    /// What the request was answered, if it was and is still remembered.
+    pub async fn answered_request(
+        &mut self,
+        key: &RequestKey,
+        now: Timestamp,
+    ) -> Result<Option<AnsweredRequest>, Error> {
+        let _timer = self.metrics.time("find_request");
+        let values = vec![
+            Value::Text(key.actor.clone()),
+            Value::Text(key.method.clone()),
+            Value::Uuid(key.request_id),
+            Value::Int(now.micros()),
+        ];
+        let row = self.tx.first::<RequestRow>(FIND_REQUEST, values).await?;
+        Ok(row.map(|row| AnsweredRequest {
+            body_hash: row.body_hash,
+            revision: row.revision,
+            answer: row.answer.into(),
+        }))
+    }
+
+    /// The newest moment that a listing of the segment was imported for.
+    pub async fn import_moment(&mut self, venue: &VenueId, segment: &Segment) -> Result<Option<Timestamp>, Error> {
+        let _timer = self.metrics.time("import_moment");
+        let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string())];
+        let moment = self.tx.first::<Moment>(IMPORT_MOMENT, values).await?;
+        let read = moment.map(|moment| Timestamp::from_micros(moment.micros)).transpose();
+        read.map_err(|error| Error::Corrupt { table: "import_moments", reason: error.to_string() })
+    }
+}
+
+impl WriteTransaction {
+    /// Remembers what the request is answered until it expires, and forgets some that have.
+    pub async fn save_request(
+        &mut self,
+        key: &RequestKey,
+        answered: &AnsweredRequest,
+        now: Timestamp,
+        expire: Timestamp,
+    ) -> Result<(), Error> {
+        let _timer = self.snapshot.metrics.time("save_request");
+        self.snapshot.tx.execute(DROP_EXPIRED, vec![Value::Int(now.micros())]).await?;
+        let values = vec![
+            Value::Text(key.actor.clone()),
+            Value::Text(key.method.clone()),
+            Value::Uuid(key.request_id),
+            Value::Bytes(answered.body_hash.clone()),
+            Value::Int(answered.revision),
+            Value::Bytes(answered.answer.to_vec()),
+            Value::Int(expire.micros()),
+        ];
+        self.snapshot.tx.execute(SAVE_REQUEST, values).await.map(drop)
+    }
+}

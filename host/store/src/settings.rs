@@ -1,0 +1,61 @@
+//! Where the database is, and how many connections to it there may be.
+
+use std::{fmt, time::Duration};
+
+/// How to reach the database.
+#[derive(Clone)]
+pub struct StoreSettings {
+    /// `sqlite://path/to/file.db` or `postgres://user:password@host:port/database?sslmode=…`. Holds a secret.
+    pub url: String,
+    /// The most connections.
+    pub max_connections: u32,
+    /// How long a call waits for a connection.
+    pub acquire_timeout: Duration,
+    /// Prepared statements kept for each connection; 0 behind PgBouncer in transaction mode.
+    pub statement_cache: usize,
+}
+
+impl StoreSettings {
+    /// The defaults, for a URL.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), max_connections: 16, acquire_timeout: Duration::from_secs(5), statement_cache: 128 }
+    }
+
+    /// The URL without its password.
+    pub fn redacted_url(&self) -> String {
+        let Some((scheme, rest)) = self.url.split_once("://") else { return "(no URL)".to_owned() };
+        match rest.rsplit_once('@') {
+            Some((user, host)) => format!("{scheme}://{}:***@{host}", user.split(':').next().unwrap_or_default()),
+            None => self.url.clone(),
+        }
+    }
+
+    /// Whether it is the embedded database.
+    pub fn is_sqlite(&self) -> bool {
+        self.url.starts_with("sqlite:")
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreSettings")
+            .field("url", &self.redacted_url())
+            .field("max_connections", &self.max_connections)
+            .field("acquire_timeout", &self.acquire_timeout)
+            .field("statement_cache", &self.statement_cache)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_shown() {
+        let settings = StoreSettings::new("postgres://cqar:se@cret@db:5432/cqar?sslmode=require");
+        assert_eq!(settings.redacted_url(), "postgres://cqar:***@db:5432/cqar?sslmode=require");
+        assert!(!format!("{settings:?}").contains("cret"));
+    }
+}

@@ -1,0 +1,150 @@
+//! Table `instruments`. The canonical code is no column: it is derived, in the same snapshot, from today's symbols.
+
+use cqar_domain::{
+    code::canonical_code,
+    id::{AssetId, InstrumentId},
+    instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
+};
+use cqar_proto::v1;
+use uuid::Uuid;
+
+use super::{JsonText, MetaRow, Table, json_value, meta_values, named, parse, time_value};
+use crate::database::Value;
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct InstrumentRow {
+    id: Uuid,
+    kind: String,
+    base: Uuid,
+    quote: Option<Uuid>,
+    settle: Option<Uuid>,
+    expiry: Option<String>,
+    strike: Option<String>,
+    option_type: Option<String>,
+    exercise_style: Option<String>,
+    protocol: Option<String>,
+    labels: String,
+    base_symbol: Option<String>,
+    quote_symbol: Option<String>,
+    settle_symbol: Option<String>,
+    #[sqlx(flatten)]
+    meta: MetaRow,
+}
+
+impl Table for Instrument {
+    type Row = InstrumentRow;
+    const NAME: &'static str = "instruments";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "kind",
+        "base",
+        "quote",
+        "settle",
+        "expiry",
+        "strike",
+        "option_type",
+        "exercise_style",
+        "protocol",
+        "labels",
+        "terms_key",
+        "revision",
+        "create_us",
+        "update_us",
+        "delete_us",
+    ];
+    const SELECT: &'static str = "SELECT e.id, e.kind, e.base, e.quote, e.settle, e.expiry, e.strike, e.option_type, \
+        e.exercise_style, e.protocol, e.labels, e.revision, e.create_us, e.update_us, e.delete_us, \
+        b.symbol AS base_symbol, q.symbol AS quote_symbol, s.symbol AS settle_symbol FROM instruments e \
+        LEFT JOIN assets b ON b.id = e.base LEFT JOIN assets q ON q.id = e.quote LEFT JOIN assets s ON s.id = e.settle";
+
+    fn values(&self) -> Vec<Value> {
+        let [revision, create, update] = meta_values(&self.meta);
+        let (option_type, style) = match &self.terms {
+            Terms::Option { option_type, style, .. } => {
+                let option_type = v1::OptionType::from(*option_type).as_str_name();
+                (Some(option_type.to_owned()), Some(v1::ExerciseStyle::from(*style).as_str_name().to_owned()))
+            }
+            _ => (None, None),
+        };
+        let strike = match &self.terms {
+            Terms::Option { strike, .. } => Some(strike.to_string()),
+            _ => None,
+        };
+        let protocol = match &self.terms {
+            Terms::LendingDeposit { protocol, .. } | Terms::LendingBorrow { protocol, .. } => {
+                Some(protocol.to_string())
+            }
+            _ => None,
+        };
+        vec![
+            Value::Uuid(self.id.uuid()),
+            Value::Text(self.terms.kind().name().to_owned()),
+            Value::Uuid(self.terms.base().uuid()),
+            Value::OptUuid(self.terms.quote().map(AssetId::uuid)),
+            Value::OptUuid(self.terms.settle().map(AssetId::uuid)),
+            Value::OptText(self.terms.expiry().map(|date| date.to_string())),
+            Value::OptText(strike),
+            Value::OptText(option_type),
+            Value::OptText(style),
+            Value::OptText(protocol),
+            json_value(&self.labels),
+            Value::Text(self.terms.unique_key()),
+            revision,
+            create,
+            update,
+            time_value(self.meta.delete_time),
+        ]
+    }
+
+    fn read(row: InstrumentRow) -> Result<Self, String> {
+        let terms = terms(&row)?;
+        let symbols =
+            [(Some(row.base), row.base_symbol), (row.quote, row.quote_symbol), (row.settle, row.settle_symbol)];
+        let symbol = |id: AssetId| {
+            symbols.iter().find(|(of, _)| *of == Some(id.uuid())).and_then(|(_, symbol)| symbol.as_deref())
+        };
+        let code = canonical_code(&terms, symbol).ok_or("base: refers to no asset")?;
+        Ok(Self {
+            id: super::id("id", InstrumentId::from_uuid(row.id))?,
+            terms,
+            code,
+            labels: JsonText::from_json("labels", &row.labels)?,
+            meta: row.meta.read()?,
+        })
+    }
+}
+
+fn terms(row: &InstrumentRow) -> Result<Terms, String> {
+    let base = super::id("base", AssetId::from_uuid(row.base))?;
+    let asset = |column: &str, id: Option<Uuid>| {
+        super::id(column, AssetId::from_uuid(id.ok_or_else(|| format!("{column}: is missing"))?))
+    };
+    let text = |column: &str, text: &Option<String>| text.clone().ok_or_else(|| format!("{column}: is missing"));
+    let contract =
+        || Ok::<_, String>(Contract { base, quote: asset("quote", row.quote)?, settle: asset("settle", row.settle)? });
+    let expiry = || parse("expiry", &text("expiry", &row.expiry)?);
+    let protocol = || parse("protocol", &text("protocol", &row.protocol)?);
+    let kind = InstrumentKind::from_name(&row.kind).ok_or_else(|| format!("kind: no value named {}", row.kind))?;
+    Ok(match kind {
+        InstrumentKind::Spot => Terms::Spot { base, quote: asset("quote", row.quote)? },
+        InstrumentKind::Perpetual => Terms::Perpetual(contract()?),
+        InstrumentKind::Future => Terms::Future { contract: contract()?, expiry: expiry()? },
+        InstrumentKind::Option => Terms::Option {
+            contract: contract()?,
+            expiry: expiry()?,
+            strike: parse("strike", &text("strike", &row.strike)?)?,
+            option_type: named::<_, OptionType>(
+                "option_type",
+                &text("option_type", &row.option_type)?,
+                v1::OptionType::from_str_name,
+            )?,
+            style: named::<_, ExerciseStyle>(
+                "exercise_style",
+                &text("exercise_style", &row.exercise_style)?,
+                v1::ExerciseStyle::from_str_name,
+            )?,
+        },
+        InstrumentKind::LendingDeposit => Terms::LendingDeposit { underlying: base, protocol: protocol()? },
+        InstrumentKind::LendingBorrow => Terms::LendingBorrow { underlying: base, protocol: protocol()? },
+    })
+}

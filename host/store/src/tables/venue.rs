@@ -1,0 +1,82 @@
+//! Table `venues`.
+
+use cqar_domain::venue::Venue;
+use cqar_proto::v1;
+
+use super::{MetaRow, Table, meta_values, named, optional, parse, time_value};
+use crate::database::Value;
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct VenueRow {
+    id: String,
+    name: String,
+    r#type: String,
+    chain: Option<String>,
+    protocol_address: String,
+    website_url: String,
+    api_endpoint: String,
+    mic: String,
+    symbology: String,
+    is_active: bool,
+    #[sqlx(flatten)]
+    meta: MetaRow,
+}
+
+impl Table for Venue {
+    type Row = VenueRow;
+    const NAME: &'static str = "venues";
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "type",
+        "chain",
+        "protocol_address",
+        "website_url",
+        "api_endpoint",
+        "mic",
+        "symbology",
+        "is_active",
+        "revision",
+        "create_us",
+        "update_us",
+        "delete_us",
+    ];
+    const SELECT: &'static str = "SELECT e.id, e.name, e.type, e.chain, e.protocol_address, e.website_url, \
+        e.api_endpoint, e.mic, e.symbology, e.is_active, e.revision, e.create_us, e.update_us, e.delete_us FROM venues e";
+
+    fn values(&self) -> Vec<Value> {
+        let [revision, create, update] = meta_values(&self.meta);
+        vec![
+            Value::Text(self.id.to_string()),
+            Value::Text(self.name.clone()),
+            Value::Text(v1::VenueType::from(self.venue_type).as_str_name().to_owned()),
+            Value::OptText(self.chain.as_ref().map(ToString::to_string)),
+            Value::Text(self.protocol_address.clone()),
+            Value::Text(self.website_url.clone()),
+            Value::Text(self.api_endpoint.clone()),
+            Value::Text(self.mic.clone()),
+            Value::Text(self.symbology.clone()),
+            Value::Bool(self.is_active),
+            revision,
+            create,
+            update,
+            time_value(self.meta.delete_time),
+        ]
+    }
+
+    fn read(row: VenueRow) -> Result<Self, String> {
+        Ok(Self {
+            id: parse("id", &row.id)?,
+            name: row.name,
+            venue_type: named("type", &row.r#type, v1::VenueType::from_str_name)?,
+            chain: optional("chain", row.chain.as_deref())?,
+            protocol_address: row.protocol_address,
+            website_url: row.website_url,
+            api_endpoint: row.api_endpoint,
+            mic: row.mic,
+            symbology: row.symbology,
+            is_active: row.is_active,
+            meta: row.meta.read()?,
+        })
+    }
+}

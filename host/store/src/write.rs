@@ -1,0 +1,315 @@
+//! Writes: the change, its events, the revision and what its request was answered, in one transaction.
+//!
+//! Invariant: writers are serial, and commit order is revision order. A write transaction begins by locking the one-row
+//! counter, and everything that it checks it reads after that. The increment is kept only if an event is written, and no
+//! event is written without it, so the log has no gap and no revision twice.
+
+use cqar_domain::{
+    entity::{Entity, EntityKey, EntityType, Revision},
+    event::{Event, EventType, LogPosition, LoggedEvent},
+    finding::Finding,
+    id::{Segment, VenueId},
+    market::Market,
+    time::Timestamp,
+};
+use cqar_proto::v1;
+use prost::Message;
+use tokio::sync::OwnedMutexGuard;
+use uuid::Uuid;
+
+use crate::{
+    database::{MAX_KEYS, MAX_VALUES, Value, key_list, placeholders},
+    error::Error,
+    snapshot::{Snapshot, id_value},
+    tables::Table,
+};
+
+/// One entity's change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The entity as it is stored; none if it is created.
+    pub before: Option<Entity>,
+    /// The entity as it becomes; none if nothing is left of it. The store sets its revision and times.
+    pub after: Option<Entity>,
+    /// From when the change holds in the world, where that is another time than its commit's.
+    pub effective_time: Option<Timestamp>,
+    /// The validators that judged it.
+    pub judged_by: Vec<String>,
+    /// What they warned of.
+    pub warnings: Vec<Finding>,
+}
+
+/// Who makes a write, and when.
+#[derive(Debug, Clone)]
+pub struct Author {
+    /// The name of the key, or of the embedded default.
+    pub actor: String,
+    /// The client's id of the request.
+    pub request_id: Option<Uuid>,
+    /// The time of the commit.
+    pub time: Timestamp,
+}
+
+/// The write transaction. It is the only one until it ends; dropping it takes everything back.
+#[derive(Debug)]
+pub struct WriteTransaction {
+    pub(crate) snapshot: Snapshot,
+    /// Keeps this process's other writers waiting in order, and off the pool's connections.
+    pub(crate) turn: OwnedMutexGuard<()>,
+    pub(crate) events: Vec<LoggedEvent>,
+}
+
+/// What a committed write left.
+#[derive(Debug)]
+pub struct Committed {
+    /// The revision: a new one, or the newest if nothing changed.
+    pub revision: Revision,
+    /// The events, in order.
+    pub events: Vec<LoggedEvent>,
+}
+
+const SAVE_IMPORT_MOMENT: &str = "INSERT INTO import_moments (venue, segment, observed_us) VALUES ($1, $2, $3) \
+    ON CONFLICT (venue, segment) DO UPDATE SET observed_us = excluded.observed_us";
+const EVENT_COLUMNS: [&str; 12] = [
+    "revision",
+    "idx",
+    "type",
+    "entity_type",
+    "entity_id",
+    "venue",
+    "actor",
+    "request_id",
+    "changed_fields",
+    "effective_us",
+    "time_us",
+    "body",
+];
+const SYMBOL_COLUMNS: [&str; 3] = ["venue", "symbol", "market"];
+
+impl WriteTransaction {
+    /// The state after the lock, and after what was written so far.
+    pub fn reads(&mut self) -> &mut Snapshot {
+        &mut self.snapshot
+    }
+
+    /// The newest committed revision.
+    pub fn locked(&self) -> Revision {
+        self.snapshot.revision
+    }
+
+    /// Writes the changes, one for each entity, and their events. May be called once; returns the changes with revision
+    /// and times set.
+    pub async fn write(&mut self, mut changes: Vec<Change>, author: &Author) -> Result<Vec<Change>, Error> {
+        if changes.is_empty() {
+            return Ok(changes);
+        }
+        let revision = self.snapshot.revision + 1;
+        for change in &mut changes {
+            let before = change.before.as_ref().map(|before| *before.meta());
+            if let Some(after) = &mut change.after {
+                let meta = after.meta_mut();
+                meta.revision = revision;
+                meta.create_time = before.and_then(|before| before.create_time).or(Some(author.time));
+                meta.update_time = Some(author.time);
+            }
+        }
+        // What is deleted goes first: its unique key may be what a creation takes.
+        self.delete(&changes).await?;
+        self.put(&changes).await?;
+        self.log(&changes, revision, author).await?;
+        let keep = self.snapshot.tx.dialect().keep_revision();
+        self.snapshot.tx.execute(keep, vec![Value::Int(revision)]).await?;
+        Ok(changes)
+    }
+
+    /// Remembers the moment of a listing's import, for its venue and segment.
+    pub async fn save_import_moment(&mut self, venue: &VenueId, segment: &Segment, at: Timestamp) -> Result<(), Error> {
+        let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros())];
+        self.snapshot.tx.execute(SAVE_IMPORT_MOMENT, values).await.map(drop)
+    }
+
+    /// Makes it last. On an error the outcome may be unknown: a repetition with the same request id tells.
+    pub async fn commit(self) -> Result<Committed, Error> {
+        let Self { snapshot, turn, events } = self;
+        let revision = events.last().map_or(snapshot.revision, |event| event.position.revision);
+        {
+            let _timer = snapshot.metrics.time("commit");
+            snapshot.tx.commit().await?;
+        }
+        drop(turn);
+        Ok(Committed { revision, events })
+    }
+
+    /// Takes everything back.
+    pub async fn rollback(self) -> Result<(), Error> {
+        self.snapshot.tx.rollback().await
+    }
+
+    async fn delete(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let gone: Vec<EntityKey> = changes
+            .iter()
+            .filter(|change| change.after.is_none())
+            .filter_map(|c| c.before.as_ref().map(Entity::key))
+            .collect();
+        // What refers goes before what is referred to.
+        for entity_type in EntityType::ALL.into_iter().rev() {
+            let ids: Vec<Value> = gone.iter().filter(|key| key.entity_type() == entity_type).map(id_value).collect();
+            let table = match entity_type {
+                EntityType::Asset => "assets",
+                EntityType::Chain => "chains",
+                EntityType::Venue => "venues",
+                EntityType::VenueAsset => "venue_assets",
+                EntityType::Instrument => "instruments",
+                EntityType::Market => {
+                    self.delete_where("market_symbols", "market", &ids).await?;
+                    "markets"
+                }
+            };
+            self.delete_where(table, "id", &ids).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_where(&mut self, table: &str, column: &str, ids: &[Value]) -> Result<(), Error> {
+        for ids in ids.chunks(MAX_KEYS) {
+            let _timer = self.snapshot.metrics.time("delete");
+            let (list, ids) = key_list(1, ids.to_vec());
+            self.snapshot.tx.execute(format!("DELETE FROM {table} WHERE {column} IN {list}"), ids).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let (mut assets, mut chains, mut venues, mut venue_assets, mut instruments, mut markets) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for after in changes.iter().filter_map(|change| change.after.as_ref()) {
+            match after {
+                Entity::Asset(it) => assets.push(it),
+                Entity::Chain(it) => chains.push(it),
+                Entity::Venue(it) => venues.push(it),
+                Entity::VenueAsset(it) => venue_assets.push(it),
+                Entity::Instrument(it) => instruments.push(it),
+                Entity::Market(it) => markets.push(it),
+            }
+        }
+        self.upsert(&assets).await?;
+        self.upsert(&chains).await?;
+        self.upsert(&venues).await?;
+        self.upsert(&venue_assets).await?;
+        self.upsert(&instruments).await?;
+        self.upsert(&markets).await?;
+        self.put_symbols(changes).await
+    }
+
+    async fn upsert<T: Table>(&mut self, entities: &[&T]) -> Result<(), Error> {
+        let updates: Vec<String> =
+            T::COLUMNS.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
+        let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
+        let rows = entities.iter().map(|entity| entity.values()).collect();
+        self.insert("upsert", T::NAME, T::COLUMNS, rows, &conflict).await
+    }
+
+    /// Markets whose symbols changed lose all rows and get new ones.
+    async fn put_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let (mut stale, mut rows) = (Vec::new(), Vec::new());
+        for change in changes {
+            let Some(Entity::Market(after)) = &change.after else { continue };
+            match &change.before {
+                Some(Entity::Market(before)) if same_symbols(before, after) => continue,
+                Some(_) => stale.push(Value::Uuid(after.id.uuid())),
+                None => {}
+            }
+            for symbol in after.symbols() {
+                let market = Value::Uuid(after.id.uuid());
+                rows.push(vec![Value::Text(after.venue.to_string()), Value::Text(symbol.to_owned()), market]);
+            }
+        }
+        self.delete_where("market_symbols", "market", &stale).await?;
+        self.insert("insert_symbols", "market_symbols", &SYMBOL_COLUMNS, rows, "").await
+    }
+
+    async fn log(&mut self, changes: &[Change], revision: Revision, author: &Author) -> Result<(), Error> {
+        let mut rows = Vec::with_capacity(changes.len());
+        for (change, index) in changes.iter().zip(0i32..) {
+            let position = LogPosition { revision, index };
+            let Some(logged) = logged_event(change, position, author) else { continue };
+            rows.push(event_row(&logged, change, author));
+            self.events.push(logged);
+        }
+        self.insert("insert_events", "event_log", &EVENT_COLUMNS, rows, "").await
+    }
+
+    pub(crate) async fn insert(
+        &mut self,
+        operation: &'static str,
+        table: &str,
+        columns: &[&str],
+        rows: Vec<Vec<Value>>,
+        conflict: &str,
+    ) -> Result<(), Error> {
+        let per_statement = MAX_VALUES / columns.len();
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let _timer = self.snapshot.metrics.time(operation);
+            let rows: Vec<Vec<Value>> = rows.by_ref().take(per_statement).collect();
+            let tuples: Vec<String> =
+                (0..rows.len()).map(|n| placeholders(n * columns.len() + 1, columns.len())).collect();
+            let sql = format!("INSERT INTO {table} ({}) VALUES {} {conflict}", columns.join(", "), tuples.join(","));
+            self.snapshot.tx.execute(sql, rows.concat()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn same_symbols(before: &Market, after: &Market) -> bool {
+    before.venue_symbol == after.venue_symbol && before.aliases == after.aliases
+}
+
+/// None for a change of nothing into nothing.
+fn logged_event(change: &Change, position: LogPosition, author: &Author) -> Option<LoggedEvent> {
+    let event = Event {
+        position,
+        event_type: EventType::of(change.before.as_ref(), change.after.as_ref())?,
+        actor: author.actor.clone(),
+        request_id: author.request_id,
+        changed_fields: changed_fields(change),
+        time: author.time,
+        effective_time: change.effective_time,
+        before: change.before.clone(),
+        after: change.after.clone(),
+        judged_by: change.judged_by.clone(),
+        warnings: change.warnings.clone(),
+    };
+    let entity = event.entity()?;
+    Some(LoggedEvent {
+        position,
+        event_type: event.event_type,
+        key: entity.key(),
+        venue: entity.venue().cloned(),
+        body: v1::Event::from(&event).encode_to_vec().into(),
+    })
+}
+
+fn changed_fields(change: &Change) -> Vec<&'static str> {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => before.changed_fields(after),
+        _ => Vec::new(),
+    }
+}
+
+fn event_row(event: &LoggedEvent, change: &Change, author: &Author) -> Vec<Value> {
+    vec![
+        Value::Int(event.position.revision),
+        Value::Index(event.position.index),
+        Value::Text(event.event_type.to_string()),
+        Value::Text(event.key.entity_type().to_string()),
+        Value::Text(event.key.id()),
+        Value::OptText(event.venue.as_ref().map(ToString::to_string)),
+        Value::Text(author.actor.clone()),
+        Value::OptUuid(author.request_id),
+        Value::Text(serde_json::json!(changed_fields(change)).to_string()),
+        Value::OptInt(change.effective_time.map(Timestamp::micros)),
+        Value::Int(author.time.micros()),
+        Value::Bytes(event.body.to_vec()),
+    ]
+}

@@ -1,0 +1,115 @@
+//! A throwaway PostgreSQL from the local binaries, or a database on the server that `CQAR_TEST_DATABASE_URL` names.
+
+use std::{
+    net::TcpListener,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+/// A database of one test. Ends with its drop.
+pub struct Postgres {
+    url: String,
+    cluster: Option<Cluster>,
+}
+
+struct Cluster {
+    stop: Command,
+    _folder: TempDir,
+}
+
+impl Postgres {
+    /// Starts a cluster in a temporary folder, unless `CQAR_TEST_DATABASE_URL` names one.
+    pub fn start() -> Self {
+        match std::env::var("CQAR_TEST_DATABASE_URL") {
+            Ok(url) => Self::on(&url),
+            Err(_) => Self::cluster(),
+        }
+    }
+
+    /// The database's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn on(server: &str) -> Self {
+        let name = format!("cqar_test_{}", Uuid::now_v7().simple());
+        run(Command::new("psql").arg(server).args(["-qc", &format!("CREATE DATABASE {name}")]));
+        let (base, query) = server.split_once('?').unwrap_or((server, ""));
+        let base = base.rsplit_once('/').map_or(base, |(base, _)| base);
+        Self { url: format!("{base}/{name}?{query}"), cluster: None }
+    }
+
+    fn cluster() -> Self {
+        let binaries = binaries();
+        let folder = tempfile::Builder::new().prefix("cqar-pg-").tempdir().unwrap();
+        let user = unprivileged();
+        if let Some((uid, gid)) = user {
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let data = folder.path().join("data");
+        let mut initdb = Command::new(binaries.join("initdb"));
+        initdb.args(["-U", "cqar", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
+        run(as_user(&mut initdb, user).current_dir(folder.path()));
+        // The port is free now, and taken by the server a moment later: close enough for tests on one machine.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=");
+        let mut pg_ctl = Command::new(binaries.join("pg_ctl"));
+        pg_ctl
+            .args(["-w", "-s", "-o", &options, "-l"])
+            .arg(folder.path().join("log"))
+            .arg("-D")
+            .arg(&data)
+            .arg("start");
+        run(as_user(&mut pg_ctl, user).current_dir(folder.path()));
+        let mut stop = Command::new(binaries.join("pg_ctl"));
+        stop.args(["-m", "immediate", "-s", "-D"]).arg(&data).arg("stop");
+        as_user(&mut stop, user).current_dir("/");
+        let url = format!("postgres://cqar@127.0.0.1:{port}/postgres?sslmode=disable");
+        Self { url, cluster: Some(Cluster { stop, _folder: folder }) }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Immediately: nothing of it is kept.
+        let _ = self.stop.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    }
+}
+
+/// Debian keeps the server's binaries out of the PATH.
+fn binaries() -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions.map(|entry| entry.path().join("bin")).filter(|bin| bin.join("initdb").exists()).max();
+    newest.unwrap_or_else(|| Path::new("/usr/bin").to_owned())
+}
+
+/// PostgreSQL refuses to run as root: as root, run it as the user that the package made, else as nobody.
+fn unprivileged() -> Option<(u32, u32)> {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    if id.stdout.trim_ascii() != b"0" {
+        return None;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    let entry = |name: &str| {
+        let line = passwd.lines().find(|line| line.starts_with(&format!("{name}:")))?;
+        let mut ids = line.split(':').skip(2);
+        Some((ids.next()?.parse().ok()?, ids.next()?.parse().ok()?))
+    };
+    Some(entry("postgres").or_else(|| entry("nobody")).expect("a user to run PostgreSQL as"))
+}
+
+fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
+    match user {
+        Some((uid, gid)) => command.uid(uid).gid(gid),
+        None => command,
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

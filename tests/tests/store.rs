@@ -1,0 +1,457 @@
+//! The store, on both databases: each test is a function of a store, run on SQLite and on PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cqar_domain::{
+    asset::{Asset, AssetType},
+    chain::Chain,
+    entity::{Entity, EntityKey, Meta},
+    event::{EventLog, LogPosition},
+    id::{AssetId, InstrumentId, MarketId, SystemIds, VenueAssetId},
+    instrument::{Contract, ExerciseStyle, Instrument, OptionType, Terms},
+    market::{ContractSize, ContractUnit, Market, MarketStatus},
+    relay::RelayMemory,
+    time::{Clock, SystemClock, Timestamp},
+    venue::{Venue, VenueType},
+    venue_asset::VenueAsset,
+};
+use cqar_proto::v1;
+use cqar_store::{AnsweredRequest, Author, Change, Constraint, Error, Filter, RequestKey, Store, StoreSettings};
+use cqar_tests::postgres::Postgres;
+use prost::Message;
+use uuid::Uuid;
+
+/// Runs a test on both databases.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                let store = super::open(&format!("sqlite://{}/cqar.db", folder.path().display())).await;
+                super::$name(store).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let postgres = super::Postgres::start();
+                let store = super::open(postgres.url()).await;
+                super::$name(store).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    every_entity_reads_back_as_it_was_written
+    concurrent_writers_get_revisions_without_gap_or_repetition
+    what_is_not_committed_leaves_nothing
+    a_deletion_frees_the_key_for_a_creation_in_the_same_write
+    the_database_itself_refuses_dangling_references_and_doubled_keys
+    a_snapshot_does_not_see_later_writes
+    pages_list_everything_once_in_order
+    a_market_is_found_by_every_symbol_it_has_and_none_it_had
+    referrers_are_named
+    an_answered_request_is_remembered_until_it_expires
+    the_relay_remembers_lease_cursor_and_fan_outs
+    migrations_go_up_and_down_and_a_newer_one_is_refused
+}
+
+async fn open(url: &str) -> Arc<Store> {
+    let store =
+        Store::open(&StoreSettings::new(url), Arc::new(SystemClock), &prometheus::Registry::new()).await.unwrap();
+    store.migrate_up().await.unwrap();
+    store.check_migrations().await.unwrap();
+    Arc::new(store)
+}
+
+fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+fn author() -> Author {
+    Author { actor: "tester".into(), request_id: Some(Uuid::now_v7()), time: now() }
+}
+
+fn change(before: Option<Entity>, after: Option<Entity>) -> Change {
+    Change { before, after, effective_time: None, judged_by: vec!["sanity@1".into()], warnings: Vec::new() }
+}
+
+async fn write(store: &Store, changes: Vec<Change>) -> i64 {
+    let mut tx = store.begin_write().await.unwrap();
+    tx.write(changes, &author()).await.unwrap();
+    tx.commit().await.unwrap().revision
+}
+
+async fn create(store: &Store, entities: &[Entity]) -> i64 {
+    write(store, entities.iter().map(|it| change(None, Some(it.clone()))).collect()).await
+}
+
+fn asset(symbol: &str) -> Asset {
+    Asset {
+        id: AssetId::new(&SystemIds),
+        symbol: symbol.into(),
+        name: format!("The {symbol}"),
+        asset_type: AssetType::Coin,
+        category: "currency".into(),
+        description: "two\nlines".into(),
+        logo_url: String::new(),
+        website_url: "https://example.org".into(),
+        labels: [("desk".to_owned(), "spot \"1\"".to_owned())].into(),
+        meta: Meta::default(),
+    }
+}
+
+fn venue(id: &str) -> Venue {
+    Venue {
+        id: id.parse().unwrap(),
+        name: id.into(),
+        venue_type: VenueType::Cex,
+        chain: None,
+        protocol_address: String::new(),
+        website_url: String::new(),
+        api_endpoint: String::new(),
+        mic: String::new(),
+        symbology: String::new(),
+        is_active: true,
+        meta: Meta::default(),
+    }
+}
+
+fn instrument(terms: Terms) -> Instrument {
+    let id = InstrumentId::new(&SystemIds);
+    Instrument { id, terms, code: String::new(), labels: [].into(), meta: Meta::default() }
+}
+
+fn market(venue: &str, symbol: &str, instrument: InstrumentId) -> Market {
+    Market {
+        id: MarketId::new(&SystemIds),
+        venue: venue.parse().unwrap(),
+        segment: "spot".parse().unwrap(),
+        venue_symbol: symbol.into(),
+        instrument,
+        aliases: vec![format!("{symbol}-alias")],
+        unit_multiplier: "1000".parse().unwrap(),
+        contract_size: Some(ContractSize { size: "0.001".parse().unwrap(), unit: ContractUnit::Base }),
+        tick_size: Some("0.00000000000000000000000000000000000001".parse().unwrap()),
+        lot_size: Some("99999999999999999999999999999999999999".parse().unwrap()),
+        min_quantity: None,
+        max_quantity: None,
+        min_notional: Some("5".parse().unwrap()),
+        maker_fee: Some("-0.0001".parse().unwrap()),
+        taker_fee: Some("0.001".parse().unwrap()),
+        funding_interval: Some(Duration::from_hours(8)),
+        status: MarketStatus::Active,
+        listed: Some("2020-01-01T00:00:00.000001Z".parse().unwrap()),
+        delisted: None,
+        expiry_time: None,
+        meta: Meta::default(),
+    }
+}
+
+/// One of each kind of entity, with every optional field given somewhere.
+fn one_of_each() -> Vec<Entity> {
+    let (btc, usd) = (asset("BTC"), asset("USD"));
+    let chain = Chain {
+        id: "bitcoin".parse().unwrap(),
+        name: "Bitcoin".into(),
+        caip2: "bip122:000000000019d6689c085ae165831e93".into(),
+        native_asset: Some(btc.id),
+        explorer_url: String::new(),
+        rpc_urls: vec!["https://a.example".into(), "wss://b.example".into()],
+        is_testnet: false,
+        meta: Meta::default(),
+    };
+    let on_chain = Venue { chain: Some(chain.id.clone()), protocol_address: "abc".into(), ..venue("dex") };
+    let binding = VenueAsset {
+        id: VenueAssetId::new(&SystemIds),
+        venue: on_chain.id.clone(),
+        asset: btc.id,
+        code: "XBT".into(),
+        meta: Meta::default(),
+    };
+    let contract = Contract { base: btc.id, quote: usd.id, settle: btc.id };
+    let option = instrument(Terms::Option {
+        contract,
+        expiry: "2026-12-25".parse().unwrap(),
+        strike: "100000.5".parse().unwrap(),
+        option_type: OptionType::Put,
+        style: ExerciseStyle::American,
+    });
+    let lending = instrument(Terms::LendingDeposit { underlying: usd.id, protocol: "aave-v3".parse().unwrap() });
+    let listed = Market {
+        expiry_time: Some("2026-12-25T08:00:00Z".parse().unwrap()),
+        ..market("dex", "BTC-25DEC26-100000.5-P", option.id)
+    };
+    vec![
+        btc.into(),
+        usd.into(),
+        chain.into(),
+        on_chain.into(),
+        binding.into(),
+        option.into(),
+        lending.into(),
+        listed.into(),
+    ]
+}
+
+async fn every_entity_reads_back_as_it_was_written(store: Arc<Store>) {
+    let entities = one_of_each();
+    let mut tx = store.begin_write().await.unwrap();
+    let written =
+        tx.write(entities.iter().map(|it| change(None, Some(it.clone()))).collect(), &author()).await.unwrap();
+    let committed = tx.commit().await.unwrap();
+    assert_eq!(committed.revision, 1);
+
+    let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.revision(), 1);
+    let read = snapshot.entities(&keys).await.unwrap();
+    for (written, read) in written.into_iter().zip(read) {
+        let mut expected = written.after.unwrap();
+        if let Entity::Instrument(it) = &mut expected {
+            it.code = match it.terms {
+                Terms::Option { .. } => "BTC/USD:BTC-261225-100000.5-P".into(),
+                _ => "USD:DEPOSIT@aave-v3".into(),
+            };
+        }
+        assert_eq!(read.as_ref(), Some(&expected));
+        assert_eq!(expected.meta().revision, 1);
+    }
+    drop(snapshot);
+
+    let log = store.read(LogPosition::default(), 100).await.unwrap();
+    assert_eq!(log, committed.events, "the log reads back as it was handed over");
+    assert_eq!(log.iter().map(|event| event.position.index).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+    let event = v1::Event::decode(log[7].body.clone()).unwrap();
+    assert_eq!((event.r#type.as_str(), event.venue.as_str(), event.actor.as_str()), ("market_listed", "dex", "tester"));
+    assert_eq!(event.after.unwrap(), v1::Entity::from(&stored(&store, &keys[7]).await));
+    assert_eq!(store.log_bounds().await.unwrap().newest, 1);
+}
+
+async fn stored(store: &Store, key: &EntityKey) -> Entity {
+    store.snapshot().await.unwrap().entities(std::slice::from_ref(key)).await.unwrap().remove(0).unwrap()
+}
+
+async fn concurrent_writers_get_revisions_without_gap_or_repetition(store: Arc<Store>) {
+    let writers = (0..40).map(|n| {
+        let store = store.clone();
+        tokio::spawn(
+            async move { create(&store, &[asset(&format!("A{n}")).into(), asset(&format!("B{n}")).into()]).await },
+        )
+    });
+    let mut revisions = Vec::new();
+    for writer in writers {
+        revisions.push(writer.await.unwrap());
+    }
+    revisions.sort_unstable();
+    assert_eq!(revisions, (1..=40).collect::<Vec<_>>());
+    let log = store.read(LogPosition::start_of(3), 1000).await.unwrap();
+    let positions: Vec<_> = log.iter().map(|event| (event.position.revision, event.position.index)).collect();
+    assert_eq!(positions, (3..=40).flat_map(|revision| [(revision, 0), (revision, 1)]).collect::<Vec<_>>());
+}
+
+async fn what_is_not_committed_leaves_nothing(store: Arc<Store>) {
+    let btc = asset("BTC");
+    let mut tx = store.begin_write().await.unwrap();
+    tx.write(vec![change(None, Some(btc.clone().into()))], &author()).await.unwrap();
+    drop(tx);
+    let mut tx = store.begin_write().await.unwrap();
+    assert_eq!(tx.locked(), 0);
+    assert_eq!(tx.reads().entities(&[EntityKey::Asset(btc.id)]).await.unwrap(), [None]);
+    assert_eq!(tx.write(Vec::new(), &author()).await.unwrap(), []);
+    assert_eq!(tx.commit().await.unwrap().revision, 0, "a write without change makes no revision");
+    assert!(store.read(LogPosition::default(), 10).await.unwrap().is_empty());
+}
+
+async fn a_deletion_frees_the_key_for_a_creation_in_the_same_write(store: Arc<Store>) {
+    let (btc, venue) = (asset("BTC"), venue("kraken"));
+    let binding = |asset| VenueAsset {
+        id: VenueAssetId::new(&SystemIds),
+        venue: "kraken".parse().unwrap(),
+        asset,
+        code: "XBT".into(),
+        meta: Meta::default(),
+    };
+    let first: Entity = binding(btc.id).into();
+    create(&store, &[btc.clone().into(), venue.into(), first.clone()]).await;
+    let first = stored(&store, &first.key()).await;
+    let second: Entity = binding(btc.id).into();
+    let revision = write(&store, vec![change(None, Some(second.clone())), change(Some(first.clone()), None)]).await;
+    assert_eq!(revision, 2);
+    let mut snapshot = store.snapshot().await.unwrap();
+    let found = snapshot.venue_assets_with_codes(&"kraken".parse().unwrap(), &["XBT".into()]).await.unwrap();
+    assert_eq!(found.into_iter().map(|it| EntityKey::VenueAsset(it.id)).collect::<Vec<_>>(), [second.key()]);
+    let log = store.read(LogPosition::start_of(2), 10).await.unwrap();
+    assert_eq!(
+        log.iter().map(|e| e.event_type.to_string()).collect::<Vec<_>>(),
+        ["venue_asset_created", "venue_asset_deleted"]
+    );
+}
+
+async fn the_database_itself_refuses_dangling_references_and_doubled_keys(store: Arc<Store>) {
+    let kind = |error: Error| match error {
+        Error::Constraint { kind, .. } => kind,
+        other => panic!("{other:?}"),
+    };
+    let dangling = instrument(Terms::Spot { base: AssetId::new(&SystemIds), quote: AssetId::new(&SystemIds) });
+    let mut tx = store.begin_write().await.unwrap();
+    tx.write(vec![change(None, Some(dangling.into()))], &author()).await.unwrap();
+    assert_eq!(kind(tx.commit().await.unwrap_err()), Constraint::ForeignKey, "checked at commit");
+
+    let (btc, usd) = (asset("BTC"), asset("USD"));
+    let terms = Terms::Spot { base: btc.id, quote: usd.id };
+    create(&store, &[btc.into(), usd.into(), instrument(terms.clone()).into()]).await;
+    let mut tx = store.begin_write().await.unwrap();
+    let doubled = tx.write(vec![change(None, Some(instrument(terms).into()))], &author()).await;
+    assert_eq!(kind(doubled.unwrap_err()), Constraint::Unique);
+    drop(tx);
+    assert_eq!(store.log_bounds().await.unwrap().newest, 1);
+}
+
+async fn a_snapshot_does_not_see_later_writes(store: Arc<Store>) {
+    let btc = asset("BTC");
+    create(&store, &[btc.clone().into()]).await;
+    let mut before = store.snapshot().await.unwrap();
+    let stored = stored(&store, &EntityKey::Asset(btc.id)).await;
+    let renamed: Entity = Asset { name: "Other".into(), ..btc.clone() }.into();
+    assert_eq!(write(&store, vec![change(Some(stored.clone()), Some(renamed))]).await, 2);
+    assert_eq!(before.revision(), 1);
+    assert_eq!(before.entities(&[EntityKey::Asset(btc.id)]).await.unwrap(), [Some(stored)]);
+}
+
+async fn pages_list_everything_once_in_order(store: Arc<Store>) {
+    let mut assets: Vec<Entity> = (0..25).map(|n| asset(&format!("S{}", n % 2)).into()).collect();
+    create(&store, &assets).await;
+    assets.sort_by_key(Entity::key);
+    let filter = Filter::Assets { symbol: None, asset_type: Some(AssetType::Coin), show_deleted: false };
+    let (mut listed, mut after) = (Vec::new(), None);
+    loop {
+        let mut snapshot = store.snapshot().await.unwrap();
+        let page = snapshot.list(&filter, after.as_ref(), 10).await.unwrap();
+        after = page.last().map(Entity::key);
+        let is_last = page.len() < 10;
+        listed.extend(page.iter().map(Entity::key));
+        if is_last {
+            break;
+        }
+    }
+    assert_eq!(listed, assets.iter().map(Entity::key).collect::<Vec<_>>());
+    let odd = Filter::Assets { symbol: Some("S1".into()), asset_type: None, show_deleted: true };
+    assert_eq!(store.snapshot().await.unwrap().list(&odd, None, 100).await.unwrap().len(), 12);
+    let token = Filter::Assets { symbol: None, asset_type: Some(AssetType::Token), show_deleted: false };
+    assert!(store.snapshot().await.unwrap().list(&token, None, 100).await.unwrap().is_empty());
+}
+
+async fn a_market_is_found_by_every_symbol_it_has_and_none_it_had(store: Arc<Store>) {
+    let (btc, usd) = (asset("BTC"), asset("USD"));
+    let spot = instrument(Terms::Spot { base: btc.id, quote: usd.id });
+    let listed = market("kraken", "XBTUSD", spot.id);
+    let key = EntityKey::Market(listed.id);
+    create(&store, &[btc.into(), usd.into(), venue("kraken").into(), spot.clone().into(), listed.clone().into()]).await;
+    let kraken = "kraken".parse().unwrap();
+    let find = async |symbol: &str| {
+        let mut snapshot = store.snapshot().await.unwrap();
+        snapshot.markets_with_symbols(&kraken, &[symbol.to_owned(), "nothing".into()]).await.unwrap().len()
+    };
+    assert_eq!((find("XBTUSD").await, find("XBTUSD-alias").await, find("xbtusd").await), (1, 1, 0));
+    let before = stored(&store, &key).await;
+    let after = Market { aliases: vec!["XXBTZUSD".into()], ..listed.clone() };
+    write(&store, vec![change(Some(before), Some(after.into()))]).await;
+    assert_eq!((find("XBTUSD").await, find("XBTUSD-alias").await, find("XXBTZUSD").await), (1, 0, 1));
+
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.markets_of_instruments(&kraken, &[spot.id]).await.unwrap().len(), 1);
+    let long_ago = "2019-01-01T00:00:00Z".parse().unwrap();
+    assert_eq!(snapshot.live_markets(&kraken, &listed.segment, long_ago).await.unwrap().len(), 0);
+    assert_eq!(snapshot.live_markets(&kraken, &listed.segment, now()).await.unwrap().len(), 1);
+    assert_eq!(snapshot.instruments_with_code("BTC/USD").await.unwrap().len(), 1);
+    drop(snapshot);
+
+    let before = stored(&store, &key).await;
+    write(&store, vec![change(Some(before), None)]).await;
+    assert_eq!(find("XBTUSD").await, 0);
+}
+
+async fn referrers_are_named(store: Arc<Store>) {
+    let entities = one_of_each();
+    create(&store, &entities).await;
+    let mut snapshot = store.snapshot().await.unwrap();
+    let mut referrers = async |n: usize| {
+        let mut of = snapshot.referrers(&entities[n].key()).await.unwrap();
+        of.sort();
+        of
+    };
+    let key = |n: usize| entities[n].key();
+    assert_eq!(referrers(0).await, [key(2), key(4), key(5)], "of BTC: chain, binding, option");
+    assert_eq!(referrers(1).await, [key(5).min(key(6)), key(5).max(key(6))], "of USD");
+    assert_eq!(referrers(2).await, [key(3)], "of the chain");
+    assert_eq!(referrers(3).await, [key(4), key(7)], "of the venue");
+    assert_eq!(referrers(5).await, [key(7)], "of the option");
+    assert_eq!(referrers(7).await, []);
+}
+
+async fn an_answered_request_is_remembered_until_it_expires(store: Arc<Store>) {
+    let key = RequestKey { actor: "a".into(), method: "/m".into(), request_id: Uuid::now_v7() };
+    let answered = AnsweredRequest { body_hash: vec![0, 255], revision: 7, answer: Bytes::from_static(b"\0answer") };
+    let (now, expire) = (now(), now().plus_seconds(60));
+    let mut tx = store.begin_write().await.unwrap();
+    tx.save_request(&key, &answered, now, expire).await.unwrap();
+    tx.save_import_moment(&"kraken".parse().unwrap(), &"".parse().unwrap(), now).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.answered_request(&key, now).await.unwrap(), Some(answered));
+    assert_eq!(snapshot.answered_request(&key, expire).await.unwrap(), None);
+    let other = RequestKey { actor: "b".into(), ..key };
+    assert_eq!(snapshot.answered_request(&other, now).await.unwrap(), None);
+    assert_eq!(snapshot.import_moment(&"kraken".parse().unwrap(), &"".parse().unwrap()).await.unwrap(), Some(now));
+    assert_eq!(snapshot.import_moment(&"kraken".parse().unwrap(), &"spot".parse().unwrap()).await.unwrap(), None);
+}
+
+async fn the_relay_remembers_lease_cursor_and_fan_outs(store: Arc<Store>) {
+    let (a, b, ttl) = (Uuid::now_v7(), Uuid::now_v7(), Duration::from_mins(1));
+    assert!(store.hold_lease(a, ttl).await.unwrap());
+    assert!(store.hold_lease(a, ttl).await.unwrap(), "renewed");
+    assert!(!store.hold_lease(b, ttl).await.unwrap());
+    store.release_lease(b).await.unwrap();
+    assert!(!store.hold_lease(b, ttl).await.unwrap(), "only the holder gives it up");
+    store.release_lease(a).await.unwrap();
+    assert!(store.hold_lease(b, ttl).await.unwrap());
+
+    assert_eq!(store.cursor().await.unwrap(), None);
+    let position = LogPosition { revision: 5, index: 2 };
+    store.save_fan_out(position, Bytes::from_static(b"parts")).await.unwrap();
+    assert_eq!(store.fan_out(position).await.unwrap(), Some(Bytes::from_static(b"parts")));
+    store.save_cursor(position).await.unwrap();
+    assert!(store.fan_out(position).await.unwrap().is_some(), "at the cursor: not done yet");
+    store.save_cursor(position.next()).await.unwrap();
+    assert_eq!(store.cursor().await.unwrap(), Some(position.next()));
+    assert_eq!(store.fan_out(position).await.unwrap(), None);
+}
+
+async fn migrations_go_up_and_down_and_a_newer_one_is_refused(store: Arc<Store>) {
+    let first = store.log_bounds().await.unwrap().log_id;
+    assert_eq!(store.migrate_up().await.unwrap(), [""; 0], "nothing is missing");
+    assert_eq!(store.migrate_down(1).await.unwrap(), ["0001_registry"]);
+    assert!(matches!(store.check_migrations().await.unwrap_err(), Error::Behind { found: 0, needed: 1 }));
+    assert_eq!(store.migrate_up().await.unwrap(), ["0001_registry"]);
+    assert_ne!(store.log_bounds().await.unwrap().log_id, first, "another log");
+    let status = store.migration_status().await.unwrap();
+    assert!(status.iter().all(|migration| migration.applied.is_some()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_tells_of_what_others_write() {
+    let postgres = Postgres::start();
+    let (store, other) = (open(postgres.url()).await, open(postgres.url()).await);
+    let noticed =
+        tokio::spawn(async move { tokio::time::timeout(Duration::from_secs(30), store.grown()).await.is_ok() });
+    // It may begin to listen at any time, so write until it was told.
+    while !noticed.is_finished() {
+        create(&other, &[asset("BTC").into()]).await;
+    }
+    assert!(noticed.await.unwrap());
+}
