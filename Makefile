@@ -1,0 +1,72 @@
+# What one does here. Each command sets up what it needs; `make` alone lists them.
+.DEFAULT_GOAL := help
+
+# Where cargo puts the binaries.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# rustup may be newer than this shell, and adds itself to new ones only.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: ## Build and serve with the starter dataset and the shipped plugins, on SQLite
+	scripts/setup run
+	cargo build -p cqar
+	plugins/build shipped
+	$(TARGET)/debug/cqar serve --starter
+
+# The binaries and the tests are built by one command, so that both share one set of features and one build.
+.PHONY: test
+test: ## Run every test, against real PostgreSQL, Redis, NATS and plugins
+	scripts/setup test
+	plugins/build shipped
+	plugins/build testing
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace
+	cd plugins && cargo test --locked --workspace
+
+.PHONY: lint
+lint: ## Check formatting, lints and documentation; warnings are errors
+	scripts/setup run
+	cargo fmt --all --check
+	cd plugins && cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd plugins && cargo clippy --locked --workspace --all-targets -- -D warnings
+	cd plugins && cargo clippy --locked --workspace --target wasm32-wasip2 -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+
+.PHONY: bench
+bench: ## Measure against the floor server; the table goes to target/bench/
+	scripts/setup bench
+	plugins/build shipped
+	cargo build --locked --release -p cqar -p cqar-bench
+	$(TARGET)/release/cqar-bench
+
+.PHONY: build
+build: ## Build the host
+	scripts/setup run
+	cargo build --workspace
+
+.PHONY: plugins
+plugins: ## Build the shipped plugins into target/plugins/, from where a running server takes them
+	scripts/setup run
+	plugins/build shipped
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+	cd plugins && cargo fmt --all
+
+.PHONY: setup
+setup: ## Install what is missing for run and test
+	scripts/setup test
+
+.PHONY: migrate-up
+migrate-up: ## Bring the configured database to the newest schema
+	cargo run -q -p cqar -- migrate up
+
+.PHONY: migrate-down
+migrate-down: ## Take the configured database's newest migration back
+	cargo run -q -p cqar -- migrate down
