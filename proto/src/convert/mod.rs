@@ -20,6 +20,7 @@ use cqar_domain::{
     violation::{Violation, Violations},
 };
 
+pub use event::stored;
 pub use mutation::{create, mutations, update};
 
 use crate::well_known;

@@ -75,7 +75,7 @@ fn lay_entity_over(onto: &mut Message, from: &Message, mask: &[String], found: &
     }
 }
 
-fn read_entity(reader: &mut Reader<'_>, entity: v1::Entity) -> Option<Entity> {
+pub(super) fn read_entity(reader: &mut Reader<'_>, entity: v1::Entity) -> Option<Entity> {
     match entity.entity {
         Some(Message::Asset(it)) => reader.asset(it).map(Entity::Asset),
         Some(Message::Chain(it)) => reader.chain(it).map(Entity::Chain),

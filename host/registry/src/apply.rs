@@ -1,0 +1,82 @@
+//! `Apply`: many mutations, all or none. A write of one entity is an `Apply` of one.
+
+use async_trait::async_trait;
+use cqar_domain::{
+    finding::Finding,
+    id::{Segment, VenueId},
+    mutation::Mutation, time::Timestamp};
+use cqar_proto::v1;
+use cqar_store::Snapshot;
+
+use crate::{
+    Answer, Registry,
+    error::Error,
+    plan::{self, Plan},
+    write::{Drafted, Proposal, WriteRequest, Written},
+};
+
+impl Registry {
+    /// Makes all the changes or none. Each mutation comes with the name of its field, for messages about it.
+    pub async fn apply(
+        &self,
+        request: WriteRequest,
+        mutations: Vec<(String, Mutation)>,
+    ) -> Result<Answer<v1::ApplyResponse>, Error> {
+        self.write(request, Mutations(mutations)).await
+    }
+}
+
+struct Mutations(Vec<(String, Mutation)>);
+
+impl Drafted for Plan {
+    fn plan(&self) -> &Plan {
+        self
+    }
+
+    fn moments(&self) -> &[(VenueId, Segment, Timestamp)] {
+        &[]
+    }
+}
+
+#[async_trait]
+impl Proposal for Mutations {
+    type Draft = Plan;
+    type Answer = v1::ApplyResponse;
+    type Refused = ();
+
+    async fn draft(&self, reads: &mut Snapshot, (): &(), now: Timestamp) -> Result<Plan, Error> {
+        plan::plan(reads, &self.0, now).await?.map_err(plan::merge)
+    }
+
+    fn refuse(&self, draft: &Plan, errors: Vec<(usize, Finding)>, (): &mut ()) -> Result<(), Error> {
+        let located = |(n, finding): (usize, Finding)| (self.field(draft, n, &finding), finding);
+        Err(Error::Refused(errors.into_iter().map(located).collect()))
+    }
+
+    fn answer(&self, draft: &Plan, written: &Written) -> v1::ApplyResponse {
+        let results = draft.subjects.iter().map(|key| written.entities.get(key).map(Into::into).unwrap_or_default());
+        let warnings = written.warnings.iter().map(|(n, finding)| {
+            v1::Finding::from(&Finding { path: self.field(draft, *n, finding), ..finding.clone() })
+        });
+        v1::ApplyResponse {
+            revision: written.revision,
+            results: results.collect(),
+            warnings: warnings.collect(),
+            // At most as many as there are mutations.
+            changed: i32::try_from(written.changed).unwrap_or(i32::MAX),
+        }
+    }
+}
+
+impl Mutations {
+    /// The path in the request of a field that a finding about a change names.
+    fn field(&self, draft: &Plan, change: usize, finding: &Finding) -> String {
+        let mutation = draft.changes.get(change).and_then(|change| self.0.get(change.mutation));
+        let path = mutation.map_or("", |(path, _)| path.as_str());
+        match (path, finding.path.as_str()) {
+            (path, "") => path.to_owned(),
+            ("", field) => field.to_owned(),
+            (path, field) => format!("{path}.{field}"),
+        }
+    }
+}

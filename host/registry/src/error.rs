@@ -1,0 +1,235 @@
+//! Why a use case did not do what it was asked. The contract's statuses and reasons are made of these, in one place, by
+//! `cqar-api`.
+
+use std::sync::Arc;
+
+use cqar_domain::{
+    entity::{EntityKey, Revision},
+    finding::Finding,
+    id::{MarketId, Segment, VenueId},
+    time::{Interval, Timestamp},
+    violation::Violation,
+};
+
+/// Why a call was refused or failed. `field` is the path of the input that the refusal speaks of: `mutations[3].create_asset`
+/// in an `Apply`, empty where the call has only one subject.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// Fields break rules of the core.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<Violation>),
+    /// A validator found errors; fields as in [`Error::Invalid`].
+    #[error("{}", refusal(.0))]
+    Refused(Vec<(String, Finding)>),
+    /// There is no such entity.
+    #[error("there is no {key}")]
+    NotFound {
+        /// Where it was named.
+        field: String,
+        /// What was asked for.
+        key: EntityKey,
+    },
+    /// The entity is deleted, and takes neither changes nor new references.
+    #[error("{key} is deleted; undelete it first")]
+    Deleted {
+        /// Where it was named.
+        field: String,
+        /// The entity.
+        key: EntityKey,
+    },
+    /// An entity has the id or the unique key already.
+    #[error("{}", already_exists(existing, *deleted))]
+    AlreadyExists {
+        /// What collides.
+        field: String,
+        /// Who has it.
+        existing: EntityKey,
+        /// Whether that one is deleted, and could be undeleted.
+        deleted: bool,
+    },
+    /// The etag is not the current one.
+    #[error("{key} changed meanwhile: the current etag is {current}")]
+    StaleEtag {
+        /// Where it was given.
+        field: String,
+        /// The entity.
+        key: EntityKey,
+        /// Its etag now.
+        current: String,
+    },
+    /// Others refer to what was to be deleted.
+    #[error("{key} is referred to by {}", names(referrers))]
+    Referred {
+        /// Where it was named.
+        field: String,
+        /// The entity.
+        key: EntityKey,
+        /// Up to ten of those that refer to it.
+        referrers: Vec<EntityKey>,
+    },
+    /// No market has, or ever had, the symbol.
+    #[error("no market of {venue} has, or had, the symbol {symbol:?}{}", in_segment(segment.as_ref()))]
+    SymbolUnknown {
+        /// The venue.
+        venue: VenueId,
+        /// The symbol.
+        symbol: String,
+        /// The segment that was asked for.
+        segment: Option<Segment>,
+    },
+    /// A market has the symbol, at another time.
+    #[error("{symbol:?} of {venue} was not live at {at}, but {}", intervals(live))]
+    SymbolNotLive {
+        /// The venue.
+        venue: VenueId,
+        /// The symbol.
+        symbol: String,
+        /// The instant that was asked for.
+        at: Timestamp,
+        /// Which markets had it, and when.
+        live: Vec<(MarketId, Interval)>,
+    },
+    /// Several live markets fit.
+    #[error("{what} is ambiguous: {}; name the segment", choices(candidates))]
+    AmbiguousSymbol {
+        /// The symbol, or what was to be formatted.
+        what: String,
+        /// All that fit.
+        candidates: Vec<Candidate>,
+    },
+    /// Several instruments have the code.
+    #[error("{code} is the code of several instruments: {}", names(candidates))]
+    AmbiguousCode {
+        /// The code.
+        code: String,
+        /// All of them.
+        candidates: Vec<EntityKey>,
+    },
+    /// No instrument has the code.
+    #[error("no instrument has the code {0:?}")]
+    CodeUnknown(String),
+    /// The instrument trades at the venue at no, or at another, time.
+    #[error("{instrument} has no live market at {venue}{}", in_segment(segment.as_ref()))]
+    NotListed {
+        /// The instrument, by id or code.
+        instrument: String,
+        /// The venue.
+        venue: VenueId,
+        /// The segment that was asked for.
+        segment: Option<Segment>,
+    },
+    /// The request id was used for another request.
+    #[error("request_id was used before for a request with another body")]
+    RequestIdReused,
+    /// The registry kept changing while the write was judged.
+    #[error("the registry kept changing while the write was judged; try again")]
+    Contended,
+    /// A newer listing was imported.
+    #[error("a listing of {venue}{} as of {newest} was imported already, and this one is of {observed}; --backfill adds what is absent", in_segment(Some(segment)))]
+    StaleListing {
+        /// The venue.
+        venue: VenueId,
+        /// The segment.
+        segment: Segment,
+        /// The newest imported moment.
+        newest: Timestamp,
+        /// The moment of this one.
+        observed: Timestamp,
+    },
+    /// A plugin that the call needs is not there.
+    #[error("plugin {plugin} is not serving: {reason}")]
+    PluginNotServing {
+        /// Its name.
+        plugin: String,
+        /// Why.
+        reason: String,
+    },
+    /// A plugin's call did not end well.
+    #[error("plugin {plugin} failed: {reason}")]
+    PluginFailed {
+        /// Its name.
+        plugin: String,
+        /// How.
+        reason: String,
+    },
+    /// This replica has not reached the revision in time.
+    #[error("this server has reached revision {applied}, not yet {wanted}")]
+    Behind {
+        /// What was asked for.
+        wanted: Revision,
+        /// How far it is.
+        applied: Revision,
+    },
+    /// The database is away, or failed.
+    #[error(transparent)]
+    Store(Arc<cqar_store::Error>),
+}
+
+/// One of several markets that fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The market.
+    pub market: MarketId,
+    /// Its segment, by which a caller tells them apart.
+    pub segment: Segment,
+    /// Its symbol.
+    pub venue_symbol: String,
+    /// Its instrument's canonical code.
+    pub code: String,
+}
+
+impl From<cqar_store::Error> for Error {
+    fn from(error: cqar_store::Error) -> Self {
+        Self::Store(Arc::new(error))
+    }
+}
+
+impl Error {
+    /// One field that breaks a rule.
+    pub(crate) fn invalid(field: impl Into<String>, code: &str, message: impl ToString) -> Self {
+        Self::Invalid(vec![Violation { field: field.into(), code: code.to_owned(), message: message.to_string() }])
+    }
+}
+
+fn summary(violations: &[Violation]) -> String {
+    let more = violations.len().saturating_sub(1);
+    match (violations.first(), more) {
+        (None, _) => String::from("the request is invalid"),
+        (Some(first), 0) => first.to_string(),
+        (Some(first), more) => format!("{first} (and {more} more)"),
+    }
+}
+
+fn refusal(findings: &[(String, Finding)]) -> String {
+    let more = findings.len().saturating_sub(1);
+    let Some((field, first)) = findings.first() else { return String::from("a validator refused the write") };
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    format!("{} refused {field}: {}{more}", first.plugin, first.message)
+}
+
+fn already_exists(existing: &EntityKey, deleted: bool) -> String {
+    if deleted { format!("{existing} exists, deleted: undelete it instead") } else { format!("{existing} exists already") }
+}
+
+fn in_segment(segment: Option<&Segment>) -> String {
+    segment.filter(|segment| !segment.as_str().is_empty()).map(|segment| format!(" in segment {segment}")).unwrap_or_default()
+}
+
+fn intervals(live: &[(MarketId, Interval)]) -> String {
+    let live: Vec<String> = live.iter().map(|(_, interval)| interval.to_string()).collect();
+    live.join(" and ")
+}
+
+fn names(keys: &[EntityKey]) -> String {
+    let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+fn choices(candidates: &[Candidate]) -> String {
+    let name = |it: &Candidate| match it.segment.as_str() {
+        "" => format!("{} ({})", it.code, it.venue_symbol),
+        segment => format!("{} in segment {segment}", it.code),
+    };
+    let names: Vec<String> = candidates.iter().map(name).collect();
+    names.join(", ")
+}

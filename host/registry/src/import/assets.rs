@@ -1,0 +1,171 @@
+//! What a venue's codes mean. Nothing is guessed: a code means what it was bound to, or the one asset that it can mean.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use cqar_domain::{
+    asset::{Asset, AssetType},
+    entity::{Entity, EntityKey, Meta},
+    id::{AssetId, IdSource, VenueAssetId, VenueId},
+    mutation::Mutation,
+    venue_asset::VenueAsset,
+};
+use cqar_store::Snapshot;
+
+/// A venue's codes, and what the plugin makes of them.
+#[derive(Debug)]
+pub(super) struct Codes {
+    codes: BTreeMap<String, Code>,
+}
+
+#[derive(Debug)]
+struct Code {
+    /// The symbol that the code usually stands for; none if it cannot be an asset's.
+    symbol: Option<String>,
+    /// The ids of what may be created for it: the same in every draft.
+    asset: AssetId,
+    binding: VenueAssetId,
+}
+
+/// How far a listing is trusted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trust {
+    /// Create what nothing knows.
+    pub(super) create_missing: bool,
+    /// Match what another venue's listing created.
+    pub(super) symbols: bool,
+}
+
+/// What codes mean in one state of the registry.
+pub(super) struct Meanings<'a> {
+    codes: &'a Codes,
+    venue: &'a VenueId,
+    trust: Trust,
+    bound: HashMap<String, AssetId>,
+    /// The undeleted assets by symbol.
+    named: HashMap<String, Vec<Asset>>,
+}
+
+/// Why a code means nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Unknown {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    pub(super) candidates: Vec<AssetId>,
+}
+
+/// A binding that the import makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bound {
+    pub(super) code: String,
+    pub(super) asset: AssetId,
+    pub(super) symbol: String,
+    pub(super) created: bool,
+}
+
+impl Codes {
+    pub(super) fn new(codes: Vec<String>, symbols: Vec<Option<String>>, ids: &dyn IdSource) -> Self {
+        let code = |symbol| Code { symbol, asset: AssetId::new(ids), binding: VenueAssetId::new(ids) };
+        Self { codes: codes.into_iter().zip(symbols.into_iter().map(code)).collect() }
+    }
+
+    pub(super) async fn meanings<'a>(
+        &'a self,
+        reads: &mut Snapshot,
+        venue: &'a VenueId,
+        trust: Trust,
+    ) -> Result<Meanings<'a>, cqar_store::Error> {
+        let codes: Vec<String> = self.codes.keys().cloned().collect();
+        let bound = reads.venue_assets_with_codes(venue, &codes).await?;
+        let symbols: BTreeSet<String> = self.codes.values().filter_map(|code| code.symbol.clone()).collect();
+        let mut named: HashMap<String, Vec<Asset>> = HashMap::new();
+        for asset in reads.assets_with_symbols(&symbols.into_iter().collect::<Vec<_>>()).await? {
+            if asset.meta.delete_time.is_none() {
+                named.entry(asset.symbol.clone()).or_default().push(asset);
+            }
+        }
+        let bound = bound.into_iter().map(|binding| (binding.code, binding.asset)).collect();
+        Ok(Meanings { codes: self, venue, trust, bound, named })
+    }
+}
+
+impl Meanings<'_> {
+    /// The asset that the code means, and what must be bound, or created and bound, for it.
+    pub(super) fn of(&self, code: &str) -> Result<(AssetId, Option<Bound>), Unknown> {
+        if let Some(asset) = self.bound.get(code) {
+            return Ok((*asset, None));
+        }
+        let entry = self.codes.codes.get(code);
+        let Some((entry, symbol)) = entry.and_then(|entry| Some((entry, entry.symbol.as_ref()?))) else {
+            let message = format!("{code:?} cannot be an asset's code");
+            return Err(Unknown { code: "INVALID_ASSET_CODE", message, candidates: Vec::new() });
+        };
+        let named = self.named.get(symbol).map_or(&[][..], Vec::as_slice);
+        let (unclassified, classified): (Vec<&Asset>, Vec<&Asset>) =
+            named.iter().partition(|asset| asset.asset_type == AssetType::Unclassified);
+        let bind = |asset, created| {
+            let bound = Bound { code: code.to_owned(), asset, symbol: symbol.clone(), created };
+            Ok((asset, Some(bound)))
+        };
+        match (classified.as_slice(), unclassified.as_slice()) {
+            ([one], _) => bind(one.id, false),
+            ([], [one]) if self.trust.symbols => bind(one.id, false),
+            ([], []) if self.trust.create_missing => bind(entry.asset, true),
+            ([], []) => Err(Unknown {
+                code: "UNKNOWN_ASSET",
+                message: format!("no asset has the symbol {symbol:?}; --create-missing-assets creates it"),
+                candidates: Vec::new(),
+            }),
+            ([], candidates) => Err(Unknown {
+                code: "UNCLASSIFIED_ASSET",
+                message: format!("only unclassified assets have the symbol {symbol:?}; --trust-symbols matches the one, or bind the code"),
+                candidates: candidates.iter().map(|asset| asset.id).collect(),
+            }),
+            (candidates, _) => Err(Unknown {
+                code: "AMBIGUOUS_ASSET",
+                message: format!("several assets have the symbol {symbol:?}; bind the code to the one that is meant"),
+                candidates: candidates.iter().map(|asset| asset.id).collect(),
+            }),
+        }
+    }
+
+    /// The mutations that make a binding.
+    pub(super) fn mutations(&self, bound: &Bound) -> Vec<Mutation> {
+        let create = |entity: Entity| Mutation::Create { entity, allow_existing: false };
+        let asset = bound.created.then(|| create(unclassified(bound).into()));
+        let binding = self.codes.codes.get(&bound.code).map(|code| {
+            create(
+                VenueAsset {
+                    id: code.binding,
+                    venue: self.venue.clone(),
+                    asset: bound.asset,
+                    code: bound.code.clone(),
+                    meta: Meta::default(),
+                }
+                .into(),
+            )
+        });
+        asset.into_iter().chain(binding).collect()
+    }
+}
+
+/// An asset of which nothing is known but that a venue lists it.
+fn unclassified(bound: &Bound) -> Asset {
+    Asset {
+        id: bound.asset,
+        symbol: bound.symbol.clone(),
+        name: bound.symbol.clone(),
+        asset_type: AssetType::Unclassified,
+        category: String::new(),
+        description: String::new(),
+        logo_url: String::new(),
+        website_url: String::new(),
+        labels: BTreeMap::new(),
+        meta: Meta::default(),
+    }
+}
+
+impl Unknown {
+    pub(super) fn candidates(&self) -> Vec<String> {
+        self.candidates.iter().map(|id| EntityKey::Asset(*id).id()).collect()
+    }
+}

@@ -1,0 +1,388 @@
+//! From a listing to mutations and their plan, row by row; and from what was written to the report.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use cqar_domain::{
+    entity::{Entity, EntityKey},
+    finding::Finding,
+    id::{AssetId, InstrumentId, MarketId, Segment, VenueId},
+    instrument::Terms,
+    market::Market,
+    mutation::Mutation,
+    time::Timestamp,
+};
+use cqar_proto::v1;
+use cqar_store::Snapshot;
+
+use super::{
+    Listing, Refused,
+    assets::{Bound, Meanings},
+    row::{Rejection, Row},
+};
+use crate::{
+    error::Error,
+    plan::{self, Plan, PlannedChange},
+    write::{Drafted, Written},
+};
+
+/// A listing's plan, and what is reported of it.
+pub(super) struct ImportDraft {
+    plan: Plan,
+    /// Whose each mutation is.
+    origins: Vec<Origin>,
+    rejected: BTreeMap<usize, Rejection>,
+    /// Rows whose market is there, and stays as it is or is updated.
+    present: usize,
+    bindings: Vec<Bound>,
+    moments: Vec<(VenueId, Segment, Timestamp)>,
+    refused_delistings: Vec<(Market, Rejection)>,
+}
+
+/// What a mutation is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    Row(usize),
+    Delisting(EntityKey),
+}
+
+impl Drafted for ImportDraft {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn moments(&self) -> &[(VenueId, Segment, Timestamp)] {
+        &self.moments
+    }
+}
+
+/// The stored state that a listing is compared with.
+struct Stored<'a> {
+    meanings: Meanings<'a>,
+    /// The markets that have, or had, each symbol, in any segment.
+    markets: HashMap<String, Vec<Market>>,
+    instruments: HashMap<InstrumentId, Terms>,
+    absent: Vec<Market>,
+    moments: Vec<(VenueId, Segment, Timestamp)>,
+}
+
+/// Plans all rows; those that cannot be are rejected, and the rest planned again until all of it can.
+pub(super) async fn draft(
+    listing: &Listing,
+    reads: &mut Snapshot,
+    refused: &Refused,
+    now: Timestamp,
+) -> Result<ImportDraft, Error> {
+    let stored = read(listing, reads).await?;
+    let mut rejected: BTreeMap<usize, Rejection> = refused.rows.iter().map(|(n, why)| (*n, why.clone())).collect();
+    let mut refused_delistings: HashMap<EntityKey, Rejection> =
+        refused.delistings.iter().map(|(key, why)| (key.clone(), why.clone())).collect();
+    loop {
+        let mut proposed = Proposed::default();
+        for (n, row) in listing.rows.iter().enumerate().filter(|(n, _)| !rejected.contains_key(n)).collect::<Vec<_>>() {
+            if let Err(why) = proposed.row(listing, &stored, n, row, now) {
+                rejected.insert(n, why);
+            }
+        }
+        proposed.delist(&stored.absent, &refused_delistings, listing.observed);
+        match plan::plan(reads, &proposed.mutations, now).await? {
+            Ok(plan) => {
+                let refused_delistings = stored.absent.iter().filter_map(|market| {
+                    refused_delistings.get(&EntityKey::Market(market.id)).map(|why| (market.clone(), why.clone()))
+                });
+                return Ok(ImportDraft {
+                    refused_delistings: refused_delistings.collect(),
+                    plan,
+                    origins: proposed.origins,
+                    rejected,
+                    present: proposed.present,
+                    bindings: proposed.bindings.into_values().collect(),
+                    moments: stored.moments,
+                });
+            }
+            Err(failures) => {
+                for failure in failures {
+                    let why = rejection(&failure.error);
+                    match proposed.origins.get(failure.mutation) {
+                        Some(Origin::Row(n)) => drop(rejected.entry(*n).or_insert(why)),
+                        Some(Origin::Delisting(key)) => drop(refused_delistings.insert(key.clone(), why)),
+                        None => return Err(failure.error),
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<Stored<'a>, Error> {
+    let moments = moments(listing, reads).await?;
+    let meanings = listing.codes.meanings(reads, &listing.venue, listing.trust).await?;
+    let symbols: BTreeSet<String> = listing.rows.iter().map(|row| row.listed.symbol.clone()).collect();
+    let found = reads.markets_with_symbols(&listing.venue, &symbols.into_iter().collect::<Vec<_>>()).await?;
+    let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument)).collect();
+    let instruments = reads.entities(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().flatten();
+    let instruments = instruments.filter_map(|entity| match entity {
+        Entity::Instrument(it) => Some((it.id, it.terms)),
+        _ => None,
+    });
+    let instruments = instruments.collect();
+    let mut markets: HashMap<String, Vec<Market>> = HashMap::new();
+    for market in found {
+        for symbol in market.symbols() {
+            markets.entry(symbol.to_owned()).or_default().push(market.clone());
+        }
+    }
+    let absent = if listing.delist_absent { absent(listing, reads).await? } else { Vec::new() };
+    Ok(Stored { meanings, markets, instruments, absent, moments })
+}
+
+/// The moments to remember: those of the segments that the listing speaks of, where it is newer than what was imported.
+async fn moments(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<(VenueId, Segment, Timestamp)>, Error> {
+    let segments = listing.rows.iter().map(|row| &row.listed.reading.segment).chain(&listing.complete);
+    let segments: BTreeSet<&Segment> = segments.collect();
+    let mut moments = Vec::new();
+    for segment in segments {
+        match reads.import_moment(&listing.venue, segment).await? {
+            Some(newest) if newest > listing.observed && !listing.backfill => {
+                let (venue, segment) = (listing.venue.clone(), segment.clone());
+                return Err(Error::StaleListing { venue, segment, newest, observed: listing.observed });
+            }
+            Some(newest) if newest >= listing.observed => {}
+            _ => moments.push((listing.venue.clone(), segment.clone(), listing.observed)),
+        }
+    }
+    Ok(moments)
+}
+
+/// The markets of completely covered segments that are live at the observed moment and that the listing does not name.
+async fn absent(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Market>, Error> {
+    let rows = listing.rows.iter().map(|row| (Some(&row.listed.reading.segment), row.listed.symbol.as_str()));
+    // The segment of a rejected item is not known: its symbol counts as named in every one.
+    let rejected = listing.rejected.iter().map(|item| (None, item.symbol.as_str()));
+    let named: HashSet<(Option<&Segment>, &str)> = rows.chain(rejected).collect();
+    let mut absent = Vec::new();
+    for segment in &listing.complete {
+        let live = reads.live_markets(&listing.venue, segment, listing.observed).await?;
+        absent.extend(live.into_iter().filter(|market| {
+            !market.status.is_final()
+                && !market.symbols().any(|it| named.contains(&(Some(segment), it)) || named.contains(&(None, it)))
+        }));
+    }
+    Ok(absent)
+}
+
+/// The mutations so far.
+#[derive(Default)]
+struct Proposed {
+    mutations: Vec<(String, Mutation)>,
+    origins: Vec<Origin>,
+    present: usize,
+    bindings: BTreeMap<String, Bound>,
+}
+
+impl Proposed {
+    fn row(&mut self, listing: &Listing, stored: &Stored<'_>, n: usize, row: &Row, now: Timestamp) -> Result<(), Rejection> {
+        let markets = stored.markets.get(&row.listed.symbol).map_or(&[][..], Vec::as_slice);
+        if let Some(market) = row.matching(markets, listing.observed) {
+            let terms = stored.instruments.get(&market.instrument);
+            let assets = self.assets(stored, row, terms, &mut Vec::new());
+            let listed = assets.and_then(|assets| row.terms(&assets))?;
+            if terms.is_some_and(|terms| *terms != listed) {
+                let message = "the symbol means another instrument than before; delist the market that has it";
+                return Err(Rejection::new("INSTRUMENT_CHANGED", message));
+            }
+            self.present += 1;
+            if !listing.backfill {
+                self.push(Origin::Row(n), row.update(market, now));
+            }
+            return Ok(());
+        }
+        let mut bound = Vec::new();
+        let assets = self.assets(stored, row, None, &mut bound)?;
+        let terms = row.terms(&assets)?;
+        for bound in bound {
+            for mutation in stored.meanings.mutations(&bound) {
+                self.push(Origin::Row(n), mutation);
+            }
+            self.bindings.insert(bound.code.clone(), bound);
+        }
+        // Since ever, unless the symbol was another market's before: then it is known since it was seen.
+        let contradicted = markets.iter().any(|market| market.segment == row.listed.reading.segment);
+        let since = row.listed.market.listed.or(contradicted.then_some(listing.observed));
+        for mutation in row.creations(&listing.venue, terms, since, now) {
+            self.push(Origin::Row(n), mutation);
+        }
+        Ok(())
+    }
+
+    /// The assets of a row: those of the market that has the symbol, else what the codes mean.
+    fn assets(
+        &self,
+        stored: &Stored<'_>,
+        row: &Row,
+        of_market: Option<&Terms>,
+        bound: &mut Vec<Bound>,
+    ) -> Result<Vec<AssetId>, Rejection> {
+        let codes = row.codes();
+        let known: Vec<AssetId> = of_market.map(|terms| terms.assets().into_iter().map(|(_, id)| id).collect()).unwrap_or_default();
+        if known.len() == codes.len() {
+            return Ok(known);
+        }
+        codes
+            .into_iter()
+            .map(|code| {
+                let (asset, new) = stored.meanings.of(code).map_err(|unknown| Rejection {
+                    code: unknown.code.to_owned(),
+                    message: unknown.message.clone(),
+                    candidates: unknown.candidates(),
+                })?;
+                let is_new = |new: &Bound| {
+                    !self.bindings.contains_key(&new.code) && !bound.iter().any(|it| it.code == new.code)
+                };
+                if let Some(new) = new.filter(is_new) {
+                    bound.push(new);
+                }
+                Ok(asset)
+            })
+            .collect()
+    }
+
+    fn delist(&mut self, absent: &[Market], refused: &HashMap<EntityKey, Rejection>, at: Timestamp) {
+        for market in absent {
+            let key = EntityKey::Market(market.id);
+            if !refused.contains_key(&key) {
+                self.push(Origin::Delisting(key), Mutation::Delist { market: market.id, at: Some(at), etag: None });
+            }
+        }
+    }
+
+    fn push(&mut self, origin: Origin, mutation: Mutation) {
+        self.mutations.push((String::new(), mutation));
+        self.origins.push(origin);
+    }
+}
+
+/// Why the core refused a row.
+fn rejection(error: &Error) -> Rejection {
+    match error {
+        Error::Invalid(found) => {
+            let code = found.first().map_or("INVALID", |violation| violation.code.as_str());
+            let all: Vec<String> = found.iter().map(ToString::to_string).collect();
+            Rejection::new(code, all.join("; "))
+        }
+        Error::AlreadyExists { existing, .. } => {
+            let why = Rejection::new("ALREADY_EXISTS", error);
+            Rejection { candidates: vec![existing.id()], ..why }
+        }
+        Error::Deleted { .. } => Rejection::new("DELETED", error),
+        other => Rejection::new("REFUSED", other),
+    }
+}
+
+impl ImportDraft {
+    /// Leaves what the change is for out of the next draft.
+    pub(super) fn reject(&self, change: usize, why: Rejection, refused: &mut Refused) {
+        let origin = self.plan.changes.get(change).and_then(|change| self.origins.get(change.mutation));
+        match origin {
+            Some(Origin::Row(n)) => drop(refused.rows.entry(*n).or_insert(why)),
+            Some(Origin::Delisting(key)) => drop(refused.delistings.insert(key.clone(), why)),
+            None => {}
+        }
+    }
+
+    /// The report.
+    pub(super) fn answer(&self, listing: &Listing, written: &Written) -> v1::ImportListingResponse {
+        use v1::imported_market::Outcome;
+        let mut markets: Vec<v1::ImportedMarket> = Vec::new();
+        for change in &self.plan.changes {
+            let Some(Entity::Market(market)) = &change.after else { continue };
+            let outcome = match (self.origins.get(change.mutation), &change.before) {
+                (Some(Origin::Delisting(_)), _) => Outcome::Delisted,
+                (_, None) => Outcome::Created,
+                (_, Some(_)) => Outcome::Updated,
+            };
+            markets.push(v1::ImportedMarket {
+                changed_fields: changed_fields(change),
+                market: if change.before.is_none() && written.revision == self.plan.revision { String::new() } else { id(market.id) },
+                ..imported(&market.segment, &market.venue_symbol, outcome)
+            });
+        }
+        for (n, why) in &self.rejected {
+            let Some(row) = listing.rows.get(*n) else { continue };
+            markets.push(rejected(Some(&row.listed.reading.segment), &row.listed.symbol, why));
+        }
+        for (market, why) in &self.refused_delistings {
+            markets.push(rejected(Some(&market.segment), &market.venue_symbol, why));
+        }
+        for item in &listing.rejected {
+            markets.push(rejected(None, &item.symbol, &Rejection::new(&item.code, &item.message)));
+        }
+        let count = |outcome: Outcome| markets.iter().filter(|it| it.outcome == i32::from(outcome)).count();
+        let updated = count(Outcome::Updated);
+        v1::ImportListingResponse {
+            revision: written.revision,
+            observed_at: Some(listing.observed.into()),
+            created: number(count(Outcome::Created)),
+            updated: number(updated),
+            unchanged: number(self.present.saturating_sub(updated)),
+            delisted: number(count(Outcome::Delisted)),
+            rejected: number(count(Outcome::Rejected)),
+            markets,
+            bindings: self.bindings.iter().map(binding).collect(),
+            complete_segments: listing.complete.iter().map(ToString::to_string).collect(),
+            warnings: written.warnings.iter().map(|(n, finding)| self.warning(*n, finding)).collect(),
+        }
+    }
+
+    fn warning(&self, change: usize, finding: &Finding) -> v1::Finding {
+        let entity = self.plan.changes.get(change).and_then(PlannedChange::entity);
+        let name = match entity {
+            Some(Entity::Market(market)) => format!("{}/{}", market.segment, market.venue_symbol),
+            Some(other) => other.key().to_string(),
+            None => String::new(),
+        };
+        v1::Finding { path: format!("{name}: {}", finding.path), ..finding.into() }
+    }
+}
+
+fn changed_fields(change: &PlannedChange) -> Vec<String> {
+    match (&change.before, &change.after) {
+        (Some(before), Some(after)) => before.changed_fields(after).into_iter().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn imported(segment: &Segment, symbol: &str, outcome: v1::imported_market::Outcome) -> v1::ImportedMarket {
+    v1::ImportedMarket {
+        segment: segment.to_string(),
+        venue_symbol: symbol.to_owned(),
+        outcome: outcome.into(),
+        ..Default::default()
+    }
+}
+
+fn rejected(segment: Option<&Segment>, symbol: &str, why: &Rejection) -> v1::ImportedMarket {
+    v1::ImportedMarket {
+        code: why.code.clone(),
+        message: why.message.clone(),
+        candidates: why.candidates.clone(),
+        ..imported(segment.unwrap_or(&Segment::default()), symbol, v1::imported_market::Outcome::Rejected)
+    }
+}
+
+fn binding(bound: &Bound) -> v1::Binding {
+    v1::Binding {
+        code: bound.code.clone(),
+        asset: EntityKey::Asset(bound.asset).id(),
+        symbol: bound.symbol.clone(),
+        created: bound.created,
+    }
+}
+
+fn id(market: MarketId) -> String {
+    market.to_string()
+}
+
+/// Bounded by the rows of an import.
+fn number(count: usize) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}

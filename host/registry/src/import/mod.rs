@@ -1,0 +1,161 @@
+//! Import of a venue's own listing: read by the venue's plugin, then written as any other change.
+//!
+//! Invariants: nothing is guessed (see [`assets`]); a row that the core or a validator refuses is rejected, and the rest
+//! commits, in one transaction; a second run changes nothing; and what a listing says is of its moment, so that an older
+//! one never overrules a newer.
+
+mod assets;
+mod draft;
+mod envelope;
+mod row;
+
+use std::collections::{BTreeSet, HashMap};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cqar_domain::{
+    entity::{Entity, EntityKey},
+    finding::Finding,
+    id::{Segment, VenueId},
+    time::Timestamp,
+    violation::Violations,
+};
+use cqar_plugins::{CallError, Page, RejectedItem, Source};
+use cqar_proto::{convert, v1};
+use cqar_store::Snapshot;
+
+use self::{
+    assets::{Codes, Trust},
+    draft::ImportDraft,
+    row::{Rejection, Row},
+};
+use crate::{
+    Answer, Registry,
+    error::Error,
+    resolve::failed,
+    write::{Proposal, WriteRequest, Written},
+};
+
+/// The largest payload.
+pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
+/// The most rows of one import, which is one transaction: about ten seconds on a slow disk, during which no other write
+/// gets its turn.
+pub const MAX_ROWS: usize = 20_000;
+
+/// A listing, read and ready to be written.
+struct Listing {
+    venue: VenueId,
+    observed: Timestamp,
+    trust: Trust,
+    backfill: bool,
+    delist_absent: bool,
+    rows: Vec<Row>,
+    codes: Codes,
+    rejected: Vec<RejectedItem>,
+    complete: Vec<Segment>,
+}
+
+/// What the validators refused: rows by their place, delistings by market.
+#[derive(Default)]
+struct Refused {
+    rows: HashMap<usize, Rejection>,
+    delistings: HashMap<EntityKey, Rejection>,
+}
+
+impl Registry {
+    /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped.
+    pub async fn import_listing(
+        &self,
+        request: WriteRequest,
+        options: v1::ImportListingOptions,
+        payload: Bytes,
+    ) -> Result<Answer<v1::ImportListingResponse>, Error> {
+        let listing = self.read_listing(&options, &payload).await?;
+        self.write(request, listing).await
+    }
+
+    async fn read_listing(&self, options: &v1::ImportListingOptions, payload: &Bytes) -> Result<Listing, Error> {
+        let mut found = Violations::default();
+        let venue = found.take::<VenueId, _>("options.venue", options.venue.parse());
+        let segment = found.take::<Segment, _>("options.segment", options.segment.parse());
+        found.into_result().map_err(Error::Invalid)?;
+        let observed = convert::time("options.observed_at", options.observed_at).map_err(Error::Invalid)?;
+        let (Some(venue), Some(segment)) = (venue, segment) else { return Err(Error::Invalid(Vec::new())) };
+        let now = self.inner.clock.now();
+        if observed.is_some_and(|observed| observed > now) {
+            return Err(Error::invalid("options.observed_at", "IN_THE_FUTURE", "must not be in the future"));
+        }
+        if options.backfill && options.delist_absent {
+            return Err(Error::invalid("options.delist_absent", "CONFLICT", "must not be given with backfill, which only adds"));
+        }
+        let plugin_name = self.plugin_of(&venue).await?;
+        let plugin = self.symbology(&plugin_name)?;
+        let segment = Some(segment.as_str()).filter(|segment| !segment.is_empty());
+        let sources = envelope::sources(payload, segment)?;
+        let observed = observed.or_else(|| sources.iter().filter_map(|source| source.received_at).max()).unwrap_or(now);
+        let page = read(&plugin_name, &plugin, sources).await?;
+        if page.markets.len() > MAX_ROWS {
+            let message = format!("has {} markets and must have at most {MAX_ROWS}; import its segments one by one", page.markets.len());
+            return Err(Error::invalid("payload", "TOO_MANY_ROWS", message));
+        }
+        let ids = self.ids();
+        let rows: Vec<Row> = page.markets.into_iter().map(|listed| Row::new(listed, ids)).collect();
+        let codes: BTreeSet<&str> = rows.iter().flat_map(Row::codes).collect();
+        let codes: Vec<String> = codes.into_iter().map(str::to_owned).collect();
+        let symbols = plugin.normalize_assets(codes.clone()).await.map_err(|error| failed(&plugin_name, &error))?;
+        Ok(Listing {
+            codes: Codes::new(codes, symbols, ids),
+            venue,
+            observed,
+            trust: Trust { create_missing: options.create_missing_assets, symbols: options.trust_symbols },
+            backfill: options.backfill,
+            delist_absent: options.delist_absent,
+            rows,
+            rejected: page.rejected,
+            complete: page.complete_segments,
+        })
+    }
+
+    async fn plugin_of(&self, venue: &VenueId) -> Result<String, Error> {
+        let key = EntityKey::Venue(venue.clone());
+        let found = self.entities(std::slice::from_ref(&key), self.inner.feed.applied()).await?;
+        match found.first().and_then(Option::as_deref) {
+            Some(Entity::Venue(it)) if it.meta.delete_time.is_none() => match it.symbology.as_str() {
+                "" => Err(Error::invalid("options.venue", "NO_SYMBOLOGY", "must be a venue with a symbology plugin")),
+                name => Ok(name.to_owned()),
+            },
+            _ => Err(Error::NotFound { field: "options.venue".to_owned(), key }),
+        }
+    }
+}
+
+async fn read(name: &str, plugin: &cqar_plugins::Symbology, sources: Vec<Source>) -> Result<Page, Error> {
+    plugin.read_listing(sources).await.map_err(|error| match error {
+        // The plugin's verdict on the payload, not a failure of the plugin.
+        CallError::Failure { code, message, retryable: false } => Error::invalid("payload", &code, message),
+        error => failed(name, &error),
+    })
+}
+
+#[async_trait]
+impl Proposal for Listing {
+    type Draft = ImportDraft;
+    type Answer = v1::ImportListingResponse;
+    type Refused = Refused;
+
+    async fn draft(&self, reads: &mut Snapshot, refused: &Refused, now: Timestamp) -> Result<ImportDraft, Error> {
+        draft::draft(self, reads, refused, now).await
+    }
+
+    fn refuse(&self, draft: &ImportDraft, errors: Vec<(usize, Finding)>, refused: &mut Refused) -> Result<(), Error> {
+        for (change, finding) in errors {
+            let message = format!("{}: {} ({})", finding.path, finding.message, finding.plugin);
+            draft.reject(change, Rejection::new(&finding.code, message), refused);
+        }
+        Ok(())
+    }
+
+    fn answer(&self, draft: &ImportDraft, written: &Written) -> v1::ImportListingResponse {
+        draft.answer(self, written)
+    }
+}

@@ -1,0 +1,179 @@
+//! One row of a listing: the market that it is about, and what it makes of it.
+
+use std::sync::Arc;
+
+use cqar_domain::{
+    decimal::Decimal,
+    entity::{Entity, Meta},
+    id::{AssetId, IdSource, InstrumentId, MarketId, VenueId},
+    instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, Terms},
+    market::{Market, MarketStatus},
+    mutation::{Mutation, Patch},
+    time::Timestamp,
+};
+use cqar_plugins::{Listed, Reading};
+
+/// A row, with the ids of what may be created for it: the same in every draft.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) listed: Arc<Listed>,
+    pub(super) market: MarketId,
+    pub(super) instrument: InstrumentId,
+}
+
+/// Why a row cannot be a market.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Rejection {
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) candidates: Vec<String>,
+}
+
+impl Rejection {
+    pub(super) fn new(code: &str, message: impl ToString) -> Self {
+        Self { code: code.to_owned(), message: message.to_string(), candidates: Vec::new() }
+    }
+}
+
+impl Row {
+    pub(super) fn new(listed: Listed, ids: &dyn IdSource) -> Self {
+        Self { listed: Arc::new(listed), market: MarketId::new(ids), instrument: InstrumentId::new(ids) }
+    }
+
+    /// The codes of the assets: base, quote and settle, as far as the kind has them.
+    pub(super) fn codes(&self) -> Vec<&str> {
+        let reading = &self.listed.reading;
+        let settle = reading.settle.as_deref().filter(|_| reading.kind != InstrumentKind::Spot);
+        [Some(reading.base.as_str()), Some(reading.quote.as_str()), settle].into_iter().flatten().collect()
+    }
+
+    /// The instant at which the contract ends.
+    fn expiry(&self) -> Option<Timestamp> {
+        self.listed.market.expiry_time.or(self.listed.reading.expiry)
+    }
+
+    /// Which of the markets that have, or had, the symbol the row is about: the one that is live at the observed
+    /// moment, or that the listing itself says began, or ends, at the very same time.
+    pub(super) fn matching<'a>(&self, markets: &'a [Market], observed: Timestamp) -> Option<&'a Market> {
+        let same = |a: Option<Timestamp>, b: Option<Timestamp>| a.is_some() && a == b;
+        let of_segment = || markets.iter().filter(|market| market.segment == self.listed.reading.segment);
+        let live = of_segment().find(|market| market.interval().contains(observed));
+        let listed = || of_segment().find(|market| same(market.listed, self.listed.market.listed));
+        let ended = || of_segment().find(|market| same(market.expiry_time, self.expiry()));
+        live.or_else(listed).or_else(ended)
+    }
+
+    /// The terms of the instrument, given its assets.
+    pub(super) fn terms(&self, assets: &[AssetId]) -> Result<Terms, Rejection> {
+        let reading = &self.listed.reading;
+        let missing = |what| Rejection::new("INCOMPLETE_TERMS", format_args!("a {} has a {what}", reading.kind.name()));
+        let [base, quote, settle @ ..] = assets else { return Err(missing("base and a quote")) };
+        let contract = || match settle {
+            [settle] => Ok(Contract { base: *base, quote: *quote, settle: *settle }),
+            _ => Err(missing("settle asset")),
+        };
+        let expiry = || self.expiry().map(Timestamp::date).ok_or_else(|| missing("time of expiry"));
+        match reading.kind {
+            InstrumentKind::Spot => Ok(Terms::Spot { base: *base, quote: *quote }),
+            InstrumentKind::Perpetual => Ok(Terms::Perpetual(contract()?)),
+            InstrumentKind::Future => Ok(Terms::Future { contract: contract()?, expiry: expiry()? }),
+            InstrumentKind::Option => Ok(Terms::Option {
+                contract: contract()?,
+                expiry: expiry()?,
+                strike: reading.strike.clone().ok_or_else(|| missing("strike"))?,
+                option_type: reading.option_type.ok_or_else(|| missing("type, call or put"))?,
+                style: style(reading).ok_or_else(|| missing("exercise_style, european or american"))?,
+            }),
+            InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => {
+                Err(Rejection::new("UNSUPPORTED_KIND", "listings are of spot, perpetuals, futures and options"))
+            }
+        }
+    }
+
+    /// The creations of a market that is not there yet, and of its instrument, which may be.
+    pub(super) fn creations(&self, venue: &VenueId, terms: Terms, since: Option<Timestamp>, now: Timestamp) -> Vec<Mutation> {
+        let instrument = Instrument {
+            id: self.instrument,
+            terms,
+            code: String::new(),
+            labels: [].into(),
+            meta: Meta::default(),
+        };
+        let blank = Market {
+            id: self.market,
+            venue: venue.clone(),
+            segment: self.listed.reading.segment.clone(),
+            venue_symbol: self.listed.symbol.clone(),
+            instrument: self.instrument,
+            aliases: Vec::new(),
+            unit_multiplier: self.listed.reading.unit_multiplier.clone().unwrap_or_else(Decimal::one),
+            contract_size: None,
+            tick_size: None,
+            lot_size: None,
+            min_quantity: None,
+            max_quantity: None,
+            min_notional: None,
+            maker_fee: None,
+            taker_fee: None,
+            funding_interval: None,
+            status: self.listed.market.status,
+            listed: since,
+            delisted: None,
+            expiry_time: None,
+            meta: Meta::default(),
+        };
+        let market = laid_over(&self.listed, blank, now);
+        vec![
+            Mutation::Create { entity: instrument.into(), allow_existing: true },
+            Mutation::Create { entity: market.into(), allow_existing: false },
+        ]
+    }
+
+    /// What the listing says, laid over the market that is there.
+    pub(super) fn update(&self, market: &Market, now: Timestamp) -> Mutation {
+        let listed = Arc::clone(&self.listed);
+        let patch = Patch::new(move |before| match before {
+            Entity::Market(market) => Ok(Entity::Market(laid_over(&listed, market.clone(), now))),
+            other => Ok(other.clone()),
+        });
+        Mutation::Update { key: Entity::from(market.clone()).key(), etag: None, patch }
+    }
+}
+
+/// Listings do not say it of themselves: the plugin does, knowing the venue.
+fn style(reading: &Reading) -> Option<ExerciseStyle> {
+    let (_, style) = reading.extra.iter().find(|(key, _)| key == "exercise_style")?;
+    [ExerciseStyle::European, ExerciseStyle::American].into_iter().find(|it| it.name() == style)
+}
+
+/// What the listing says; what it does not say stays.
+fn laid_over(listed: &Listed, mut market: Market, now: Timestamp) -> Market {
+    let says = &listed.market;
+    let expiry = says.expiry_time.or(listed.reading.expiry);
+    for alias in &says.aliases {
+        if !market.symbols().any(|symbol| symbol == alias) {
+            market.aliases.push(alias.clone());
+        }
+    }
+    let keep = |says: &Option<Decimal>, has: Option<Decimal>| says.clone().or(has);
+    market.unit_multiplier = listed.reading.unit_multiplier.clone().unwrap_or(market.unit_multiplier);
+    market.contract_size = says.contract_size.clone().or(market.contract_size);
+    market.tick_size = keep(&says.tick_size, market.tick_size);
+    market.lot_size = keep(&says.lot_size, market.lot_size);
+    market.min_quantity = keep(&says.min_quantity, market.min_quantity);
+    market.max_quantity = keep(&says.max_quantity, market.max_quantity);
+    market.min_notional = keep(&says.min_notional, market.min_notional);
+    market.maker_fee = keep(&says.maker_fee, market.maker_fee);
+    market.taker_fee = keep(&says.taker_fee, market.taker_fee);
+    market.funding_interval = says.funding_interval.or(market.funding_interval);
+    market.listed = says.listed.or(market.listed);
+    market.expiry_time = expiry.or(market.expiry_time);
+    market.status = match market.status {
+        // What ended stays so, and what the operator ends goes on ending.
+        ended if ended.is_final() => ended,
+        MarketStatus::Delisting if market.delisted.is_some() => MarketStatus::Delisting,
+        _ if market.expiry_time.is_some_and(|expiry| expiry <= now) => MarketStatus::Expired,
+        _ => says.status,
+    };
+    market
+}

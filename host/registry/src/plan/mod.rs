@@ -1,0 +1,94 @@
+//! From what a write asks for to what it changes: every invariant of the core is checked here, against one snapshot.
+//!
+//! Planning is the same before the validators are asked and inside the write transaction; only if both come to the same
+//! plan is it committed.
+
+mod known;
+mod mutate;
+mod rules;
+
+use std::collections::HashMap;
+
+use cqar_domain::{
+    entity::{Entity, EntityKey, Revision},
+    mutation::Mutation,
+    time::Timestamp,
+};
+use cqar_store::Snapshot;
+
+use crate::error::Error;
+
+pub(crate) use known::Known;
+
+/// What a write comes to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// The state that it was made for.
+    pub(crate) revision: Revision,
+    /// The net change of each entity that changes, in the order of their first mutation.
+    pub(crate) changes: Vec<PlannedChange>,
+    /// What each mutation is about, in order; a creation that found what it was to create is about that.
+    pub(crate) subjects: Vec<EntityKey>,
+    /// The present state of the subjects that do not change.
+    pub(crate) unchanged: HashMap<EntityKey, Entity>,
+}
+
+/// The net change of one entity.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PlannedChange {
+    /// The entity as it is stored.
+    pub(crate) before: Option<Entity>,
+    /// The entity as it becomes.
+    pub(crate) after: Option<Entity>,
+    /// From when it holds in the world, where that is another time than the commit's.
+    pub(crate) effective_time: Option<Timestamp>,
+    /// The last mutation that made it, by its place in the request.
+    pub(crate) mutation: usize,
+}
+
+/// What is wrong with one mutation.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    /// Its place in the request.
+    pub(crate) mutation: usize,
+    /// Why it cannot be.
+    pub(crate) error: Error,
+}
+
+impl PlannedChange {
+    /// The entity after, or before if it is gone.
+    pub(crate) fn entity(&self) -> Option<&Entity> {
+        self.after.as_ref().or(self.before.as_ref())
+    }
+}
+
+/// Plans the mutations, each with the name of its field. All of what is wrong is found, not only the first.
+pub(crate) async fn plan(
+    snapshot: &mut Snapshot,
+    mutations: &[(String, Mutation)],
+    now: Timestamp,
+) -> Result<Result<Plan, Vec<Failure>>, cqar_store::Error> {
+    let mut known = Known::default();
+    known.fetch_targets(snapshot, mutations).await?;
+    let mut drafted = mutate::draft(&known, mutations, now);
+    known.fetch_surroundings(snapshot, &drafted).await?;
+    drafted.failures.extend(rules::broken(&known, &drafted, mutations));
+    if !drafted.failures.is_empty() {
+        drafted.failures.sort_by_key(|failure| failure.mutation);
+        return Ok(Err(drafted.failures));
+    }
+    Ok(Ok(drafted.into_plan(&known, snapshot.revision())))
+}
+
+/// One error of all failures: the violations of all together, unless something graver than a violation comes first.
+pub(crate) fn merge(failures: Vec<Failure>) -> Error {
+    let mut violations = Vec::new();
+    for failure in failures {
+        match failure.error {
+            Error::Invalid(found) => violations.extend(found),
+            graver if violations.is_empty() => return graver,
+            _ => {}
+        }
+    }
+    Error::Invalid(violations)
+}

@@ -1,0 +1,313 @@
+//! The mutations one after the other, each on the state that those before it left.
+
+use std::collections::HashMap;
+
+use cqar_domain::{
+    code::canonical_code,
+    entity::{Entity, EntityKey, EntityType, Revision},
+    id::MarketId,
+    market::{Market, MarketStatus},
+    mutation::{Mutation, Substitutions},
+    time::Timestamp,
+    violation::Violation,
+};
+
+use super::{Failure, Known, Plan, PlannedChange, known::UniqueKey};
+use crate::error::Error;
+
+/// The state after the mutations so far.
+#[derive(Debug, Default)]
+pub(crate) struct Draft {
+    states: HashMap<EntityKey, State>,
+    /// The touched entities, in the order of their first mutation.
+    order: Vec<EntityKey>,
+    subjects: Vec<EntityKey>,
+    unique: HashMap<UniqueKey, EntityKey>,
+    substitutions: Substitutions,
+    pub(crate) failures: Vec<Failure>,
+}
+
+/// A touched entity.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) after: Option<Entity>,
+    pub(crate) effective_time: Option<Timestamp>,
+    pub(crate) mutation: usize,
+}
+
+/// Applies all mutations to what is known.
+pub(crate) fn draft(known: &Known, mutations: &[(String, Mutation)], now: Timestamp) -> Draft {
+    let mut draft = Draft::default();
+    for (n, (path, mutation)) in mutations.iter().enumerate() {
+        let one = One { draft: &mut draft, known, path, mutation: n, now };
+        let subject = match one.apply(mutation) {
+            Ok(subject) => subject,
+            Err(error) => {
+                draft.failures.push(Failure { mutation: n, error });
+                named(mutation)
+            }
+        };
+        draft.subjects.push(subject);
+    }
+    draft
+}
+
+fn named(mutation: &Mutation) -> EntityKey {
+    match mutation {
+        Mutation::Create { entity, .. } => entity.key(),
+        Mutation::Update { key, .. } | Mutation::Delete { key, .. } | Mutation::Undelete { key, .. } => key.clone(),
+        Mutation::Delist { market, .. } => EntityKey::Market(*market),
+    }
+}
+
+impl Draft {
+    /// The touched entities as they become.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&EntityKey, Option<&Entity>)> {
+        self.touched().map(|(key, state)| (key, state.after.as_ref()))
+    }
+
+    /// The touched entities, in order.
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (&EntityKey, &State)> {
+        self.order.iter().filter_map(|key| self.states.get(key).map(|state| (key, state)))
+    }
+
+    /// The state of one, if it was touched.
+    pub(crate) fn state(&self, key: &EntityKey) -> Option<&State> {
+        self.states.get(key)
+    }
+
+    /// An entity as the mutations leave it.
+    pub(crate) fn current<'a>(&'a self, known: &'a Known, key: &EntityKey) -> Option<&'a Entity> {
+        match self.states.get(key) {
+            Some(state) => state.after.as_ref(),
+            None => known.entity(key),
+        }
+    }
+
+    fn put(&mut self, key: EntityKey, after: Option<Entity>, mutation: usize, effective_time: Option<Timestamp>) {
+        if let Some(unique) = after.as_ref().and_then(UniqueKey::of) {
+            self.unique.insert(unique, key.clone());
+        }
+        if self.states.insert(key.clone(), State { after, effective_time, mutation }).is_none() {
+            self.order.push(key);
+        }
+    }
+
+    /// The net changes, once nothing is wrong.
+    pub(crate) fn into_plan(mut self, known: &Known, revision: Revision) -> Plan {
+        self.derive_codes(known);
+        let mut changes = Vec::new();
+        let mut unchanged = HashMap::new();
+        for key in &self.subjects {
+            if !self.states.contains_key(key)
+                && let Some(entity) = known.entity(key)
+            {
+                unchanged.insert(key.clone(), entity.clone());
+            }
+        }
+        for key in self.order {
+            let (Some(state), before) = (self.states.remove(&key), known.entity(&key)) else { continue };
+            match (before, &state.after) {
+                // Created and deleted in one request.
+                (None, None) => continue,
+                (Some(before), Some(after)) if before.changed_fields(after).is_empty() => {
+                    unchanged.insert(key, before.clone());
+                    continue;
+                }
+                _ => {}
+            }
+            changes.push(PlannedChange {
+                before: before.cloned(),
+                after: state.after,
+                effective_time: state.effective_time,
+                mutation: state.mutation,
+            });
+        }
+        Plan { revision, changes, subjects: self.subjects, unchanged }
+    }
+
+    /// A new instrument has no code yet: the store derives it, from the symbols, only when it is read.
+    fn derive_codes(&mut self, known: &Known) {
+        let codes: Vec<(EntityKey, String)> = self
+            .touched()
+            .filter_map(|(key, state)| {
+                let Some(Entity::Instrument(instrument)) = &state.after else { return None };
+                let symbol = |id| match self.current(known, &EntityKey::Asset(id)) {
+                    Some(Entity::Asset(asset)) => Some(asset.symbol.as_str()),
+                    _ => None,
+                };
+                Some((key.clone(), canonical_code(&instrument.terms, symbol)?))
+            })
+            .collect();
+        for (key, code) in codes {
+            if let Some(State { after: Some(Entity::Instrument(instrument)), .. }) = self.states.get_mut(&key) {
+                instrument.code = code;
+            }
+        }
+    }
+}
+
+/// One mutation at its place.
+struct One<'a> {
+    draft: &'a mut Draft,
+    known: &'a Known,
+    path: &'a str,
+    mutation: usize,
+    now: Timestamp,
+}
+
+impl One<'_> {
+    fn apply(mut self, mutation: &Mutation) -> Result<EntityKey, Error> {
+        match mutation {
+            Mutation::Create { entity, allow_existing } => self.create(entity, *allow_existing),
+            Mutation::Update { key, etag, patch } => {
+                let before = self.present(key, etag.as_deref())?;
+                let after = patch.apply(&before).map_err(|found| self.invalid(found))?;
+                self.become_(before, after, None)
+            }
+            Mutation::Delete { key, etag } => self.delete(key, etag.as_deref()),
+            Mutation::Undelete { key, etag } => self.undelete(key, etag.as_deref()),
+            Mutation::Delist { market, at, etag } => self.delist(*market, *at, etag.as_deref()),
+        }
+    }
+
+    fn create(&mut self, entity: &Entity, allow_existing: bool) -> Result<EntityKey, Error> {
+        let mut entity = entity.clone();
+        self.draft.substitutions.apply(&mut entity);
+        let made = entity.key();
+        if allow_existing && let Some(existing) = self.existing(&entity) {
+            if self.draft.current(self.known, &existing).is_some_and(|it| it.meta().delete_time.is_some()) {
+                return Err(Error::AlreadyExists { field: self.path.to_owned(), existing, deleted: true });
+            }
+            self.draft.substitutions.insert(made, existing.clone());
+            return Ok(existing);
+        }
+        if let Some(existing) = self.draft.current(self.known, &made) {
+            let deleted = existing.meta().delete_time.is_some();
+            return Err(Error::AlreadyExists { field: format!("{}.id", self.path), existing: made, deleted });
+        }
+        self.checked(&entity)?;
+        let listed = match &entity {
+            Entity::Market(market) => market.listed,
+            _ => None,
+        };
+        self.draft.put(made.clone(), Some(entity), self.mutation, listed);
+        Ok(made)
+    }
+
+    /// The entity that a creation would repeat: by id, by unique key, or, of markets, by symbol and time.
+    fn existing(&self, entity: &Entity) -> Option<EntityKey> {
+        let exists = |key: &EntityKey| self.draft.current(self.known, key).is_some();
+        let key = Some(entity.key()).filter(exists);
+        let unique = || {
+            let unique = UniqueKey::of(entity)?;
+            let drafted = self.draft.unique.get(&unique).filter(|key| exists(key));
+            drafted.or_else(|| self.known.owner(&unique)).filter(|key| exists(key)).cloned()
+        };
+        let listed = || {
+            let Entity::Market(market) = entity else { return None };
+            let stored = self.known.markets(&market.venue, &market.venue_symbol).iter();
+            stored.chain(&self.draft.order).find(|key| self.is_same_listing(key, market)).cloned()
+        };
+        key.or_else(unique).or_else(listed)
+    }
+
+    fn is_same_listing(&self, key: &EntityKey, market: &Market) -> bool {
+        match self.draft.current(self.known, key) {
+            Some(Entity::Market(other)) => {
+                (&other.venue, &other.segment, &other.venue_symbol) == (&market.venue, &market.segment, &market.venue_symbol)
+                    && other.interval().overlaps(&market.interval())
+            }
+            _ => false,
+        }
+    }
+
+    fn delete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
+        let before = self.existing_with_etag(key, etag)?;
+        if before.meta().delete_time.is_some() {
+            return Err(Error::NotFound { field: self.path.to_owned(), key: key.clone() });
+        }
+        let after = is_soft(key.entity_type()).then(|| {
+            let mut after = before;
+            after.meta_mut().delete_time = Some(self.now);
+            after
+        });
+        self.draft.put(key.clone(), after, self.mutation, None);
+        Ok(key.clone())
+    }
+
+    fn undelete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
+        let before = self.existing_with_etag(key, etag)?;
+        if before.meta().delete_time.is_some() {
+            let mut after = before;
+            after.meta_mut().delete_time = None;
+            self.draft.put(key.clone(), Some(after), self.mutation, None);
+        }
+        Ok(key.clone())
+    }
+
+    /// A market delisted from a later moment on is DELISTING until then.
+    fn delist(&mut self, market: MarketId, at: Option<Timestamp>, etag: Option<&str>) -> Result<EntityKey, Error> {
+        let market = self.draft.substitutions.market(market);
+        let before = self.present(&EntityKey::Market(market), etag)?;
+        let Entity::Market(listed) = &before else { return Ok(before.key()) };
+        if listed.status == MarketStatus::Delisted && at.is_none_or(|at| listed.delisted == Some(at)) {
+            return Ok(before.key());
+        }
+        let at = at.unwrap_or(self.now);
+        let status = if at > self.now { MarketStatus::Delisting } else { MarketStatus::Delisted };
+        let after = Entity::Market(Market { status, delisted: Some(at), ..listed.clone() });
+        self.become_(before, after, Some(at))
+    }
+
+    fn become_(&mut self, before: Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
+        self.draft.substitutions.apply(&mut after);
+        self.checked(&after)?;
+        if let (Entity::Market(before), Entity::Market(after)) = (&before, &after)
+            && !before.status.may_become(after.status)
+        {
+            let message = format!("a market that is {:?} cannot become {:?}", before.status, after.status);
+            return Err(Error::invalid(format!("{}.status", self.path), "STATUS_TRANSITION", message));
+        }
+        let key = before.key();
+        self.draft.put(key.clone(), Some(after), self.mutation, effective);
+        Ok(key)
+    }
+
+    /// The entity, undeleted.
+    fn present(&self, key: &EntityKey, etag: Option<&str>) -> Result<Entity, Error> {
+        let entity = self.existing_with_etag(key, etag)?;
+        if entity.meta().delete_time.is_some() {
+            return Err(Error::Deleted { field: self.path.to_owned(), key: key.clone() });
+        }
+        Ok(entity)
+    }
+
+    fn existing_with_etag(&self, key: &EntityKey, etag: Option<&str>) -> Result<Entity, Error> {
+        let key = &self.draft.substitutions.key(key);
+        let Some(entity) = self.draft.current(self.known, key) else {
+            return Err(Error::NotFound { field: self.path.to_owned(), key: key.clone() });
+        };
+        let current = entity.meta().etag();
+        if etag.is_some_and(|etag| etag != current) {
+            return Err(Error::StaleEtag { field: self.path.to_owned(), key: key.clone(), current });
+        }
+        Ok(entity.clone())
+    }
+
+    fn checked(&self, entity: &Entity) -> Result<(), Error> {
+        entity.check().into_result().map_err(|found| self.invalid(found))
+    }
+
+    fn invalid(&self, found: Vec<Violation>) -> Error {
+        Error::Invalid(found.into_iter().map(|violation| violation.under(self.path)).collect())
+    }
+}
+
+/// Whether the type's deletion can be taken back.
+const fn is_soft(entity_type: EntityType) -> bool {
+    match entity_type {
+        EntityType::Asset | EntityType::Venue | EntityType::Instrument => true,
+        EntityType::Chain | EntityType::VenueAsset | EntityType::Market => false,
+    }
+}

@@ -1,0 +1,190 @@
+//! The invariants between entities: references, unique keys, symbols in time, deletions.
+
+use std::collections::HashMap;
+
+use cqar_domain::{
+    entity::{Entity, EntityKey},
+    id::VenueId,
+    market::{Market, MarketStatus},
+    mutation::Mutation,
+    violation::Violations,
+};
+
+use super::{
+    Failure, Known,
+    known::{MAX_REFERRERS, UniqueKey},
+    mutate::{Draft, State},
+};
+use crate::error::Error;
+
+/// Everything that the drafted state breaks.
+pub(crate) fn broken(known: &Known, draft: &Draft, mutations: &[(String, Mutation)]) -> Vec<Failure> {
+    let rules = Rules { known, draft, index: Index::of(draft) };
+    let mut failures = Vec::new();
+    for (key, state) in draft.touched() {
+        let path = mutations.get(state.mutation).map_or("", |(path, _)| path.as_str());
+        let found = match &state.after {
+            Some(after) if after.meta().delete_time.is_none() => rules.of_present(key, after, state, path),
+            _ => rules.of_deleted(key, path),
+        };
+        failures.extend(found.into_iter().map(|error| Failure { mutation: state.mutation, error }));
+    }
+    failures
+}
+
+struct Rules<'a> {
+    known: &'a Known,
+    draft: &'a Draft,
+    index: Index<'a>,
+}
+
+/// The drafted entities by what must not collide.
+struct Index<'a> {
+    unique: HashMap<UniqueKey, Vec<&'a EntityKey>>,
+    symbols: HashMap<(&'a VenueId, &'a str), Vec<&'a EntityKey>>,
+    /// Who refers to an entity.
+    referrers: HashMap<EntityKey, Vec<&'a EntityKey>>,
+}
+
+impl<'a> Index<'a> {
+    fn of(draft: &'a Draft) -> Self {
+        let mut index = Self { unique: HashMap::new(), symbols: HashMap::new(), referrers: HashMap::new() };
+        for (key, state) in draft.states() {
+            let Some(after) = state else { continue };
+            if let Some(unique) = UniqueKey::of(after) {
+                index.unique.entry(unique).or_default().push(key);
+            }
+            if let Entity::Market(market) = after {
+                for symbol in market.symbols() {
+                    index.symbols.entry((&market.venue, symbol)).or_default().push(key);
+                }
+            }
+            if after.meta().delete_time.is_none() {
+                for (_, target) in after.references() {
+                    index.referrers.entry(target).or_default().push(key);
+                }
+            }
+        }
+        index
+    }
+}
+
+impl Rules<'_> {
+    fn current(&self, key: &EntityKey) -> Option<&Entity> {
+        self.draft.current(self.known, key)
+    }
+
+    fn of_present(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Vec<Error> {
+        let mut found = Violations::default();
+        self.references(key, after, &mut found);
+        if let Entity::Market(market) = after {
+            self.expiry(market, &mut found);
+        }
+        let mut errors = Vec::new();
+        if let Err(found) = found.into_result() {
+            errors.push(Error::Invalid(found.into_iter().map(|violation| violation.under(path)).collect()));
+        }
+        errors.extend(self.unique(key, after, state, path));
+        if let Entity::Market(market) = after {
+            errors.extend(self.symbols(key, market, state, path));
+        }
+        errors
+    }
+
+    /// What is referred to exists. What is deleted takes no new references.
+    fn references(&self, key: &EntityKey, after: &Entity, found: &mut Violations) {
+        let before = self.known.entity(key).filter(|before| before.meta().delete_time.is_none());
+        let old = before.map(Entity::references).unwrap_or_default();
+        for (field, target) in after.references() {
+            match self.current(&target) {
+                None => found.add(field, "UNKNOWN_REFERENCE", format_args!("there is no {target}")),
+                Some(it) if it.meta().delete_time.is_some() && !old.contains(&(field, target.clone())) => {
+                    found.add(field, "DELETED_REFERENCE", format_args!("{target} is deleted"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// A dated contract's market has the instant at which it ends, on the day of its terms; any other has none.
+    fn expiry(&self, market: &Market, found: &mut Violations) {
+        let Some(Entity::Instrument(instrument)) = self.current(&EntityKey::Instrument(market.instrument)) else { return };
+        let ends = matches!(market.status, MarketStatus::Expired | MarketStatus::Settled);
+        match (instrument.terms.expiry(), market.expiry_time) {
+            (Some(_), None) => found.add("expiry_time", "REQUIRED", "must be given for a dated contract"),
+            (Some(date), Some(time)) if time.date() != date => {
+                found.add("expiry_time", "EXPIRY_MISMATCH", format_args!("must be on {date}, the instrument's date of expiry"));
+            }
+            (None, Some(_)) => found.add("expiry_time", "NOT_DATED", "must not be given: the instrument does not expire"),
+            (None, None) if ends => found.add("status", "NOT_DATED", "must not be an expiry: the instrument does not expire"),
+            _ => {}
+        }
+    }
+
+    fn unique(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Option<Error> {
+        let unique = UniqueKey::of(after)?;
+        let drafted = self.index.unique.get(&unique).into_iter().flatten().copied();
+        let existing = drafted
+            .chain(self.known.owner(&unique))
+            .find(|other| *other != key && self.is_before(other, state) && self.has(other, &unique))?;
+        let deleted = self.current(existing).is_some_and(|it| it.meta().delete_time.is_some());
+        Some(Error::AlreadyExists { field: format!("{path}.{}", unique.field()), existing: existing.clone(), deleted })
+    }
+
+    fn has(&self, key: &EntityKey, unique: &UniqueKey) -> bool {
+        self.current(key).and_then(UniqueKey::of).as_ref() == Some(unique)
+    }
+
+    /// Of two that collide in one request, the later is at fault.
+    fn is_before(&self, other: &EntityKey, state: &State) -> bool {
+        self.draft.state(other).is_none_or(|other| other.mutation < state.mutation)
+    }
+
+    /// A symbol or alias means one market of its venue and segment at a time.
+    fn symbols(&self, key: &EntityKey, market: &Market, state: &State, path: &str) -> Option<Error> {
+        market.symbols().enumerate().find_map(|(n, symbol)| {
+            let drafted = self.index.symbols.get(&(&market.venue, symbol)).into_iter().flatten().copied();
+            let existing = drafted.chain(self.known.markets(&market.venue, symbol)).find(|other| {
+                *other != key && self.is_before(other, state) && self.collides(other, market, symbol)
+            })?;
+            let field = if n == 0 { format!("{path}.venue_symbol") } else { format!("{path}.aliases[{}]", n - 1) };
+            Some(Error::AlreadyExists { field, existing: existing.clone(), deleted: false })
+        })
+    }
+
+    fn collides(&self, other: &EntityKey, market: &Market, symbol: &str) -> bool {
+        match self.current(other) {
+            Some(Entity::Market(other)) => {
+                other.venue == market.venue
+                    && other.segment == market.segment
+                    && other.symbols().any(|it| it == symbol)
+                    && other.interval().overlaps(&market.interval())
+            }
+            _ => false,
+        }
+    }
+
+    /// Nothing that stays refers to what is deleted.
+    fn of_deleted(&self, key: &EntityKey, path: &str) -> Vec<Error> {
+        let is_newly_deleted = self.known.entity(key).is_some_and(|before| before.meta().delete_time.is_none());
+        if !is_newly_deleted {
+            return Vec::new();
+        }
+        let drafted = self.index.referrers.get(key).into_iter().flatten().copied();
+        let mut referrers: Vec<EntityKey> =
+            self.known.referrers(key).iter().chain(drafted).filter(|it| self.refers(it, key)).cloned().collect();
+        referrers.sort();
+        referrers.dedup();
+        referrers.truncate(MAX_REFERRERS);
+        if referrers.is_empty() {
+            return Vec::new();
+        }
+        vec![Error::Referred { field: path.to_owned(), key: key.clone(), referrers }]
+    }
+
+    fn refers(&self, referrer: &EntityKey, key: &EntityKey) -> bool {
+        self.current(referrer).is_some_and(|it| {
+            it.meta().delete_time.is_none() && it.references().iter().any(|(_, target)| target == key)
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Entities by id and by code.
+
+use std::sync::Arc;
+
+use cqar_cache::{Key, Loaded, key::ttl};
+use cqar_domain::entity::{Entity, EntityKey, EntityType, Revision};
+use cqar_proto::v1;
+use prost::Message;
+
+use crate::{
+    Answer, Registry,
+    error::Error,
+    pieces::{self, Lack, Pieces, Recipe},
+};
+
+impl Registry {
+    /// The entity, deleted or not.
+    pub async fn get(&self, key: EntityKey, min_revision: Revision) -> Result<Answer<Arc<Entity>>, Error> {
+        let mut found = self.batch_get(vec![key.clone()], min_revision).await?;
+        let value = found.value.pop().unwrap_or(Err(Error::NotFound { field: String::new(), key }))?;
+        Ok(Answer { revision: found.revision, value })
+    }
+
+    /// The entities, in the order of their keys, each or why not.
+    pub async fn batch_get(
+        &self,
+        keys: Vec<EntityKey>,
+        min_revision: Revision,
+    ) -> Result<Answer<Vec<Result<Arc<Entity>, Error>>>, Error> {
+        let revision = self.reach(min_revision).await?;
+        let found = self.entities(&keys, revision).await?;
+        let value = keys
+            .into_iter()
+            .zip(found)
+            .map(|(key, entity)| entity.ok_or(Error::NotFound { field: String::new(), key }))
+            .collect();
+        Ok(Answer { revision, value })
+    }
+
+    /// The one instrument that has the canonical code now.
+    pub async fn instrument_by_code(&self, code: &str, min_revision: Revision) -> Result<Answer<Arc<Entity>>, Error> {
+        let revision = self.reach(min_revision).await?;
+        let mut found = self.inner.store.snapshot().await?.instruments_with_code(code).await?;
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Err(Error::CodeUnknown(code.to_owned())),
+            (Some(one), true) => Ok(Answer { revision, value: Arc::new(one.into()) }),
+            (Some(one), false) => {
+                let candidates = found.into_iter().chain([one]).map(|it| EntityKey::Instrument(it.id)).collect();
+                Err(Error::AmbiguousCode { code: code.to_owned(), candidates })
+            }
+        }
+    }
+
+    /// The entities as of the revision at least, in order; what is not kept is loaded together.
+    pub(crate) async fn entities(&self, keys: &[EntityKey], needs: Revision) -> Result<Vec<Option<Arc<Entity>>>, Error> {
+        let Some(caches) = &self.inner.caches else {
+            let loaded = self.load_entities(keys.to_vec(), needs).await.map_err(Error::Store)?;
+            return Ok(loaded.into_iter().map(|loaded| loaded.value).collect());
+        };
+        let kept: Vec<_> = keys
+            .iter()
+            .map(|key| caches.counts.entity(key.entity_type(), caches.entities.get(key)))
+            .collect();
+        let mut missing: Vec<EntityKey> =
+            keys.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(key, _)| key.clone()).collect();
+        missing.sort();
+        missing.dedup();
+        let loaded = match missing.as_slice() {
+            [] => Vec::new(),
+            [one] => {
+                let (this, key) = (self.clone(), one.clone());
+                let load = async move {
+                    let mut loaded = this.load_entities(vec![key], needs).await?;
+                    loaded.pop().ok_or_else(|| Arc::new(nothing_loaded()))
+                };
+                vec![caches.entities.load(one.clone(), load).await.map_err(Error::Store)?]
+            }
+            _ => {
+                let load = |keys| self.load_entities(keys, needs);
+                caches.entities.load_many(missing.clone(), load).await.map_err(Error::Store)?
+            }
+        };
+        let value_of = |key: &EntityKey| missing.binary_search(key).ok().and_then(|n| loaded.get(n)).cloned().flatten();
+        Ok(keys.iter().zip(kept).map(|(key, kept)| kept.unwrap_or_else(|| value_of(key))).collect())
+    }
+
+    async fn load_entities(
+        &self,
+        keys: Vec<EntityKey>,
+        needs: Revision,
+    ) -> Result<Vec<Loaded<Option<Arc<Entity>>>>, Arc<cqar_store::Error>> {
+        let inner = &self.inner;
+        let (found, revision) = pieces::make(&inner.store, inner.l2.as_ref(), needs, &Entities(&keys)).await?;
+        let loaded = keys.into_iter().zip(found).map(|(key, entity)| Loaded {
+            tags: tags(&key, entity.as_ref()),
+            revision,
+            bytes: entity.as_ref().map_or(0, |it| v1::Entity::from(it).encoded_len() * 2),
+            ttl: ttl(key.entity_type()),
+            value: entity.map(Arc::new),
+        });
+        Ok(loaded.collect())
+    }
+}
+
+pub(crate) fn nothing_loaded() -> cqar_store::Error {
+    cqar_store::Error::Corrupt { table: "entities", reason: "a load gave no answer".to_owned() }
+}
+
+/// An instrument's code depends on the symbols of its assets.
+pub(crate) fn tags(key: &EntityKey, entity: Option<&Entity>) -> Vec<Key> {
+    let assets = entity.filter(|_| key.entity_type() == EntityType::Instrument).map(Entity::references).unwrap_or_default();
+    [key.clone()].into_iter().chain(assets.into_iter().map(|(_, asset)| asset)).map(Key::Entity).collect()
+}
+
+struct Entities<'a>(&'a [EntityKey]);
+
+impl Recipe for Entities<'_> {
+    type Made = Vec<Option<Entity>>;
+
+    async fn make<P: Pieces>(&self, pieces: &mut P) -> Result<Self::Made, Lack> {
+        pieces.entities(self.0).await
+    }
+}

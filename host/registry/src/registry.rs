@@ -1,0 +1,126 @@
+//! What the use cases are made of.
+
+use std::{sync::Arc, time::Duration};
+
+use cqar_cache::L2;
+use cqar_domain::{
+    entity::Revision,
+    id::IdSource,
+    time::{Clock, Timestamp},
+};
+use cqar_events::{
+    feed::Feed,
+    relay::Relay,
+    watch::{Start, WatchError, WatchFilter, WatchItem},
+};
+use cqar_plugins::PluginHost;
+use cqar_store::Store;
+use futures::Stream;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::{caches::Caches, error::Error, unresolved::Unresolved};
+
+/// The registry. Cheap to clone; clones share it.
+#[derive(Clone)]
+pub struct Registry {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// An answer, and the revision that it reflects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer<T> {
+    /// The revision, taken before anything was looked up: the answer may reflect later ones too.
+    pub revision: Revision,
+    /// The answer.
+    pub value: T,
+}
+
+/// How the use cases behave.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// How long a read with `min_revision` waits for it.
+    pub min_revision_timeout: Duration,
+    /// The version that `GetStatus` shows.
+    pub version: &'static str,
+}
+
+/// What the registry is put together from.
+pub struct Parts {
+    /// The database.
+    pub store: Arc<Store>,
+    /// The log as this process follows it.
+    pub feed: Arc<Feed>,
+    /// The caches of this process, which the feed keeps in step; none if caching is off.
+    pub caches: Option<Arc<Caches>>,
+    /// The cache in Redis, if there is one.
+    pub l2: Option<Arc<L2>>,
+    /// The plugins.
+    pub plugins: Arc<PluginHost>,
+    /// The relay to the event bus, if there is one.
+    pub relay: Option<Arc<Relay>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// New ids.
+    pub ids: Arc<dyn IdSource>,
+    /// How to behave.
+    pub settings: Settings,
+    /// Where writes run.
+    pub tracker: TaskTracker,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<Store>,
+    pub(crate) feed: Arc<Feed>,
+    pub(crate) caches: Option<Arc<Caches>>,
+    pub(crate) l2: Option<Arc<L2>>,
+    pub(crate) plugins: Arc<PluginHost>,
+    pub(crate) relay: Option<Arc<Relay>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn IdSource>,
+    pub(crate) settings: Settings,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) unresolved: Unresolved,
+    pub(crate) started: Timestamp,
+}
+
+impl Registry {
+    /// Puts the parts together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, feed, caches, l2, plugins, relay, clock, ids, settings, tracker } = parts;
+        let started = clock.now();
+        let unresolved = Unresolved::default();
+        let inner =
+            Inner { store, feed, caches, l2, plugins, relay, clock, ids, settings, tracker, unresolved, started };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Streams the log from a position on, then live.
+    pub fn watch(
+        &self,
+        start: Start,
+        filter: WatchFilter,
+    ) -> impl Stream<Item = Result<WatchItem, WatchError>> + Send + use<> {
+        self.inner.feed.watch(start, filter)
+    }
+
+    /// Which log it is. Revisions of different logs never compare.
+    pub fn log_id(&self) -> Uuid {
+        self.inner.feed.log_id()
+    }
+
+    /// Makes the ids that clients do not choose.
+    pub fn ids(&self) -> &dyn IdSource {
+        self.inner.ids.as_ref()
+    }
+
+    /// The applied revision, which everything that is looked up from now on reflects; waits until it has reached what
+    /// the caller needs.
+    pub(crate) async fn reach(&self, wanted: Revision) -> Result<Revision, Error> {
+        let feed = &self.inner.feed;
+        if wanted > feed.applied() && !feed.wait_for(wanted, self.inner.settings.min_revision_timeout).await {
+            return Err(Error::Behind { wanted, applied: feed.applied() });
+        }
+        Ok(feed.applied())
+    }
+}

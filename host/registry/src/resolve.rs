@@ -1,0 +1,402 @@
+//! A venue's symbol to its market.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use cqar_cache::{Equivalent, Key, Loaded, key::ttl};
+use cqar_domain::{
+    entity::{Entity, EntityKey, EntityType, Revision},
+    id::{MarketId, Segment, VenueId},
+    market::Market,
+    text::VENUE_SYMBOL,
+    time::{Interval, Timestamp},
+    violation::Violations,
+};
+use cqar_proto::v1;
+use prost::Message;
+
+use crate::{
+    Answer, Registry,
+    error::{Candidate, Error},
+    pieces::{self, Lack, Pieces, Recipe},
+    reads::nothing_loaded,
+};
+
+/// Which market is meant.
+#[derive(Debug, Clone, Copy)]
+pub struct ResolveQuery<'a> {
+    /// The venue's slug.
+    pub venue: &'a str,
+    /// The symbol, or an alias, exactly as the venue writes it.
+    pub symbol: &'a str,
+    /// The segment; none for any, empty for the markets that have none.
+    pub segment: Option<&'a str>,
+    /// The instant at which it must be live; none for now.
+    pub as_of: Option<Timestamp>,
+    /// Not to be answered from an older state than this revision's.
+    pub min_revision: Revision,
+    /// Whether an unregistered symbol may be read by the venue's symbology plugin.
+    pub allow_inferred: bool,
+}
+
+/// A symbol at a venue.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SymbolKey {
+    venue: VenueId,
+    symbol: Box<str>,
+}
+
+/// The same, borrowed: it hashes as the owned one does, so that a look-up allocates nothing.
+#[derive(Hash)]
+struct SymbolRef<'a> {
+    venue: &'a str,
+    symbol: &'a str,
+}
+
+impl Equivalent<SymbolKey> for SymbolRef<'_> {
+    fn equivalent(&self, key: &SymbolKey) -> bool {
+        self.venue == key.venue.as_str() && *self.symbol == *key.symbol
+    }
+}
+
+/// Everything that a symbol means or has meant at a venue, with each answer encoded and ready to send.
+///
+/// Which of them holds is decided when it is asked for: nothing is live past its expiry because nobody wrote.
+#[derive(Debug)]
+pub(crate) struct Symbol {
+    is_venue_known: bool,
+    meanings: Vec<Meaning>,
+}
+
+/// One market that has or had the symbol.
+#[derive(Debug)]
+struct Meaning {
+    market: MarketId,
+    segment: Segment,
+    venue_symbol: String,
+    live: Interval,
+    code: String,
+    /// The encoded [`v1::ResolveMarketResponse`].
+    answer: Bytes,
+}
+
+impl Registry {
+    /// The encoded [`v1::ResolveMarketResponse`] of the one market that is meant.
+    pub async fn resolve(&self, query: &ResolveQuery<'_>) -> Result<Answer<Bytes>, Error> {
+        let revision = self.reach(query.min_revision).await?;
+        let symbol = match self.kept_symbol(query) {
+            Some(symbol) => symbol,
+            None => self.load_symbol(SymbolKey::of(query, "")?, revision).await?,
+        };
+        let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
+        match symbol.answer(query, at, "") {
+            Ok(answer) => Ok(Answer { revision, value: answer.clone() }),
+            Err(error) => Ok(Answer { revision, value: self.unresolved(query, at, error).await? }),
+        }
+    }
+
+    /// The same for many, each or why not, in their order.
+    pub async fn batch_resolve(&self, queries: &[ResolveQuery<'_>]) -> Result<Answer<Vec<Result<Bytes, Error>>>, Error> {
+        let wanted = queries.iter().map(|query| query.min_revision).max().unwrap_or(0);
+        let revision = self.reach(wanted).await?;
+        let kept: Vec<Option<Arc<Symbol>>> = queries.iter().map(|query| self.kept_symbol(query)).collect();
+        let mut keys = Vec::new();
+        for ((n, query), kept) in queries.iter().enumerate().zip(&kept) {
+            keys.push(match kept {
+                Some(_) => None,
+                None => Some(SymbolKey::of(query, &format!("requests[{n}]."))),
+            });
+        }
+        let loaded = self.load_symbols_once(keys.iter().flatten().flatten(), revision).await?;
+        let now = self.inner.clock.now();
+        let mut answers = Vec::with_capacity(queries.len());
+        for (((n, query), kept), key) in queries.iter().enumerate().zip(kept).zip(keys) {
+            let symbol = match (kept, key) {
+                (Some(symbol), _) => Ok(symbol),
+                (None, Some(Ok(key))) => loaded.get(&key).cloned().ok_or_else(|| Error::Store(Arc::new(nothing_loaded()))),
+                (None, Some(Err(error))) => Err(error),
+                (None, None) => continue,
+            };
+            let at = query.as_of.unwrap_or(now);
+            answers.push(match symbol {
+                Ok(symbol) => match symbol.answer(query, at, &format!("requests[{n}].")) {
+                    Ok(answer) => Ok(answer.clone()),
+                    Err(error) => self.unresolved(query, at, error).await,
+                },
+                Err(error) => Err(error),
+            });
+        }
+        Ok(Answer { revision, value: answers })
+    }
+
+    fn kept_symbol(&self, query: &ResolveQuery<'_>) -> Option<Arc<Symbol>> {
+        let caches = self.inner.caches.as_ref()?;
+        caches.counts.symbols.count(caches.symbols.get(&SymbolRef { venue: query.venue, symbol: query.symbol }))
+    }
+
+    async fn load_symbol(&self, key: SymbolKey, needs: Revision) -> Result<Arc<Symbol>, Error> {
+        let (this, keys) = (self.clone(), vec![key.clone()]);
+        let load = async move {
+            let mut loaded = this.load_symbols(keys, needs).await?;
+            loaded.pop().ok_or_else(|| Arc::new(nothing_loaded()))
+        };
+        let loaded = match &self.inner.caches {
+            Some(caches) => caches.symbols.load(key, load).await,
+            None => load.await.map(|loaded| loaded.value),
+        };
+        loaded.map_err(Error::Store)
+    }
+
+    /// Loads each of the symbols once, all together.
+    async fn load_symbols_once(
+        &self,
+        keys: impl Iterator<Item = &SymbolKey>,
+        needs: Revision,
+    ) -> Result<HashMap<SymbolKey, Arc<Symbol>>, Error> {
+        let keys: std::collections::HashSet<SymbolKey> = keys.cloned().collect();
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let keys: Vec<SymbolKey> = keys.into_iter().collect();
+        let load = |keys| self.load_symbols(keys, needs);
+        let loaded = match &self.inner.caches {
+            Some(caches) => caches.symbols.load_many(keys.clone(), load).await,
+            None => load(keys.clone()).await.map(|loaded| loaded.into_iter().map(|loaded| loaded.value).collect()),
+        };
+        Ok(keys.into_iter().zip(loaded.map_err(Error::Store)?).collect())
+    }
+
+    async fn load_symbols(
+        &self,
+        keys: Vec<SymbolKey>,
+        needs: Revision,
+    ) -> Result<Vec<Loaded<Arc<Symbol>>>, Arc<cqar_store::Error>> {
+        let inner = &self.inner;
+        let (made, revision) = pieces::make(&inner.store, inner.l2.as_ref(), needs, &Symbols(&keys)).await?;
+        let loaded = made.into_iter().map(|(symbol, tags)| Loaded {
+            tags,
+            revision,
+            bytes: symbol.bytes(),
+            ttl: ttl(EntityType::Market),
+            value: Arc::new(symbol),
+        });
+        Ok(loaded.collect())
+    }
+
+    /// What becomes of a symbol that means nothing: it is counted, and read by the venue's plugin if the caller wants.
+    async fn unresolved(&self, query: &ResolveQuery<'_>, at: Timestamp, error: Error) -> Result<Bytes, Error> {
+        if matches!(error, Error::SymbolUnknown { .. } | Error::SymbolNotLive { .. }) {
+            self.inner.unresolved.count(query.venue, query.symbol, self.inner.clock.now());
+        }
+        match error {
+            Error::SymbolUnknown { venue, .. } if query.allow_inferred => self.infer(query, venue, at).await,
+            error => Err(error),
+        }
+    }
+
+    /// What the venue's plugin makes of a symbol that is not registered. It is marked so, has no market, and is not
+    /// kept. What can be read in several ways, or in none, stays unknown.
+    async fn infer(&self, query: &ResolveQuery<'_>, venue: VenueId, at: Timestamp) -> Result<Bytes, Error> {
+        let segment = query.segment.map(str::parse).transpose().unwrap_or_default();
+        let unknown = Error::SymbolUnknown { venue: venue.clone(), symbol: query.symbol.to_owned(), segment };
+        let stored = self.get(EntityKey::Venue(venue), 0).await?.value;
+        let Entity::Venue(stored) = stored.as_ref() else { return Err(unknown) };
+        if stored.symbology.is_empty() {
+            return Err(unknown);
+        }
+        let asked = cqar_plugins::Query { symbol: query.symbol.to_owned(), segment: query.segment.map(str::to_owned) };
+        let plugin = self.symbology(&stored.symbology)?;
+        let parsed = plugin.parse(at, vec![asked]).await.map_err(|error| failed(&stored.symbology, &error))?;
+        let Some(cqar_plugins::Parsed::One(reading)) = parsed.into_iter().next() else { return Err(unknown) };
+        let answer = v1::ResolveMarketResponse {
+            venue: Some(stored.into()),
+            inferred: true,
+            reading: Some(message(&reading)),
+            ..Default::default()
+        };
+        Ok(answer.encode_to_vec().into())
+    }
+
+    /// The symbology plugin of that name.
+    pub(crate) fn symbology(&self, name: &str) -> Result<cqar_plugins::Symbology, Error> {
+        let served = self.inner.plugins.snapshot().symbology(name);
+        served.map_err(|missing| Error::PluginNotServing { plugin: missing.plugin, reason: missing.reason })
+    }
+}
+
+pub(crate) fn failed(plugin: &str, error: &cqar_plugins::CallError) -> Error {
+    Error::PluginFailed { plugin: plugin.to_owned(), reason: error.to_string() }
+}
+
+fn message(reading: &cqar_plugins::Reading) -> v1::Reading {
+    let text = |decimal: &Option<_>| decimal.as_ref().map(ToString::to_string).unwrap_or_default();
+    v1::Reading {
+        segment: reading.segment.to_string(),
+        kind: v1::InstrumentKind::from(reading.kind).into(),
+        base: reading.base.clone(),
+        quote: reading.quote.clone(),
+        settle: reading.settle.clone().unwrap_or_default(),
+        expiry_time: reading.expiry.map(Into::into),
+        strike: text(&reading.strike),
+        option_type: reading.option_type.map(|it| v1::OptionType::from(it).into()).unwrap_or_default(),
+        unit_multiplier: text(&reading.unit_multiplier),
+    }
+}
+
+impl SymbolKey {
+    /// The key of a query that can mean anything at all.
+    fn of(query: &ResolveQuery<'_>, path: &str) -> Result<Self, Error> {
+        let mut found = Violations::default();
+        let venue = found.take(&format!("{path}venue"), query.venue.parse());
+        VENUE_SYMBOL.check(&format!("{path}venue_symbol"), query.symbol, &mut found);
+        found.into_result().map_err(Error::Invalid)?;
+        let venue = venue.ok_or_else(|| Error::Invalid(Vec::new()))?;
+        Ok(Self { venue, symbol: query.symbol.into() })
+    }
+}
+
+impl Symbol {
+    fn bytes(&self) -> usize {
+        let of = |it: &Meaning| it.answer.len() + it.code.len() + it.venue_symbol.len() + size_of::<Meaning>();
+        self.meanings.iter().map(of).sum()
+    }
+
+    /// The answer that holds at the instant.
+    fn answer(&self, query: &ResolveQuery<'_>, at: Timestamp, path: &str) -> Result<&Bytes, Error> {
+        let in_segment = |it: &&Meaning| query.segment.is_none_or(|segment| segment == it.segment.as_str());
+        let mut live = self.meanings.iter().filter(in_segment).filter(|it| it.live.contains(at));
+        match (live.next(), live.next()) {
+            (Some(one), None) => Ok(&one.answer),
+            (None, _) => Err(self.nothing(query, at, path)),
+            (Some(_), Some(_)) => {
+                let all = self.meanings.iter().filter(in_segment).filter(|it| it.live.contains(at));
+                let what = format!("{:?} of {}", query.symbol, query.venue);
+                Err(Error::AmbiguousSymbol { what, candidates: all.map(Meaning::candidate).collect() })
+            }
+        }
+    }
+
+    fn nothing(&self, query: &ResolveQuery<'_>, at: Timestamp, path: &str) -> Error {
+        let mut found = Violations::default();
+        let venue = found.take(&format!("{path}venue"), query.venue.parse());
+        let segment = found.take(&format!("{path}segment"), query.segment.map(str::parse::<Segment>).transpose());
+        let (venue, segment) = match (venue, segment, found.into_result()) {
+            (Some(venue), Some(segment), Ok(())) => (venue, segment),
+            (_, _, found) => return Error::Invalid(found.err().unwrap_or_default()),
+        };
+        if !self.is_venue_known {
+            return Error::NotFound { field: format!("{path}venue"), key: EntityKey::Venue(venue) };
+        }
+        let symbol = query.symbol.to_owned();
+        let in_segment = |it: &&Meaning| segment.as_ref().is_none_or(|segment| *segment == it.segment);
+        let live: Vec<_> = self.meanings.iter().filter(in_segment).map(|it| (it.market, it.live)).collect();
+        if live.is_empty() {
+            Error::SymbolUnknown { venue, symbol, segment }
+        } else {
+            Error::SymbolNotLive { venue, symbol, at, live }
+        }
+    }
+}
+
+impl Meaning {
+    fn candidate(&self) -> Candidate {
+        Candidate {
+            market: self.market,
+            segment: self.segment.clone(),
+            venue_symbol: self.venue_symbol.clone(),
+            code: self.code.clone(),
+        }
+    }
+}
+
+/// What symbols mean, and what each of the answers depends on.
+struct Symbols<'a>(&'a [SymbolKey]);
+
+impl Recipe for Symbols<'_> {
+    type Made = Vec<(Symbol, Vec<Key>)>;
+
+    async fn make<P: Pieces>(&self, pieces: &mut P) -> Result<Self::Made, Lack> {
+        let mut of_venue: HashMap<&VenueId, Vec<String>> = HashMap::new();
+        for key in self.0 {
+            of_venue.entry(&key.venue).or_default().push(key.symbol.to_string());
+        }
+        let mut markets: HashMap<(&VenueId, String), Vec<Market>> = HashMap::new();
+        for (venue, symbols) in of_venue {
+            let found = pieces.markets(venue, &symbols).await?;
+            markets.extend(symbols.into_iter().map(|symbol| (venue, symbol)).zip(found));
+        }
+        let entities = surroundings(pieces, self.0.iter().map(|key| &key.venue), markets.values().flatten()).await?;
+        self.0
+            .iter()
+            .map(|key| {
+                let markets = markets.get(&(&key.venue, key.symbol.to_string())).map_or(&[][..], Vec::as_slice);
+                symbol(key, markets, &entities)
+            })
+            .collect()
+    }
+}
+
+/// The venues, and the instruments and assets of the markets.
+async fn surroundings<P: Pieces>(
+    pieces: &mut P,
+    venues: impl Iterator<Item = &VenueId>,
+    markets: impl Iterator<Item = &Market>,
+) -> Result<HashMap<EntityKey, Entity>, Lack> {
+    let mut keys: Vec<EntityKey> = venues.cloned().map(EntityKey::Venue).collect();
+    keys.extend(markets.map(|market| EntityKey::Instrument(market.instrument)));
+    let mut entities = HashMap::new();
+    // Twice: what the first refer to are assets (and a venue's chain), which refer to nothing that an answer shows.
+    for _ in 0..2 {
+        keys.sort();
+        keys.dedup();
+        let found = pieces.entities(&keys).await?;
+        keys = found.iter().flatten().filter(|it| matches!(it, Entity::Instrument(_))).flat_map(Entity::references)
+            .map(|(_, key)| key).collect();
+        entities.extend(found.into_iter().flatten().map(|entity| (entity.key(), entity)));
+    }
+    Ok(entities)
+}
+
+fn symbol(key: &SymbolKey, markets: &[Market], entities: &HashMap<EntityKey, Entity>) -> Result<(Symbol, Vec<Key>), Lack> {
+    let venue_key = EntityKey::Venue(key.venue.clone());
+    let venue = match entities.get(&venue_key) {
+        Some(Entity::Venue(venue)) if venue.meta.delete_time.is_none() => Some(venue),
+        _ => None,
+    };
+    let mut tags = vec![Key::Symbol(key.venue.clone(), key.symbol.to_string()), Key::Entity(venue_key)];
+    let mut meanings = Vec::with_capacity(markets.len());
+    for market in markets {
+        let Some(Entity::Instrument(instrument)) = entities.get(&EntityKey::Instrument(market.instrument)) else {
+            return Err(Lack::Unknown);
+        };
+        let asset = |id| match entities.get(&EntityKey::Asset(id)) {
+            Some(Entity::Asset(asset)) => Ok(Some(v1::Asset::from(asset))),
+            _ => Err(Lack::Unknown),
+        };
+        let terms = &instrument.terms;
+        let answer = v1::ResolveMarketResponse {
+            venue: venue.map(Into::into),
+            market: Some(market.into()),
+            instrument: Some(instrument.into()),
+            base_asset: asset(terms.base())?,
+            quote_asset: terms.quote().map_or(Ok(None), asset)?,
+            settle_asset: terms.settle().map_or(Ok(None), asset)?,
+            inferred: false,
+            reading: None,
+        };
+        tags.push(Key::Entity(EntityKey::Market(market.id)));
+        tags.push(Key::Entity(EntityKey::Instrument(market.instrument)));
+        tags.extend(terms.assets().into_iter().map(|(_, id)| Key::Entity(EntityKey::Asset(id))));
+        meanings.push(Meaning {
+            market: market.id,
+            segment: market.segment.clone(),
+            venue_symbol: market.venue_symbol.clone(),
+            live: market.interval(),
+            code: instrument.code.clone(),
+            answer: answer.encode_to_vec().into(),
+        });
+    }
+    tags.sort_by_key(ToString::to_string);
+    tags.dedup();
+    Ok((Symbol { is_venue_known: venue.is_some(), meanings }, tags))
+}
