@@ -6,10 +6,14 @@
 //! | module | subject |
 //! |---|---|
 //! | [`postgres`] | a throwaway PostgreSQL |
-//! | [`nats`] | a throwaway NATS server with JetStream |
+//! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
 //! | [`redis_server`] | a throwaway Redis |
 //! | [`server`] | the registry itself |
 // Everything here serves tests, which may fail loudly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod nats;
+pub mod nats_proxy;
 pub mod postgres;
+pub mod redis_server;
+pub mod server;

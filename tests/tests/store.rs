@@ -381,7 +381,7 @@ async fn referrers_are_named(store: Arc<Store>) {
     create(&store, &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();
     let mut referrers = async |n: usize| {
-        let mut of = snapshot.referrers(&entities[n].key()).await.unwrap();
+        let mut of = snapshot.referrers(&entities[n].key(), 10).await.unwrap();
         of.sort();
         of
     };

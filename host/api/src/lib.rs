@@ -1,1 +1,33 @@
-//! gRPC services, authentication, status mapping, health and HTTP endpoints.
+//! What the outside sees: the gRPC services, who may call them, the statuses that they answer, their metrics, and the
+//! HTTP endpoints for probes and scrapers.
+//!
+//! It may depend on the domain, the contract and the registry. No use case is here: a handler reads the request, calls
+//! one use case of [`cqar_registry::Registry`] and writes the answer.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`server`](serve_grpc) | the gRPC server, its limits and its drain |
+//! | [`http`](serve_http) | probes and metrics over HTTP |
+//! | [`auth`](ApiKeys) | who calls |
+//! | `calls`, `metrics` | what is counted and traced of each call |
+//! | `services` | one file for each service of the contract |
+//! | `reads`, `writes` | what the services have in common |
+//! | `status`, `refusal` | from an error to a status with typed details |
+//! | `health` | readiness, for probes over gRPC and HTTP |
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod auth;
+mod calls;
+mod health;
+mod http;
+mod metrics;
+mod reads;
+mod refusal;
+mod server;
+mod services;
+mod status;
+mod writes;
+
+pub use auth::ApiKeys;
+pub use http::{serve_http, serve_metrics};
+pub use server::{GrpcSettings, ServeError, serve_grpc};

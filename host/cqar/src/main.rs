@@ -1,2 +1,40 @@
-//! x
-fn main() {}
+//! `cqar`: the crypto quant asset registry, server and client in one binary.
+//!
+//! It wires the crates together, and may depend on all of them.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`cli`] | the command line |
+//! | [`config`] | the configuration and its layers |
+//! | [`mutations`] | files of mutations: `apply`, and the starter dataset |
+//! | [`serve`] | the server, from start to shutdown |
+//! | [`telemetry`] | logs and traces |
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod cli;
+mod config;
+mod mutations;
+mod serve;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use cli::{
+    Cli,
+    error::{CliError, Exit},
+    output::OutputFormat,
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(cli::run(cli)),
+        Err(error) => {
+            CliError::from(error).print(OutputFormat::Table);
+            Exit::Failed
+        }
+    };
+    exit.into()
+}

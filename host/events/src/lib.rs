@@ -1,1 +1,29 @@
-//! The follower of the log, the watch hub, and the relay to JetStream.
+//! The event log as it is followed: by this process (the feed and its watchers), and by the event bus (the relay).
+//!
+//! The log in the database is the one source. The feed reads it, or takes from the writer what it just committed, and
+//! keeps the caches of this process in step; watchers are fed from what it applied. The relay copies the log to a
+//! JetStream stream that holds every event once, in order. This crate may depend on the domain and proto, and is the
+//! only one that names async-nats. The log, the relay's memory and the transforms are ports of the domain, handed in.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`feed`] | the follower of the log: one for each process |
+//! | [`watch`] | streams of the log from any kept position, then live |
+//! | [`relay`] | the relay to JetStream |
+//! | `recent` | the newest events, kept in memory for the watchers |
+//! | `page` | what a read of the log must look like |
+//! | `backoff` | how long to wait before the next attempt |
+// Tests may fail loudly.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+mod backoff;
+pub mod feed;
+mod page;
+mod recent;
+pub mod relay;
+#[cfg(test)]
+mod testing;
+pub mod watch;

@@ -52,6 +52,6 @@ pub use list::Filter;
 pub use migrations::MigrationStatus;
 pub use requests::{AnsweredRequest, RequestKey};
 pub use settings::StoreSettings;
-pub use snapshot::{MAX_REFERRERS, Snapshot};
+pub use snapshot::Snapshot;
 pub use store::Store;
 pub use write::{Author, Change, Committed, WriteTransaction};

@@ -21,13 +21,20 @@ impl StoreSettings {
         Self { url: url.into(), max_connections: 16, acquire_timeout: Duration::from_secs(5), statement_cache: 128 }
     }
 
-    /// The URL without its password.
+    /// The URL without its password, which may stand before the host or in the query.
     pub fn redacted_url(&self) -> String {
         let Some((scheme, rest)) = self.url.split_once("://") else { return "(no URL)".to_owned() };
-        match rest.rsplit_once('@') {
-            Some((user, host)) => format!("{scheme}://{}:***@{host}", user.split(':').next().unwrap_or_default()),
-            None => self.url.clone(),
-        }
+        // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
+        let address = match rest.rsplit_once('@') {
+            Some((user, host)) => format!("{}:***@{host}", user.split(':').next().unwrap_or_default()),
+            None => rest.to_owned(),
+        };
+        let Some((address, query)) = address.split_once('?') else { return format!("{scheme}://{address}") };
+        let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
+            Some((name, _)) if name.contains("password") => format!("{name}=***"),
+            _ => parameter.to_owned(),
+        });
+        format!("{scheme}://{address}?{}", shown.collect::<Vec<_>>().join("&"))
     }
 
     /// Whether it is the embedded database.
@@ -57,5 +64,7 @@ mod tests {
         let settings = StoreSettings::new("postgres://cqar:se@cret@db:5432/cqar?sslmode=require");
         assert_eq!(settings.redacted_url(), "postgres://cqar:***@db:5432/cqar?sslmode=require");
         assert!(!format!("{settings:?}").contains("cret"));
+        let in_query = StoreSettings::new("postgres://db/cqar?user=cqar&password=secret");
+        assert_eq!(in_query.redacted_url(), "postgres://db/cqar?user=cqar&password=***");
     }
 }

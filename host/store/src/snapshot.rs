@@ -32,9 +32,6 @@ pub struct Snapshot {
     pub(crate) revision: Revision,
 }
 
-/// The most referrers that a refusal names.
-pub const MAX_REFERRERS: i64 = 10;
-
 const REFERRERS_OF_ASSET: &str = "SELECT 'chain' AS entity_type, id AS slug, NULL AS uuid FROM chains WHERE native_asset = $1 \
     UNION ALL SELECT 'venue_asset', NULL, id FROM venue_assets WHERE asset = $1 \
     UNION ALL SELECT 'instrument', NULL, id FROM instruments WHERE delete_us IS NULL AND (base = $1 OR quote = $1 OR settle = $1) \
@@ -154,8 +151,8 @@ impl Snapshot {
         self.select("live_markets", sql, values).await
     }
 
-    /// Up to [`MAX_REFERRERS`] undeleted entities that refer to it.
-    pub async fn referrers(&mut self, key: &EntityKey) -> Result<Vec<EntityKey>, Error> {
+    /// Up to `limit` undeleted entities that refer to it.
+    pub async fn referrers(&mut self, key: &EntityKey, limit: u32) -> Result<Vec<EntityKey>, Error> {
         let sql = match key {
             EntityKey::Asset(_) => REFERRERS_OF_ASSET,
             EntityKey::Chain(_) => REFERRERS_OF_CHAIN,
@@ -164,7 +161,7 @@ impl Snapshot {
             EntityKey::VenueAsset(_) | EntityKey::Market(_) => return Ok(Vec::new()),
         };
         let _timer = self.metrics.time("referrers");
-        let values = vec![id_value(key), Value::Int(MAX_REFERRERS)];
+        let values = vec![id_value(key), Value::Int(limit.into())];
         let rows = self.tx.all::<Referrer>(sql, values).await?;
         rows.into_iter().map(Referrer::read).collect()
     }

@@ -1,0 +1,373 @@
+//! Counts and traces every call, whatever it is answered by.
+//!
+//! A unary answer has its status in the headers if it is an error; without one there it is OK. Only a stream says at its
+//! end how it ended, so only the body of a stream is looked into. A call that its client gave up, or whose deadline
+//! passed, is dropped, and counts as CANCELLED.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::{Frame, SizeHint};
+use pin_project_lite::pin_project;
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::{Span, field::Empty};
+
+use crate::metrics::{Method, Methods, name_of};
+
+/// Counts and traces the calls of a service.
+#[derive(Debug, Clone)]
+pub(crate) struct ObserveCalls {
+    pub(crate) methods: Methods,
+    /// The share of calls that get a span, 0 to 1. It is decided here, before the span is made: making one for each
+    /// call and dropping most of them would cost a cached resolve a tenth of its time.
+    pub(crate) trace_sample_rate: f64,
+}
+
+impl<S> Layer<S> for ObserveCalls {
+    type Service = Observed<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observed { calls: self.clone(), inner }
+    }
+}
+
+/// A service behind [`ObserveCalls`].
+#[derive(Debug, Clone)]
+pub(crate) struct Observed<S> {
+    calls: ObserveCalls,
+    inner: S,
+}
+
+impl<S, B> Service<Request<B>> for Observed<S>
+where
+    S: Service<Request<B>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = ObservedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let method = Arc::clone(self.calls.methods.get(request.uri().path()));
+        let call = Call::begin(method, self.calls.trace_sample_rate);
+        let inner = call.span.in_scope(|| self.inner.call(request));
+        ObservedFuture { inner, call: Some(call) }
+    }
+}
+
+pin_project! {
+    /// The answer to an observed call.
+    pub(crate) struct ObservedFuture<F> {
+        #[pin]
+        inner: F,
+        call: Option<Call>,
+    }
+}
+
+impl<F, E> Future for ObservedFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answered = {
+            let _entered = this.call.as_ref().map(|call| call.span.enter());
+            ready!(this.inner.poll(cx))
+        };
+        let Some(call) = this.call.take() else { return Poll::Ready(answered) };
+        Poll::Ready(match answered {
+            Ok(response) if call.method.is_streaming && !response.headers().contains_key(Status::GRPC_STATUS) => {
+                Ok(response.map(|body| Body::new(ObservedBody { body, call: Some(call) })))
+            }
+            Ok(response) => {
+                call.end(code(response.headers()).unwrap_or(Code::Ok));
+                Ok(response)
+            }
+            Err(error) => {
+                call.end(Code::Unknown);
+                Err(error)
+            }
+        })
+    }
+}
+
+/// The body of a stream, which ends with its status.
+struct ObservedBody {
+    body: Body,
+    call: Option<Call>,
+}
+
+impl ObservedBody {
+    fn end(&mut self, code: Code) {
+        if let Some(call) = self.call.take() {
+            call.end(code);
+        }
+    }
+}
+
+impl http_body::Body for ObservedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = {
+            let _entered = this.call.as_ref().map(|call| call.span.enter());
+            ready!(Pin::new(&mut this.body).poll_frame(cx))
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                if let Some(trailers) = frame.trailers_ref() {
+                    this.end(code(trailers).unwrap_or(Code::Unknown));
+                }
+            }
+            Some(Err(status)) => this.end(status.code()),
+            // Without trailers nobody said how it ended.
+            None => this.end(Code::Unknown),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+fn code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|status| Code::from_bytes(status.as_bytes()))
+}
+
+/// A call that has begun. It is counted when it ends, or is dropped.
+struct Call {
+    method: Arc<Method>,
+    began: Instant,
+    span: Span,
+    ended: bool,
+}
+
+impl Call {
+    fn begin(method: Arc<Method>, trace_sample_rate: f64) -> Self {
+        let span = if is_sampled(trace_sample_rate) {
+            // The name of a span is fixed when the server is compiled; collectors show `otel.name`.
+            tracing::info_span!(
+                "call",
+                otel.name = %method.name,
+                otel.kind = "server",
+                otel.status_code = Empty,
+                rpc.system = "grpc",
+                rpc.grpc.status_code = Empty,
+                actor = Empty,
+                request_id = Empty,
+                venue = Empty,
+                venue_symbol = Empty,
+                items = Empty,
+            )
+        } else {
+            Span::none()
+        };
+        Self { method, began: Instant::now(), span, ended: false }
+    }
+
+    fn end(mut self, code: Code) {
+        self.count(code);
+    }
+
+    fn count(&mut self, code: Code) {
+        self.ended = true;
+        let took = self.began.elapsed();
+        self.method.ended(code, took);
+        if !self.span.is_disabled() {
+            self.span.record("rpc.grpc.status_code", i32::from(code));
+            if is_fault(code) {
+                self.span.record("otel.status_code", "ERROR");
+            }
+        }
+        tracing::debug!(
+            parent: &self.span,
+            method = %self.method.name,
+            status_code = name_of(code),
+            took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "call ended"
+        );
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.count(Code::Cancelled);
+        }
+    }
+}
+
+/// Whether the server is to blame, as OpenTelemetry's conventions for gRPC have it.
+const fn is_fault(code: Code) -> bool {
+    matches!(
+        code,
+        Code::Unknown
+            | Code::DeadlineExceeded
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unavailable
+            | Code::DataLoss
+    )
+}
+
+/// Whether this call is one of the share that is traced: evenly, without a source of randomness or a shared counter.
+fn is_sampled(rate: f64) -> bool {
+    thread_local! {
+        static DUE: Cell<f64> = const { Cell::new(0.0) };
+    }
+    if rate <= 0.0 {
+        return false;
+    }
+    DUE.with(|due| {
+        let now = due.get() + rate;
+        let is_sampled = now >= 1.0;
+        due.set(if is_sampled { (now - 1.0).min(1.0) } else { now });
+        is_sampled
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, time::Duration};
+
+    use cqar_proto::DESCRIPTORS;
+    use futures::{StreamExt, stream};
+    use prometheus::Registry;
+    use tonic_health::pb::{FILE_DESCRIPTOR_SET, HealthCheckRequest, health_client::HealthClient};
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    const CHECK: &str = "grpc.health.v1.Health/Check";
+    const WATCH: &str = "grpc.health.v1.Health/Watch";
+
+    fn layer(metrics: &Registry) -> ObserveCalls {
+        let methods = Methods::new(&[DESCRIPTORS, FILE_DESCRIPTOR_SET], metrics).unwrap();
+        ObserveCalls { methods, trace_sample_rate: 0.0 }
+    }
+
+    /// How many calls of a method ended with a code, and how many durations were observed with a status.
+    fn counted(metrics: &Registry, method: &str, code: &str) -> u64 {
+        let families = metrics.gather();
+        let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total");
+        let has = |metric: &&prometheus::proto::Metric| {
+            let value = |name| metric.get_label().iter().find(|label| label.name() == name).map(|label| label.value());
+            value("method") == Some(method) && value("status_code") == Some(code)
+        };
+        let metric = calls.into_iter().flat_map(|family| family.get_metric()).find(has);
+        metric.map_or(0, |metric| metric.get_counter().value() as u64)
+    }
+
+    /// The health service behind the layer, with the reporter that says what it answers.
+    fn health(metrics: &Registry) -> (tonic_health::server::HealthReporter, HealthClient<impl Clone + HealthChannel>) {
+        let (reporter, service) = tonic_health::server::health_reporter();
+        (reporter, HealthClient::new(layer(metrics).layer(service)))
+    }
+
+    trait HealthChannel:
+        tonic::client::GrpcService<Body, ResponseBody = Body, Future: Send, Error = Infallible> + Send
+    {
+    }
+    impl<S> HealthChannel for S where
+        S: tonic::client::GrpcService<Body, ResponseBody = Body, Future: Send, Error = Infallible> + Send
+    {
+    }
+
+    fn request(service: &str) -> HealthCheckRequest {
+        HealthCheckRequest { service: service.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn unary_calls_count_by_their_status() {
+        let metrics = Registry::new();
+        let (_reporter, mut client) = health(&metrics);
+        client.check(request("")).await.unwrap();
+        client.check(request("")).await.unwrap();
+        assert_eq!(client.check(request("other")).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!((counted(&metrics, CHECK, "OK"), counted(&metrics, CHECK, "NOT_FOUND")), (2, 1));
+    }
+
+    #[tokio::test]
+    async fn a_stream_counts_when_it_ends() {
+        let metrics = Registry::new();
+        let (mut reporter, mut client) = health(&metrics);
+        let mut watched = client.watch(request("")).await.unwrap().into_inner();
+        watched.message().await.unwrap().unwrap();
+        assert_eq!(counted(&metrics, WATCH, "OK"), 0);
+        reporter.clear_service_status("").await;
+        assert!(watched.message().await.unwrap().is_none());
+        assert_eq!(counted(&metrics, WATCH, "OK"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_its_client_leaves_counts_as_cancelled() {
+        let metrics = Registry::new();
+        let (_reporter, mut client) = health(&metrics);
+        drop(client.watch(request("")).await.unwrap());
+        assert_eq!(counted(&metrics, WATCH, "CANCELLED"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_is_refused_counts_once() {
+        let metrics = Registry::new();
+        let (_reporter, mut client) = health(&metrics);
+        assert_eq!(client.watch(request("other")).await.unwrap_err().code(), Code::NotFound);
+        assert_eq!((counted(&metrics, WATCH, "NOT_FOUND"), counted(&metrics, WATCH, "CANCELLED")), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_counts_as_cancelled() {
+        let metrics = Registry::new();
+        let never =
+            service_fn(async |_: Request<()>| std::future::pending::<Result<Response<Body>, Infallible>>().await);
+        let request = Request::builder().uri(format!("/{CHECK}")).body(()).unwrap();
+        let call = layer(&metrics).layer(never).oneshot(request);
+        assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
+        assert_eq!(counted(&metrics, CHECK, "CANCELLED"), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_method_counts_as_unknown() {
+        let metrics = Registry::new();
+        let refuse = service_fn(async |_: Request<()>| Ok::<_, Infallible>(Status::unimplemented("").into_http()));
+        let layer = layer(&metrics);
+        stream::iter(0..100)
+            .for_each(async |n| {
+                let request = Request::builder().uri(format!("/no.Such/Method{n}")).body(()).unwrap();
+                layer.clone().layer(refuse).oneshot(request).await.unwrap();
+            })
+            .await;
+        assert_eq!(counted(&metrics, "unknown", "UNIMPLEMENTED"), 100);
+        let families = metrics.gather();
+        let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
+        assert_eq!(calls.get_metric().len(), 1);
+    }
+
+    #[test]
+    fn the_share_of_calls_that_is_traced_is_kept() {
+        let sampled = |rate| (0..1000).filter(|_| is_sampled(rate)).count();
+        assert_eq!((sampled(0.0), sampled(1.0)), (0, 1000));
+        assert!((99..=101).contains(&sampled(0.1)), "{}", sampled(0.1));
+    }
+}

@@ -1,0 +1,155 @@
+//! What the services have in common where they read: one entity, many, or a page.
+
+use std::error::Error as StdError;
+
+use cqar_domain::entity::{Entity, EntityKey, EntityType, Revision};
+use cqar_proto::{
+    rpc,
+    v1::{self, entity::Entity as Message},
+};
+use cqar_registry::{Answer, Error, Filter, Listed, Page};
+
+use crate::{
+    services::{Api, MAX_BATCH, Reply, answered},
+    status::{internal, invalid, status},
+};
+
+/// The message of one type of entity.
+pub(crate) trait EntityMessage: Sized {
+    /// The type.
+    const TYPE: EntityType;
+
+    /// The message of the entity, if it is of the type.
+    fn of(entity: &Entity) -> Option<Self>;
+
+    /// The same, of an entity that is a message already.
+    fn of_message(entity: v1::Entity) -> Option<Self>;
+}
+
+/// One result of a batch.
+pub(crate) trait BatchResult {
+    /// What was asked for.
+    type Message: EntityMessage;
+
+    /// The result.
+    fn of(found: Result<Self::Message, rpc::Status>) -> Self;
+}
+
+macro_rules! entity_messages {
+    ($($entity:ident in $batch:ident),+) => {$(
+        impl EntityMessage for v1::$entity {
+            const TYPE: EntityType = EntityType::$entity;
+
+            fn of(entity: &Entity) -> Option<Self> {
+                if let Entity::$entity(it) = entity { Some(it.into()) } else { None }
+            }
+
+            fn of_message(entity: v1::Entity) -> Option<Self> {
+                if let Some(Message::$entity(it)) = entity.entity { Some(it) } else { None }
+            }
+        }
+
+        impl BatchResult for v1::$batch::Result {
+            type Message = v1::$entity;
+
+            fn of(found: Result<v1::$entity, rpc::Status>) -> Self {
+                use v1::$batch::result::Result as Found;
+                Self { result: Some(found.map_or_else(Found::Error, Found::$entity)) }
+            }
+        }
+    )+};
+}
+entity_messages!(
+    Asset in batch_get_assets_response,
+    Chain in batch_get_chains_response,
+    Venue in batch_get_venues_response,
+    VenueAsset in batch_get_venue_assets_response,
+    Instrument in batch_get_instruments_response,
+    Market in batch_get_markets_response
+);
+
+impl Api {
+    /// The entity with the id.
+    pub(crate) async fn get<M: EntityMessage>(&self, id: &str, min_revision: i64) -> Reply<M> {
+        let key = EntityKey::parse(M::TYPE, id).map_err(|error| status(invalid("id", "INVALID", error)))?;
+        let found = self.registry.get(key, revision(min_revision).map_err(status)?).await.map_err(status)?;
+        message(&found.value).map(|value| answered(Answer { revision: found.revision, value }))
+    }
+
+    /// The entities with the ids, each or why not, in order.
+    pub(crate) async fn batch_get<R: BatchResult>(&self, ids: &[String], min_revision: i64) -> Reply<Vec<R>> {
+        check_batch("ids", ids.len()).map_err(status)?;
+        let min_revision = revision(min_revision).map_err(status)?;
+        let parse =
+            |id: &String| EntityKey::parse(<R::Message>::TYPE, id).map_err(|error| invalid("id", "INVALID", error));
+        let keys: Vec<Result<EntityKey, Error>> = ids.iter().map(parse).collect();
+        let well_formed = keys.iter().flatten().cloned().collect();
+        let Answer { revision, value } = self.registry.batch_get(well_formed, min_revision).await.map_err(status)?;
+        let mut found = value.into_iter();
+        let result = |key: Result<EntityKey, Error>| {
+            let entity = key.and_then(|key| {
+                // There is one for each key.
+                found.next().unwrap_or(Err(Error::NotFound { field: String::new(), key }))
+            });
+            let read = entity.map_err(status).and_then(|entity| message(&entity));
+            R::of(read.map_err(|status| rpc::Status::from(&status)))
+        };
+        Ok(answered(Answer { revision, value: keys.into_iter().map(result).collect() }))
+    }
+
+    /// A page of entities, and what asks for the next one.
+    pub(crate) async fn list<M: EntityMessage>(
+        &self,
+        filter: Filter,
+        page: Page,
+        min_revision: i64,
+    ) -> Reply<(Vec<M>, String)> {
+        let min_revision = revision(min_revision).map_err(status)?;
+        let Answer { revision, value } = self.registry.list(filter, page, min_revision).await.map_err(status)?;
+        let Listed { entities, next_page_token } = value;
+        let messages = entities.iter().map(message).collect::<Result<_, _>>()?;
+        Ok(answered(Answer { revision, value: (messages, next_page_token) }))
+    }
+}
+
+/// The message of an entity of a type that was asked for by that type.
+pub(crate) fn message<M: EntityMessage>(entity: &Entity) -> Result<M, tonic::Status> {
+    M::of(entity)
+        .ok_or_else(|| internal(&WrongType { wanted: M::TYPE, key: entity.key() } as &(dyn StdError + 'static)))
+}
+
+/// A revision that a client names.
+pub(crate) fn revision(revision: i64) -> Result<Revision, Error> {
+    if revision < 0 { Err(invalid("min_revision", "NEGATIVE", "must not be negative")) } else { Ok(revision) }
+}
+
+/// Refuses a batch that is too large as a whole.
+pub(crate) fn check_batch(field: &str, items: usize) -> Result<(), Error> {
+    if items > MAX_BATCH {
+        return Err(invalid(field, "TOO_MANY", format_args!("must be at most {MAX_BATCH} items, and are {items}")));
+    }
+    Ok(())
+}
+
+/// A filter's text; empty is no condition.
+pub(crate) fn given(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// A filter's id; empty is no condition.
+pub(crate) fn given_id<T>(field: &str, text: &str) -> Result<Option<T>, Error>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|error: T::Err| invalid(field, "INVALID", error))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{key} was read where {wanted} was asked for")]
+struct WrongType {
+    wanted: EntityType,
+    key: EntityKey,
+}

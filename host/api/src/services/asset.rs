@@ -1,0 +1,50 @@
+//! `cqar.v1.AssetService`
+
+use cqar_proto::{convert, server::asset_service_server::AssetService, v1};
+use cqar_registry::{Filter, Page};
+use tonic::{Request, async_trait};
+
+use super::{Api, Reply};
+use crate::{reads::given, status::malformed};
+
+#[async_trait]
+impl AssetService for Api {
+    async fn create_asset(&self, request: Request<v1::CreateAssetRequest>) -> Reply<v1::CreateAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn get_asset(&self, request: Request<v1::GetAssetRequest>) -> Reply<v1::Asset> {
+        let v1::GetAssetRequest { id, min_revision } = request.into_inner();
+        self.get(&id, min_revision).await
+    }
+
+    async fn batch_get_assets(&self, request: Request<v1::BatchGetAssetsRequest>) -> Reply<v1::BatchGetAssetsResponse> {
+        let v1::BatchGetAssetsRequest { ids, min_revision } = request.into_inner();
+        let found = self.batch_get(&ids, min_revision).await?;
+        Ok(found.map(|results| v1::BatchGetAssetsResponse { results }))
+    }
+
+    async fn update_asset(&self, request: Request<v1::UpdateAssetRequest>) -> Reply<v1::UpdateAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_asset(&self, request: Request<v1::DeleteAssetRequest>) -> Reply<v1::DeleteAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn undelete_asset(&self, request: Request<v1::UndeleteAssetRequest>) -> Reply<v1::UndeleteAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn list_assets(&self, request: Request<v1::ListAssetsRequest>) -> Reply<v1::ListAssetsResponse> {
+        let v1::ListAssetsRequest { page_size: size, page_token: token, symbol, r#type, show_deleted, min_revision } =
+            request.into_inner();
+        let filter = Filter::Assets {
+            symbol: given(symbol),
+            asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,
+            show_deleted,
+        };
+        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        Ok(listed.map(|(assets, next_page_token)| v1::ListAssetsResponse { assets, next_page_token }))
+    }
+}

@@ -1,0 +1,40 @@
+//! `cqar.v1.ChainService`
+
+use cqar_proto::{server::chain_service_server::ChainService, v1};
+use cqar_registry::{Filter, Page};
+use tonic::{Request, async_trait};
+
+use super::{Api, Reply};
+use crate::reads::given;
+
+#[async_trait]
+impl ChainService for Api {
+    async fn create_chain(&self, request: Request<v1::CreateChainRequest>) -> Reply<v1::CreateChainResponse> {
+        self.write(request).await
+    }
+
+    async fn get_chain(&self, request: Request<v1::GetChainRequest>) -> Reply<v1::Chain> {
+        let v1::GetChainRequest { id, min_revision } = request.into_inner();
+        self.get(&id, min_revision).await
+    }
+
+    async fn batch_get_chains(&self, request: Request<v1::BatchGetChainsRequest>) -> Reply<v1::BatchGetChainsResponse> {
+        let v1::BatchGetChainsRequest { ids, min_revision } = request.into_inner();
+        let found = self.batch_get(&ids, min_revision).await?;
+        Ok(found.map(|results| v1::BatchGetChainsResponse { results }))
+    }
+
+    async fn update_chain(&self, request: Request<v1::UpdateChainRequest>) -> Reply<v1::UpdateChainResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_chain(&self, request: Request<v1::DeleteChainRequest>) -> Reply<v1::DeleteChainResponse> {
+        self.write(request).await
+    }
+
+    async fn list_chains(&self, request: Request<v1::ListChainsRequest>) -> Reply<v1::ListChainsResponse> {
+        let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = request.into_inner();
+        let listed = self.list(Filter::Chains { caip2: given(caip2) }, Page { size, token }, min_revision).await?;
+        Ok(listed.map(|(chains, next_page_token)| v1::ListChainsResponse { chains, next_page_token }))
+    }
+}

@@ -1,0 +1,92 @@
+//! `cqar.v1.InstrumentService`
+
+use cqar_proto::{
+    convert,
+    server::instrument_service_server::InstrumentService,
+    v1::{self, get_instrument_request::Key},
+};
+use cqar_registry::{Answer, Filter, Page};
+use tonic::{Request, async_trait};
+
+use super::{Api, Reply, answered};
+use crate::{
+    reads::{given_id, message, revision},
+    status::{invalid, malformed, status},
+};
+
+#[async_trait]
+impl InstrumentService for Api {
+    async fn create_instrument(
+        &self,
+        request: Request<v1::CreateInstrumentRequest>,
+    ) -> Reply<v1::CreateInstrumentResponse> {
+        self.write(request).await
+    }
+
+    async fn get_instrument(&self, request: Request<v1::GetInstrumentRequest>) -> Reply<v1::Instrument> {
+        let v1::GetInstrumentRequest { key, min_revision } = request.into_inner();
+        match key {
+            Some(Key::Id(id)) => self.get(&id, min_revision).await,
+            Some(Key::Code(code)) => {
+                let min_revision = revision(min_revision).map_err(status)?;
+                let Answer { revision, value } =
+                    self.registry.instrument_by_code(&code, min_revision).await.map_err(status)?;
+                Ok(answered(Answer { revision, value: message(&value)? }))
+            }
+            None => Err(status(invalid("id", "REQUIRED", "either id or code must be given"))),
+        }
+    }
+
+    async fn batch_get_instruments(
+        &self,
+        request: Request<v1::BatchGetInstrumentsRequest>,
+    ) -> Reply<v1::BatchGetInstrumentsResponse> {
+        let v1::BatchGetInstrumentsRequest { ids, min_revision } = request.into_inner();
+        let found = self.batch_get(&ids, min_revision).await?;
+        Ok(found.map(|results| v1::BatchGetInstrumentsResponse { results }))
+    }
+
+    async fn update_instrument(
+        &self,
+        request: Request<v1::UpdateInstrumentRequest>,
+    ) -> Reply<v1::UpdateInstrumentResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_instrument(
+        &self,
+        request: Request<v1::DeleteInstrumentRequest>,
+    ) -> Reply<v1::DeleteInstrumentResponse> {
+        self.write(request).await
+    }
+
+    async fn undelete_instrument(
+        &self,
+        request: Request<v1::UndeleteInstrumentRequest>,
+    ) -> Reply<v1::UndeleteInstrumentResponse> {
+        self.write(request).await
+    }
+
+    async fn list_instruments(
+        &self,
+        request: Request<v1::ListInstrumentsRequest>,
+    ) -> Reply<v1::ListInstrumentsResponse> {
+        let v1::ListInstrumentsRequest {
+            page_size: size,
+            page_token: token,
+            kind,
+            base,
+            quote,
+            show_deleted,
+            min_revision,
+        } = request.into_inner();
+        let filter = Filter::Instruments {
+            kind: convert::filter::<v1::InstrumentKind, _>("kind", kind).map_err(malformed)?,
+            base: given_id("base", &base).map_err(status)?,
+            quote: given_id("quote", &quote).map_err(status)?,
+            show_deleted,
+        };
+        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        Ok(listed.map(|(instruments, next_page_token)| v1::ListInstrumentsResponse { instruments, next_page_token }))
+    }
+}

@@ -1,0 +1,126 @@
+//! The stream that carries a venue's listing.
+
+use bytes::{Bytes, BytesMut};
+use cqar_proto::v1::{self, import_listing_request::Part};
+use cqar_registry::import::MAX_PAYLOAD_BYTES;
+use futures::{Stream, StreamExt};
+use prost::Message;
+use tonic::{Code, Status};
+
+use crate::{
+    refusal::Refusal,
+    status::{invalid, status},
+};
+
+/// A listing as it was received.
+pub(super) struct Listing {
+    pub(super) options: v1::ImportListingOptions,
+    pub(super) payload: Bytes,
+}
+
+impl Listing {
+    /// Reads the options, then the chunks.
+    pub(super) async fn receive(
+        mut parts: impl Stream<Item = Result<v1::ImportListingRequest, Status>> + Unpin,
+    ) -> Result<Self, Status> {
+        let first = parts.next().await.transpose()?.and_then(|message| message.part);
+        let Some(Part::Options(options)) = first else {
+            return Err(status(invalid("options", "REQUIRED", "the first message must carry the options")));
+        };
+        let mut payload = BytesMut::new();
+        while let Some(message) = parts.next().await.transpose()? {
+            match message.part {
+                Some(Part::Chunk(chunk)) if payload.len() + chunk.len() > MAX_PAYLOAD_BYTES => return Err(too_large()),
+                Some(Part::Chunk(chunk)) => payload.extend_from_slice(&chunk),
+                Some(Part::Options(_)) => {
+                    return Err(status(invalid("options", "REPEATED", "must be in the first message only")));
+                }
+                None => {
+                    return Err(status(invalid(
+                        "chunk",
+                        "REQUIRED",
+                        "every message after the first must carry a chunk",
+                    )));
+                }
+            }
+        }
+        Ok(Self { options, payload: payload.freeze() })
+    }
+
+    /// What tells a repetition of the request from another one: the options without the request's id, and the bytes.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let options = v1::ImportListingOptions { request_id: String::new(), ..self.options.clone() };
+        // With its length, so that no options run over into the bytes.
+        let mut body = options.encode_length_delimited_to_vec();
+        body.extend_from_slice(&self.payload);
+        body
+    }
+}
+
+fn too_large() -> Status {
+    let message = format!("the chunks must be at most {MAX_PAYLOAD_BYTES} bytes together");
+    Refusal::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE", &message).with_field("chunk", &message).into_status()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    fn options(venue: &str) -> Part {
+        Part::Options(v1::ImportListingOptions { venue: venue.into(), ..Default::default() })
+    }
+
+    fn chunk(bytes: &'static [u8]) -> Part {
+        Part::Chunk(Bytes::from_static(bytes))
+    }
+
+    async fn received(parts: Vec<Part>) -> Result<Listing, Status> {
+        Listing::receive(stream::iter(parts.into_iter().map(|part| Ok(v1::ImportListingRequest { part: Some(part) }))))
+            .await
+    }
+
+    async fn refused_field(parts: Vec<Part>) -> String {
+        let status = received(parts).await.err().unwrap();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        status.get_details_bad_request().unwrap().field_violations[0].field.clone()
+    }
+
+    #[tokio::test]
+    async fn chunks_are_put_together() {
+        let listing = received(vec![options("binance"), chunk(b"[1,"), chunk(b"2]")]).await.unwrap();
+        assert_eq!((listing.options.venue.as_str(), listing.payload.as_ref()), ("binance", b"[1,2]".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn options_stand_first_and_once() {
+        assert_eq!(refused_field(vec![]).await, "options");
+        assert_eq!(refused_field(vec![chunk(b"x"), options("binance")]).await, "options");
+        assert_eq!(refused_field(vec![options("binance"), options("okx")]).await, "options");
+    }
+
+    #[tokio::test]
+    async fn a_payload_of_more_than_64_mib_is_refused_before_it_is_read_whole() {
+        let mib = Bytes::from(vec![b' '; 1 << 20]);
+        let endless = std::iter::once(options("binance")).chain(std::iter::repeat_with(|| Part::Chunk(mib.clone())));
+        let parts = stream::iter(endless.map(|part| Ok(v1::ImportListingRequest { part: Some(part) })));
+        let status = Listing::receive(parts).await.err().unwrap();
+        assert_eq!(status.get_details_error_info().unwrap().reason, "PAYLOAD_TOO_LARGE");
+        assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "chunk");
+    }
+
+    #[tokio::test]
+    async fn the_body_leaves_the_id_out_and_nothing_else() {
+        let body = async |options: v1::ImportListingOptions, bytes| {
+            received(vec![Part::Options(options), chunk(bytes)]).await.unwrap().body()
+        };
+        let plain = v1::ImportListingOptions { venue: "okx".into(), ..Default::default() };
+        let with_id = v1::ImportListingOptions { request_id: "x".into(), ..plain.clone() };
+        let other = v1::ImportListingOptions { trust_symbols: true, ..plain.clone() };
+        assert_eq!(body(plain.clone(), b"[]").await, body(with_id, b"[]").await);
+        assert_ne!(body(plain.clone(), b"[]").await, body(other, b"[]").await);
+        assert_ne!(body(plain.clone(), b"[]").await, body(plain, b"{}").await);
+    }
+}

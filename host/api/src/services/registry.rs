@@ -1,0 +1,53 @@
+//! `cqar.v1.RegistryService`
+
+use cqar_proto::{convert, server::registry_service_server::RegistryService, v1};
+use cqar_registry::Error;
+use prost::Message;
+use tonic::{Request, Streaming, async_trait};
+use tracing::Span;
+
+use super::{Api, Reply, answered, listing::Listing};
+use crate::{
+    reads::check_batch,
+    status::{invalid, malformed, status},
+    writes::{actor, write_request},
+};
+
+#[async_trait]
+impl RegistryService for Api {
+    async fn apply(&self, request: Request<v1::ApplyRequest>) -> Reply<v1::ApplyResponse> {
+        let actor = actor(&request);
+        let mut message = request.into_inner();
+        Span::current().record("items", message.mutations.len());
+        check_batch("mutations", message.mutations.len()).map_err(status)?;
+        if message.mutations.is_empty() {
+            return Err(status(invalid("mutations", "REQUIRED", "at least one mutation must be given")));
+        }
+        let request_id = std::mem::take(&mut message.request_id);
+        let write = write_request(actor, "/cqar.v1.RegistryService/Apply", &request_id, message.validate_only, || {
+            message.encode_to_vec()
+        });
+        let write = write.map_err(status)?;
+        let mutations = convert::mutations(message.mutations, self.registry.ids());
+        let mutations = mutations.map_err(malformed)?;
+        Ok(answered(self.registry.apply(write, mutations).await.map_err(status)?))
+    }
+
+    async fn import_listing(
+        &self,
+        request: Request<Streaming<v1::ImportListingRequest>>,
+    ) -> Reply<v1::ImportListingResponse> {
+        let actor = actor(&request);
+        let listing = Listing::receive(request.into_inner()).await?;
+        Span::current().record("venue", listing.options.venue.as_str());
+        let v1::ImportListingOptions { request_id, validate_only, .. } = &listing.options;
+        let method = "/cqar.v1.RegistryService/ImportListing";
+        let write = write_request(actor, method, request_id, *validate_only, || listing.body()).map_err(status)?;
+        let imported = self.registry.import_listing(write, listing.options, listing.payload).await;
+        Ok(answered(imported.map_err(status)?))
+    }
+
+    async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Reply<v1::GetStatusResponse> {
+        Ok(answered(self.registry.status().await.map_err(status)?))
+    }
+}

@@ -1,0 +1,98 @@
+//! `cqar.v1.VenueService`: venues, and the codes by which they know assets.
+
+use cqar_proto::{convert, server::venue_service_server::VenueService, v1};
+use cqar_registry::{Filter, Page};
+use tonic::{Request, async_trait};
+
+use super::{Api, Reply};
+use crate::{
+    reads::given_id,
+    status::{malformed, status},
+};
+
+#[async_trait]
+impl VenueService for Api {
+    async fn create_venue(&self, request: Request<v1::CreateVenueRequest>) -> Reply<v1::CreateVenueResponse> {
+        self.write(request).await
+    }
+
+    async fn get_venue(&self, request: Request<v1::GetVenueRequest>) -> Reply<v1::Venue> {
+        let v1::GetVenueRequest { id, min_revision } = request.into_inner();
+        self.get(&id, min_revision).await
+    }
+
+    async fn batch_get_venues(&self, request: Request<v1::BatchGetVenuesRequest>) -> Reply<v1::BatchGetVenuesResponse> {
+        let v1::BatchGetVenuesRequest { ids, min_revision } = request.into_inner();
+        let found = self.batch_get(&ids, min_revision).await?;
+        Ok(found.map(|results| v1::BatchGetVenuesResponse { results }))
+    }
+
+    async fn update_venue(&self, request: Request<v1::UpdateVenueRequest>) -> Reply<v1::UpdateVenueResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_venue(&self, request: Request<v1::DeleteVenueRequest>) -> Reply<v1::DeleteVenueResponse> {
+        self.write(request).await
+    }
+
+    async fn undelete_venue(&self, request: Request<v1::UndeleteVenueRequest>) -> Reply<v1::UndeleteVenueResponse> {
+        self.write(request).await
+    }
+
+    async fn list_venues(&self, request: Request<v1::ListVenuesRequest>) -> Reply<v1::ListVenuesResponse> {
+        let v1::ListVenuesRequest { page_size: size, page_token: token, r#type, show_deleted, min_revision } =
+            request.into_inner();
+        let venue_type = convert::filter::<v1::VenueType, _>("type", r#type).map_err(malformed)?;
+        let listed = self.list(Filter::Venues { venue_type, show_deleted }, Page { size, token }, min_revision).await?;
+        Ok(listed.map(|(venues, next_page_token)| v1::ListVenuesResponse { venues, next_page_token }))
+    }
+
+    async fn create_venue_asset(
+        &self,
+        request: Request<v1::CreateVenueAssetRequest>,
+    ) -> Reply<v1::CreateVenueAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn get_venue_asset(&self, request: Request<v1::GetVenueAssetRequest>) -> Reply<v1::VenueAsset> {
+        let v1::GetVenueAssetRequest { id, min_revision } = request.into_inner();
+        self.get(&id, min_revision).await
+    }
+
+    async fn batch_get_venue_assets(
+        &self,
+        request: Request<v1::BatchGetVenueAssetsRequest>,
+    ) -> Reply<v1::BatchGetVenueAssetsResponse> {
+        let v1::BatchGetVenueAssetsRequest { ids, min_revision } = request.into_inner();
+        let found = self.batch_get(&ids, min_revision).await?;
+        Ok(found.map(|results| v1::BatchGetVenueAssetsResponse { results }))
+    }
+
+    async fn update_venue_asset(
+        &self,
+        request: Request<v1::UpdateVenueAssetRequest>,
+    ) -> Reply<v1::UpdateVenueAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_venue_asset(
+        &self,
+        request: Request<v1::DeleteVenueAssetRequest>,
+    ) -> Reply<v1::DeleteVenueAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn list_venue_assets(
+        &self,
+        request: Request<v1::ListVenueAssetsRequest>,
+    ) -> Reply<v1::ListVenueAssetsResponse> {
+        let v1::ListVenueAssetsRequest { page_size: size, page_token: token, venue, asset, min_revision } =
+            request.into_inner();
+        let filter = Filter::VenueAssets {
+            venue: given_id("venue", &venue).map_err(status)?,
+            asset: given_id("asset", &asset).map_err(status)?,
+        };
+        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        Ok(listed.map(|(venue_assets, next_page_token)| v1::ListVenueAssetsResponse { venue_assets, next_page_token }))
+    }
+}

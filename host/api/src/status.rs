@@ -1,0 +1,389 @@
+//! Errors as statuses: the one place that says which code and reason a client gets.
+
+use std::{error::Error as StdError, fmt::Display};
+
+use cqar_domain::{
+    entity::EntityKey,
+    event::PortError,
+    id::{MarketId, Segment, VenueId},
+    time::Interval,
+    violation::Violation,
+};
+use cqar_registry::{Candidate, Error, StoreError, WatchError};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::refusal::Refusal;
+
+/// The most intervals that a `SYMBOL_NOT_LIVE` names.
+const MAX_INTERVALS: usize = 10;
+
+/// The status of a refused or failed call.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err, which hands the error over")]
+pub(crate) fn status(error: Error) -> Status {
+    use Code::{Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable};
+    let message = error.to_string();
+    let refuse = |code, reason| Refusal::new(code, reason, &message);
+    let refusal = match &error {
+        Error::Invalid(violations) => fields(refuse(InvalidArgument, "INVALID_FIELDS"), violations),
+        Error::Refused(findings) => {
+            findings.iter().fold(refuse(InvalidArgument, "REFUSED_BY_VALIDATOR"), |it, (field, finding)| {
+                it.with_field(field, format_args!("{}: {} ({})", finding.code, finding.message, finding.plugin))
+            })
+        }
+        Error::NotFound { field, key } => about(refuse(NotFound, "ENTITY_NOT_FOUND"), field, key),
+        Error::Deleted { field, key } => about(refuse(FailedPrecondition, "ENTITY_DELETED"), field, key),
+        Error::AlreadyExists { field, existing, deleted } => {
+            about(refuse(AlreadyExists, "ENTITY_EXISTS"), field, existing).with("deleted", deleted)
+        }
+        Error::StaleEtag { field, key, current } => {
+            about(refuse(Aborted, "STALE_ETAG"), field, key).with("current_etag", current)
+        }
+        Error::Referred { field, key, referrers } => {
+            let refusal = about(refuse(FailedPrecondition, "REFERRED_TO"), field, key);
+            referrers
+                .iter()
+                .fold(refusal, |it, referrer| it.with_precondition(referrer, format_args!("refers to {key}")))
+        }
+        Error::SymbolUnknown { venue, symbol, segment } => {
+            symbol_at(refuse(NotFound, "SYMBOL_UNKNOWN"), venue, symbol, segment.as_ref())
+        }
+        Error::SymbolNotLive { venue, symbol, at, live } => {
+            let refusal = symbol_at(refuse(NotFound, "SYMBOL_NOT_LIVE"), venue, symbol, None).with("at", at);
+            live.iter().take(MAX_INTERVALS).enumerate().fold(refusal, interval)
+        }
+        Error::AmbiguousSymbol { what: _, candidates } => {
+            candidates.iter().fold(refuse(FailedPrecondition, "AMBIGUOUS_SYMBOL"), candidate)
+        }
+        Error::AmbiguousCode { code, candidates } => {
+            candidates.iter().fold(refuse(FailedPrecondition, "AMBIGUOUS_CODE").with("code", code), |it, key| {
+                it.with_precondition(key.id(), format_args!("{} with the code {code}", key.entity_type()))
+            })
+        }
+        Error::CodeUnknown(code) => refuse(NotFound, "CODE_UNKNOWN").with("code", code),
+        Error::NotListed { instrument, venue, segment } => {
+            let refusal = refuse(NotFound, "NOT_LISTED").with("instrument", instrument).with("venue", venue);
+            in_segment(refusal, segment.as_ref())
+        }
+        Error::RequestIdReused => refuse(InvalidArgument, "REQUEST_ID_REUSED").with_field("request_id", &message),
+        Error::Contended => refuse(Aborted, "CONTENDED"),
+        Error::StaleListing { venue, segment, newest, observed } => refuse(FailedPrecondition, "STALE_LISTING")
+            .with("venue", venue)
+            .with("segment", segment)
+            .with("newest", newest)
+            .with("observed", observed),
+        Error::PluginNotServing { plugin, reason: _ } => {
+            refuse(Unavailable, "PLUGIN_NOT_SERVING").with("plugin", plugin)
+        }
+        Error::PluginFailed { plugin, reason: _ } => refuse(Unavailable, "PLUGIN_FAILED").with("plugin", plugin),
+        Error::Behind { wanted, applied } => refuse(Unavailable, "REVISION_NOT_REACHED")
+            .with("wanted_revision", wanted)
+            .with("applied_revision", applied),
+        Error::Store(error) => return store_status(error),
+    };
+    refusal.into_status()
+}
+
+/// Why a watch ended.
+pub(crate) fn watch_status(error: &WatchError) -> Status {
+    let refuse = |code, reason| Refusal::new(code, reason, error);
+    let refusal = match error {
+        WatchError::Compacted { oldest } => refuse(Code::OutOfRange, "LOG_COMPACTED").with("oldest_revision", oldest),
+        WatchError::Future { newest } => refuse(Code::OutOfRange, "REVISION_NOT_MADE").with("newest_revision", newest),
+        WatchError::Unavailable(error) => return port_status(error),
+        WatchError::Stopping => return stopping(),
+    };
+    refusal.into_status()
+}
+
+/// The server is going away; another one, or this one in a while, goes on.
+pub(crate) fn stopping() -> Status {
+    Refusal::new(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down").into_status()
+}
+
+/// The status of what nobody foresaw: what it was is in the log, once, under an id that is all the client gets.
+pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Status {
+    let id = Uuid::now_v7();
+    tracing::error!(request_id = %id, error, "call failed");
+    Status::internal(format!("internal error {id}"))
+}
+
+/// The error of one wrong field.
+pub(crate) fn invalid(field: &str, code: &str, message: impl Display) -> Error {
+    Error::Invalid(wrong(field, code, message))
+}
+
+/// One wrong field.
+pub(crate) fn wrong(field: &str, code: &str, message: impl Display) -> Vec<Violation> {
+    vec![Violation { field: field.to_owned(), code: code.to_owned(), message: message.to_string() }]
+}
+
+/// The status of a request whose fields cannot be read.
+pub(crate) fn malformed(found: Vec<Violation>) -> Status {
+    status(Error::Invalid(found))
+}
+
+fn store_status(error: &StoreError) -> Status {
+    if error.is_unavailable() {
+        tracing::debug!(error = error as &dyn StdError, "database unavailable");
+        Refusal::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer; try again").into_status()
+    } else {
+        internal(error)
+    }
+}
+
+fn port_status(error: &PortError) -> Status {
+    match error.source().and_then(|cause| cause.downcast_ref::<StoreError>()) {
+        Some(cause) => store_status(cause),
+        None => internal(error),
+    }
+}
+
+fn fields(refusal: Refusal, violations: &[Violation]) -> Refusal {
+    violations.iter().fold(refusal, |it, violation| {
+        it.with_field(&violation.field, format_args!("{}: {}", violation.code, violation.message))
+    })
+}
+
+/// What the refusal is about, and where the request named it.
+fn about(refusal: Refusal, field: &str, key: &EntityKey) -> Refusal {
+    let refusal = refusal.with_resource(key.entity_type().name(), key.id());
+    if field.is_empty() { refusal } else { refusal.with("field", field) }
+}
+
+fn symbol_at(refusal: Refusal, venue: &VenueId, symbol: &str, segment: Option<&Segment>) -> Refusal {
+    in_segment(refusal.with("venue", venue).with("venue_symbol", symbol), segment)
+}
+
+fn in_segment(refusal: Refusal, segment: Option<&Segment>) -> Refusal {
+    match segment {
+        Some(segment) => refusal.with("segment", segment),
+        None => refusal,
+    }
+}
+
+/// The first interval is `market`, `live_from`, `live_until`; the next ones `market_2` … An open end is left out.
+fn interval(refusal: Refusal, (n, (market, live)): (usize, &(MarketId, Interval))) -> Refusal {
+    let suffix = if n == 0 { String::new() } else { format!("_{}", n + 1) };
+    let mut refusal = refusal.with(format!("market{suffix}"), market);
+    for (name, end) in [("live_from", live.from), ("live_until", live.until)] {
+        if let Some(end) = end {
+            refusal = refusal.with(format!("{name}{suffix}"), end);
+        }
+    }
+    refusal
+}
+
+fn candidate(refusal: Refusal, candidate: &Candidate) -> Refusal {
+    let Candidate { market, segment, venue_symbol, code } = candidate;
+    match segment.as_str() {
+        "" => refusal.with_precondition(market, format_args!("{code} ({venue_symbol})")),
+        segment => refusal.with_precondition(market, format_args!("{code} in segment {segment}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cqar_domain::{
+        finding::{Finding, Severity},
+        id::{InstrumentId, SystemIds},
+        time::Timestamp,
+    };
+    use tonic_types::StatusExt;
+
+    use super::*;
+
+    fn venue() -> VenueId {
+        "binance".parse().unwrap()
+    }
+
+    fn key() -> EntityKey {
+        EntityKey::Venue(venue())
+    }
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn reason(status: &Status) -> String {
+        let info = status.get_details_error_info().unwrap();
+        assert_eq!(info.domain, "cqar");
+        info.reason
+    }
+
+    fn metadata(status: &Status, key: &str) -> Option<String> {
+        status.get_details_error_info().unwrap().metadata.get(key).cloned()
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of every error")]
+    fn every_error_has_its_code_and_its_reason() {
+        let field = || "mutations[0].create_venue".to_owned();
+        let candidates = || {
+            let candidate = |segment: &str| Candidate {
+                market: MarketId::new(&SystemIds),
+                segment: segment.parse().unwrap(),
+                venue_symbol: "BTCUSDT".into(),
+                code: "BTC/USDT".into(),
+            };
+            vec![candidate("spot"), candidate("")]
+        };
+        let finding = Finding {
+            severity: Severity::Error,
+            path: "tick_size".into(),
+            code: "TICK".into(),
+            message: "odd".into(),
+            plugin: "market-sanity".into(),
+        };
+        let table = [
+            (invalid("market.tick_size", "ZERO", "must be above 0"), Code::InvalidArgument, "INVALID_FIELDS"),
+            (Error::Refused(vec![(field(), finding)]), Code::InvalidArgument, "REFUSED_BY_VALIDATOR"),
+            (Error::NotFound { field: field(), key: key() }, Code::NotFound, "ENTITY_NOT_FOUND"),
+            (Error::Deleted { field: field(), key: key() }, Code::FailedPrecondition, "ENTITY_DELETED"),
+            (
+                Error::AlreadyExists { field: field(), existing: key(), deleted: true },
+                Code::AlreadyExists,
+                "ENTITY_EXISTS",
+            ),
+            (Error::StaleEtag { field: field(), key: key(), current: "r7".into() }, Code::Aborted, "STALE_ETAG"),
+            (
+                Error::Referred { field: field(), key: key(), referrers: vec![key()] },
+                Code::FailedPrecondition,
+                "REFERRED_TO",
+            ),
+            (
+                Error::SymbolUnknown { venue: venue(), symbol: "X".into(), segment: None },
+                Code::NotFound,
+                "SYMBOL_UNKNOWN",
+            ),
+            (
+                Error::SymbolNotLive {
+                    venue: venue(),
+                    symbol: "X".into(),
+                    at: time("2025-01-01T00:00:00Z"),
+                    live: vec![],
+                },
+                Code::NotFound,
+                "SYMBOL_NOT_LIVE",
+            ),
+            (
+                Error::AmbiguousSymbol { what: "X".into(), candidates: candidates() },
+                Code::FailedPrecondition,
+                "AMBIGUOUS_SYMBOL",
+            ),
+            (
+                Error::AmbiguousCode { code: "BTC/USDT".into(), candidates: vec![key()] },
+                Code::FailedPrecondition,
+                "AMBIGUOUS_CODE",
+            ),
+            (Error::CodeUnknown("X".into()), Code::NotFound, "CODE_UNKNOWN"),
+            (
+                Error::NotListed { instrument: "BTC/USDT".into(), venue: venue(), segment: None },
+                Code::NotFound,
+                "NOT_LISTED",
+            ),
+            (Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED"),
+            (Error::Contended, Code::Aborted, "CONTENDED"),
+            (
+                Error::StaleListing {
+                    venue: venue(),
+                    segment: Segment::default(),
+                    newest: time("2025-01-02T00:00:00Z"),
+                    observed: time("2025-01-01T00:00:00Z"),
+                },
+                Code::FailedPrecondition,
+                "STALE_LISTING",
+            ),
+            (
+                Error::PluginNotServing { plugin: "p".into(), reason: "r".into() },
+                Code::Unavailable,
+                "PLUGIN_NOT_SERVING",
+            ),
+            (Error::PluginFailed { plugin: "p".into(), reason: "r".into() }, Code::Unavailable, "PLUGIN_FAILED"),
+            (Error::Behind { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
+        ];
+        for (error, code, expected) in table {
+            let message = error.to_string();
+            let status = status(error);
+            assert_eq!((status.code(), status.message()), (code, message.as_str()));
+            assert_eq!(reason(&status), expected);
+        }
+    }
+
+    #[test]
+    fn a_wrong_field_is_named_with_its_code() {
+        let status = status(invalid("market.tick_size", "ZERO", "must be above 0"));
+        let violations = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(violations[0].field, "market.tick_size");
+        assert_eq!(violations[0].description, "ZERO: must be above 0");
+    }
+
+    #[test]
+    fn a_symbol_that_is_not_live_says_when_it_was() {
+        let markets = [MarketId::new(&SystemIds), MarketId::new(&SystemIds)];
+        let first = Interval { from: None, until: Some(time("2021-06-25T08:00:00Z")) };
+        let second = Interval { from: Some(time("2022-01-01T00:00:00Z")), until: Some(time("2022-03-25T08:00:00Z")) };
+        let status = status(Error::SymbolNotLive {
+            venue: venue(),
+            symbol: "BTCUSD_210625".into(),
+            at: time("2025-01-01T00:00:00Z"),
+            live: vec![(markets[0], first), (markets[1], second)],
+        });
+        let says = |key| metadata(&status, key);
+        assert_eq!(says("market"), Some(markets[0].to_string()));
+        assert_eq!((says("live_from"), says("live_until").as_deref()), (None, Some("2021-06-25T08:00:00Z")));
+        assert_eq!(says("market_2"), Some(markets[1].to_string()));
+        assert_eq!(says("live_from_2").as_deref(), Some("2022-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn an_ambiguous_symbol_names_each_candidate() {
+        let market = MarketId::new(&SystemIds);
+        let candidate = Candidate {
+            market,
+            segment: "spot".parse().unwrap(),
+            venue_symbol: "BTCUSDT".into(),
+            code: "BTC/USDT".into(),
+        };
+        let status = status(Error::AmbiguousSymbol { what: "BTCUSDT".into(), candidates: vec![candidate] });
+        let violations = status.get_details_precondition_failure().unwrap().violations;
+        assert_eq!(violations[0].r#type, "AMBIGUOUS_SYMBOL");
+        assert_eq!(violations[0].subject, market.to_string());
+        assert_eq!(violations[0].description, "BTC/USDT in segment spot");
+    }
+
+    #[test]
+    fn an_entity_is_named_as_a_resource() {
+        let id = InstrumentId::new(&SystemIds);
+        let status = status(Error::NotFound { field: "market.instrument".into(), key: EntityKey::Instrument(id) });
+        let resource = status.get_details_resource_info().unwrap();
+        assert_eq!((resource.resource_type.as_str(), resource.resource_name), ("instrument", id.to_string()));
+        assert_eq!(metadata(&status, "field").as_deref(), Some("market.instrument"));
+    }
+
+    #[test]
+    fn what_nobody_foresaw_is_answered_with_an_id_alone() {
+        let secret = StoreError::Corrupt { table: "assets", reason: "the secret of row 7".into() };
+        let status = status(Error::Store(Arc::new(secret)));
+        assert_eq!((status.code(), status.details().len()), (Code::Internal, 0));
+        let id = status.message().strip_prefix("internal error ").unwrap();
+        assert!(Uuid::try_parse(id).is_ok(), "{}", status.message());
+    }
+
+    #[test]
+    fn the_end_of_a_watch_says_from_where_to_go_on() {
+        let compacted = watch_status(&WatchError::Compacted { oldest: 42 });
+        assert_eq!((compacted.code(), reason(&compacted).as_str()), (Code::OutOfRange, "LOG_COMPACTED"));
+        assert_eq!(metadata(&compacted, "oldest_revision").as_deref(), Some("42"));
+        let future = watch_status(&WatchError::Future { newest: 7 });
+        assert_eq!((future.code(), reason(&future).as_str()), (Code::OutOfRange, "REVISION_NOT_MADE"));
+        let stopping = watch_status(&WatchError::Stopping);
+        assert_eq!((stopping.code(), reason(&stopping).as_str()), (Code::Unavailable, "SHUTTING_DOWN"));
+        let broken = watch_status(&WatchError::Unavailable(PortError::new("disk on fire")));
+        assert_eq!(broken.code(), Code::Internal);
+        let corrupt = StoreError::Corrupt { table: "events", reason: "?".into() };
+        assert_eq!(watch_status(&WatchError::Unavailable(PortError::new(corrupt))).code(), Code::Internal);
+    }
+}

@@ -1,0 +1,162 @@
+//! What a change alters: the tags of answers in L1, and the keys of values in L2.
+
+use std::{fmt, time::Duration};
+
+use cqar_domain::{
+    entity::{EntityKey, EntityType},
+    event::{LogPosition, LoggedEvent},
+    id::{IdError, InstrumentId, VenueId},
+};
+use cqar_proto::v1::{self, entity::Entity as Message};
+use prost::Message as _;
+
+/// What a change can alter.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// An entity.
+    Entity(EntityKey),
+    /// What a venue's symbol or alias means, in any of its segments.
+    Symbol(VenueId, String),
+    /// Under which symbols a venue lists an instrument.
+    Listing(VenueId, InstrumentId),
+}
+
+impl Key {
+    /// How long a value of this key is kept at most.
+    pub const fn ttl(&self) -> Duration {
+        match self {
+            Self::Entity(key) => ttl(key.entity_type()),
+            Self::Symbol(..) | Self::Listing(..) => ttl(EntityType::Market),
+        }
+    }
+}
+
+/// The name in Redis, below the log's prefix. No venue has a colon, so that no two keys share a name.
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entity(key) => write!(f, "{}:{}", key.entity_type(), key.id()),
+            Self::Symbol(venue, symbol) => write!(f, "symbol:{venue}:{symbol}"),
+            Self::Listing(venue, instrument) => write!(f, "listing:{venue}:{instrument}"),
+        }
+    }
+}
+
+/// How long an answer about an entity of this type is kept at most. A safety net: it is the log that invalidates.
+pub const fn ttl(entity_type: EntityType) -> Duration {
+    match entity_type {
+        EntityType::Asset | EntityType::Chain | EntityType::Venue | EntityType::Instrument => Duration::from_hours(1),
+        EntityType::VenueAsset | EntityType::Market => Duration::from_mins(15),
+    }
+}
+
+/// An event of which it cannot be said what it alters: the log is damaged. Caches must then forget everything.
+#[derive(Debug, thiserror::Error)]
+#[error("event {position} of the log cannot be read")]
+pub struct UnreadableEvent {
+    position: LogPosition,
+    #[source]
+    cause: Unreadable,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unreadable {
+    #[error(transparent)]
+    Body(#[from] prost::DecodeError),
+    #[error(transparent)]
+    Id(#[from] IdError),
+    #[error("a market's event holds no market")]
+    NoMarket,
+}
+
+/// What the event alters: the entity; for a market also what its symbol and aliases mean at its venue, those before
+/// and those after, and under which symbols the venue lists its instrument.
+pub fn touched(event: &LoggedEvent) -> Result<Vec<Key>, UnreadableEvent> {
+    let mut keys = vec![Key::Entity(event.key.clone())];
+    if event.key.entity_type() == EntityType::Market {
+        touched_by_market(event, &mut keys).map_err(|cause| UnreadableEvent { position: event.position, cause })?;
+    }
+    Ok(keys)
+}
+
+fn touched_by_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
+    let body = v1::Event::decode(event.body.clone())?;
+    let mut add = |key| {
+        if !keys.contains(&key) {
+            keys.push(key);
+        }
+    };
+    let sides: Vec<_> = [body.before, body.after].into_iter().flatten().collect();
+    if sides.is_empty() {
+        return Err(Unreadable::NoMarket);
+    }
+    for side in sides {
+        let Some(Message::Market(market)) = side.entity else {
+            return Err(Unreadable::NoMarket);
+        };
+        let venue: VenueId = market.venue.parse()?;
+        add(Key::Listing(venue.clone(), market.instrument.parse()?));
+        for symbol in std::iter::once(market.venue_symbol).chain(market.aliases) {
+            add(Key::Symbol(venue.clone(), symbol));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use cqar_domain::{
+        event::EventType,
+        id::{IdSource, MarketId, SystemIds},
+    };
+
+    use super::*;
+
+    fn market_event(before: Option<v1::Market>, after: Option<v1::Market>) -> LoggedEvent {
+        let side = |market: Option<v1::Market>| market.map(|it| v1::Entity { entity: Some(Message::Market(it)) });
+        let body = v1::Event { before: side(before), after: side(after), ..Default::default() };
+        LoggedEvent {
+            position: LogPosition::start_of(1),
+            event_type: EventType::from_name("market_updated").unwrap(),
+            key: EntityKey::Market(MarketId::new(&SystemIds)),
+            venue: "binance".parse().ok(),
+            body: body.encode_to_vec().into(),
+        }
+    }
+
+    fn market(instrument: InstrumentId, aliases: &[&str]) -> v1::Market {
+        v1::Market {
+            venue: "binance".into(),
+            venue_symbol: "BTCUSDT".into(),
+            instrument: instrument.to_string(),
+            aliases: aliases.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_markets_change_alters_its_old_and_its_new_symbols() {
+        let venue: VenueId = "binance".parse().unwrap();
+        let instrument = InstrumentId::from_uuid(SystemIds.uuid()).unwrap();
+        let event = market_event(Some(market(instrument, &["OLD"])), Some(market(instrument, &["NEW"])));
+        let symbol = |s: &str| Key::Symbol(venue.clone(), s.into());
+        assert_eq!(
+            touched(&event).unwrap(),
+            [
+                Key::Entity(event.key.clone()),
+                Key::Listing(venue.clone(), instrument),
+                symbol("BTCUSDT"),
+                symbol("OLD"),
+                symbol("NEW")
+            ]
+        );
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_an_error_and_never_a_change_of_nothing() {
+        assert!(touched(&market_event(None, None)).is_err());
+        let garbage = LoggedEvent { body: Bytes::from_static(b"\xff"), ..market_event(None, None) };
+        assert_eq!(touched(&garbage).unwrap_err().to_string(), "event 1.0 of the log cannot be read");
+    }
+}

@@ -1,0 +1,337 @@
+//! Answers in this process, encoded and ready to send, joined ones included.
+//!
+//! **Why no answer is older than the applied revision.** Recording changes, taking answers in, and joining loads happen
+//! under one lock, so they have an order.
+//!
+//! - An answer *kept* was admitted: no change to its tags after its revision had been recorded then. It stands in the
+//!   ledger under each of its tags, and leaves that only after it has left moka, or with a later change of one of them,
+//!   which [`LogSink::apply`] then removes from moka before it returns.
+//! - An answer *returned by a load* that began after the caller came reflects everything that was applied by then: it
+//!   reads a snapshot of a database in which that is committed.
+//! - An answer *joined* belongs to a load that may have begun before the caller came, and what it depends on is known
+//!   only once it is there. So a caller who joins remembers the applied revision of its arrival, and takes the answer
+//!   only if it is of that revision at least, or if nothing that it depends on changed after it was read. Otherwise the
+//!   caller loads again; at its second try every load that it could join has begun after its arrival.
+//!
+//! A hit takes no lock of ours and allocates nothing.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    hash::Hash,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use cqar_domain::{
+    entity::Revision,
+    event::{LogSink, LoggedEvent},
+};
+use futures::{
+    FutureExt,
+    future::{Shared, pending},
+};
+use moka::{Equivalent, Expiry, notification::RemovalCause, sync::Cache};
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, task::JoinError};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    key::{Key, UnreadableEvent, touched},
+    ledger::{AnswerId, Ledger, Tag},
+    metrics::L1Metrics,
+};
+
+/// What an answer takes beside its own bytes: moka's entry, its place in the queues and the timer wheel, the key twice.
+const ANSWER_OVERHEAD_BYTES: usize = 512;
+/// What each tag takes: its hash, and its pair in the index.
+const TAG_OVERHEAD_BYTES: usize = 32;
+
+/// A bounded cache of answers `V` to questions `K`, whose loads fail with `E`. Cheap to clone; clones share it.
+pub struct L1<K, V, E>(Arc<Inner<K, V, E>>);
+
+/// An answer as it was loaded.
+#[derive(Debug, Clone)]
+pub struct Loaded<V> {
+    /// The answer.
+    pub value: V,
+    /// Everything that it depends on: a change of any makes it old. That nothing was found depends on something too.
+    pub tags: Vec<Key>,
+    /// The revision of the snapshot that it was read at; not below what was applied when the load began.
+    pub revision: Revision,
+    /// Its size.
+    pub bytes: usize,
+    /// How long it is kept at most.
+    pub ttl: Duration,
+}
+
+struct Inner<K, V, E> {
+    answers: Cache<K, Kept<V>>,
+    state: Mutex<State<K, V, E>>,
+    /// What moka dropped, until the ledger is locked next. Its listener must not lock the ledger: it is called within
+    /// operations that are made under that lock. Holds no more than there were answers.
+    dropped: Arc<Mutex<Vec<AnswerId>>>,
+    metrics: L1Metrics,
+    tracker: TaskTracker,
+}
+
+struct State<K, V, E> {
+    ledger: Ledger<K>,
+    /// The loads that can be joined, one for each question at most.
+    loads: HashMap<K, Load<V, E>>,
+}
+
+/// Ends without a result if the load panicked.
+type Load<V, E> = Shared<oneshot::Receiver<Result<Landed<V>, E>>>;
+
+#[derive(Clone)]
+struct Landed<V> {
+    value: V,
+    tags: Arc<[Tag]>,
+    revision: Revision,
+}
+
+#[derive(Clone)]
+struct Kept<V> {
+    value: V,
+    id: AnswerId,
+    weight: u32,
+    ttl: Duration,
+}
+
+impl<K, V, E> Clone for L1<K, V, E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<K, V, E> L1<K, V, E>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// An empty cache of at most that many bytes. Loads run in the tracker. They end on no token: each ends with the
+    /// reading that it is, which requests that are being drained wait for.
+    pub fn new(max_bytes: u64, metrics: L1Metrics, tracker: TaskTracker) -> Self {
+        let dropped = Arc::new(Mutex::new(Vec::new()));
+        let listener = {
+            let (dropped, evictions) = (Arc::clone(&dropped), metrics.evictions.clone());
+            move |_: Arc<K>, kept: Kept<V>, cause: RemovalCause| {
+                if cause.was_evicted() {
+                    evictions.inc();
+                }
+                dropped.lock().push(kept.id);
+            }
+        };
+        let answers = Cache::builder()
+            .max_capacity(max_bytes)
+            .weigher(|_, kept: &Kept<V>| kept.weight)
+            .expire_after(TtlOfEach)
+            .eviction_listener(listener)
+            .build();
+        let state = Mutex::new(State { ledger: Ledger::default(), loads: HashMap::new() });
+        Self(Arc::new(Inner { answers, state, dropped, metrics, tracker }))
+    }
+
+    /// The answer, if it is kept. It holds at the applied revision; whether it holds now, where that depends on the
+    /// time, is for the caller to see.
+    pub fn get<Q>(&self, key: &Q) -> Option<V>
+    where
+        Q: Equivalent<K> + Hash + ?Sized,
+    {
+        self.0.answers.get(key).map(|kept| kept.value)
+    }
+
+    /// Loads an answer that is not kept, or that no longer holds. Concurrent callers share one load, its failure too.
+    /// It runs on, and is kept, if the caller goes away.
+    ///
+    /// `load` must read a snapshot that it takes once it is polled, never before.
+    pub async fn load<F>(&self, key: K, load: F) -> Result<V, E>
+    where
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        let arrived = self.0.state.lock().ledger.applied();
+        loop {
+            let running = {
+                let mut state = self.0.state.lock();
+                match state.loads.get(&key) {
+                    Some(running) => running.clone(),
+                    None => break self.begin(&mut state, key, load),
+                }
+            };
+            match running.await {
+                Ok(Err(error)) => return Err(error),
+                Ok(Ok(landed)) if self.serves(&landed, arrived) => return Ok(landed.value),
+                // Too old for this caller; or the load panicked, which is for the caller who began it.
+                Ok(Ok(_)) | Err(_) => {}
+            }
+        }
+        .await
+    }
+
+    /// Loads many answers at once, in the order of their keys. They are kept by the same rule, but shared with nobody
+    /// until they are.
+    pub async fn load_many<F>(&self, keys: Vec<K>, load: impl FnOnce(Vec<K>) -> F) -> Result<Vec<V>, E>
+    where
+        F: Future<Output = Result<Vec<Loaded<V>>, E>>,
+    {
+        let loaded = load(keys.clone()).await?;
+        let mut state = self.0.state.lock();
+        let values = keys
+            .into_iter()
+            .zip(loaded)
+            .map(|(key, loaded)| self.admit(&mut state.ledger, key, loaded).value)
+            .collect();
+        self.tidy(&mut state.ledger);
+        Ok(values)
+    }
+
+    /// Begins a load that others can join, and returns what waits for it.
+    fn begin<F>(
+        &self,
+        state: &mut State<K, V, E>,
+        key: K,
+        load: F,
+    ) -> impl Future<Output = Result<V, E>> + use<K, V, E, F>
+    where
+        F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        state.loads.insert(key.clone(), receiver.shared());
+        let this = self.clone();
+        let task = self.0.tracker.spawn(async move {
+            let outcome = AssertUnwindSafe(load).catch_unwind().await.unwrap_or_else(|panic| {
+                this.0.state.lock().loads.remove(&key);
+                resume_unwind(panic)
+            });
+            let landed = this.land(key, outcome);
+            let own = landed.clone().map(|landed| landed.value);
+            // Fails if nobody joined.
+            let _ = sender.send(landed);
+            own
+        });
+        async move {
+            match task.await.map_err(JoinError::try_into_panic) {
+                Ok(outcome) => outcome,
+                Err(Ok(panic)) => resume_unwind(panic),
+                // Tasks are aborted with their runtime alone, and so is this caller.
+                Err(Err(_)) => pending().await,
+            }
+        }
+    }
+}
+
+impl<K, V, E> L1<K, V, E>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    /// Ends a load: from here on it cannot be joined, and who asks next finds what was kept, for both happen at once.
+    fn land(&self, key: K, outcome: Result<Loaded<V>, E>) -> Result<Landed<V>, E> {
+        let mut state = self.0.state.lock();
+        state.loads.remove(&key);
+        let landed = outcome.map(|loaded| self.admit(&mut state.ledger, key, loaded));
+        self.tidy(&mut state.ledger);
+        landed
+    }
+
+    /// Keeps an answer, unless a change to what it depends on was applied since it was read.
+    fn admit(&self, ledger: &mut Ledger<K>, key: K, loaded: Loaded<V>) -> Landed<V> {
+        let Loaded { value, tags, revision, bytes, ttl } = loaded;
+        let tags = ledger.tags(&tags);
+        if ledger.holds(&tags, revision) {
+            let bytes = bytes + ANSWER_OVERHEAD_BYTES + tags.len() * TAG_OVERHEAD_BYTES;
+            let weight = u32::try_from(bytes).unwrap_or(u32::MAX);
+            // First into the ledger: what is in moka is always known to it.
+            let id = ledger.add(key.clone(), Arc::clone(&tags), revision);
+            self.0.answers.insert(key, Kept { value: value.clone(), id, weight, ttl });
+        } else {
+            self.0.metrics.not_admitted.inc();
+        }
+        Landed { value, tags, revision }
+    }
+
+    /// Whether the answer of a load that was joined is new enough for who came when `arrived` was applied.
+    fn serves(&self, landed: &Landed<V>, arrived: Revision) -> bool {
+        landed.revision >= arrived || self.0.state.lock().ledger.holds(&landed.tags, landed.revision)
+    }
+
+    /// Takes what moka dropped out of the ledger.
+    fn tidy(&self, ledger: &mut Ledger<K>) {
+        for id in self.0.dropped.lock().drain(..) {
+            ledger.remove(id);
+        }
+        self.0.metrics.bytes.set(self.0.answers.weighted_size().try_into().unwrap_or(i64::MAX));
+        self.0.metrics.answers.set(self.0.answers.entry_count().try_into().unwrap_or(i64::MAX));
+    }
+}
+
+/// Where the events leave a gap, or one cannot be read, everything that was read before `through` is dropped. The first
+/// call after the start may say with no events where the log stands.
+impl<K, V, E> LogSink for L1<K, V, E>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    fn apply(&self, events: &[LoggedEvent], through: Revision) {
+        let changes: Result<Vec<_>, UnreadableEvent> =
+            events.iter().map(|it| Ok((it.position.revision, touched(it)?))).collect();
+        let mut removed = Vec::new();
+        {
+            let ledger = &mut self.0.state.lock().ledger;
+            match changes {
+                Ok(changes) if without_gap(ledger.applied(), events, through) => {
+                    for (revision, keys) in changes {
+                        for tag in ledger.tags(&keys).iter() {
+                            ledger.change(*tag, revision, &mut removed);
+                        }
+                    }
+                    ledger.advance(through);
+                }
+                Ok(_) => {
+                    tracing::info!(applied = ledger.applied(), through, "cache_emptied");
+                    ledger.advance_blindly(through, &mut removed);
+                }
+                Err(error) => {
+                    tracing::error!(error = &error as &dyn Error, through, "cache_emptied");
+                    ledger.advance_blindly(through, &mut removed);
+                }
+            }
+        }
+        // Not under the lock, for there may be many. An answer that was loaded anew meanwhile goes with the old one.
+        for key in &removed {
+            self.0.answers.invalidate(key);
+        }
+        self.tidy(&mut self.0.state.lock().ledger);
+    }
+}
+
+fn without_gap(applied: Revision, events: &[LoggedEvent], through: Revision) -> bool {
+    let mut reached = applied;
+    for event in events {
+        let revision = event.position.revision;
+        if revision > reached + 1 {
+            return false;
+        }
+        reached = reached.max(revision);
+    }
+    reached >= through
+}
+
+struct TtlOfEach;
+
+impl<K, V> Expiry<K, Kept<V>> for TtlOfEach {
+    fn expire_after_create(&self, _: &K, kept: &Kept<V>, _: Instant) -> Option<Duration> {
+        Some(kept.ttl)
+    }
+
+    fn expire_after_update(&self, _: &K, kept: &Kept<V>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(kept.ttl)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Applies the log to Redis, in order and without a gap.
+
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogBounds, LogPosition, PortError},
+};
+use redis::RedisError;
+
+use super::link::Link;
+use crate::key::{UnreadableEvent, touched};
+
+/// Events read and applied at once: some 1,000 keys, with which Redis is busy for some 3 ms.
+const PAGE_EVENTS: u32 = 256;
+
+/// Why Redis does not follow the log.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FollowError {
+    #[error("the event log cannot be read: {0}")]
+    Log(#[from] PortError),
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableEvent),
+    #[error("Redis: {0}")]
+    Redis(#[from] RedisError),
+    #[error("Redis has lost what it knew")]
+    LedgerLost,
+    #[error("Redis last saw revision {watermark}, and the log begins after it")]
+    LogCompacted { watermark: Revision },
+    #[error("Redis has seen revision {watermark}, and the log ends at {newest}: a restored log needs a new id")]
+    LogBehind { watermark: Revision, newest: Revision },
+    #[error("a reader's call to Redis failed or took too long")]
+    Withdrawn,
+}
+
+/// Follows the log on behalf of one connection.
+pub(super) struct Follower<'a> {
+    link: &'a Link,
+    log: &'a dyn EventLog,
+    /// Where Redis is, as it last said.
+    watermark: Revision,
+    /// Where to read on: after the watermark, or further within the revision after it.
+    next: LogPosition,
+}
+
+impl<'a> Follower<'a> {
+    /// Begins where Redis is, or anew at the log's end if it knows of nothing or the log no longer reaches back.
+    pub(super) async fn begin(link: &'a Link, log: &'a dyn EventLog, bounds: LogBounds) -> Result<Self, FollowError> {
+        let watermark = link.begin(bounds).await?;
+        // Another replica may be ahead of the bounds that were read before.
+        if watermark > bounds.newest {
+            let newest = log.bounds().await?.newest;
+            if watermark > newest {
+                return Err(FollowError::LogBehind { watermark, newest });
+            }
+        }
+        Ok(Self { link, log, watermark, next: LogPosition::start_of(watermark + 1) })
+    }
+
+    /// Applies the log to its end, and returns the watermark. Asks Redis even if there is nothing new, and so finds out
+    /// whether it still is where it was.
+    pub(super) async fn catch_up(&mut self) -> Result<Revision, FollowError> {
+        loop {
+            let page = self.log.read(self.next, PAGE_EVENTS).await?;
+            let at_end = u32::try_from(page.len()).is_ok_and(|len| len < PAGE_EVENTS);
+            // Revisions have no gaps. One that was begun may have ended with the page before.
+            let begun = self.next.revision - i64::from(self.next.index == 0);
+            if page.first().is_some_and(|first| first.position.revision > begun + 1) {
+                return Err(FollowError::LogCompacted { watermark: self.watermark });
+            }
+            // A full page may end within a revision. What it holds of that one is applied, the rest awaited.
+            let through = page.last().map_or(begun, |last| last.position.revision - i64::from(!at_end));
+            let mut changes = Vec::new();
+            for event in &page {
+                changes.extend(touched(event)?.into_iter().map(|key| (key, event.position.revision)));
+            }
+            let reached = self.link.apply(self.watermark, through, &changes).await?.ok_or(FollowError::LedgerLost)?;
+            let fell_back = reached < self.watermark;
+            self.watermark = reached;
+            let follows = LogPosition::start_of(reached + 1);
+            self.next = match page.last() {
+                Some(last) if !fell_back => last.position.next().max(follows),
+                _ => follows,
+            };
+            if at_end && !fell_back {
+                return Ok(reached);
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Values in Redis: single entities and look-up keys, shared by replicas and kept over restarts.
+//!
+//! **Why no value is older than a reader needs.** Redis holds, with the values, the revision through which it has seen
+//! the log: its watermark. Values and watermark are read at once, so that every value comes with the range of revisions
+//! at which it is known to hold, and counts only if that reaches the revision that the reader needs. [`link`] says why
+//! the range is right, whatever slow readers, replicas, crashes and flushes do.
+//!
+//! Redis is a help and never a condition: every failure is a miss. It is asked only over a connection that was seen to
+//! work and over which the log has been applied to its end. The first call that fails or takes too long takes that
+//! connection away from all readers, so that an outage costs those the timeout who were waiting just then, and nobody
+//! after. The task that follows the log then connects anew, applies the log, and hands the connection out again.
+
+mod follower;
+mod link;
+mod settings;
+mod stamped;
+
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cqar_domain::{entity::Revision, event::EventLog};
+use parking_lot::RwLock;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::{
+    follower::{FollowError, Follower},
+    link::Link,
+};
+pub use self::{
+    settings::L2Settings,
+    stamped::{Stamped, consistent},
+};
+use crate::{key::Key, metrics::L2Metrics};
+
+/// How long Redis is left alone after a failure. Short against an outage; long against a reader's timeout, which some
+/// readers pay each time that a server is handed out which answers too slowly.
+const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+/// How often Redis is looked at while nothing is written: it may have been flushed, or the write been another's.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The reader's timeout is for so many keys, and as much again for as many more, up to five times.
+const KEYS_PER_TIMEOUT: usize = 500;
+/// Room for values that wait to be stored. When it is full, values are dropped: they are loaded again some time.
+const WAITING_BYTES: usize = 16 * 1024 * 1024;
+/// What a waiting value takes beside its bytes.
+const WAITING_OVERHEAD_BYTES: usize = 256;
+/// Values stored in one exchange, with which Redis is busy for below 1 ms.
+const PUT_VALUES: usize = 128;
+
+/// The cache in Redis.
+pub struct L2 {
+    settings: L2Settings,
+    metrics: L2Metrics,
+    /// The connection that readers and writers of values may use.
+    link: RwLock<Option<Arc<Link>>>,
+    /// Wakes the follower: something is wrong with Redis.
+    doubt: Notify,
+    health: watch::Sender<L2Health>,
+    waiting: mpsc::UnboundedSender<Put>,
+    /// Bounds what waits, by its bytes.
+    waiting_room: Arc<Semaphore>,
+}
+
+/// How Redis is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum L2Health {
+    /// It serves, and has seen the log through this revision.
+    Serving {
+        /// That revision.
+        watermark: Revision,
+    },
+    /// It is not asked.
+    Away {
+        /// Why.
+        reason: String,
+    },
+}
+
+struct Put {
+    key: Key,
+    bytes: Bytes,
+    revision: Revision,
+    _room: OwnedSemaphorePermit,
+}
+
+impl L2 {
+    /// Starts following the log, whose applied revision is `applied`. Never fails: while Redis is away everything is a
+    /// miss.
+    pub fn start(
+        settings: L2Settings,
+        log: Arc<dyn EventLog>,
+        applied: watch::Receiver<Revision>,
+        metrics: L2Metrics,
+        tracker: &TaskTracker,
+        token: &CancellationToken,
+    ) -> Arc<Self> {
+        let (waiting, queue) = mpsc::unbounded_channel();
+        let l2 = Arc::new(Self {
+            settings,
+            metrics,
+            link: RwLock::new(None),
+            doubt: Notify::new(),
+            health: watch::Sender::new(L2Health::Away { reason: "not connected yet".to_owned() }),
+            waiting,
+            waiting_room: Arc::new(Semaphore::new(WAITING_BYTES)),
+        });
+        tracker.spawn(token.clone().run_until_cancelled_owned(Arc::clone(&l2).follow(log, applied)));
+        tracker.spawn(token.clone().run_until_cancelled_owned(Arc::clone(&l2).store(queue)));
+        l2
+    }
+
+    /// The values of the keys, in order, that are known to hold at revision `needs` or later. One round trip.
+    pub async fn get(&self, keys: &[Key], needs: Revision) -> Vec<Option<Stamped>> {
+        let asked = if keys.is_empty() { None } else { self.ask(keys).await };
+        let Some(mut values) = asked else {
+            self.metrics.not_asked.inc_by(keys.len() as u64);
+            return vec![None; keys.len()];
+        };
+        for value in &mut values {
+            let counts = value.as_ref().is_some_and(|it| it.valid_through >= needs);
+            let counter = if counts { &self.metrics.hits } else { &self.metrics.misses };
+            counter.inc();
+            value.take_if(|_| !counts);
+        }
+        values
+    }
+
+    /// Stores values that were read at that revision, when there is time. An empty one says that there is nothing.
+    pub fn put(&self, values: Vec<(Key, Bytes)>, revision: Revision) {
+        for (key, bytes) in values {
+            let room = u32::try_from(bytes.len() + WAITING_OVERHEAD_BYTES)
+                .ok()
+                .filter(|_| self.link.read().is_some())
+                .and_then(|room| Arc::clone(&self.waiting_room).try_acquire_many_owned(room).ok());
+            let sent = room.map(|room| self.waiting.send(Put { key, bytes, revision, _room: room }));
+            if !matches!(sent, Some(Ok(()))) {
+                self.metrics.dropped.inc();
+            }
+        }
+    }
+
+    /// How Redis is.
+    pub fn health(&self) -> L2Health {
+        self.health.borrow().clone()
+    }
+
+    /// How Redis is, and each change of that.
+    pub fn watch_health(&self) -> watch::Receiver<L2Health> {
+        self.health.subscribe()
+    }
+
+    async fn ask(&self, keys: &[Key]) -> Option<Vec<Option<Stamped>>> {
+        let link = self.link.read().clone()?;
+        let times = keys.len().div_ceil(KEYS_PER_TIMEOUT).min(5);
+        let patience = self.settings.timeout * u32::try_from(times).unwrap_or(1);
+        match timeout(patience, link.get(keys)).await {
+            Ok(Ok(Some(values))) => return Some(values),
+            Ok(Ok(None)) => self.doubt.notify_one(),
+            Ok(Err(error)) => self.withdraw(&link, &error),
+            Err(elapsed) => self.withdraw(&link, &elapsed),
+        }
+        None
+    }
+
+    /// Stores what waits.
+    async fn store(self: Arc<Self>, mut queue: mpsc::UnboundedReceiver<Put>) {
+        let mut batch = Vec::with_capacity(PUT_VALUES);
+        while queue.recv_many(&mut batch, PUT_VALUES).await > 0 {
+            let link = self.link.read().clone();
+            let stored = match &link {
+                Some(link) => link.put(batch.iter().map(|it| (&it.key, &it.bytes, it.revision))).await,
+                None => Ok(false),
+            };
+            match (stored, &link) {
+                (Ok(true), _) => {}
+                (Err(error), Some(link)) => self.withdraw(link, &error),
+                (Ok(false) | Err(_), _) => {
+                    self.doubt.notify_one();
+                    self.metrics.dropped.inc_by(batch.len() as u64);
+                }
+            }
+            batch.clear();
+        }
+    }
+
+    /// Takes a connection away that failed, unless it was replaced meanwhile.
+    fn withdraw(&self, link: &Arc<Link>, reason: &dyn fmt::Display) {
+        self.metrics.failures.inc();
+        let ours = self.link.write().take_if(|current| Arc::ptr_eq(current, link)).is_some();
+        if ours {
+            tracing::warn!(%reason, "redis_withdrawn");
+            self.doubt.notify_one();
+        }
+    }
+
+    /// Keeps a connection over which the log is applied.
+    async fn follow(self: Arc<Self>, log: Arc<dyn EventLog>, mut applied: watch::Receiver<Revision>) {
+        loop {
+            let Err(error) = self.follow_once(log.as_ref(), &mut applied).await;
+            *self.link.write() = None;
+            let was_serving = matches!(
+                self.health.send_replace(L2Health::Away { reason: error.to_string() }),
+                L2Health::Serving { .. }
+            );
+            self.metrics.serving.set(0);
+            if was_serving {
+                tracing::warn!(%error, "redis_away");
+            } else {
+                tracing::debug!(%error, "redis_away");
+            }
+            sleep(RECONNECT_AFTER).await;
+        }
+    }
+
+    async fn follow_once(
+        &self,
+        log: &dyn EventLog,
+        applied: &mut watch::Receiver<Revision>,
+    ) -> Result<Infallible, FollowError> {
+        let bounds = log.bounds().await?;
+        let link = Arc::new(Link::open(&self.settings, bounds.log_id).await?);
+        let mut follower = Follower::begin(&link, log, bounds).await?;
+        let mut watermark = follower.catch_up().await?;
+        *self.link.write() = Some(Arc::clone(&link));
+        self.metrics.serving.set(1);
+        tracing::info!(watermark, "redis_serving");
+        loop {
+            self.metrics.watermark.set(watermark);
+            self.health.send_replace(L2Health::Serving { watermark });
+            tokio::select! {
+                Ok(()) = applied.changed() => {}
+                () = self.doubt.notified() => {}
+                () = sleep(LOOK_AGAIN_AFTER) => {}
+            }
+            if !self.link.read().as_ref().is_some_and(|current| Arc::ptr_eq(current, &link)) {
+                return Err(FollowError::Withdrawn);
+            }
+            watermark = follower.catch_up().await?;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What the caches count.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// The counters of both levels, registered once.
+#[derive(Debug, Clone)]
+pub struct CacheMetrics {
+    hits: IntCounterVec,
+    misses: IntCounterVec,
+    l1: L1Metrics,
+    l2: L2Metrics,
+}
+
+/// How often answers of one kind were found in L1. The reader counts, for it alone knows whether an answer that was
+/// found is still true now.
+#[derive(Debug, Clone)]
+pub struct Lookups {
+    hits: IntCounter,
+    misses: IntCounter,
+}
+
+/// What L1 counts.
+#[derive(Debug, Clone)]
+pub struct L1Metrics {
+    pub(crate) bytes: IntGauge,
+    pub(crate) answers: IntGauge,
+    pub(crate) evictions: IntCounter,
+    pub(crate) not_admitted: IntCounter,
+}
+
+/// What L2 counts.
+#[derive(Debug, Clone)]
+pub struct L2Metrics {
+    pub(crate) hits: IntCounter,
+    pub(crate) misses: IntCounter,
+    pub(crate) not_asked: IntCounter,
+    pub(crate) failures: IntCounter,
+    pub(crate) dropped: IntCounter,
+    pub(crate) serving: IntGauge,
+    pub(crate) watermark: IntGauge,
+}
+
+impl CacheMetrics {
+    /// Registers the metrics. Fails if they are registered already.
+    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let by_entity = |name: &str, help: &str| {
+            let counters = IntCounterVec::new(Opts::new(name, help), &["entity"])?;
+            registry.register(Box::new(counters.clone())).map(|()| counters)
+        };
+        let counter = |name: &str, help: &str| {
+            let counter = IntCounter::new(name, help)?;
+            registry.register(Box::new(counter.clone())).map(|()| counter)
+        };
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help)?;
+            registry.register(Box::new(gauge.clone())).map(|()| gauge)
+        };
+        let asked = IntCounterVec::new(
+            Opts::new("cqar_cache_l2_lookup_total", "Values looked up in Redis, by outcome."),
+            &["outcome"],
+        )?;
+        registry.register(Box::new(asked.clone()))?;
+        Ok(Self {
+            hits: by_entity("cqar_cache_hit_total", "Answers found in the process's cache.")?,
+            misses: by_entity("cqar_cache_miss_total", "Answers not found in the process's cache.")?,
+            l1: L1Metrics {
+                bytes: gauge("cqar_cache_bytes", "Size of the process's cache.")?,
+                answers: gauge("cqar_cache_answers", "Answers in the process's cache.")?,
+                evictions: counter("cqar_cache_eviction_total", "Answers dropped for want of room, or for their age.")?,
+                not_admitted: counter(
+                    "cqar_cache_not_admitted_total",
+                    "Answers not kept, because a change was applied while they were loaded.",
+                )?,
+            },
+            l2: L2Metrics {
+                hits: asked.with_label_values(&["hit"]),
+                misses: asked.with_label_values(&["miss"]),
+                not_asked: asked.with_label_values(&["not_asked"]),
+                failures: counter("cqar_cache_l2_failure_total", "Calls to Redis that failed or took too long.")?,
+                dropped: counter(
+                    "cqar_cache_l2_dropped_total",
+                    "Values not sent to Redis: away, or too many waiting.",
+                )?,
+                serving: gauge("cqar_cache_l2_serving", "Whether Redis serves, 0 or 1.")?,
+                watermark: gauge("cqar_cache_l2_watermark", "The revision through which Redis has seen the log.")?,
+            },
+        })
+    }
+
+    /// The counters of look-ups in L1 for one kind of answer, such as `asset` or `resolve`.
+    pub fn lookups(&self, entity: &'static str) -> Lookups {
+        Lookups { hits: self.hits.with_label_values(&[entity]), misses: self.misses.with_label_values(&[entity]) }
+    }
+
+    /// What L1 counts.
+    pub fn l1(&self) -> L1Metrics {
+        self.l1.clone()
+    }
+
+    /// What L2 counts.
+    pub fn l2(&self) -> L2Metrics {
+        self.l2.clone()
+    }
+}
+
+impl Lookups {
+    /// Counts what a look-up came to, and hands it on.
+    pub fn count<V>(&self, found: Option<V>) -> Option<V> {
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
+        counter.inc();
+        found
+    }
+}

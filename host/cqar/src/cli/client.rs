@@ -1,0 +1,120 @@
+//! The connection to a server, with its deadline and the caller's key.
+
+use std::time::Duration;
+
+use cqar_proto::v1;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use super::{
+    ClientArgs,
+    error::{CliError, causes},
+};
+
+/// How long a call may take unless `--timeout` says otherwise.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The same for calls that write thousands of entities.
+pub const BULK_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How long the connection itself may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Ten thousand resolved symbols take about 10 MiB, and a page or an import's report a fraction of this.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// A server that is gone without a word is noticed after this time twice.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+type Authorized = InterceptedService<Channel, Caller>;
+
+/// A connection.
+#[derive(Clone)]
+pub struct Connection {
+    channel: Channel,
+    caller: Caller,
+}
+
+/// What every call carries.
+#[derive(Clone)]
+pub struct Caller {
+    authorization: Option<MetadataValue<Ascii>>,
+    timeout: Option<Duration>,
+}
+
+impl Connection {
+    /// Connects. Calls end after `--timeout`, or else after `timeout`.
+    pub async fn open(args: &ClientArgs, timeout: Option<Duration>) -> Result<Self, CliError> {
+        let authorization = match args.api_key.as_deref().filter(|key| !key.is_empty()) {
+            Some(key) => {
+                let value = MetadataValue::try_from(format!("Bearer {key}"));
+                let mut value = value.map_err(|_| CliError::Usage("the API key must be printable ASCII".to_owned()))?;
+                value.set_sensitive(true);
+                Some(value)
+            }
+            None => None,
+        };
+        let unreachable = |error: &tonic::transport::Error| {
+            let innermost = causes(error).last();
+            let cause = innermost.map_or_else(|| error.to_string(), ToString::to_string);
+            CliError::Unreachable { server: args.server.clone(), cause }
+        };
+        let endpoint = Endpoint::from_shared(args.server.clone()).map_err(|error| unreachable(&error))?;
+        let endpoint = endpoint
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true);
+        let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
+        Ok(Self { channel, caller: Caller { authorization, timeout: args.timeout.or(timeout) } })
+    }
+}
+
+macro_rules! clients {
+    ($($(#[doc = $doc:literal])* $name:ident: $module:ident::$client:ident;)*) => {
+        impl Connection {
+            $(
+                $(#[doc = $doc])*
+                pub fn $name(&self) -> v1::$module::$client<Authorized> {
+                    let client = v1::$module::$client::with_interceptor(self.channel.clone(), self.caller.clone());
+                    client.max_decoding_message_size(MAX_ANSWER_BYTES)
+                }
+            )*
+        }
+    };
+}
+
+clients! {
+    /// Assets.
+    assets: asset_service_client::AssetServiceClient;
+    /// Chains.
+    chains: chain_service_client::ChainServiceClient;
+    /// Venues and their codes for assets.
+    venues: venue_service_client::VenueServiceClient;
+    /// Instruments.
+    instruments: instrument_service_client::InstrumentServiceClient;
+    /// Markets and symbols.
+    markets: market_service_client::MarketServiceClient;
+    /// Many changes at once, listings, and the status.
+    registry: registry_service_client::RegistryServiceClient;
+    /// The event log.
+    events: event_service_client::EventServiceClient;
+    /// Plugins.
+    plugins: plugin_service_client::PluginServiceClient;
+}
+
+impl Interceptor for Caller {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(authorization) = &self.authorization {
+            request.metadata_mut().insert("authorization", authorization.clone());
+        }
+        if let Some(timeout) = self.timeout {
+            request.set_timeout(timeout);
+        }
+        Ok(request)
+    }
+}

@@ -1,0 +1,196 @@
+//! The command line: one module for each command.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`client`] | the connection to a server |
+//! | [`output`] | tables and JSON |
+//! | [`error`] | exit codes, and how errors are shown |
+//! | `resolve`, `get`, `list`, `rows` | reading |
+//! | `apply`, `import` | writing |
+//! | `watch`, `plugin`, `status` | what goes on in a server |
+//! | `migrate`, `config` | what needs no server |
+
+mod apply;
+pub mod client;
+mod config;
+pub mod error;
+mod get;
+mod import;
+mod list;
+mod migrate;
+pub mod output;
+mod plugin;
+mod resolve;
+mod rows;
+mod status;
+mod watch;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+
+use self::{
+    error::{CliError, EXAMPLES_AND_EXIT_CODES, Exit},
+    output::OutputFormat,
+};
+use crate::{
+    config::{self as configuration, LoadOptions, Loaded, values},
+    serve::{self, ServeOptions},
+};
+
+/// The crypto quant asset registry: what an asset is, where it trades, and under which symbol.
+#[derive(Debug, Parser)]
+#[command(name = "cqar", version, propagate_version = true, after_help = EXAMPLES_AND_EXIT_CODES)]
+pub struct Cli {
+    #[command(flatten)]
+    client: ClientArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which server is called, and how its answers are printed.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Client options")]
+pub struct ClientArgs {
+    /// The server to call.
+    #[arg(long, global = true, value_name = "URL", env = "CQAR_SERVER", default_value = "http://127.0.0.1:9090", value_parser = server_url)]
+    pub server: String,
+    /// The API key to call it with. Better kept in the environment, since others see command lines.
+    #[arg(long, global = true, value_name = "KEY", env = "CQAR_API_KEY", hide_env_values = true)]
+    pub api_key: Option<String>,
+    /// How answers are printed: a table, or the answer's message in proto3 JSON. Streams default to JSON in a pipe.
+    #[arg(long, short, global = true, value_enum)]
+    pub output: Option<OutputFormat>,
+    /// How long a call may take, such as 500ms or 2m. By default 10s, and 5m for apply and import.
+    #[arg(long, global = true, value_name = "DURATION", value_parser = values::parse_duration)]
+    pub timeout: Option<Duration>,
+}
+
+impl ClientArgs {
+    /// The format of a single answer.
+    pub fn format(&self) -> OutputFormat {
+        self.output.unwrap_or(OutputFormat::Table)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server.
+    #[command(after_help = "\
+Examples:
+  cqar serve                        SQLite in data/cqar.db, gRPC 9090, HTTP 8080, metrics 9091
+  cqar serve --starter              the same, with the starter dataset loaded
+  cqar serve --config /etc/cqar     with the files of that directory
+
+The settings come from files and the environment: see `cqar config show`. SIGTERM lets running
+calls end first.")]
+    Serve(ServeArgs),
+    /// Brings the database's schema up to date, or back.
+    Migrate(migrate::MigrateArgs),
+    /// Says what a venue's symbols mean.
+    Resolve(resolve::ResolveArgs),
+    /// Shows one entity.
+    Get(get::GetArgs),
+    /// Lists entities.
+    List(list::ListArgs),
+    /// Applies mutations from files, all of them or none.
+    Apply(apply::ApplyArgs),
+    /// Loads the starter dataset, or a venue's own listing.
+    Import(import::ImportArgs),
+    /// Follows the changes of the registry.
+    Watch(watch::WatchArgs),
+    /// Shows the plugins of the server.
+    Plugin(plugin::PluginArgs),
+    /// Shows or checks the configuration.
+    Config(config::ConfigCommand),
+    /// Shows how the server does.
+    Status(status::StatusArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Load the starter dataset from this directory before serving; what exists already is left as it is.
+    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "config/starter")]
+    starter: Option<PathBuf>,
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The directory of config.yaml; `config` by default, where it may be missing.
+    #[arg(long = "config", value_name = "DIR", env = "CQAR_CONFIG_DIR")]
+    dir: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    /// Loads the configuration with the process's environment.
+    pub fn load(&self) -> Result<Loaded, CliError> {
+        Ok(configuration::load(&LoadOptions::of_process(self.dir.clone()))?)
+    }
+}
+
+/// Runs the command, and says on the standard error why it failed.
+pub async fn run(cli: Cli) -> Exit {
+    let Cli { client, command } = cli;
+    let format = client.output.unwrap_or(OutputFormat::Table);
+    let done = match command {
+        Command::Serve(args) => serve(args).await,
+        Command::Migrate(args) => migrate::run(args, &client).await,
+        Command::Resolve(args) => resolve::run(args, &client).await,
+        Command::Get(args) => get::run(args, &client).await,
+        Command::List(args) => list::run(args, &client).await,
+        Command::Apply(args) => apply::run(args, &client).await,
+        Command::Import(args) => import::run(args, &client).await,
+        Command::Watch(args) => watch::run(args, &client).await,
+        Command::Plugin(args) => plugin::run(args, &client).await,
+        Command::Config(args) => config::run(&args, &client),
+        Command::Status(args) => status::run(args, &client).await,
+    };
+    done.unwrap_or_else(|error| {
+        error.print(format);
+        error.exit()
+    })
+}
+
+async fn serve(args: ServeArgs) -> Result<Exit, CliError> {
+    let loaded = args.config.load()?;
+    serve::run(loaded, ServeOptions { starter: args.starter }).await?;
+    Ok(Exit::Done)
+}
+
+fn server_url(text: &str) -> Result<String, String> {
+    let uri: tonic::transport::Uri =
+        text.parse().map_err(|_| "must be a URL such as http://127.0.0.1:9090".to_owned())?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http"), Some(_)) => Ok(text.to_owned()),
+        (Some("https"), _) => Err("must be http://: this client speaks no TLS".to_owned()),
+        _ => Err("must be a URL such as http://127.0.0.1:9090".to_owned()),
+    }
+}
+
+/// A time on the command line.
+fn parse_time(text: &str) -> Result<cqar_proto::well_known::Timestamp, String> {
+    text.parse::<cqar_domain::time::Timestamp>().map(Into::into).map_err(|error| error.to_string())
+}
+
+/// A value of an enumeration of the contract, named as the tables show it: `active`, `pre-launch`.
+fn parse_value<E: Copy + Into<i32>>(
+    text: &str,
+    prefix: &str,
+    from_name: fn(&str) -> Option<E>,
+    names: fn(i32) -> Option<&'static str>,
+) -> Result<i32, String> {
+    let name = format!("{prefix}{}", text.to_ascii_uppercase().replace('-', "_"));
+    match from_name(&name).map(Into::into) {
+        Some(value) if value != 0 => Ok(value),
+        _ => {
+            let known = (1..).map_while(names).map(|name| output::short(name, prefix).to_ascii_lowercase());
+            Err(format!("must be one of {}", known.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+//! `cqar resolve`: what a venue's symbols mean.
+
+use std::{
+    io::{self, Write as _},
+    pin::pin,
+};
+
+use clap::Args;
+use cqar_proto::{
+    rpc,
+    v1::{
+        Asset, BatchResolveMarketsRequest, InstrumentKind, Reading, ResolveMarketRequest, ResolveMarketResponse,
+        batch_resolve_markets_response::{self, result::Result as Resolved},
+    },
+    well_known::Timestamp,
+};
+use futures::{StreamExt as _, stream};
+use serde::Serialize;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tonic::Code;
+
+use super::{
+    ClientArgs,
+    client::{Connection, DEFAULT_TIMEOUT},
+    error::{CliError, Exit},
+    output::{self, OutputFormat},
+    parse_time, rows,
+};
+
+/// Answers to so many fit into the 4 MiB that most clients accept.
+const BATCH: usize = 1000;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cqar resolve binance BTCUSDT --segment spot
+  cqar resolve binance BTCUSDT      ambiguous (exit code 5) if several segments have it
+  cqar resolve coinbase BTC-USD ETH-USD
+  cqar resolve binance BTCUSDT_211231 --segment usdm --as-of 2021-12-01T00:00:00Z
+  cqar resolve binance BTCUSDT --segment spot --output json
+  jq -r .symbol trades.json | cqar resolve binance -
+
+With `-` each line of the output is one JSON object, in the order of the input: `venue_symbol`, and
+either `resolved` or `error`. Empty lines are skipped. The exit code is that of the first symbol
+that did not resolve. Resolving is no permission to trade: see the status.")]
+pub struct ResolveArgs {
+    /// The venue's id.
+    venue: String,
+    /// The symbols exactly as the venue writes them; `-` reads them from the standard input, one a line.
+    #[arg(required = true, value_name = "SYMBOL")]
+    symbols: Vec<String>,
+    /// The segment; '' for markets without one. Absent: any.
+    #[arg(long)]
+    segment: Option<String>,
+    /// The time at which the market was live, in RFC 3339. Absent: now.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    as_of: Option<Timestamp>,
+    /// Answer from a state of at least this revision.
+    #[arg(long, value_name = "REVISION", default_value_t = 0)]
+    min_revision: i64,
+    /// Let the venue's symbology plugin read a symbol that no registered market has.
+    #[arg(long)]
+    allow_inferred: bool,
+}
+
+/// Resolves the symbols.
+pub async fn run(args: ResolveArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+    let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
+    match args.symbols.as_slice() {
+        [dash] if dash == "-" => stdin(&args, &server, client).await,
+        symbols if symbols.iter().any(|symbol| symbol == "-") => {
+            Err(CliError::Usage("`-` stands alone, instead of symbols".to_owned()))
+        }
+        [symbol] => one(args.request(symbol), &server, client.format()).await,
+        symbols => many(&args, symbols, &server, client.format()).await,
+    }
+}
+
+impl ResolveArgs {
+    fn request(&self, symbol: &str) -> ResolveMarketRequest {
+        ResolveMarketRequest {
+            venue: self.venue.clone(),
+            venue_symbol: symbol.to_owned(),
+            segment: self.segment.clone(),
+            as_of: self.as_of,
+            min_revision: self.min_revision,
+            allow_inferred: self.allow_inferred,
+        }
+    }
+
+    async fn batch(
+        &self,
+        symbols: &[String],
+        server: &Connection,
+    ) -> Result<Vec<batch_resolve_markets_response::Result>, CliError> {
+        let requests: Vec<_> = symbols.iter().map(|symbol| self.request(symbol)).collect();
+        let expected = requests.len();
+        let answer = server.markets().batch_resolve_markets(BatchResolveMarketsRequest { requests }).await?;
+        let results = answer.into_inner().results;
+        if results.len() == expected {
+            Ok(results)
+        } else {
+            Err(tonic::Status::internal("a wrong number of answers").into())
+        }
+    }
+}
+
+async fn one(request: ResolveMarketRequest, server: &Connection, format: OutputFormat) -> Result<Exit, CliError> {
+    let answer = server.markets().resolve_market(request).await?.into_inner();
+    match format {
+        OutputFormat::Json => output::json(&answer)?,
+        OutputFormat::Table => output::pairs(described(&answer))?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn many(
+    args: &ResolveArgs,
+    symbols: &[String],
+    server: &Connection,
+    format: OutputFormat,
+) -> Result<Exit, CliError> {
+    let mut results = Vec::with_capacity(symbols.len());
+    for symbols in symbols.chunks(BATCH) {
+        results.extend(args.batch(symbols, server).await?);
+    }
+    let exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done);
+    match format {
+        OutputFormat::Json => output::json(&cqar_proto::v1::BatchResolveMarketsResponse { results })?,
+        OutputFormat::Table => {
+            let rows = symbols.iter().zip(results).map(|(symbol, result)| row(symbol, result));
+            output::table(HEADERS, rows)?;
+        }
+    }
+    Ok(exit)
+}
+
+/// One line of the answer to a stream of symbols.
+#[derive(Serialize)]
+struct Line<'a> {
+    venue_symbol: &'a str,
+    #[serde(flatten)]
+    result: &'a batch_resolve_markets_response::Result,
+}
+
+/// Resolves what has arrived, at most a batch, so that a slow producer gets its answers as it goes.
+async fn stdin(args: &ResolveArgs, server: &Connection, client: &ClientArgs) -> Result<Exit, CliError> {
+    const INPUT_BUFFER: usize = 64 << 10;
+    let format = OutputFormat::of_stream(client.output);
+    let lines = BufReader::with_capacity(INPUT_BUFFER, tokio::io::stdin()).lines();
+    let lines =
+        stream::unfold(lines, |mut lines| async { lines.next_line().await.transpose().map(|line| (line, lines)) });
+    let mut batches = pin!(lines.ready_chunks(BATCH));
+    let mut exit = Exit::Done;
+    while let Some(lines) = batches.next().await {
+        let symbols = lines.into_iter().collect::<Result<Vec<_>, io::Error>>()?;
+        let symbols: Vec<_> = symbols.into_iter().filter(|symbol| !symbol.is_empty()).collect();
+        if symbols.is_empty() {
+            continue;
+        }
+        let results = args.batch(&symbols, server).await?;
+        if exit == Exit::Done {
+            exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(exit);
+        }
+        if format == OutputFormat::Table {
+            output::table(HEADERS, symbols.iter().zip(results).map(|(symbol, result)| row(symbol, result)))?;
+            continue;
+        }
+        let mut out = io::BufWriter::new(io::stdout().lock());
+        for (symbol, result) in symbols.iter().zip(&results) {
+            output::json_line(&mut out, &Line { venue_symbol: symbol, result })?;
+        }
+        out.flush()?;
+    }
+    Ok(exit)
+}
+
+fn exit_of(result: &batch_resolve_markets_response::Result) -> Exit {
+    match &result.result {
+        Some(Resolved::Resolved(_)) => Exit::Done,
+        Some(Resolved::Error(status)) => Code::from(status.code).into(),
+        None => Exit::Failed,
+    }
+}
+
+const HEADERS: [&str; 9] = ["SYMBOL", "SEGMENT", "INSTRUMENT", "BASE", "QUOTE", "SETTLE", "TICK", "LOT", "STATUS"];
+
+fn row(symbol: &str, result: batch_resolve_markets_response::Result) -> [String; 9] {
+    let mut row = [const { String::new() }; 9];
+    match result.result {
+        Some(Resolved::Resolved(answer)) => {
+            let market = answer.market.unwrap_or_default();
+            let status = if answer.inferred { "INFERRED".to_owned() } else { rows::market_status(&market) };
+            let code = answer.instrument.map(|instrument| instrument.code).unwrap_or_default();
+            let symbol_of = |asset: Option<Asset>| asset.map(|asset| asset.symbol).unwrap_or_default();
+            let [base, quote, settle] = [answer.base_asset, answer.quote_asset, answer.settle_asset].map(symbol_of);
+            let segment = answer.reading.map_or(market.segment, |reading| reading.segment);
+            [symbol.to_owned(), segment, code, base, quote, settle, market.tick_size, market.lot_size, status]
+        }
+        Some(Resolved::Error(status)) => {
+            let rpc::Status { message, .. } = &status;
+            let why = status.reason().map_or_else(|| message.clone(), |reason| format!("{reason}: {message}"));
+            let [first, .., last] = &mut row;
+            (*first, *last) = (symbol.to_owned(), why);
+            row
+        }
+        None => row,
+    }
+}
+
+fn described(answer: &ResolveMarketResponse) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    let mut add = |name: &str, value: String| pairs.push((name.to_owned(), value));
+    if let Some(venue) = &answer.venue {
+        add("venue", format!("{} ({})", venue.id, venue.name));
+    }
+    if let Some(reading) = &answer.reading {
+        add("inferred", read(reading));
+    }
+    let market = answer.market.clone().unwrap_or_default();
+    if answer.market.is_some() {
+        let segment = if market.segment.is_empty() { String::new() } else { format!(" in {}", market.segment) };
+        add("market", format!("{}{segment} ({})", market.venue_symbol, market.id));
+    }
+    if let Some(instrument) = &answer.instrument {
+        add("instrument", format!("{} ({})", instrument.code, instrument.id));
+    }
+    for (name, asset) in
+        [("base", &answer.base_asset), ("quote", &answer.quote_asset), ("settle", &answer.settle_asset)]
+    {
+        if let Some(asset) = asset {
+            add(name, format!("{} {}, {} ({})", asset.symbol, asset.name, rows::asset_type(asset), asset.id));
+        }
+    }
+    if answer.market.is_some() {
+        let contract = market.contract_unit().as_str_name();
+        let unit = output::short(contract, "CONTRACT_UNIT_").to_ascii_lowercase();
+        let live = (
+            output::time(market.listed_time.as_ref()),
+            output::time(market.delisted_time.or(market.expiry_time).as_ref()),
+        );
+        add("tick_size", market.tick_size.clone());
+        add("lot_size", market.lot_size.clone());
+        add("min_notional", market.min_notional.clone());
+        add("unit_multiplier", market.unit_multiplier.clone());
+        add("contract_size", format!("{} {unit}", market.contract_size).trim().to_owned());
+        add("status", rows::market_status(&market));
+        add(
+            "live",
+            match live {
+                (from, until) if from.is_empty() && until.is_empty() => "always".to_owned(),
+                (from, until) if until.is_empty() => format!("from {from} on"),
+                (from, until) if from.is_empty() => format!("until {until}"),
+                (from, until) => format!("from {from} until {until}"),
+            },
+        );
+    }
+    pairs
+}
+
+fn read(reading: &Reading) -> String {
+    let kind = InstrumentKind::try_from(reading.kind).map_or("", |kind| kind.as_str_name());
+    let kind = output::short(kind, "INSTRUMENT_KIND_").to_ascii_lowercase();
+    let parts = [&kind, &reading.segment, &reading.base, &reading.quote, &reading.settle].map(String::as_str);
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,163 @@
+//! `cqar watch`: the changes of the registry as they are committed.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use clap::Args;
+use cqar_proto::v1::{Event, WatchRequest, watch_response::Step};
+use tonic::Code;
+
+use super::{
+    ClientArgs,
+    client::Connection,
+    error::{CliError, Exit},
+    output::{self, OutputFormat},
+    rows,
+};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  cqar watch                                     from now on
+  cqar watch --from 0                            everything that the log keeps, then from now on
+  cqar watch --from 0 --no-follow > log.jsonl    everything up to now, then end
+  cqar watch --entity-type market --venue binance
+  cqar watch --entity-id 019ab3f0-0000-7000-8000-000000000001 --output json
+
+A line is the event's revision and index, its type, what it is about, by whom, and the fields that
+changed; in JSON it is the message Event. After a lost connection the stream goes on where it ended,
+so that no event is missed or shown twice. If the registry has another log by then, the command ends
+(exit code 5).")]
+pub struct WatchArgs {
+    /// Start at this revision, inclusive; 0 is the oldest that is kept. Absent: the next one.
+    #[arg(long, value_name = "REVISION", value_parser = clap::value_parser!(i64).range(0..))]
+    from: Option<i64>,
+    /// Only these entity types: asset, chain, venue, `venue_asset`, instrument, market.
+    #[arg(long = "entity-type", value_name = "TYPE", value_delimiter = ',')]
+    entity_types: Vec<String>,
+    /// Only these entities.
+    #[arg(long = "entity-id", value_name = "ID", value_delimiter = ',')]
+    entity_ids: Vec<String>,
+    /// Only these venues.
+    #[arg(long = "venue", value_name = "VENUE", value_delimiter = ',')]
+    venues: Vec<String>,
+    /// End when everything up to now is shown, and on a lost connection.
+    #[arg(long)]
+    no_follow: bool,
+}
+
+/// The pauses between attempts to connect again.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Follows the log.
+pub async fn run(args: WatchArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+    let format = OutputFormat::of_stream(client.output);
+    let mut position = WatchRequest {
+        start_revision: args.from,
+        start_index: 0,
+        log_id: String::new(),
+        entity_types: args.entity_types,
+        entity_ids: args.entity_ids,
+        venues: args.venues,
+    };
+    let mut pause = FIRST_PAUSE;
+    let mut connected = false;
+    loop {
+        let ended = follow(&mut position, client, format, args.no_follow, &mut connected, &mut pause).await;
+        let error = match ended {
+            Ok(()) => return Ok(Exit::Done),
+            Err(error) => error,
+        };
+        // Whoever was never let in is not kept waiting.
+        if args.no_follow || !connected || !may_pass(&error) {
+            return Err(error);
+        }
+        eprintln!("{error}; connecting again in {} ms", pause.as_millis());
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Shows the events of one connection, and moves the position on with each of them. Ends only with `no_follow`, at the
+/// first mark of progress: it says that everything up to now was sent.
+async fn follow(
+    position: &mut WatchRequest,
+    client: &ClientArgs,
+    format: OutputFormat,
+    no_follow: bool,
+    connected: &mut bool,
+    pause: &mut Duration,
+) -> Result<(), CliError> {
+    let server = Connection::open(client, None).await?;
+    let mut steps = server.events().watch(position.clone()).await?.into_inner();
+    while let Some(answer) = steps.message().await? {
+        *connected = true;
+        *pause = FIRST_PAUSE;
+        position.log_id = answer.log_id;
+        match answer.step {
+            Some(Step::Event(event)) => {
+                show(&event, format)?;
+                position.start_revision = Some(event.revision);
+                position.start_index = event.index.saturating_add(1);
+            }
+            Some(Step::Progress(revision)) => {
+                position.start_revision = Some(revision.saturating_add(1));
+                position.start_index = 0;
+                if no_follow {
+                    return Ok(());
+                }
+            }
+            None => {}
+        }
+    }
+    Err(CliError::Ended)
+}
+
+/// Whether another attempt can do better.
+fn may_pass(error: &CliError) -> bool {
+    match error {
+        CliError::Unreachable { .. } | CliError::Ended => true,
+        // A connection that breaks is UNKNOWN, INTERNAL or CANCELLED, by where it breaks.
+        CliError::Answered(status) => matches!(
+            status.code(),
+            Code::Unavailable
+                | Code::Unknown
+                | Code::Internal
+                | Code::Cancelled
+                | Code::ResourceExhausted
+                | Code::DeadlineExceeded
+        ),
+        _ => false,
+    }
+}
+
+fn show(event: &Event, format: OutputFormat) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match format {
+        OutputFormat::Json => output::json_line(&mut out, event)?,
+        OutputFormat::Table => {
+            let entity = event.after.as_ref().or(event.before.as_ref());
+            let mut line = format!(
+                "{} {}.{} {} {} {}",
+                output::time(event.time.as_ref()),
+                event.revision,
+                event.index,
+                event.r#type,
+                entity.map_or("", rows::name),
+                event.entity_id,
+            );
+            for (name, value) in
+                [("venue", &event.venue), ("by", &event.actor), ("changed", &event.changed_fields.join(","))]
+            {
+                if !value.is_empty() {
+                    line.extend([" ", name, "=", value]);
+                }
+            }
+            writeln!(out, "{line}")?;
+        }
+    }
+    out.flush()
+}

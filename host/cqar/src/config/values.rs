@@ -1,0 +1,261 @@
+//! The types of single values, each read from the text that a file or the environment has.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself. Empty means that none was given.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether none was given.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "\"\"" } else { "***" })
+    }
+}
+
+/// Where the database is; its password is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The URL with its password.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for DatabaseUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let url = String::deserialize(deserializer)?;
+        let known = ["sqlite:", "postgres://", "postgresql://"]
+            .iter()
+            .any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.trim_start_matches('/').is_empty()));
+        if known { Ok(Self(url)) } else { Err(D::Error::custom("no database URL")) }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_credentials(&self.0))
+    }
+}
+
+/// A URL without the password before its `@`, and without those in its query.
+pub fn without_credentials(url: &str) -> String {
+    // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
+    let shown = match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let (scheme, credentials) = before
+                .split_once("://")
+                .map_or((String::new(), before), |(scheme, rest)| (format!("{scheme}://"), rest));
+            // Alone it may be a token.
+            let user = credentials.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
+            format!("{scheme}{user}***@{host}")
+        }
+        None => url.to_owned(),
+    };
+    let Some((before, query)) = shown.split_once('?') else { return shown };
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if name.to_ascii_lowercase().contains("password") => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    });
+    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
+}
+
+/// A client that may call, and the name under which its writes are logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiKey {
+    /// What it sends.
+    pub key: Secret,
+    /// Who it is.
+    pub name: String,
+}
+
+/// `key:name` pairs, as a list or separated by commas. The name follows the last colon; no key stands twice.
+pub fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey>, D::Error> {
+    let mut keys: Vec<ApiKey> = Vec::new();
+    for pair in names(deserializer)? {
+        // The text is a secret: errors do not repeat it.
+        let (key, name) = pair.rsplit_once(':').ok_or_else(|| D::Error::custom("a pair without a colon"))?;
+        let known = |c: char| c.is_ascii_alphanumeric() || "_-.@".contains(c);
+        if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(D::Error::custom("a key that is empty or has white space"));
+        }
+        if name.is_empty() || name.len() > MAX_ACTOR_CHARS || !name.chars().all(known) {
+            return Err(D::Error::custom("a name that cannot stand in the event log"));
+        }
+        if keys.iter().any(|known| known.key.expose() == key) {
+            return Err(D::Error::custom("a key that stands twice"));
+        }
+        keys.push(ApiKey { key: Secret(key.to_owned()), name: name.to_owned() });
+    }
+    Ok(keys)
+}
+
+/// As long as a slug.
+const MAX_ACTOR_CHARS: usize = 64;
+
+/// Texts, as a list or separated by commas.
+pub fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        List(Vec<String>),
+        Text(String),
+    }
+    let names = match Written::deserialize(deserializer)? {
+        Written::List(names) => names,
+        Written::Text(text) => text.split(',').map(ToOwned::to_owned).collect(),
+    };
+    Ok(names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+}
+
+/// Addresses of NATS servers. Credentials have keys of their own, which are never shown.
+pub fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let servers = names(deserializer)?;
+    let refused = |server: &String| server.contains('@') || server.contains(char::is_whitespace);
+    if servers.iter().any(refused) { Err(D::Error::custom("credentials in a URL")) } else { Ok(servers) }
+}
+
+/// A duration that is not negative.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// Reads `50ms`, `30s`, `15m`, `1h` and combinations.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    // A bare number has no unit; jiff reads ISO 8601 (`PT30S`) too.
+    text.parse::<jiff::SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| "must be a duration such as 50ms, 30s, 15m or 1h".to_owned())
+}
+
+/// A number of bytes, above 0.
+pub fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let text = text.trim();
+    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
+        Some(end) => text.split_at(end),
+        None => (text, ""),
+    };
+    let unit: usize = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(D::Error::custom("an unknown unit")),
+    };
+    let size = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    size.filter(|size| *size > 0).ok_or_else(|| D::Error::custom("not a size"))
+}
+
+/// A share, 0 to 1.
+pub fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(deserializer)?;
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(D::Error::custom("out of range")) }
+}
+
+/// 1 to 5, as JetStream allows.
+pub fn replicas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let replicas = usize::deserialize(deserializer)?;
+    if (1..=5).contains(&replicas) { Ok(replicas) } else { Err(D::Error::custom("out of range")) }
+}
+
+/// Tokens of letters, digits, `_` and `-`, separated by dots.
+pub fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let subject = String::deserialize(deserializer)?;
+    let is_token =
+        |token: &str| !token.is_empty() && token.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c));
+    if subject.split('.').all(is_token) { Ok(subject) } else { Err(D::Error::custom("not a subject")) }
+}
+
+/// One token.
+pub fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let token = subject(deserializer)?;
+    if token.contains('.') { Err(D::Error::custom("has a dot")) } else { Ok(token) }
+}
+
+/// An http or https URL.
+pub fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let url = String::deserialize(deserializer)?;
+    let uri: Result<tonic::transport::Uri, _> = url.parse();
+    match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
+        Ok((Some("http" | "https"), Some(_))) => Ok(url),
+        _ => Err(D::Error::custom("not a URL")),
+    }
+}
+
+/// Directives of a tracing filter. A lone word must be a level: the filter itself would take `verbos` for a module.
+pub fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    let text = String::deserialize(deserializer)?;
+    let is_directive = |part: &str| part.contains('=') || LEVELS.contains(&part.trim().to_ascii_lowercase().as_str());
+    if text.split(',').all(is_directive) && tracing_subscriber::EnvFilter::try_new(&text).is_ok() {
+        Ok(text)
+    } else {
+        Err(D::Error::custom("not a filter"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::{IntoDeserializer, value::Error};
+
+    use super::*;
+
+    fn size(text: &str) -> Result<usize, Error> {
+        byte_size(text.into_deserializer())
+    }
+
+    #[test]
+    fn durations_need_a_unit() {
+        let of = |text| parse_duration(text).unwrap();
+        assert_eq!(of("30s"), Duration::from_secs(30));
+        assert_eq!(of("15m"), Duration::from_mins(15));
+        assert_eq!(of("1h"), Duration::from_hours(1));
+        assert_eq!(of("50ms"), Duration::from_millis(50));
+        assert_eq!(of("1h30m"), Duration::from_mins(90));
+        assert_eq!(of("0s"), Duration::ZERO);
+        for bad in ["", "30", "-5s", "5 parsecs", "s", "30S0"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        assert_eq!(size("16MiB"), Ok(16 << 20));
+        assert_eq!(size("1 GiB"), Ok(1 << 30));
+        assert_eq!(size("1024"), Ok(1024));
+        for bad in ["", "0", "MiB", "16MB", "-1", "1.5GiB", "99999999999999GiB"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_without_its_password() {
+        for (url, shown) in [
+            ("postgres://u:p@h:5432/d?sslmode=disable", "postgres://u:***@h:5432/d?sslmode=disable"),
+            ("postgres://u:p/q@x@h/d", "postgres://u:***@h/d"),
+            ("postgres://h/d?user=u&password=p", "postgres://h/d?user=u&password=***"),
+            ("sqlite://data/cqar.db", "sqlite://data/cqar.db"),
+            ("nats://token@h:4222", "nats://***@h:4222"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! The server, from start to shutdown: read from top to bottom, it is what is wired to what.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use cqar_api::{ApiKeys, GrpcSettings};
+use cqar_cache::{L2, L2Settings, metrics::CacheMetrics};
+use cqar_domain::{
+    event::{EventLog, LogSink},
+    id::SystemIds,
+    time::SystemClock,
+};
+use cqar_events::{
+    feed::{Feed, FeedSettings},
+    relay::{Credentials, Relay, RelaySettings},
+};
+use cqar_plugins::{HostConfig, Limits, PluginHost};
+use cqar_proto::convert;
+use cqar_registry::{Caches, Lookups, Parts, Registry, Settings, WriteRequest};
+use cqar_store::{Store, StoreSettings};
+use prometheus::Registry as Metrics;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    config::{
+        Loaded,
+        sections::{self, Config},
+    },
+    mutations,
+    telemetry::Telemetry,
+};
+
+/// What `cqar serve` was asked for beyond the configuration.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// The directory of the starter dataset, if it is to be loaded.
+    pub starter: Option<PathBuf>,
+}
+
+/// Serves until SIGTERM or SIGINT. What was logged and traced is flushed however it ends.
+pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start(&loaded.config.log, &loaded.config.tracing)?;
+    for warning in &loaded.warnings {
+        tracing::warn!(variable = warning.variable, nearest = warning.nearest, "unknown_variable");
+    }
+    let tracker = TaskTracker::new();
+    let token = CancellationToken::new();
+    let outcome = serve(&loaded.config, &options, &tracker, &token).await;
+    if let Err(error) = &outcome {
+        tracing::error!(error = format!("{error:#}"), "serve_failed");
+    }
+    token.cancel();
+    tracker.close();
+    let timeout = loaded.config.server.shutdown_timeout;
+    if tokio::time::timeout(timeout, tracker.wait()).await.is_err() {
+        tracing::warn!(?timeout, "calls_cut_off");
+    }
+    tracing::info!("stopped");
+    let _ = tokio::task::spawn_blocking(|| telemetry.flush()).await;
+    outcome
+}
+
+async fn serve(config: &Config, options: &ServeOptions, tracker: &TaskTracker, token: &CancellationToken) -> anyhow::Result<()> {
+    let signals = stop_on_signals(token.clone())?;
+    tracker.spawn(signals);
+
+    // The ports first: whoever starts a second server learns of it before anything else is touched.
+    let listeners = Listeners::bind(config).await?;
+    let metrics = Metrics::new();
+    let store = open_store(&config.database, &metrics).await?;
+
+    let plugins = PluginHost::start(
+        host_config(&config.plugins),
+        Arc::new(Lookups::new(Arc::clone(&store))),
+        Arc::new(SystemClock),
+        &metrics,
+        tracker,
+        token.clone(),
+    )
+    .await?;
+
+    let cache_metrics = CacheMetrics::new(&metrics)?;
+    let max_bytes = config.cache.max_bytes as u64;
+    let caches = config.cache.enabled.then(|| Caches::new(max_bytes, &cache_metrics, tracker));
+    let log: Arc<dyn EventLog> = store.clone();
+    let sink: Arc<dyn LogSink> = match &caches {
+        Some(caches) => caches.clone(),
+        None => Arc::new(()),
+    };
+    let feed = Feed::start(log.clone(), sink, FeedSettings::default(), &metrics, tracker, token.clone()).await?;
+    let l2 = l2_settings(&config.cache)
+        .map(|settings| L2::start(settings, log.clone(), feed.subscribe(), cache_metrics.l2(), tracker, token));
+    let relay = relay_settings(&config.eventbus)
+        .map(|settings| {
+            let transforms = plugins.transforms();
+            Relay::start(settings, log, store.clone(), transforms, feed.subscribe(), &metrics, tracker, token.clone())
+        })
+        .transpose()?;
+    let registry = Registry::new(Parts {
+        store: store.clone(),
+        feed,
+        caches,
+        l2,
+        plugins,
+        relay,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(SystemIds),
+        settings: Settings {
+            min_revision_timeout: config.server.min_revision_timeout,
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        tracker: tracker.clone(),
+    });
+
+    if let Some(folder) = &options.starter {
+        load_starter(&registry, folder).await?;
+    }
+    let addresses = listeners.addresses()?;
+    let (ended, mut failures) = watch::channel(None);
+    let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
+    let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), token.clone());
+    let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
+    spawn(tracker, &ended, "gRPC", grpc);
+    spawn(tracker, &ended, "HTTP", cqar_api::serve_http(listeners.http, registry, token.clone()));
+    spawn(tracker, &ended, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, token.clone()));
+    let Addresses { grpc, http, metrics } = addresses;
+    tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
+    if config.auth.api_keys.is_empty() {
+        tracing::warn!(%grpc, "no_api_keys: everyone on this machine may call, and nobody else");
+    }
+    if options.starter.is_some() {
+        greet(&addresses)?;
+    }
+
+    tokio::select! {
+        () = token.cancelled() => {}
+        // The sender lives on in this function, so a change is an end.
+        _ = failures.changed() => anyhow::bail!("{}", failures.borrow().clone().unwrap_or_default()),
+    }
+    tracing::info!(timeout = ?config.server.shutdown_timeout, "draining");
+    drain(tracker, config.server.shutdown_timeout).await;
+    store.close().await;
+    Ok(())
+}
+
+/// Waits for the calls that are running. What goes on beyond the time is cut off with the process.
+async fn drain(tracker: &TaskTracker, timeout: Duration) {
+    tracker.close();
+    if tokio::time::timeout(timeout, tracker.wait()).await.is_err() {
+        tracing::warn!(?timeout, "calls_cut_off");
+    }
+}
+
+/// A server that ends before the token does takes the others with it.
+fn spawn<E: std::fmt::Display + Send>(
+    tracker: &TaskTracker,
+    ended: &watch::Sender<Option<String>>,
+    name: &'static str,
+    server: impl Future<Output = Result<(), E>> + Send + 'static,
+) {
+    let ended = ended.clone();
+    tracker.spawn(async move {
+        if let Err(error) = server.await {
+            let _ = ended.send(Some(format!("the {name} server ended: {error}")));
+        }
+    });
+}
+
+/// Handlers are in place before anything else happens, so that a signal during the start is not lost.
+fn stop_on_signals(token: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            () = token.cancelled() => return,
+        }
+        token.cancel();
+    })
+}
+
+struct Listeners {
+    grpc: TcpListener,
+    http: TcpListener,
+    metrics: TcpListener,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Addresses {
+    grpc: SocketAddr,
+    http: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let host = config.listen_host();
+        let server = &config.server;
+        Ok(Self {
+            grpc: bind(host, server.grpc_port, "server.grpc_port").await?,
+            http: bind(host, server.http_port, "server.http_port").await?,
+            metrics: bind(host, server.metrics_port, "server.metrics_port").await?,
+        })
+    }
+
+    fn addresses(&self) -> std::io::Result<Addresses> {
+        Ok(Addresses {
+            grpc: self.grpc.local_addr()?,
+            http: self.http.local_addr()?,
+            metrics: self.metrics.local_addr()?,
+        })
+    }
+}
+
+async fn bind(host: &str, port: u16, key: &str) -> anyhow::Result<TcpListener> {
+    let host = host.trim_matches(['[', ']']);
+    TcpListener::bind((host, port)).await.with_context(|| {
+        let variable = key.to_uppercase().replace('.', "_");
+        format!("cannot listen on {host}:{port} ({key}); stop what listens there, or set {variable} to another port")
+    })
+}
+
+async fn open_store(database: &sections::Database, metrics: &Metrics) -> anyhow::Result<Arc<Store>> {
+    let settings = store_settings(database);
+    let store = Store::open(&settings, Arc::new(SystemClock), metrics).await?;
+    if settings.is_sqlite() {
+        // The embedded database belongs to this server alone. PostgreSQL is migrated by whoever runs it.
+        store.migrate_up().await?;
+    } else {
+        store.check_migrations().await?;
+    }
+    Ok(Arc::new(store))
+}
+
+/// How to reach the configured database.
+pub fn store_settings(database: &sections::Database) -> StoreSettings {
+    StoreSettings {
+        url: database.url.expose().to_owned(),
+        max_connections: database.max_conns.get(),
+        acquire_timeout: database.acquire_timeout,
+        statement_cache: database.statement_cache,
+    }
+}
+
+fn host_config(plugins: &sections::Plugins) -> HostConfig {
+    let settings: BTreeMap<String, serde_json::Value> =
+        plugins.settings.iter().map(|(name, settings)| (name.clone(), settings.clone().into())).collect();
+    HostConfig {
+        dir: plugins.dir.clone(),
+        data_dir: plugins.data_dir.clone(),
+        required: plugins.required.clone(),
+        transforms: plugins.transforms.clone(),
+        settings,
+        limits: Limits {
+            deadline: plugins.deadline,
+            memory_bytes: plugins.memory,
+            output_bytes: plugins.output,
+            concurrency: plugins.concurrency.get(),
+            ..Limits::default()
+        },
+    }
+}
+
+fn l2_settings(cache: &sections::Cache) -> Option<L2Settings> {
+    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let host = given(&cache.host).filter(|_| cache.enabled)?;
+    Some(L2Settings {
+        username: given(&cache.username),
+        password: given(cache.password.expose()),
+        database: cache.db,
+        timeout: cache.timeout,
+        ..L2Settings::at(host, cache.port.get())
+    })
+}
+
+fn relay_settings(bus: &sections::EventBus) -> Option<RelaySettings> {
+    if bus.servers.is_empty() {
+        return None;
+    }
+    let credentials = match (bus.token.expose(), bus.username.as_str()) {
+        ("", "") => Credentials::None,
+        ("", user) => Credentials::UserAndPassword { user: user.to_owned(), password: bus.password.expose().to_owned() },
+        (token, _) => Credentials::Token(token.to_owned()),
+    };
+    Some(RelaySettings {
+        servers: bus.servers.clone(),
+        credentials,
+        stream: bus.stream.clone(),
+        subject_prefix: bus.subject_prefix.clone(),
+        duplicate_window: bus.duplicate_window,
+        replicas: bus.replicas,
+        ..RelaySettings::default()
+    })
+}
+
+fn grpc_settings(config: &Config) -> GrpcSettings {
+    let keys = config.auth.api_keys.iter().map(|key| (key.key.expose(), key.name.as_str()));
+    GrpcSettings {
+        max_request_bytes: config.server.max_request_bytes,
+        reflection_requires_key: config.server.reflection_requires_key,
+        keys: ApiKeys::new(keys),
+        trace_sample_rate: if config.tracing.enabled { config.tracing.sample_rate } else { 0.0 },
+    }
+}
+
+/// As `cqar import starter` does, from within: what is there already stays as it is.
+async fn load_starter(registry: &Registry, folder: &Path) -> anyhow::Result<()> {
+    let request = mutations::read_directory(folder)?;
+    let mutations = convert::mutations(request.mutations, registry.ids())
+        .map_err(cqar_registry::Error::Invalid)
+        .with_context(|| format!("{}", folder.display()))?;
+    let request = WriteRequest {
+        actor: "starter".to_owned(),
+        method: "/cqar.v1.RegistryService/Apply",
+        request_id: None,
+        body: Vec::new(),
+        validate_only: false,
+    };
+    let loaded = registry.apply(request, mutations).await.with_context(|| format!("{}", folder.display()))?;
+    tracing::info!(changed = loaded.value.changed, revision = loaded.revision, "starter_loaded");
+    Ok(())
+}
+
+/// What a newcomer does next, on standard output; the addresses are the real ones.
+fn greet(addresses: &Addresses) -> std::io::Result<()> {
+    let Addresses { grpc, http, metrics } = addresses;
+    let binary = std::env::current_exe().map_or_else(|_| "cqar".to_owned(), |path| shown(&path));
+    let server = if grpc.port() == 9090 { String::new() } else { format!(" --server http://{grpc}") };
+    let mut out = std::io::stdout().lock();
+    let bold = |text: &str| {
+        let is_coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        if is_coloured { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    };
+    writeln!(out, "\n{}", bold("cqar serves"))?;
+    writeln!(out, "  gRPC     http://{grpc}")?;
+    writeln!(out, "  HTTP     http://{http}/health/ready")?;
+    writeln!(out, "  metrics  http://{metrics}/metrics\n\n{}", bold("Try, in another shell"))?;
+    writeln!(out, "  {binary}{server} resolve binance BTCUSDT --segment spot")?;
+    writeln!(out, "  {binary}{server} list markets --venue coinbase")?;
+    writeln!(out, "  {binary}{server} plugin list\n")?;
+    out.flush()
+}
+
+/// Relative to where the user is, if it lies below.
+fn shown(binary: &Path) -> String {
+    let relative = std::env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok().map(Path::to_owned));
+    match relative {
+        Some(relative) => format!("./{}", relative.display()),
+        None => binary.display().to_string(),
+    }
+}

@@ -1,0 +1,508 @@
+//! The follower of the log, one for each process: it keeps the caches in step, and says how far they are.
+//!
+//! Invariants: the sink gets whole revisions, in order, without a gap; `applied` moves only after the sink took them;
+//! and what is handed over by the writer is used only where it follows what was applied. Everything else comes from the
+//! log, so a lost wake-up or a full queue costs time, never an event.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogBounds, LogSink, LoggedEvent, PortError},
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Fuse, FusedFuture},
+};
+use parking_lot::Mutex;
+use prometheus::{IntCounter, IntGauge, Registry};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+use crate::{
+    backoff::Backoff,
+    page::{continues, read_whole_revisions},
+    recent::Recent,
+};
+
+/// How the log is followed.
+#[derive(Debug, Clone)]
+pub struct FeedSettings {
+    /// How often the log is looked at when nothing wakes the follower; also the longest pause after a failed read.
+    pub poll: Duration,
+    /// After how long a read of the log counts as failed.
+    pub read_timeout: Duration,
+    /// How many events are read from the log at a time, here and by the watchers.
+    pub page_events: u32,
+    /// How many bytes of the newest events are kept in memory for the watchers.
+    pub recent_bytes: usize,
+    /// How many commits may wait to be applied. Those beyond are read from the log.
+    pub queued_commits: usize,
+    /// How often a watcher is told of progress when nothing passes its filter.
+    pub progress_interval: Duration,
+}
+
+impl Default for FeedSettings {
+    fn default() -> Self {
+        Self {
+            poll: Duration::from_secs(1),
+            read_timeout: Duration::from_secs(10),
+            // An event has one or two kilobytes: half a megabyte at a time.
+            page_events: 256,
+            recent_bytes: 8 << 20,
+            queued_commits: 256,
+            progress_interval: Duration::from_secs(5),
+        }
+    }
+}
+
+/// How the feed is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FeedHealth {
+    /// The last applied revision.
+    pub applied: Revision,
+    /// Why it does not get on, if the last attempt to read the log failed.
+    pub trouble: Option<String>,
+}
+
+/// The log as this process follows it.
+pub struct Feed {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) settings: FeedSettings,
+    pub(crate) recent: Mutex<Recent>,
+    pub(crate) stopped: CancellationToken,
+    log_id: Uuid,
+    applied: AtomicI64,
+    applied_watch: watch::Sender<Revision>,
+    commits: mpsc::Sender<Vec<LoggedEvent>>,
+    trouble: Mutex<Option<String>>,
+    metrics: Metrics,
+}
+
+impl Feed {
+    /// Starts to follow the log at its newest revision, which the sink is told first. The task ends on the token.
+    pub async fn start(
+        log: Arc<dyn EventLog>,
+        sink: Arc<dyn LogSink>,
+        settings: FeedSettings,
+        metrics: &Registry,
+        tracker: &TaskTracker,
+        token: CancellationToken,
+    ) -> Result<Arc<Self>, PortError> {
+        let metrics = Metrics::register(metrics).map_err(PortError::new)?;
+        let LogBounds { log_id, newest, .. } = log.bounds().await?;
+        sink.apply(&[], newest);
+        metrics.applied.set(newest);
+        let (commits, queue) = mpsc::channel(settings.queued_commits.max(1));
+        let feed = Arc::new(Self {
+            recent: Mutex::new(Recent::after(newest, settings.recent_bytes)),
+            log,
+            settings,
+            stopped: token,
+            log_id,
+            applied: AtomicI64::new(newest),
+            applied_watch: watch::Sender::new(newest),
+            commits,
+            trouble: Mutex::new(None),
+            metrics,
+        });
+        tracker.spawn(Follower { feed: Arc::clone(&feed), sink, commits: queue }.run());
+        Ok(feed)
+    }
+
+    /// The id of the log.
+    pub const fn log_id(&self) -> Uuid {
+        self.log_id
+    }
+
+    /// The last revision that is applied: no read of this process answers with what was true before it.
+    pub fn applied(&self) -> Revision {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// Hands over the events of a commit, which saves reading them from the log. Never waits: if the queue is full, they
+    /// are dropped here and read there.
+    pub fn committed(&self, events: Vec<LoggedEvent>) {
+        if self.commits.try_send(events).is_err() {
+            self.metrics.commits_dropped.inc();
+        }
+    }
+
+    /// Waits until a revision is applied, at most so long, and says whether it is.
+    pub async fn wait_for(&self, revision: Revision, within: Duration) -> bool {
+        if self.applied() >= revision {
+            return true;
+        }
+        let mut applied = self.subscribe();
+        matches!(timeout(within, applied.wait_for(|applied| *applied >= revision)).await, Ok(Ok(_)))
+    }
+
+    /// The applied revision, as it moves.
+    pub fn subscribe(&self) -> watch::Receiver<Revision> {
+        self.applied_watch.subscribe()
+    }
+
+    /// How it is.
+    pub fn health(&self) -> FeedHealth {
+        FeedHealth { applied: self.applied(), trouble: self.trouble.lock().clone() }
+    }
+
+    /// Applies whole revisions that follow what is applied; older ones among them are skipped. False if they do not
+    /// follow.
+    fn apply(&self, sink: &dyn LogSink, mut events: Vec<LoggedEvent>) -> bool {
+        let applied = self.applied();
+        let known = events.partition_point(|event| event.position.revision <= applied);
+        let events = events.split_off(known);
+        let Some(through) = events.last().map(|event| event.position.revision) else { return true };
+        if !continues(applied, &events) {
+            return false;
+        }
+        sink.apply(&events, through);
+        // Before `applied` moves: a watcher looks for everything up to it here.
+        self.recent.lock().push(events);
+        self.applied.store(through, Ordering::Release);
+        self.applied_watch.send_replace(through);
+        self.metrics.applied.set(through);
+        true
+    }
+
+    fn note(&self, trouble: Option<Trouble>) {
+        if let Some(trouble) = &trouble {
+            self.metrics.read_errors.inc();
+            tracing::warn!(error = %trouble, applied = self.applied(), "the event log is not read");
+        }
+        *self.trouble.lock() = trouble.map(|it| it.to_string());
+    }
+}
+
+/// Why the log could not be followed just now. It is tried again.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("the event log cannot be read: {0}")]
+    Read(#[from] PortError),
+    #[error("the event log did not answer within {} s", .0.as_secs_f32())]
+    TimedOut(Duration),
+    #[error("this database has another event log now ({found}): restart this server")]
+    OtherLog { found: Uuid },
+    #[error("the event log does not go on after revision {after}")]
+    Gap { after: Revision },
+}
+
+/// What the last read brought.
+struct Read {
+    events: Vec<LoggedEvent>,
+    may_have_more: bool,
+}
+
+/// The task.
+struct Follower {
+    feed: Arc<Feed>,
+    sink: Arc<dyn LogSink>,
+    commits: mpsc::Receiver<Vec<LoggedEvent>>,
+}
+
+impl Follower {
+    /// Reads run beside the queue of commits, so that a slow read delays no writer that hands its events over.
+    async fn run(mut self) {
+        let feed = Arc::clone(&self.feed);
+        let mut backoff = Backoff::up_to(feed.settings.poll);
+        let mut reading: Fuse<BoxFuture<'_, Result<Read, Trouble>>> = Fuse::terminated();
+        let mut grown = feed.log.grown();
+        let poll = sleep(feed.settings.poll);
+        tokio::pin!(poll);
+        // After a failed read, only the clock starts another.
+        let (mut wanted, mut pausing) = (false, false);
+        loop {
+            if wanted && !pausing && reading.is_terminated() {
+                wanted = false;
+                reading = read_on(&feed).boxed().fuse();
+            }
+            tokio::select! {
+                () = feed.stopped.cancelled() => return,
+                Some(events) = self.commits.recv() => wanted |= !feed.apply(&*self.sink, events),
+                read = &mut reading => {
+                    let outcome = read.and_then(|read| self.take(read));
+                    let pause = match &outcome {
+                        Ok(more) => {
+                            wanted |= more;
+                            backoff.reset();
+                            feed.settings.poll
+                        }
+                        Err(_) => backoff.delay(),
+                    };
+                    if pausing && outcome.is_ok() {
+                        // What the old one listened to may have gone with the database.
+                        grown = feed.log.grown();
+                    }
+                    pausing = outcome.is_err();
+                    feed.note(outcome.err());
+                    poll.as_mut().reset(Instant::now() + pause);
+                }
+                () = &mut grown => {
+                    wanted = true;
+                    grown = feed.log.grown();
+                }
+                () = &mut poll, if reading.is_terminated() => reading = read_on(&feed).boxed().fuse(),
+            }
+        }
+    }
+
+    /// Applies what was read, and says whether there may be more.
+    fn take(&self, read: Read) -> Result<bool, Trouble> {
+        if self.feed.apply(&*self.sink, read.events) {
+            Ok(read.may_have_more)
+        } else {
+            Err(Trouble::Gap { after: self.feed.applied() })
+        }
+    }
+}
+
+async fn read_on(feed: &Feed) -> Result<Read, Trouble> {
+    let limit = feed.settings.read_timeout;
+    let read = async {
+        let after = feed.applied();
+        let bounds = feed.log.bounds().await?;
+        if bounds.log_id != feed.log_id {
+            return Err(Trouble::OtherLog { found: bounds.log_id });
+        }
+        if bounds.newest <= after {
+            return Ok(Read { events: Vec::new(), may_have_more: false });
+        }
+        let events = read_whole_revisions(&*feed.log, after, feed.settings.page_events).await?;
+        let Some(last) = events.last() else { return Err(Trouble::Gap { after }) };
+        let may_have_more = last.position.revision < bounds.newest;
+        Ok(Read { events, may_have_more })
+    };
+    timeout(limit, read).await.unwrap_or(Err(Trouble::TimedOut(limit)))
+}
+
+struct Metrics {
+    applied: IntGauge,
+    read_errors: IntCounter,
+    commits_dropped: IntCounter,
+}
+
+impl Metrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            applied: IntGauge::new("cqar_feed_applied_revision", "The last revision applied in this process.")?,
+            read_errors: IntCounter::new("cqar_feed_read_errors_total", "Reads of the event log that failed.")?,
+            commits_dropped: IntCounter::new(
+                "cqar_feed_commits_dropped_total",
+                "Commits that found the queue full and were read from the log instead.",
+            )?,
+        };
+        registry.register(Box::new(metrics.applied.clone()))?;
+        registry.register(Box::new(metrics.read_errors.clone()))?;
+        registry.register(Box::new(metrics.commits_dropped.clone()))?;
+        Ok(metrics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::SeqCst;
+
+    use cqar_domain::{
+        event::LogPosition,
+        id::{IdSource, SystemIds},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{MemoryLog, event};
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// Remembers what it was given.
+    #[derive(Default)]
+    struct Recorder(Mutex<Vec<(Vec<LogPosition>, Revision)>>);
+
+    impl LogSink for Recorder {
+        fn apply(&self, events: &[LoggedEvent], through: Revision) {
+            self.0.lock().push((events.iter().map(|event| event.position).collect(), through));
+        }
+    }
+
+    impl Recorder {
+        fn positions(&self) -> Vec<LogPosition> {
+            self.0.lock().iter().flat_map(|(positions, _)| positions.clone()).collect()
+        }
+    }
+
+    async fn started(log: &Arc<MemoryLog>, settings: FeedSettings) -> (Arc<Feed>, Arc<Recorder>) {
+        let sink = Arc::new(Recorder::default());
+        let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+        let feed = Feed::start(log.clone(), sink.clone(), settings, &Registry::new(), &tracker, token).await.unwrap();
+        (feed, sink)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_starts_at_the_newest_revision_and_tells_the_sink() {
+        let log = MemoryLog::with(vec![event(1, 0), event(2, 0)]);
+        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        assert_eq!(feed.applied(), 2);
+        assert_eq!(*sink.0.lock(), [(vec![], 2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_follows_is_applied_without_reading_the_log() {
+        let log = MemoryLog::with(vec![]);
+        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        let revision = [event(1, 0), event(1, 1)];
+        log.commit(&revision);
+        feed.committed(revision.to_vec());
+        assert!(feed.wait_for(1, SOON).await);
+        assert_eq!(log.reads.load(SeqCst), 0);
+        assert_eq!(*sink.0.lock(), [(vec![], 0), (revision.map(|e| e.position).to_vec(), 1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_commit_that_comes_before_its_predecessor_is_applied_after_it() {
+        let log = MemoryLog::with(vec![]);
+        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        log.commit(&[event(1, 0), event(2, 0)]);
+        feed.committed(vec![event(2, 0)]);
+        assert!(feed.wait_for(2, SOON).await);
+        feed.committed(vec![event(1, 0)]);
+        log.commit(&[event(3, 0)]);
+        feed.committed(vec![event(3, 0)]);
+        assert!(feed.wait_for(3, SOON).await);
+        assert_eq!(sink.positions(), [1, 2, 3].map(LogPosition::start_of));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_another_process_wrote_is_applied_when_the_log_grows() {
+        let log = MemoryLog::with(vec![]);
+        let settings = FeedSettings { poll: Duration::from_hours(1), ..FeedSettings::default() };
+        let (feed, _) = started(&log, settings).await;
+        log.commit(&[event(1, 0)]);
+        log.grow();
+        assert!(feed.wait_for(1, SOON).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_is_polled_when_nothing_wakes_it() {
+        let log = MemoryLog::with(vec![]);
+        let (feed, _) = started(&log, FeedSettings::default()).await;
+        log.commit(&[event(1, 0)]);
+        assert!(feed.wait_for(1, SOON).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_revision_larger_than_a_page_is_applied_as_a_whole() {
+        let log = MemoryLog::with(vec![]);
+        let settings = FeedSettings { page_events: 3, ..FeedSettings::default() };
+        let (feed, sink) = started(&log, settings).await;
+        log.commit(&[event(1, 0), event(1, 1), event(2, 0)]);
+        log.commit(&(0..7).map(|index| event(3, index)).collect::<Vec<_>>());
+        log.commit(&[event(4, 0)]);
+        log.grow();
+        assert!(feed.wait_for(4, SOON).await);
+        assert_eq!(sink.positions().len(), 11);
+        assert!(sink.0.lock().iter().all(|(positions, _)| positions.first().is_none_or(|first| first.index == 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_read_holds_up_no_commit() {
+        let log = MemoryLog::with(vec![]);
+        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        let held = log.gate.acquire_many(MemoryLog::READERS).await.unwrap();
+        log.commit(&[event(1, 0)]);
+        log.grow();
+        while log.reads.load(SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        feed.committed(vec![event(1, 0)]);
+        assert!(feed.wait_for(1, SOON).await);
+        drop(held);
+        log.commit(&[event(2, 0)]);
+        assert!(feed.wait_for(2, SOON).await, "the read that was late is used for what is new in it");
+        assert_eq!(sink.positions(), [1, 2].map(LogPosition::start_of));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_cannot_be_read_is_shown_and_tried_again() {
+        let log = MemoryLog::with(vec![]);
+        let (feed, _) = started(&log, FeedSettings::default()).await;
+        log.fails.store(true, SeqCst);
+        log.commit(&[event(1, 0)]);
+        assert!(!feed.wait_for(1, SOON).await);
+        assert_eq!(feed.health().trouble.as_deref(), Some("the event log cannot be read: away"));
+        log.fails.store(false, SeqCst);
+        assert!(feed.wait_for(1, SOON).await);
+        assert_eq!(feed.health(), FeedHealth { applied: 1, trouble: None });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_log_that_is_another_one_now_is_not_followed() {
+        let log = MemoryLog::with(vec![]);
+        let (feed, _) = started(&log, FeedSettings::default()).await;
+        *log.id.lock() = SystemIds.uuid();
+        log.commit(&[event(1, 0)]);
+        assert!(!feed.wait_for(1, SOON).await);
+        assert!(feed.health().trouble.unwrap().contains("another event log"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_loses_nothing() {
+        let log = MemoryLog::with(vec![]);
+        let settings = FeedSettings { queued_commits: 1, ..FeedSettings::default() };
+        let (feed, sink) = started(&log, settings).await;
+        for revision in 1..=20 {
+            log.commit(&[event(revision, 0)]);
+            feed.committed(vec![event(revision, 0)]);
+        }
+        assert!(feed.wait_for(20, SOON).await);
+        assert_eq!(sink.positions().len(), 20);
+        assert!(feed.metrics.commits_dropped.get() > 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Each step commits a revision of so many events, hands over one of those committed so far or none, and lets
+        /// the follower run or not.
+        #[test]
+        fn whatever_is_handed_over_the_sink_gets_each_revision_whole_and_in_order(
+            steps in proptest::collection::vec((1..5i32, proptest::option::of(0..8usize), any::<bool>()), 1..30),
+        ) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+            runtime.block_on(async {
+                let log = MemoryLog::with(vec![]);
+                let settings = FeedSettings { page_events: 3, queued_commits: 4, ..FeedSettings::default() };
+                let (feed, sink) = started(&log, settings).await;
+                let mut revisions: Vec<Vec<LoggedEvent>> = Vec::new();
+                for (size, handed_over, runs) in steps {
+                    let revision = i64::try_from(revisions.len()).unwrap() + 1;
+                    let events: Vec<_> = (0..size).map(|index| event(revision, index)).collect();
+                    log.commit(&events);
+                    revisions.push(events);
+                    if let Some(events) = handed_over.and_then(|back| revisions.iter().rev().nth(back)) {
+                        feed.committed(events.clone());
+                    }
+                    if runs {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                let newest = i64::try_from(revisions.len()).unwrap();
+                assert!(feed.wait_for(newest, SOON).await);
+                let all: Vec<_> = revisions.concat().iter().map(|event| event.position).collect();
+                assert_eq!(sink.positions(), all);
+                for (positions, through) in sink.0.lock().iter() {
+                    assert_eq!(positions.last().map_or(*through, |last| last.revision), *through);
+                }
+            });
+        }
+    }
+}

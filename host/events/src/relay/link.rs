@@ -1,0 +1,131 @@
+//! The connection to NATS: made and kept by the client, watched here.
+
+use std::{fmt, time::Duration};
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use tokio::sync::watch;
+
+/// A dead connection is found after at most three of these.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How the relay proves to the NATS server who it is.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Credentials {
+    /// Not at all.
+    #[default]
+    None,
+    /// By a user's name and password.
+    UserAndPassword {
+        /// The name.
+        user: String,
+        /// The password.
+        password: String,
+    },
+    /// By a token.
+    Token(String),
+}
+
+/// Without the secrets.
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::UserAndPassword { user, .. } => write!(f, "UserAndPassword({user}, ***)"),
+            Self::Token(_) => f.write_str("Token(***)"),
+        }
+    }
+}
+
+/// The connection, and what became of it.
+pub(super) struct Link {
+    pub(super) client: Client,
+    state: watch::Receiver<State>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct State {
+    is_connected: bool,
+    /// How many connections were made so far, this one included.
+    connections: u64,
+    error: Option<String>,
+}
+
+impl Link {
+    /// Begins to connect, and goes on trying until it is dropped.
+    pub(super) async fn connect(servers: &[ServerAddr], credentials: &Credentials) -> Result<Self, String> {
+        let (sender, state) = watch::channel(State::default());
+        let options = match credentials.clone() {
+            Credentials::None => ConnectOptions::new(),
+            Credentials::UserAndPassword { user, password } => ConnectOptions::with_user_and_password(user, password),
+            Credentials::Token(token) => ConnectOptions::with_token(token),
+        };
+        let options = options
+            .name("cqar relay")
+            .retry_on_initial_connect()
+            .ping_interval(PING_INTERVAL)
+            .event_callback(move |event| {
+                sender.send_modify(|state| state.note(&event));
+                std::future::ready(())
+            });
+        let client = options.connect(servers).await.map_err(|error| error.to_string())?;
+        Ok(Self { client, state })
+    }
+
+    /// Waits for a connection and names it. `waiting` is told why it takes time.
+    pub(super) async fn connected(&mut self, mut waiting: impl FnMut(&str)) -> u64 {
+        loop {
+            let state = self.state.borrow_and_update().clone();
+            if state.is_connected {
+                return state.connections;
+            }
+            waiting(state.error.as_deref().unwrap_or("not connected yet"));
+            self.changed().await;
+        }
+    }
+
+    /// Resolves when this connection is lost.
+    pub(super) async fn lost(&mut self, connection: u64) -> String {
+        loop {
+            let state = self.state.borrow_and_update().clone();
+            if !state.is_connected || state.connections != connection {
+                return state.error.unwrap_or_else(|| "the connection was lost".to_owned());
+            }
+            self.changed().await;
+        }
+    }
+
+    async fn changed(&mut self) {
+        if self.state.changed().await.is_err() {
+            // The client is gone, and with it the last change.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl State {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Connected => {
+                *self = Self { is_connected: true, connections: self.connections + 1, error: None };
+            }
+            Event::Disconnected | Event::Closed => self.is_connected = false,
+            Event::ServerError(error) => self.error = Some(error.to_string()),
+            Event::ClientError(error) => self.error = Some(error.to_string()),
+            Event::LameDuckMode | Event::Draining | Event::SlowConsumer(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_shown() {
+        let credentials = [
+            Credentials::Token("se-cret".into()),
+            Credentials::UserAndPassword { user: "cqar".into(), password: "se-cret".into() },
+        ];
+        assert!(!format!("{credentials:?}").contains("se-cret"));
+    }
+}

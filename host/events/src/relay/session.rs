@@ -1,0 +1,377 @@
+//! One session of publishing: from the end of the stream on, until something is not as predicted.
+//!
+//! Invariant: the stream holds every event of the log once, in order, whatever crashes when. What keeps it:
+//!
+//! - Each message names the sequence that it must follow (`Nats-Expected-Last-Sequence`), predicted across the window of
+//!   messages that are not acknowledged yet. If one is lost, late or doubled, all after it fail.
+//! - It also names the message that it must follow (`Nats-Expected-Last-Msg-Id`), for the sequence alone is not enough: a
+//!   foreign message in the middle of the window takes the sequence of one of ours, which fails, and the next would
+//!   find the sequence that it expects.
+//! - An acknowledgement counts only if it is for the predicted sequence and no duplicate. Duplicates are found before
+//!   expectations are checked, so one says no more than that this id was there once, perhaps as another part.
+//! - Whatever goes wrong ends the session, and the next begins with the stream's last message.
+//! - The parts of a split event are remembered before the first is sent, everything before them is acknowledged by then,
+//!   and the rest follows when the first is acknowledged. So if an older session's publish comes late, it is either the
+//!   first part of this very split, or it makes ours fail; and it never completes what it did not begin.
+
+use std::{collections::VecDeque, convert::Infallible, time::Duration};
+
+use async_nats::{
+    HeaderValue,
+    jetstream::{
+        context::{Context, ContextBuilder, PublishError, PublishErrorKind},
+        message::PublishMessage,
+        publish::PublishAck,
+    },
+};
+use cqar_domain::{
+    entity::Revision,
+    event::{LogBounds, LogPosition, LoggedEvent},
+    relay::{Outgoing, TransformFailure},
+};
+use futures::future::BoxFuture;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+
+use super::{
+    Relay, RelayState, fan_out,
+    message::{Message, Place},
+    resume::{Resume, resume},
+    stream,
+    trouble::{Refusal, Trouble},
+};
+use crate::page::follows;
+
+/// How many events are read and transformed at a time: what a transform takes in one call.
+const PAGE_EVENTS: u32 = 256;
+/// How often the cursor is saved while events flow. It serves a purged stream alone, and each time costs the database a
+/// write.
+const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a message grows by when it is sent: the names of the stream and of the message before it, and a sequence.
+const EXPECTATIONS_BYTES: usize = 512;
+
+/// Publishes until something goes wrong. `known` is where the stream itself said that everything before it was there.
+pub(super) async fn run(
+    relay: &Relay,
+    client: &async_nats::Client,
+    known: &mut Option<LogPosition>,
+) -> Result<Infallible, Trouble> {
+    let jetstream = ContextBuilder::new()
+        .timeout(relay.settings.ack_timeout)
+        .ack_timeout(relay.settings.ack_timeout)
+        .max_ack_inflight(relay.settings.window.max(1))
+        .build(client.clone());
+    let stream = stream::ensure(&jetstream, &relay.settings).await?;
+    let end = stream::end(&stream, &relay.settings).await?;
+    // After the end was read: what the stream holds is in the log by now.
+    let bounds = relay.log.bounds().await?;
+    let start = resume(&end, &bounds, relay.memory.cursor().await?, *known)?;
+    let next = match start {
+        Resume::At(next) => next,
+        Resume::After(place) => place.position,
+    };
+    if let Some(place) = end.last.and_then(|last| last.place) {
+        check_last(relay, place, &bounds).await?;
+    }
+    relay.status.advance(next);
+    let mut session = Session {
+        relay,
+        jetstream,
+        applied: relay.applied.clone(),
+        log_id: bounds.log_id,
+        known,
+        base: end.sequence,
+        predicted: end.sequence,
+        last_id: None,
+        in_flight: VecDeque::new(),
+        next,
+        saved: next,
+        save_at: Instant::now() + CURSOR_INTERVAL,
+        began: false,
+        had_duplicates: false,
+    };
+    let trouble = match session.publish(start).await {
+        Err(trouble) => trouble,
+        Ok(never) => match never {},
+    };
+    // Best effort: the next session reads the stream's end.
+    session.save_cursor().await;
+    Err(trouble)
+}
+
+struct Session<'a> {
+    relay: &'a Relay,
+    jetstream: Context,
+    applied: watch::Receiver<Revision>,
+    log_id: Uuid,
+    known: &'a mut Option<LogPosition>,
+    /// The stream's last sequence when the session began.
+    base: u64,
+    /// The stream's last sequence when all in flight is stored.
+    predicted: u64,
+    /// The id of the message that this session sent last.
+    last_id: Option<String>,
+    /// At most the window. A full one makes the next message wait.
+    in_flight: VecDeque<InFlight>,
+    /// The position to read the log from.
+    next: LogPosition,
+    saved: LogPosition,
+    save_at: Instant,
+    /// Whether this session sent the first message of an event: until then, a fan-out may have been begun before it.
+    began: bool,
+    /// Whether the stream knew a message that this session sent, so that its prediction is wrong.
+    had_duplicates: bool,
+}
+
+/// A message that is not acknowledged yet.
+struct InFlight {
+    ack: BoxFuture<'static, Result<PublishAck, PublishError>>,
+    sequence: u64,
+    position: LogPosition,
+    /// What is done when it is acknowledged.
+    done: LogPosition,
+    sent: Instant,
+}
+
+impl Session<'_> {
+    async fn publish(&mut self, start: Resume) -> Result<Infallible, Trouble> {
+        if let Resume::After(place) = start {
+            self.finish(place).await?;
+        }
+        loop {
+            let applied = *self.applied.borrow_and_update();
+            let events = self.relay.log.read(self.next, PAGE_EVENTS).await?;
+            let Some(first) = events.first() else {
+                self.wait(applied).await?;
+                continue;
+            };
+            check_continues(self.relay, self.next, first).await?;
+            let prefix = &self.relay.settings.subject_prefix;
+            let (answers, failure) = self.relay.transforms.transform(&events, prefix).await;
+            let answered = answers.len();
+            if answered == events.len() {
+                self.relay.status.set(RelayState::Ok, "");
+            }
+            for (event, parts) in events.iter().zip(answers) {
+                self.publish_event(event, parts).await?;
+            }
+            if let Some(event) = events.get(answered) {
+                self.drain().await?;
+                let no_answer = || TransformFailure { plugin: String::new(), message: "gave no answer".to_owned() };
+                let failure = failure.unwrap_or_else(no_answer);
+                return Err(Trouble::Held { position: event.position, failure });
+            }
+            self.save_cursor_if_due().await;
+        }
+    }
+
+    /// Sends the parts of a half-published event that are missing.
+    async fn finish(&mut self, place: Place) -> Result<(), Trouble> {
+        let forgotten = || Refusal::FanOutForgotten(place);
+        let event = self.relay.log.read(place.position, 1).await?.into_iter().next().ok_or_else(forgotten)?;
+        let parts = begun(self.relay, place.position).await?.ok_or_else(forgotten)?;
+        if parts.len() != place.parts as usize {
+            return Err(forgotten().into());
+        }
+        for message in self.messages(&event, &parts)?.into_iter().skip(place.part as usize + 1) {
+            self.send(message).await?;
+        }
+        self.began = true;
+        self.next = place.position.next();
+        Ok(())
+    }
+
+    /// Publishes the messages that an event became; none if it is dropped.
+    async fn publish_event(&mut self, event: &LoggedEvent, mut parts: Vec<Outgoing>) -> Result<(), Trouble> {
+        let mut is_begun = false;
+        if !self.began || parts.len() > 1 {
+            if let Some(begun) = begun(self.relay, event.position).await? {
+                parts = begun;
+                is_begun = true;
+            }
+        }
+        // All are made before the first is sent or remembered: none of them may turn out to be impossible half-way.
+        let messages = match self.messages(event, &parts) {
+            Ok(messages) => messages,
+            Err(refusal) => {
+                self.drain().await?;
+                return Err(refusal.into());
+            }
+        };
+        let is_split = messages.len() > 1;
+        if is_split {
+            self.drain().await?;
+            if !is_begun {
+                self.relay.memory.save_fan_out(event.position, fan_out::encode(&parts)).await?;
+            }
+        }
+        self.next = event.position.next();
+        if messages.is_empty() {
+            self.pass(self.next);
+        }
+        for message in messages {
+            let is_first = message.place.part == 0;
+            self.send(message).await?;
+            self.began = true;
+            if is_first && is_split {
+                self.drain().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn messages(&self, event: &LoggedEvent, parts: &[Outgoing]) -> Result<Vec<Message>, Refusal> {
+        let position = event.position;
+        let max_payload = self.jetstream.client().max_payload();
+        let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
+        (0..count).zip(parts).map(|(part, outgoing)| {
+            let place = Place { log: self.log_id, position, part, parts: count };
+            let message = Message::new(place, event, outgoing, &self.relay.settings.subject_prefix)
+                .map_err(|reason| Refusal::Unfit { position, reason })?;
+            let bytes = message.bytes() + EXPECTATIONS_BYTES;
+            if bytes > max_payload { Err(Refusal::TooLarge { place, bytes, max_payload }) } else { Ok(message) }
+        }).collect()
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Trouble> {
+        while self.in_flight.len() >= self.relay.settings.window.max(1) {
+            self.settle_next().await?;
+        }
+        let Message { place, subject, mut headers, payload } = message;
+        headers.insert("Nats-Expected-Stream", self.relay.settings.stream.as_str());
+        headers.insert("Nats-Expected-Last-Sequence", HeaderValue::from(self.predicted));
+        if let Some(last_id) = self.last_id.take() {
+            headers.insert("Nats-Expected-Last-Msg-Id", last_id);
+        }
+        let publish = PublishMessage::build().headers(headers).payload(payload);
+        let ack = self.jetstream.send_publish(subject, publish).await;
+        let ack = ack.map_err(|error| Trouble::Away(error.to_string()))?.into_future();
+        self.predicted += 1;
+        self.last_id = Some(place.message_id());
+        let position = place.position;
+        self.in_flight.push_back(InFlight {
+            ack,
+            sequence: self.predicted,
+            position,
+            done: if place.is_last() { position.next() } else { position },
+            sent: Instant::now(),
+        });
+        Ok(())
+    }
+
+    /// Nothing is sent of what lies before this position: it is done when what was sent before it is.
+    fn pass(&mut self, done: LogPosition) {
+        match self.in_flight.back_mut() {
+            Some(last) => last.done = done,
+            None => self.relay.status.advance(done),
+        }
+    }
+
+    /// The log has nothing more up to `applied`: waits for more, while what is in flight is acknowledged.
+    async fn wait(&mut self, applied: Revision) -> Result<(), Trouble> {
+        let caught_up = self.next.max(LogPosition::start_of(applied + 1));
+        self.next = caught_up;
+        self.pass(caught_up);
+        self.relay.status.set(RelayState::Ok, "");
+        loop {
+            self.relay.status.show_lag(applied);
+            let (is_busy, is_unsaved) = (!self.in_flight.is_empty(), self.relay.status.done() != Some(self.saved));
+            // Cloned, so that the acknowledgement can be awaited beside it.
+            let mut growing = self.applied.clone();
+            let save_at = self.save_at;
+            tokio::select! {
+                settled = self.settle_next(), if is_busy => settled?,
+                grown = growing.changed() => match grown {
+                    Ok(()) => return Ok(()),
+                    // The feed has stopped, and with it the growth.
+                    Err(_) => return std::future::pending().await,
+                },
+                () = sleep_until(save_at), if is_unsaved => self.save_cursor().await,
+            }
+        }
+    }
+
+    /// Waits until nothing is in flight.
+    async fn drain(&mut self) -> Result<(), Trouble> {
+        while !self.in_flight.is_empty() {
+            self.settle_next().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits for the oldest message in flight. Cancel-safe: it stays in flight until it is answered.
+    async fn settle_next(&mut self) -> Result<(), Trouble> {
+        let Some(oldest) = self.in_flight.front_mut() else { return Ok(()) };
+        let outcome = (&mut oldest.ack).await;
+        let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
+        let diverged = |reason: String| Trouble::Diverged(format!("event {}: {reason}", oldest.position));
+        let ack = outcome.map_err(|error| match error.kind() {
+            PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => diverged(error.to_string()),
+            PublishErrorKind::Other => Refusal::JetStream(error.to_string()).into(),
+            _ => Trouble::Away(error.to_string()),
+        })?;
+        if ack.duplicate && ack.sequence <= self.base {
+            // It was on the stream before this session, and was removed since. What follows was mispredicted by it.
+            *self.known = (*self.known).max(Some(oldest.done));
+            self.had_duplicates = true;
+        } else if ack.duplicate || ack.sequence != oldest.sequence {
+            let found = if ack.duplicate { "a duplicate of" } else { "stored as" };
+            return Err(diverged(format!("{found} sequence {}, not {}", ack.sequence, oldest.sequence)));
+        } else {
+            self.relay.status.published(oldest.position, oldest.sent.elapsed());
+        }
+        self.relay.status.advance(oldest.done);
+        if self.had_duplicates && self.in_flight.is_empty() {
+            return Err(diverged("the stream knew it".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn save_cursor_if_due(&mut self) {
+        if self.save_at <= Instant::now() {
+            self.save_cursor().await;
+        }
+    }
+
+    /// Saves what is done. A failure is no reason to stop: the cursor only lags.
+    async fn save_cursor(&mut self) {
+        self.save_at = Instant::now() + CURSOR_INTERVAL;
+        let Some(done) = self.relay.status.done().filter(|done| *done != self.saved) else { return };
+        match self.relay.memory.save_cursor(done).await {
+            Ok(()) => self.saved = done,
+            Err(error) => tracing::warn!(%error, "the relay's cursor is not saved"),
+        }
+    }
+}
+
+/// Whether the stream's last event is one of this log.
+async fn check_last(relay: &Relay, place: Place, bounds: &LogBounds) -> Result<(), Trouble> {
+    if place.position.revision < bounds.oldest {
+        return Ok(());
+    }
+    let found = relay.log.read(place.position, 1).await?;
+    if found.first().is_some_and(|event| event.position == place.position) {
+        Ok(())
+    } else {
+        Err(Refusal::Ahead { found: place.position, newest: bounds.newest }.into())
+    }
+}
+
+async fn check_continues(relay: &Relay, next: LogPosition, first: &LoggedEvent) -> Result<(), Trouble> {
+    if follows(next, first.position) {
+        return Ok(());
+    }
+    let oldest = relay.log.bounds().await?.oldest;
+    Err(Refusal::Compacted { next, oldest }.into())
+}
+
+/// The parts that an event was split into, if that was begun.
+async fn begun(relay: &Relay, position: LogPosition) -> Result<Option<Vec<Outgoing>>, Trouble> {
+    let Some(encoded) = relay.memory.fan_out(position).await? else { return Ok(None) };
+    let undecodable = |reason: prost::DecodeError| Refusal::Unfit { position, reason: reason.into() };
+    Ok(Some(fan_out::decode(encoded).map_err(undecodable)?))
+}

@@ -1,0 +1,190 @@
+//! How the relay is, for health, logs and metrics.
+
+use std::time::Duration;
+
+use cqar_domain::{entity::Revision, event::LogPosition};
+use parking_lot::Mutex;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::trouble::Trouble;
+
+/// What the relay does now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RelayState {
+    /// It publishes, or has nothing to publish.
+    Ok,
+    /// NATS or the database is away. It goes on by itself when they are back.
+    Waiting,
+    /// Another server on this database publishes.
+    Standby,
+    /// A transform gives no answer. It goes on when the transform was mended or disabled.
+    Held,
+    /// Nothing is published until an operator acts.
+    Refused,
+}
+
+impl RelayState {
+    const ALL: [Self; 5] = [Self::Ok, Self::Waiting, Self::Standby, Self::Held, Self::Refused];
+
+    /// The name in metrics and health.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Waiting => "waiting",
+            Self::Standby => "standby",
+            Self::Held => "held",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// How the relay is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayHealth {
+    /// What it does now.
+    pub state: RelayState,
+    /// Why, unless it is [`RelayState::Ok`].
+    pub message: String,
+    /// How many revisions are not on the stream as a whole. None while another server publishes, and until it is known.
+    pub lag_revisions: Option<i64>,
+    /// The last event that this server saw acknowledged.
+    pub published: Option<LogPosition>,
+}
+
+/// Written by the relay's task, read by anyone.
+pub(super) struct Status {
+    now: Mutex<Now>,
+    metrics: Metrics,
+}
+
+struct Now {
+    state: RelayState,
+    message: String,
+    published: Option<LogPosition>,
+    /// Everything before it is on the stream, or was dropped by a transform. None until that is known.
+    done: Option<LogPosition>,
+}
+
+impl Status {
+    pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let status = Self {
+            now: Mutex::new(Now {
+                state: RelayState::Waiting,
+                message: "starting".to_owned(),
+                published: None,
+                done: None,
+            }),
+            metrics: Metrics::register(registry)?,
+        };
+        status.show_state(RelayState::Waiting);
+        Ok(status)
+    }
+
+    pub(super) fn health(&self, applied: Revision) -> RelayHealth {
+        let now = self.now.lock();
+        RelayHealth {
+            state: now.state,
+            message: now.message.clone(),
+            lag_revisions: now.lag(applied),
+            published: now.published,
+        }
+    }
+
+    /// Everything before this position is done.
+    pub(super) fn done(&self) -> Option<LogPosition> {
+        self.now.lock().done
+    }
+
+    pub(super) fn set(&self, state: RelayState, message: &str) {
+        {
+            let mut now = self.now.lock();
+            if now.state == state && now.message == message {
+                return;
+            }
+            now.state = state;
+            message.clone_into(&mut now.message);
+        }
+        match state {
+            RelayState::Ok | RelayState::Standby => tracing::info!(state = state.name(), reason = message, "relay"),
+            RelayState::Waiting | RelayState::Held => tracing::warn!(state = state.name(), reason = message, "relay"),
+            RelayState::Refused => tracing::error!(state = state.name(), reason = message, "relay"),
+        }
+        self.show_state(state);
+    }
+
+    pub(super) fn trouble(&self, trouble: &Trouble) {
+        match trouble {
+            // It is over in a moment, or shows as what keeps it from being over.
+            Trouble::Diverged(reason) => {
+                self.metrics.resyncs.inc();
+                tracing::info!(reason, "relay reads the end of the stream again");
+            }
+            Trouble::Away(_) | Trouble::Memory(_) => self.set(RelayState::Waiting, &trouble.to_string()),
+            Trouble::Held { .. } => self.set(RelayState::Held, &trouble.to_string()),
+            Trouble::Refused(_) => self.set(RelayState::Refused, &trouble.to_string()),
+        }
+    }
+
+    /// Everything before `done` is done, from now on.
+    pub(super) fn advance(&self, done: LogPosition) {
+        self.now.lock().done = Some(done);
+    }
+
+    /// A message was acknowledged.
+    pub(super) fn published(&self, position: LogPosition, took: Duration) {
+        self.now.lock().published = Some(position);
+        self.metrics.published.inc();
+        self.metrics.ack_duration.observe(took.as_secs_f64());
+    }
+
+    pub(super) fn show_lag(&self, applied: Revision) {
+        self.metrics.lag.set(self.now.lock().lag(applied).unwrap_or_default());
+    }
+
+    fn show_state(&self, state: RelayState) {
+        for other in RelayState::ALL {
+            self.metrics.state.with_label_values(&[other.name()]).set(i64::from(other == state));
+        }
+    }
+}
+
+impl Now {
+    fn lag(&self, applied: Revision) -> Option<i64> {
+        let done = self.done.filter(|_| self.state != RelayState::Standby)?;
+        Some((applied - (done.revision - 1)).max(0))
+    }
+}
+
+struct Metrics {
+    state: IntGaugeVec,
+    lag: IntGauge,
+    published: IntCounter,
+    resyncs: IntCounter,
+    ack_duration: Histogram,
+}
+
+impl Metrics {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        // From a local server's tenth of a millisecond to the time after which an answer counts as lost.
+        let buckets = prometheus::exponential_buckets(0.000_1, 2.0, 16)?;
+        let metrics = Self {
+            state: IntGaugeVec::new(Opts::new("cqar_relay_state", "1 for what the relay does now."), &["state"])?,
+            lag: IntGauge::new("cqar_relay_lag_revisions", "Revisions that are not on the stream as a whole.")?,
+            published: IntCounter::new("cqar_relay_published_total", "Messages that the stream acknowledged.")?,
+            resyncs: IntCounter::new(
+                "cqar_relay_resyncs_total",
+                "How often the end of the stream was read again because it was not as predicted.",
+            )?,
+            ack_duration: Histogram::with_opts(
+                HistogramOpts::new("cqar_relay_ack_duration_seconds", "From publishing to the acknowledgement.")
+                    .buckets(buckets),
+            )?,
+        };
+        registry.register(Box::new(metrics.state.clone()))?;
+        registry.register(Box::new(metrics.lag.clone()))?;
+        registry.register(Box::new(metrics.published.clone()))?;
+        registry.register(Box::new(metrics.resyncs.clone()))?;
+        registry.register(Box::new(metrics.ack_duration.clone()))?;
+        Ok(metrics)
+    }
+}

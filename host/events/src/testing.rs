@@ -1,0 +1,101 @@
+//! An event log in memory, for interleavings that a database cannot be made to show.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use cqar_domain::{
+    entity::{EntityKey, Revision},
+    event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError},
+    id::{AssetId, IdSource, SystemIds, VenueId},
+};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, Semaphore};
+use uuid::Uuid;
+
+/// An event of a new asset.
+pub(crate) fn event(revision: Revision, index: i32) -> LoggedEvent {
+    LoggedEvent {
+        position: LogPosition { revision, index },
+        event_type: EventType::from_name("asset_created").unwrap(),
+        key: EntityKey::Asset(AssetId::new(&SystemIds)),
+        venue: None,
+        body: format!("body of {revision}.{index}").into_bytes().into(),
+    }
+}
+
+/// An event of a venue.
+pub(crate) fn venue_event(revision: Revision, venue: &str) -> LoggedEvent {
+    let venue: VenueId = venue.parse().unwrap();
+    LoggedEvent {
+        event_type: EventType::from_name("venue_created").unwrap(),
+        key: EntityKey::Venue(venue.clone()),
+        venue: Some(venue),
+        ..event(revision, 0)
+    }
+}
+
+/// A log whose reads can be made to wait or to fail.
+pub(crate) struct MemoryLog {
+    pub(crate) events: Mutex<Vec<LoggedEvent>>,
+    pub(crate) oldest: Mutex<Revision>,
+    pub(crate) id: Mutex<Uuid>,
+    pub(crate) fails: AtomicBool,
+    pub(crate) reads: AtomicUsize,
+    pub(crate) gate: Semaphore,
+    grown: Notify,
+}
+
+impl MemoryLog {
+    /// How many may read at once. Whoever takes all permits makes every read wait.
+    pub(crate) const READERS: u32 = 100;
+
+    pub(crate) fn with(events: Vec<LoggedEvent>) -> Arc<Self> {
+        Arc::new(Self {
+            events: Mutex::new(events),
+            oldest: Mutex::new(1),
+            id: Mutex::new(SystemIds.uuid()),
+            fails: AtomicBool::new(false),
+            reads: AtomicUsize::new(0),
+            gate: Semaphore::new(Self::READERS as usize),
+            grown: Notify::new(),
+        })
+    }
+
+    /// Commits a revision, silently.
+    pub(crate) fn commit(&self, events: &[LoggedEvent]) {
+        self.events.lock().extend_from_slice(events);
+    }
+
+    /// Tells whoever follows that another process wrote.
+    pub(crate) fn grow(&self) {
+        self.grown.notify_waiters();
+        self.grown.notify_one();
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn bounds(&self) -> Result<LogBounds, PortError> {
+        if self.fails.load(Ordering::SeqCst) {
+            return Err(PortError::new("away"));
+        }
+        let newest = self.events.lock().last().map_or(0, |event| event.position.revision);
+        Ok(LogBounds { log_id: *self.id.lock(), oldest: *self.oldest.lock(), newest })
+    }
+
+    async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let _permit = self.gate.acquire().await.unwrap();
+        let oldest = *self.oldest.lock();
+        let events = self.events.lock();
+        let kept = events.iter().filter(|event| event.position.revision >= oldest && event.position >= from);
+        Ok(kept.take(limit as usize).cloned().collect())
+    }
+
+    async fn grown(&self) {
+        self.grown.notified().await;
+    }
+}

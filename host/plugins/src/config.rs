@@ -1,0 +1,89 @@
+//! What the host is told: where plugins lie, which of them matter, and what each may use up.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+/// The configuration of the plugin host.
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    /// The watched directory. Each `<name>.wasm` in it is a plugin.
+    pub dir: PathBuf,
+    /// Where the bytes of activated generations are kept. Only the server may write to it: it loads machine code from
+    /// there.
+    pub data_dir: PathBuf,
+    /// Plugins without which the writes that they subscribe to are refused, and whose deletion does not count.
+    pub required: Vec<String>,
+    /// The transforms that are enabled, in the order in which events pass them.
+    pub transforms: Vec<String>,
+    /// The settings object of each plugin that has one.
+    pub settings: BTreeMap<String, serde_json::Value>,
+    /// What each plugin may use up.
+    pub limits: Limits,
+}
+
+/// What one plugin may use up.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// How long one call may take. A chunk of 256 changes takes a plugin in Rust about a millisecond and one in Python
+    /// ten; the rest is room for a machine that is busy with other things, as the time is that of the wall.
+    pub deadline: Duration,
+    /// How long it may take to instantiate and configure, to describe itself, and to answer a sample of the gate.
+    /// Interpreters start in some hundred milliseconds.
+    pub setup_deadline: Duration,
+    /// How long a call waits for one of `concurrency` places before it fails as busy. Those that wait are as many as
+    /// there are requests, which the server bounds.
+    pub queue_timeout: Duration,
+    /// Memories and tables of one instance, summed. `concurrency` times this is the most that a plugin can hold.
+    pub memory_bytes: usize,
+    /// An instance that grew beyond this is not used again, so that one large call is not paid for ever after.
+    pub reuse_bytes: usize,
+    /// What a plugin may hand over in one answer, or in one call of the host.
+    pub output_bytes: usize,
+    /// Calls that run at the same time, and instances that are kept for the next.
+    pub concurrency: usize,
+    /// Look-ups of one call.
+    pub lookups: u32,
+    /// Keys of all look-ups of one call: four for each change of a full chunk.
+    pub lookup_keys: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            deadline: Duration::from_millis(250),
+            setup_deadline: Duration::from_secs(5),
+            queue_timeout: Duration::from_secs(2),
+            memory_bytes: 64 << 20,
+            reuse_bytes: 16 << 20,
+            output_bytes: 8 << 20,
+            concurrency: 8,
+            lookups: 16,
+            lookup_keys: 1024,
+        }
+    }
+}
+
+impl Limits {
+    /// The class of `read-listing`, whose input and output are those of a whole venue: rare, large, one at a time, and
+    /// on an instance of its own.
+    pub(crate) fn listing(&self) -> Self {
+        Self {
+            deadline: Duration::from_secs(30),
+            queue_timeout: Duration::from_mins(1),
+            memory_bytes: 512 << 20,
+            reuse_bytes: 0,
+            output_bytes: LISTING_BYTES,
+            concurrency: 1,
+            ..self.clone()
+        }
+    }
+}
+
+/// The most bytes that `read-listing` is given, and that it answers. The largest listing known is 12 MB.
+pub(crate) const LISTING_BYTES: usize = 64 << 20;
+/// The largest file that is looked at. Components with a JavaScript or Python engine inside have 12 to 18 MB.
+pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
+/// The most changes, events or symbols of one call.
+pub(crate) const MAX_CHUNK: usize = 256;
+/// The most bytes of documents in one call, unless one alone is larger: a sixteenth of the memory that a plugin has by
+/// default, as parsed JSON takes several times its text.
+pub(crate) const MAX_CHUNK_BYTES: usize = 4 << 20;

@@ -1,0 +1,121 @@
+//! How a call of a plugin, and the start of the host, can fail.
+
+use std::{io, path::PathBuf, time::Duration};
+
+/// Why a call gave no answer. Nothing of it counts then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CallError {
+    /// It ran, slept or waited for too long.
+    #[error("took longer than {} ms{tail}", .limit.as_millis())]
+    Deadline {
+        /// What it was allowed.
+        limit: Duration,
+        /// The end of what it wrote to standard error, in brackets.
+        tail: String,
+    },
+    /// It wanted more memory than it may have, and did not survive the refusal.
+    #[error("needed more than {} MiB of memory{tail}", .limit_bytes >> 20)]
+    Memory {
+        /// What it was allowed.
+        limit_bytes: usize,
+        /// The end of what it wrote to standard error, in brackets.
+        tail: String,
+    },
+    /// It trapped, left, or broke the rules of the component model: handed over too much, say.
+    #[error("{message}{tail}")]
+    Trap {
+        /// What happened.
+        message: String,
+        /// The end of what it wrote to standard error, in brackets.
+        tail: String,
+    },
+    /// It said itself that it cannot answer.
+    #[error("failed: {code}: {message}")]
+    Failure {
+        /// Its code.
+        code: String,
+        /// Its message.
+        message: String,
+        /// Whether it expects another attempt to go better.
+        retryable: bool,
+    },
+    /// What it answered is no answer: a wrong number, an index out of range, a decimal that is none.
+    #[error("gave an answer that is none: {0}")]
+    BadAnswer(String),
+    /// It refused its settings, or could not be instantiated.
+    #[error("could not be set up: {0}")]
+    Setup(String),
+    /// All its places were taken for too long.
+    #[error("was busy for longer than {} ms", .0.as_millis())]
+    Busy(Duration),
+    /// The registry changed between two look-ups of the call, which is to be made again on the new state.
+    #[error("the registry changed during the call")]
+    Moved,
+    /// A look-up found the registry's database away.
+    #[error("a look-up failed: {0}")]
+    Lookup(String),
+    /// The caller gave more than a plugin is given.
+    #[error("the input of {bytes} bytes is larger than {limit_bytes}")]
+    Input {
+        /// What was given.
+        bytes: usize,
+        /// What is allowed.
+        limit_bytes: usize,
+    },
+}
+
+impl CallError {
+    /// The label in the metrics.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Deadline { .. } => "deadline",
+            Self::Memory { .. } => "memory",
+            Self::Trap { .. } => "trap",
+            Self::Failure { .. } => "failure",
+            Self::BadAnswer(_) => "bad_answer",
+            Self::Setup(_) => "setup",
+            Self::Busy(_) => "busy",
+            Self::Moved => "moved",
+            Self::Lookup(_) => "lookup",
+            Self::Input { .. } => "input",
+        }
+    }
+}
+
+/// Why the host does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// This machine cannot run WebAssembly as configured.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Engine(String),
+    /// The watched directory cannot be made or read.
+    #[error("plugins.dir {}: cannot be read; it must be a directory that the server may list", .path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The data directory cannot be made, read or written.
+    #[error("plugins.data_dir {}: cannot be used; it must be a directory that the server may write to", .path.display())]
+    DataDirectory {
+        /// The directory or the file in it.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The file that names the last-good generations cannot be understood.
+    #[error("{}: is damaged; delete it to start with what lies in plugins.dir alone", .path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// Where it breaks.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// A metric of that name is registered already.
+    #[error("the metrics cannot be registered")]
+    Metrics(#[from] prometheus::Error),
+}

@@ -1,0 +1,94 @@
+//! The built-in samples: one call of every function, to prove that it runs and answers the right number. What it
+//! answers is its own business.
+
+use std::{ops::Range, sync::Arc};
+
+use cqar_domain::{entity::EntityType, id::Segment, instrument::InstrumentKind, time::Timestamp};
+
+use crate::{
+    error::CallError,
+    generation::Exports,
+    sandbox::Scope,
+    symbology::{Format, NormalizeAssets, Parse, Query, ReadListing, Reading},
+    transform::{self, Document, Transform},
+    validator::{CallContext, Change, Operation, Validate, call_document},
+};
+
+const MARKET: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue": "sample", "segment": "spot",
+    "venue_symbol": "BTCUSDT", "instrument": "01890a5d-ac96-774b-bcce-b302099a8058", "unit_multiplier": "1",
+    "tick_size": "0.01", "lot_size": "0.00001", "min_quantity": "0.00001", "max_quantity": "9000",
+    "min_notional": "5", "maker_fee": "0.001", "taker_fee": "0.001", "status": "MARKET_STATUS_ACTIVE"}"#;
+const MARKET_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+/// Calls every function of a plugin once.
+pub(crate) async fn try_out(exports: &Exports, plugin: &Arc<str>, now: Timestamp) -> Result<(), CallError> {
+    match exports {
+        Exports::Validator(lane) => lane.call(validate(plugin, now), Scope::sample(now)).await.map(|_| ()),
+        Exports::Symbology { symbols, listings } => {
+            let scope = || Scope::sample(now);
+            let query = Query { symbol: "BTCUSDT".into(), segment: None };
+            symbols.call(Parse { at: now, queries: [query].into(), range: 0..1 }, scope()).await?;
+            let format = |readings: Vec<Reading>| {
+                let range = 0..readings.len();
+                Format { at: now, readings: readings.into(), range }
+            };
+            symbols.call(format(Vec::new()), scope()).await?;
+            symbols.call(format(vec![reading()]), scope()).await?;
+            let codes = NormalizeAssets { codes: ["BTC".to_owned()].into(), range: 0..1 };
+            symbols.call(codes, scope()).await?;
+            match listings.call(ReadListing { sources: Vec::new() }, scope()).await {
+                // That nothing is no listing is an answer.
+                Ok(_) | Err(CallError::Failure { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        }
+        Exports::Transform(lane) => lane.call(transform(now), Scope::sample(now)).await.map(|_| ()),
+    }
+}
+
+fn validate(plugin: &Arc<str>, now: Timestamp) -> Validate {
+    let context = CallContext { now, actor: "sample".into(), request_id: None, validate_only: true, revision: 0 };
+    let change = Change {
+        operation: Operation::Create,
+        entity_type: EntityType::Market,
+        id: MARKET_ID.into(),
+        before: None,
+        after: Some(MARKET.into()),
+    };
+    Validate {
+        plugin: Arc::clone(plugin),
+        call: call_document(&context).into(),
+        changes: [change].into(),
+        seen: [0].into(),
+        range: 0..1,
+    }
+}
+
+fn reading() -> Reading {
+    Reading {
+        segment: Segment::default(),
+        kind: InstrumentKind::Spot,
+        base: "BTC".into(),
+        quote: "USDT".into(),
+        settle: None,
+        expiry: None,
+        strike: None,
+        option_type: None,
+        unit_multiplier: None,
+        extra: Vec::new(),
+    }
+}
+
+fn transform(now: Timestamp) -> Transform {
+    let prefix = "cqc.events.v1";
+    let event = Document {
+        event_type: "market_listed".into(),
+        subject: format!("{prefix}.market_listed"),
+        json: format!(
+            r#"{{"revision": "1", "type": "market_listed", "entity_type": "market", "entity_id": "{MARKET_ID}",
+                "venue": "sample", "actor": "sample", "time": "{now}", "after": {{"market": {MARKET}}}}}"#
+        ),
+    };
+    let range: Range<usize> = 0..1;
+    Transform { call: transform::call_document(now, prefix), documents: [event].into(), range }
+}

@@ -1,0 +1,319 @@
+//! What one instance holds on the host's side: its limits, its clock, and the imports that do something.
+
+use std::{sync::Arc, time::Duration};
+
+use cqar_domain::{
+    entity::{EntityType, Revision},
+    lookup::{Lookup, LookupError},
+    time::Timestamp,
+};
+use parking_lot::Mutex;
+use tokio::time::{Instant, error::Elapsed};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use crate::{
+    bindings::cqar::plugin::{
+        log::{self, Field, Level},
+        registry, types,
+        types::Failure,
+    },
+    config::Limits,
+    error::CallError,
+    hash::Hash,
+    text::clean,
+    wasi::{self, CallClock, StderrTail},
+};
+
+/// An adapter, a few shims and the module itself make a handful; a Python interpreter brings two dozen.
+const MAX_INSTANCES: usize = 100;
+const MAX_MEMORIES: usize = 8;
+const MAX_TABLES: usize = 32;
+/// Open streams, pollables and the like. A guest that holds more has lost them.
+const MAX_HANDLES: usize = 1000;
+/// Log lines of one call. What comes after is dropped.
+const MAX_LOG_LINES: u32 = 64;
+const MAX_LOG_CHARS: usize = 1000;
+const MAX_LOG_FIELDS: usize = 16;
+
+/// What one call may see beside its arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Scope {
+    /// What the plugin's clock says.
+    pub(crate) now: Timestamp,
+    /// Where look-ups leave their trace. Calls that share it see one revision.
+    pub(crate) trail: Trail,
+    /// Whether it is a sample of the gate: it may take longer, and does not count.
+    pub(crate) sample: bool,
+}
+
+impl Scope {
+    /// A sample of the gate.
+    pub(crate) fn sample(now: Timestamp) -> Self {
+        Self { sample: true, ..Self::at(now) }
+    }
+
+    /// A call on its own.
+    pub(crate) fn at(now: Timestamp) -> Self {
+        Self { now, trail: Trail::default(), sample: false }
+    }
+}
+
+/// What was looked up, and at which revision.
+#[derive(Debug, Default)]
+pub(crate) struct LookedUpSoFar {
+    pub(crate) revision: Option<Revision>,
+    /// Type, key, and whether it was there.
+    pub(crate) keys: Vec<(EntityType, String, bool)>,
+}
+
+/// The trace of the look-ups of one or more calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trail(Arc<Mutex<LookedUpSoFar>>);
+
+impl Trail {
+    /// What was looked up.
+    pub(crate) fn take(&self) -> LookedUpSoFar {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+/// The data of a store.
+pub(crate) struct Sandbox {
+    plugin: Arc<str>,
+    wasi: WasiCtx,
+    table: ResourceTable,
+    clock: CallClock,
+    stderr: StderrTail,
+    memory: MemoryMeter,
+    /// None where no look-ups are granted.
+    lookup: Option<Arc<dyn Lookup>>,
+    trail: Trail,
+    lookups_left: u32,
+    lookup_keys_left: usize,
+    log_lines_left: u32,
+    deadline: Instant,
+    allowed: Duration,
+    /// Why the host itself stopped the call.
+    stopped: Option<CallError>,
+}
+
+impl Sandbox {
+    /// A store for one instance of a plugin.
+    pub(crate) fn store(
+        engine: &wasmtime::Engine,
+        plugin: Arc<str>,
+        seed: &Hash,
+        lookup: Option<Arc<dyn Lookup>>,
+        limits: &Limits,
+    ) -> Store<Self> {
+        let (clock, stderr) = (CallClock::default(), StderrTail::default());
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let sandbox = Self {
+            plugin,
+            wasi: wasi::context(&clock, &stderr, seed),
+            table,
+            clock,
+            stderr,
+            memory: MemoryMeter { limit_bytes: limits.memory_bytes, bytes: 0, refused: false },
+            lookup,
+            trail: Trail::default(),
+            lookups_left: 0,
+            lookup_keys_left: 0,
+            log_lines_left: 0,
+            deadline: Instant::now(),
+            allowed: Duration::ZERO,
+            stopped: None,
+        };
+        let mut store = Store::new(engine, sandbox);
+        store.limiter(|sandbox| &mut sandbox.memory);
+        store.set_hostcall_fuel(limits.output_bytes);
+        store.set_max_component_handles(MAX_HANDLES);
+        // Yielding at every tick keeps a loop from holding a worker thread; the deadline ends it.
+        store.epoch_deadline_callback(|context| {
+            let late = Instant::now() >= context.data().deadline;
+            Ok(if late { UpdateDeadline::Interrupt } else { UpdateDeadline::Yield(1) })
+        });
+        store
+    }
+
+    /// The bytes of its memories and tables.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.memory.bytes
+    }
+}
+
+/// Gets a store ready for a call.
+pub(crate) fn begin(store: &mut Store<Sandbox>, scope: &Scope, deadline: Duration, limits: &Limits) {
+    let sandbox = store.data_mut();
+    sandbox.clock.set(scope.now);
+    sandbox.stderr.clear();
+    sandbox.trail = scope.trail.clone();
+    sandbox.lookups_left = limits.lookups;
+    sandbox.lookup_keys_left = limits.lookup_keys;
+    sandbox.log_lines_left = MAX_LOG_LINES;
+    sandbox.memory.refused = false;
+    sandbox.allowed = deadline;
+    sandbox.deadline = Instant::now() + deadline;
+    store.set_epoch_deadline(1);
+}
+
+/// What came of a call that ran under a timeout: its value, or why there is none.
+pub(crate) fn end<T>(store: &mut Store<Sandbox>, ended: Result<wasmtime::Result<T>, Elapsed>) -> Result<T, CallError> {
+    let error = match ended {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => Some(error),
+        Err(_) => None,
+    };
+    let sandbox = store.data_mut();
+    let tail = sandbox.stderr.text();
+    let Some(error) = error else { return Err(CallError::Deadline { limit: sandbox.allowed, tail }) };
+    if let Some(stopped) = sandbox.stopped.take() {
+        return Err(stopped);
+    }
+    if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
+        return Err(CallError::Deadline { limit: sandbox.allowed, tail });
+    }
+    if sandbox.memory.refused {
+        return Err(CallError::Memory { limit_bytes: sandbox.memory.limit_bytes, tail });
+    }
+    let message = match error.downcast_ref::<I32Exit>() {
+        Some(I32Exit(code)) => format!("left with exit code {code}"),
+        None => clean(&error.root_cause().to_string(), MAX_LOG_CHARS),
+    };
+    Err(CallError::Trap { message, tail })
+}
+
+impl WasiView for Sandbox {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl types::Host for Sandbox {}
+
+impl log::Host for Sandbox {
+    fn log(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
+        let Some(left) = self.log_lines_left.checked_sub(1) else { return Ok(()) };
+        self.log_lines_left = left;
+        let message = clean(&message, MAX_LOG_CHARS);
+        let fields: Vec<_> = fields
+            .iter()
+            .take(MAX_LOG_FIELDS)
+            .map(|field| format!("{}={}", clean(&field.key, MAX_LOG_CHARS), clean(&field.value, MAX_LOG_CHARS)))
+            .collect();
+        let (plugin, fields) = (&*self.plugin, fields.join(" "));
+        match level {
+            Level::Debug => tracing::debug!(plugin, message, fields, "plugin log"),
+            Level::Info => tracing::info!(plugin, message, fields, "plugin log"),
+            Level::Warn => tracing::warn!(plugin, message, fields, "plugin log"),
+            Level::Error => tracing::error!(plugin, message, fields, "plugin log"),
+        }
+        Ok(())
+    }
+}
+
+/// A look-up that the plugin may hear of as refused. What the plugin must not judge by ends the call instead.
+type Refused = Result<Vec<Option<String>>, Failure>;
+
+impl registry::Host for Sandbox {
+    async fn get(&mut self, entity_type: String, keys: Vec<String>) -> wasmtime::Result<Refused> {
+        let Some(lookup) = self.lookup.clone() else {
+            return Ok(refused("NOT_GRANTED", "the manifest asks for no look-ups"));
+        };
+        let Some(entity_type) = EntityType::from_name(&entity_type) else {
+            return Ok(refused("UNKNOWN_ENTITY_TYPE", "there is no such entity type"));
+        };
+        let (lookups, keys_left) = (self.lookups_left.checked_sub(1), self.lookup_keys_left.checked_sub(keys.len()));
+        let (Some(lookups), Some(keys_left)) = (lookups, keys_left) else {
+            return Ok(refused("TOO_MANY_LOOKUPS", "the look-ups of one call are limited"));
+        };
+        (self.lookups_left, self.lookup_keys_left) = (lookups, keys_left);
+        let trail = self.trail.clone();
+        let at = trail.0.lock().revision;
+        match lookup.get(entity_type, &keys, at).await {
+            Ok(found) if found.documents.len() == keys.len() => {
+                let mut seen = trail.0.lock();
+                seen.revision.get_or_insert(found.revision);
+                let there = found.documents.iter().map(Option::is_some);
+                seen.keys.extend(keys.into_iter().zip(there).map(|(key, there)| (entity_type, key, there)));
+                Ok(Ok(found.documents))
+            }
+            Ok(_) => Err(self.stop(CallError::Lookup("the answer has another number of documents".into()))),
+            Err(LookupError::InvalidKey(message)) => Ok(refused("INVALID_KEY", &message)),
+            Err(LookupError::Moved) => Err(self.stop(CallError::Moved)),
+            Err(LookupError::Unavailable(error)) => Err(self.stop(CallError::Lookup(error.to_string()))),
+        }
+    }
+}
+
+impl Sandbox {
+    fn stop(&mut self, why: CallError) -> wasmtime::Error {
+        let error = wasmtime::Error::msg(why.to_string());
+        self.stopped = Some(why);
+        error
+    }
+}
+
+fn refused(code: &str, message: &str) -> Refused {
+    Err(Failure { code: code.to_owned(), message: message.to_owned(), retryable: false })
+}
+
+/// Sums the memories and tables of one store.
+struct MemoryMeter {
+    limit_bytes: usize,
+    bytes: usize,
+    refused: bool,
+}
+
+impl MemoryMeter {
+    /// Growth that is refused is an allocation that fails: the guest may live with it.
+    fn grow(&mut self, current: usize, desired: usize) -> bool {
+        let sum = self.bytes.saturating_add(desired.saturating_sub(current));
+        if sum > self.limit_bytes {
+            self.refused = true;
+            return false;
+        }
+        self.bytes = sum;
+        true
+    }
+}
+
+impl ResourceLimiter for MemoryMeter {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(current, desired))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let bytes = |elements: usize| elements.saturating_mul(size_of::<usize>());
+        Ok(self.grow(bytes(current), bytes(desired)))
+    }
+
+    fn instances(&self) -> usize {
+        MAX_INSTANCES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_share_one_limit() {
+        let mut meter = MemoryMeter { limit_bytes: 1 << 20, bytes: 0, refused: false };
+        assert!(meter.memory_growing(0, 512 << 10, None).unwrap());
+        assert!(meter.table_growing(0, 1 << 10, None).unwrap());
+        assert!(!meter.memory_growing(512 << 10, 1 << 20, None).unwrap());
+        assert!(meter.refused);
+        assert_eq!(meter.bytes, (512 << 10) + (8 << 10));
+    }
+}

@@ -1,0 +1,371 @@
+//! What transforms make of events.
+
+use std::{ops::Range, sync::Arc};
+
+use async_trait::async_trait;
+use cqar_domain::{
+    event::LoggedEvent,
+    relay::{Outgoing, OutgoingBody, TransformFailure, Transforms},
+    time::{Clock, Timestamp},
+};
+use cqar_proto::v1;
+use parking_lot::Mutex;
+use prost::Message;
+use serde::Serialize;
+use tokio::sync::watch;
+use wasmtime::{Store, component::Instance};
+
+use crate::{
+    bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::transform},
+    chunk::chunks,
+    host::PluginHost,
+    lane::{Call, Interface, Lane},
+    sandbox::{Sandbox, Scope},
+    text::cleaned,
+};
+
+/// The most messages that one event becomes: what the relay keeps while it publishes them.
+const MAX_PARTS: usize = 16;
+/// A subject of NATS is best kept below 256 bytes; the prefix and the type take up to 60.
+const MAX_SUFFIX_BYTES: usize = 128;
+const MAX_ATTRIBUTES: usize = 16;
+/// A body replaces an event of at most 512 KiB, and NATS takes 1 MiB.
+const MAX_BODY_BYTES: usize = 512 << 10;
+const MAX_VALUE_BYTES: usize = 1024;
+/// CloudEvents' own attributes, which are the relay's to set.
+const RESERVED: [&str; 9] =
+    ["id", "source", "specversion", "type", "time", "subject", "datacontenttype", "dataschema", "data"];
+
+/// An event as transforms see it.
+pub(crate) struct Document {
+    pub(crate) event_type: String,
+    pub(crate) subject: String,
+    pub(crate) json: String,
+}
+
+/// What a transform does with one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    Pass,
+    Drop,
+    Emit(Vec<Outgoing>),
+    Fail(String),
+}
+
+/// The enabled transforms of a host.
+pub(crate) struct EnabledTransforms {
+    pub(crate) host: Arc<PluginHost>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Follows the versions of the set of plugins; what it saw last is the set that the last call used.
+    pub(crate) versions: Mutex<watch::Receiver<u64>>,
+}
+
+#[async_trait]
+impl Transforms for EnabledTransforms {
+    async fn transform(
+        &self,
+        events: &[LoggedEvent],
+        subject_prefix: &str,
+    ) -> (Vec<Vec<Outgoing>>, Option<TransformFailure>) {
+        // Before the snapshot: a swap in between shows as a change.
+        self.versions.lock().mark_unchanged();
+        let plugins = self.host.snapshot();
+        let mut answers = vec![vec![Outgoing::default()]; events.len()];
+        let mut failure = None;
+        let now = self.clock.now();
+        for name in self.host.enabled_transforms() {
+            let failed = match plugins.transform(name) {
+                Ok((lane, generation)) => {
+                    let subscribed =
+                        |event: &LoggedEvent| generation.manifest.subscribes(event.event_type.entity_type());
+                    let pass = Pass { lane, now, subject_prefix, subscribed: &subscribed };
+                    pass.apply(events, &mut answers).await
+                }
+                Err(reason) => Some((0, reason)),
+            };
+            // Later transforms see only what came before the failure; if they fail, they fail earlier.
+            if let Some((index, message)) = failed {
+                answers.truncate(index);
+                failure = Some(TransformFailure { plugin: name.clone(), message });
+            }
+        }
+        self.host.transforms_ended(failure.as_ref());
+        (answers, failure)
+    }
+
+    async fn changed(&self) {
+        let mut versions = self.versions.lock().clone();
+        // An error means that the host is gone, and nothing will change any more.
+        if versions.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// One transform over a batch of events.
+struct Pass<'a> {
+    lane: &'a Arc<Lane<transform::Guest>>,
+    now: Timestamp,
+    subject_prefix: &'a str,
+    subscribed: &'a (dyn Fn(&LoggedEvent) -> bool + Sync),
+}
+
+impl Pass<'_> {
+    /// Applies the transform to the events that still become anything. A failure has the index of its event.
+    async fn apply(&self, events: &[LoggedEvent], answers: &mut [Vec<Outgoing>]) -> Option<(usize, String)> {
+        let mut indices = Vec::new();
+        let mut documents = Vec::new();
+        for (index, (event, answer)) in events.iter().zip(answers.iter()).enumerate() {
+            if answer.is_empty() || !(self.subscribed)(event) {
+                continue;
+            }
+            match self.document(event) {
+                Ok(document) => documents.push(document),
+                Err(message) => return Some((index, message)),
+            }
+            indices.push(index);
+        }
+        let ranges = chunks(documents.iter().map(|it| it.json.len()));
+        let documents: Arc<[Document]> = documents.into();
+        for range in ranges {
+            let (actions, failed) = self.actions(&documents, range.clone()).await;
+            let positions = indices.get(range.start..).unwrap_or_default();
+            for (&index, action) in positions.iter().zip(actions) {
+                let Some(answer) = answers.get_mut(index) else { continue };
+                if let Err(message) = compose(answer, action) {
+                    return Some((index, message));
+                }
+            }
+            if let Some((position, message)) = failed {
+                return Some((positions.get(position).copied().unwrap_or(0), message));
+            }
+        }
+        None
+    }
+
+    /// The actions for a chunk. If the call fails, each event has a call of its own, up to the one that it fails for:
+    /// those before are not held back.
+    async fn actions(
+        &self,
+        documents: &Arc<[Document]>,
+        range: Range<usize>,
+    ) -> (Vec<Action>, Option<(usize, String)>) {
+        let single = range.len() == 1;
+        match self.call(documents, range.clone()).await {
+            Ok(actions) => return (actions, None),
+            Err(message) if single => return (Vec::new(), Some((0, message))),
+            Err(_) => {}
+        }
+        let mut actions = Vec::with_capacity(range.len());
+        for (position, index) in range.enumerate() {
+            match self.call(documents, index..index + 1).await {
+                Ok(mut action) => actions.append(&mut action),
+                Err(message) => return (actions, Some((position, message))),
+            }
+        }
+        (actions, None)
+    }
+
+    async fn call(&self, documents: &Arc<[Document]>, range: Range<usize>) -> Result<Vec<Action>, String> {
+        let call =
+            Transform { call: call_document(self.now, self.subject_prefix), documents: Arc::clone(documents), range };
+        self.lane.call(call, Scope::at(self.now)).await.map_err(|error| error.to_string())
+    }
+
+    fn document(&self, event: &LoggedEvent) -> Result<Document, String> {
+        let message =
+            v1::Event::decode(event.body.clone()).map_err(|error| format!("the event is damaged: {error}"))?;
+        let event_type = event.event_type.to_string();
+        Ok(Document {
+            subject: format!("{}.{event_type}", self.subject_prefix),
+            event_type,
+            json: cqar_proto::document::json(&message),
+        })
+    }
+}
+
+/// Does to what an event has become so far what a transform wants. Several emitting transforms multiply: each message
+/// is emitted anew, suffixes appended, attributes joined, a later body in place of an earlier.
+fn compose(answer: &mut Vec<Outgoing>, action: Action) -> Result<(), String> {
+    match action {
+        Action::Pass => {}
+        Action::Drop => answer.clear(),
+        Action::Fail(message) => return Err(message),
+        Action::Emit(emitted) => {
+            if emitted.len() * answer.len() > MAX_PARTS {
+                return Err(format!("the event would become more than {MAX_PARTS} messages"));
+            }
+            *answer = answer.iter().flat_map(|one| emitted.iter().map(|other| join(one, other))).collect();
+            for part in answer {
+                if part.subject_suffix.len() > MAX_SUFFIX_BYTES || part.attributes.len() > MAX_ATTRIBUTES {
+                    return Err("the subject's suffix or the attributes became too long".into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn join(one: &Outgoing, other: &Outgoing) -> Outgoing {
+    let suffixes = [one.subject_suffix.as_str(), other.subject_suffix.as_str()];
+    let taken = |key: &String| other.attributes.iter().any(|(other, _)| other == key);
+    let kept = one.attributes.iter().filter(|(key, _)| !taken(key));
+    Outgoing {
+        subject_suffix: suffixes.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("."),
+        attributes: kept.chain(&other.attributes).cloned().collect(),
+        body: other.body.clone().or_else(|| one.body.clone()),
+    }
+}
+
+/// The document that transforms get with each call.
+pub(crate) fn call_document(now: Timestamp, subject_prefix: &str) -> String {
+    #[derive(Serialize)]
+    struct Call<'a> {
+        now: String,
+        subject_prefix: &'a str,
+    }
+    cqar_proto::document::json(&Call { now: now.to_string(), subject_prefix })
+}
+
+/// One call of `transform`.
+pub(crate) struct Transform {
+    pub(crate) call: String,
+    pub(crate) documents: Arc<[Document]>,
+    pub(crate) range: Range<usize>,
+}
+
+impl Call<transform::Guest> for Transform {
+    const EXPORT: &'static str = "transform";
+    type Raw = Vec<transform::Action>;
+    type Answer = Vec<Action>;
+
+    async fn run<'a>(
+        &'a self,
+        guest: &'a transform::Guest,
+        store: &'a mut Store<Sandbox>,
+    ) -> wasmtime::Result<Result<Self::Raw, Failure>> {
+        let documents = self.documents.get(self.range.clone()).unwrap_or_default();
+        let events: Vec<_> = documents
+            .iter()
+            .map(|it| transform::Event { event_type: &it.event_type, subject: &it.subject, event: &it.json })
+            .collect();
+        guest.call_transform(store, &self.call, &events).await
+    }
+
+    fn accept(self, raw: Self::Raw) -> Result<Self::Answer, String> {
+        if raw.len() != self.range.len() {
+            return Err(format!("{} actions for {} events", raw.len(), self.range.len()));
+        }
+        raw.into_iter().map(action).collect()
+    }
+}
+
+fn action(raw: transform::Action) -> Result<Action, String> {
+    Ok(match raw {
+        transform::Action::Pass => Action::Pass,
+        transform::Action::Drop => Action::Drop,
+        transform::Action::Fail(failure) => {
+            Action::Fail(format!("failed: {}: {}", cleaned(failure.code, 64), cleaned(failure.message, 1000)))
+        }
+        transform::Action::Emit(parts) if parts.is_empty() => return Err("an emit of nothing, which is a drop".into()),
+        transform::Action::Emit(parts) if parts.len() > MAX_PARTS => {
+            return Err(format!("{} messages for one event, and {MAX_PARTS} are allowed", parts.len()));
+        }
+        transform::Action::Emit(parts) => Action::Emit(parts.into_iter().map(outgoing).collect::<Result<_, _>>()?),
+    })
+}
+
+fn outgoing(raw: transform::Outgoing) -> Result<Outgoing, String> {
+    let subject_suffix = raw.subject_suffix.unwrap_or_default();
+    let is_token =
+        |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if subject_suffix.len() > MAX_SUFFIX_BYTES {
+        return Err(format!("a subject suffix of {} bytes", subject_suffix.len()));
+    }
+    if !subject_suffix.is_empty() && !subject_suffix.split('.').all(is_token) {
+        return Err(format!("the subject suffix {subject_suffix:?}: tokens of A-Z, a-z, 0-9, _ and - joined by dots"));
+    }
+    if raw.attributes.len() > MAX_ATTRIBUTES {
+        return Err(format!("{} attributes", raw.attributes.len()));
+    }
+    let mut attributes: Vec<(String, String)> = Vec::with_capacity(raw.attributes.len());
+    for field in raw.attributes {
+        if attributes.iter().any(|(key, _)| *key == field.key) {
+            return Err(format!("the attribute {:?} twice", field.key));
+        }
+        attributes.push(attribute(field.key, field.value)?);
+    }
+    let body = raw.body.map(body).transpose()?;
+    Ok(Outgoing { subject_suffix, attributes, body })
+}
+
+/// CloudEvents 1.0: names of lower-case letters and digits, and 20 at most; values without control characters. They
+/// travel as NATS headers, where a line break would begin another one.
+fn attribute(key: String, value: String) -> Result<(String, String), String> {
+    let legal = (1..=20).contains(&key.len()) && key.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
+    if !legal || RESERVED.contains(&key.as_str()) {
+        return Err(format!("the attribute {key:?}: 1 to 20 of a-z and 0-9, and none of CloudEvents' own"));
+    }
+    if value.len() > MAX_VALUE_BYTES || value.chars().any(char::is_control) {
+        return Err(format!("the attribute {key:?}: at most {MAX_VALUE_BYTES} bytes without control characters"));
+    }
+    Ok((key, value))
+}
+
+fn body(raw: transform::Content) -> Result<OutgoingBody, String> {
+    if raw.data.len() > MAX_BODY_BYTES {
+        return Err(format!("a body of {} bytes, and {MAX_BODY_BYTES} are allowed", raw.data.len()));
+    }
+    let content_type = raw.content_type;
+    let legal = content_type.len() <= 128 && content_type.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if !legal || !content_type.contains('/') {
+        return Err(format!("the content type {content_type:?} is none"));
+    }
+    Ok(OutgoingBody { content_type, bytes: raw.data.into() })
+}
+
+impl Interface for transform::Guest {
+    type Indices = transform::GuestIndices;
+
+    fn load(indices: &Self::Indices, store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
+        indices.load(store, instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bindings::cqar::plugin::types::FieldResult;
+
+    fn emit(suffix: &str, key: &str, value: &str) -> Result<Outgoing, String> {
+        let attributes = vec![FieldResult { key: key.into(), value: value.into() }];
+        outgoing(transform::Outgoing { subject_suffix: Some(suffix.into()), attributes, body: None })
+    }
+
+    #[test]
+    fn a_plugin_chooses_no_free_subject_and_no_header() {
+        assert!(emit("binance.spot", "venue", "binance").is_ok());
+        for suffix in ["a..b", ".a", "a.>", "*", "a b", "ü", &"a".repeat(129)] {
+            assert!(emit(suffix, "venue", "x").is_err(), "{suffix:?}");
+        }
+        for key in ["", "Venue", "ce-id", "type", "a\r\nNats-Msg-Id", &"a".repeat(21)] {
+            assert!(emit("a", key, "x").is_err(), "{key:?}");
+        }
+        assert!(emit("a", "venue", "x\r\nNats-Msg-Id: 1").is_err());
+    }
+
+    #[test]
+    fn emitting_transforms_multiply_and_a_drop_ends_it() {
+        let part = |suffix: &str| emit(suffix, "venue", suffix).unwrap();
+        let mut answer = vec![Outgoing::default()];
+        compose(&mut answer, Action::Emit(vec![part("a"), part("b")])).unwrap();
+        compose(&mut answer, Action::Pass).unwrap();
+        compose(&mut answer, Action::Emit(vec![part("x")])).unwrap();
+        let suffixes: Vec<_> = answer.iter().map(|it| it.subject_suffix.as_str()).collect();
+        assert_eq!(suffixes, ["a.x", "b.x"]);
+        assert_eq!(answer[0].attributes, [("venue".to_owned(), "x".to_owned())]);
+        assert!(compose(&mut answer, Action::Emit(vec![part("y"); 9])).is_err());
+        compose(&mut answer, Action::Drop).unwrap();
+        assert!(answer.is_empty());
+    }
+}

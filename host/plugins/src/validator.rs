@@ -1,0 +1,269 @@
+//! What validators judge, and what they say of it.
+
+use std::{fmt, ops::Range, sync::Arc};
+
+use cqar_domain::{
+    entity::{EntityType, Revision},
+    finding::{Finding, Severity},
+    time::Timestamp,
+};
+use serde::Serialize;
+use uuid::Uuid;
+use wasmtime::{Store, component::Instance};
+
+use crate::{
+    bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::validator},
+    chunk::chunks,
+    error::CallError,
+    lane::{Call, Interface, Lane},
+    sandbox::{Sandbox, Scope, Trail},
+    text::cleaned,
+};
+
+/// What a write does to an entity. A delisting is an update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the contract's own words")]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    Undelete,
+}
+
+impl Operation {
+    /// The name that plugins read.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Undelete => "undelete",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One change that is to be judged.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What is done.
+    pub operation: Operation,
+    /// To what type of entity.
+    pub entity_type: EntityType,
+    /// Its id.
+    pub id: String,
+    /// Its document before; none for a creation.
+    pub before: Option<String>,
+    /// Its document after; none for a deletion that leaves nothing.
+    pub after: Option<String>,
+}
+
+/// The write that changes belong to.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// When it is made; also what the plugin's clock says.
+    pub now: Timestamp,
+    /// Who makes it.
+    pub actor: String,
+    /// The client's request id.
+    pub request_id: Option<Uuid>,
+    /// Whether nothing will be committed.
+    pub validate_only: bool,
+    /// The revision of the state that was read.
+    pub revision: Revision,
+}
+
+/// What the validators said.
+#[derive(Debug, Clone, Default)]
+pub struct Judgement {
+    /// The validators that saw at least one change, as `name@hash` with 16 digits of the hash.
+    pub judged_by: Vec<String>,
+    /// The index of the change, and what was found in it.
+    pub findings: Vec<(usize, Finding)>,
+    /// Type and id of every entity that was looked up, and whether it was there.
+    pub looked_up: Vec<(EntityType, String, bool)>,
+    /// The revision of all those look-ups.
+    pub lookup_revision: Option<Revision>,
+    /// Who judges what, in the order of `judged_by`.
+    pub(crate) subscriptions: Vec<Vec<EntityType>>,
+}
+
+impl Judgement {
+    /// The validators that saw the changes of this entity type, as `name@hash`.
+    pub fn judged_by(&self, entity_type: EntityType) -> Vec<String> {
+        let judges = self.judged_by.iter().zip(&self.subscriptions);
+        judges.filter(|(_, types)| types.contains(&entity_type)).map(|(judge, _)| judge.clone()).collect()
+    }
+}
+
+/// Why changes could not be judged. They are not accepted then.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ValidateError {
+    /// A plugin that would have to see the changes does not serve: a required one, or a validator that served before.
+    #[error("the plugin {plugin} does not serve: {reason}")]
+    NotServing {
+        /// Which.
+        plugin: String,
+        /// Why.
+        reason: String,
+    },
+    /// A validator gave no answer.
+    #[error("the plugin {plugin} {reason}")]
+    Failed {
+        /// Which.
+        plugin: String,
+        /// How its call ended.
+        reason: String,
+    },
+    /// The registry changed between two look-ups. Everything is to be read and judged again.
+    #[error("the registry changed while plugins judged")]
+    Moved,
+}
+
+/// The document that validators get with each call.
+pub(crate) fn call_document(context: &CallContext) -> String {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        now: String,
+        actor: &'a str,
+        request_id: String,
+        validate_only: bool,
+        revision: Revision,
+    }
+    cqar_proto::document::json(&Document {
+        now: context.now.to_string(),
+        actor: &context.actor,
+        request_id: context.request_id.map(|id| id.to_string()).unwrap_or_default(),
+        validate_only: context.validate_only,
+        revision: context.revision,
+    })
+}
+
+/// More findings in one change than this are no answer: they would not fit into its event.
+const MAX_FINDINGS: usize = 32;
+const MAX_PATH_BYTES: usize = 256;
+const MAX_CODE_BYTES: usize = 64;
+const MAX_MESSAGE_BYTES: usize = 1000;
+
+/// Has one validator judge those changes whose indices are given. Findings carry the index within all changes.
+pub(crate) async fn judge(
+    lane: &Arc<Lane<validator::Guest>>,
+    plugin: &Arc<str>,
+    call: &Arc<str>,
+    now: Timestamp,
+    changes: &Arc<[Change]>,
+    seen: Vec<usize>,
+    trail: &Trail,
+) -> Result<Vec<(usize, Finding)>, CallError> {
+    let bytes = |index: &usize| changes.get(*index).map_or(0, Change::bytes);
+    let ranges = chunks(seen.iter().map(bytes));
+    let seen: Arc<[usize]> = seen.into();
+    let mut findings = Vec::new();
+    for range in ranges {
+        let call = Validate {
+            plugin: Arc::clone(plugin),
+            call: Arc::clone(call),
+            changes: Arc::clone(changes),
+            seen: Arc::clone(&seen),
+            range,
+        };
+        let scope = Scope { trail: trail.clone(), ..Scope::at(now) };
+        findings.append(&mut lane.call(call, scope).await?);
+    }
+    Ok(findings)
+}
+
+impl Change {
+    fn bytes(&self) -> usize {
+        [&self.before, &self.after].into_iter().flatten().map(String::len).sum()
+    }
+}
+
+/// One call of `validate`.
+pub(crate) struct Validate {
+    pub(crate) plugin: Arc<str>,
+    pub(crate) call: Arc<str>,
+    pub(crate) changes: Arc<[Change]>,
+    /// The indices of the changes that the plugin sees at all.
+    pub(crate) seen: Arc<[usize]>,
+    /// Those of `seen` that this call is about.
+    pub(crate) range: Range<usize>,
+}
+
+impl Validate {
+    fn indices(&self) -> &[usize] {
+        self.seen.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl Call<validator::Guest> for Validate {
+    const EXPORT: &'static str = "validate";
+    type Raw = Vec<validator::Finding>;
+    type Answer = Vec<(usize, Finding)>;
+
+    async fn run<'a>(
+        &'a self,
+        guest: &'a validator::Guest,
+        store: &'a mut Store<Sandbox>,
+    ) -> wasmtime::Result<Result<Self::Raw, Failure>> {
+        let changes: Vec<_> = self
+            .indices()
+            .iter()
+            .filter_map(|&index| self.changes.get(index))
+            .map(|change| validator::Change {
+                operation: change.operation.name(),
+                entity_type: change.entity_type.name(),
+                id: &change.id,
+                before: change.before.as_deref(),
+                after: change.after.as_deref(),
+            })
+            .collect();
+        guest.call_validate(store, &self.call, &changes).await
+    }
+
+    fn accept(self, raw: Self::Raw) -> Result<Self::Answer, String> {
+        let indices = self.indices();
+        let mut counts = vec![0; if raw.is_empty() { 0 } else { indices.len() }];
+        let mut findings = Vec::with_capacity(raw.len());
+        for finding in raw {
+            let position = usize::try_from(finding.change).unwrap_or(usize::MAX);
+            let (Some(&index), Some(count)) = (indices.get(position), counts.get_mut(position)) else {
+                return Err(format!("a finding in change {position} of {}", indices.len()));
+            };
+            *count += 1;
+            if *count > MAX_FINDINGS {
+                return Err(format!("more than {MAX_FINDINGS} findings in one change"));
+            }
+            findings.push((index, self.read(finding)));
+        }
+        Ok(findings)
+    }
+}
+
+impl Validate {
+    fn read(&self, finding: validator::Finding) -> Finding {
+        Finding {
+            severity: match finding.severity {
+                validator::Severity::Error => Severity::Error,
+                validator::Severity::Warning => Severity::Warning,
+            },
+            path: cleaned(finding.path, MAX_PATH_BYTES),
+            code: cleaned(finding.code, MAX_CODE_BYTES),
+            message: cleaned(finding.message, MAX_MESSAGE_BYTES),
+            plugin: self.plugin.to_string(),
+        }
+    }
+}
+
+impl Interface for validator::Guest {
+    type Indices = validator::GuestIndices;
+
+    fn load(indices: &Self::Indices, store: &mut Store<Sandbox>, instance: &Instance) -> wasmtime::Result<Self> {
+        indices.load(store, instance)
+    }
+}

@@ -1,0 +1,196 @@
+//! What a component exports, compared with the embedded WIT, and the difference shown as WIT.
+
+use std::fmt::Write as _;
+
+use wasmtime::component::{
+    ComponentNamedList, InstancePre, Lift, Lower,
+    types::{ComponentFunc, ComponentInstance, ComponentItem, Type},
+};
+
+use crate::{
+    bindings::{
+        cqar::plugin::types::{Failure, Problem},
+        exports::cqar::plugin::{listing, symbology, transform, validator},
+    },
+    manifest::Kind,
+    sandbox::Sandbox,
+};
+
+const WIT: &str = include_str!("../../../wit/plugin.wit");
+const VERSION: &str = "0.1.0";
+
+/// The kind whose world a component is of; the error says what is missing or different.
+pub(crate) fn kind(component: &InstancePre<Sandbox>) -> Result<Kind, String> {
+    let exports = Exports { component };
+    let kinds = [Kind::Validator, Kind::Symbology, Kind::Transform];
+    let Some(kind) = kinds.into_iter().find(|kind| exports.interface(kind.name()).is_some()) else {
+        let names = kinds.map(Kind::name).join(", ");
+        return Err(format!("none of {names} of cqar:plugin@{VERSION} is exported, but {}", exports.names()));
+    };
+    exports.check::<(), (String,)>("lifecycle", "describe")?;
+    exports.check::<(&str,), (Result<(), Vec<Problem>>,)>("lifecycle", "configure")?;
+    match kind {
+        Kind::Validator => {
+            exports
+                .check::<(&str, &[validator::Change<'_>]), Answer<Vec<validator::Finding>>>("validator", "validate")?;
+        }
+        Kind::Symbology => {
+            type Parsed = Answer<Vec<symbology::Parsed>>;
+            type Formatted = Answer<Vec<Result<String, Problem>>>;
+            exports.check::<(&str, &[symbology::Query<'_>]), Parsed>("symbology", "parse")?;
+            exports.check::<(&str, &[symbology::ReadingParam<'_>]), Formatted>("symbology", "format")?;
+            exports.check::<(&[&str],), Answer<Vec<Option<String>>>>("symbology", "normalize-assets")?;
+            exports.check::<(&[listing::Source<'_>],), Answer<listing::Page>>("listing", "read-listing")?;
+        }
+        Kind::Transform => {
+            exports
+                .check::<(&str, &[transform::Event<'_>]), Answer<Vec<transform::Action>>>("transform", "transform")?;
+        }
+    }
+    Ok(kind)
+}
+
+/// The names of what a component imports.
+pub(crate) fn imports(component: &InstancePre<Sandbox>) -> Vec<String> {
+    let types = component.component().component_type();
+    types.imports(component.engine()).map(|(name, _)| name.to_owned()).collect()
+}
+
+type Answer<T> = (Result<T, Failure>,);
+
+struct Exports<'a> {
+    component: &'a InstancePre<Sandbox>,
+}
+
+impl Exports<'_> {
+    fn interface(&self, name: &str) -> Option<ComponentInstance> {
+        let types = self.component.component().component_type();
+        let name = format!("cqar:plugin/{name}@{VERSION}");
+        match types.get_export(self.component.engine(), &name)?.ty {
+            ComponentItem::ComponentInstance(instance) => Some(instance),
+            _ => None,
+        }
+    }
+
+    /// Compares a function with what its call passes and reads.
+    fn check<P, R>(&self, interface: &str, function: &str) -> Result<(), String>
+    where
+        P: ComponentNamedList + Lower,
+        R: ComponentNamedList + Lift,
+    {
+        let Some(found) = self.interface(interface) else {
+            return Err(format!("cqar:plugin/{interface}@{VERSION} is not exported, but {}", self.names()));
+        };
+        let expected = expected(interface, function);
+        match found.get_export(self.component.engine(), function).map(|it| it.ty) {
+            Some(ComponentItem::ComponentFunc(found)) => {
+                found.typecheck::<P, R>(&self.component.instance_type()).map_err(|error| {
+                    let (found, why) = (signature(&found), error.root_cause());
+                    format!("{interface}.{function} must be `{expected}` and is `{found}`: {why}")
+                })
+            }
+            _ => Err(format!("{interface}.{function} is missing; it must be `{expected}`")),
+        }
+    }
+
+    fn names(&self) -> String {
+        let types = self.component.component().component_type();
+        let names: Vec<_> = types.exports(self.component.engine()).map(|(name, _)| name.to_owned()).collect();
+        if names.is_empty() { "nothing is exported".into() } else { names.join(", ") }
+    }
+}
+
+/// The line of the embedded WIT that declares a function.
+fn expected(interface: &str, function: &str) -> &'static str {
+    let interface = WIT.split_once(&format!("interface {interface} {{")).map_or("", |(_, rest)| rest);
+    let declaration = format!("{function}: ");
+    let line = interface.lines().map(str::trim).find_map(|line| line.strip_prefix(&declaration));
+    line.unwrap_or("").trim_end_matches(';')
+}
+
+fn signature(function: &ComponentFunc) -> String {
+    let parameters: Vec<_> = function.params().map(|(name, ty)| format!("{name}: {}", wit(&ty))).collect();
+    let mut text = format!("func({})", parameters.join(", "));
+    for result in function.results() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, " -> {}", wit(&result));
+    }
+    text
+}
+
+/// A type as WIT, with its records and variants written out.
+fn wit(ty: &Type) -> String {
+    let optional = |ty: Option<Type>| ty.map_or_else(|| "_".to_owned(), |ty| wit(&ty));
+    let joined = |parts: Vec<String>| parts.join(", ");
+    match ty {
+        Type::Bool => "bool".into(),
+        Type::S8 => "s8".into(),
+        Type::U8 => "u8".into(),
+        Type::S16 => "s16".into(),
+        Type::U16 => "u16".into(),
+        Type::S32 => "s32".into(),
+        Type::U32 => "u32".into(),
+        Type::S64 => "s64".into(),
+        Type::U64 => "u64".into(),
+        Type::Float32 => "f32".into(),
+        Type::Float64 => "f64".into(),
+        Type::Char => "char".into(),
+        Type::String => "string".into(),
+        Type::List(it) => format!("list<{}>", wit(&it.ty())),
+        Type::FixedLengthList(it) => format!("list<{}, {}>", wit(&it.ty()), it.len()),
+        Type::Map(it) => format!("map<{}, {}>", wit(&it.key()), wit(&it.value())),
+        Type::Option(it) => format!("option<{}>", wit(&it.ty())),
+        Type::Result(it) => format!("result<{}, {}>", optional(it.ok()), optional(it.err())),
+        Type::Tuple(it) => format!("tuple<{}>", joined(it.types().map(|ty| wit(&ty)).collect())),
+        Type::Record(it) => {
+            let fields = it.fields().map(|field| format!("{}: {}", field.name, wit(&field.ty)));
+            format!("record {{ {} }}", joined(fields.collect()))
+        }
+        Type::Variant(it) => {
+            let case =
+                |name: &str, ty: Option<Type>| ty.map_or_else(|| name.to_owned(), |ty| format!("{name}({})", wit(&ty)));
+            format!("variant {{ {} }}", joined(it.cases().map(|it| case(it.name, it.ty)).collect()))
+        }
+        Type::Enum(it) => format!("enum {{ {} }}", joined(it.names().map(str::to_owned).collect())),
+        Type::Flags(it) => format!("flags {{ {} }}", joined(it.names().map(str::to_owned).collect())),
+        Type::Own(_) => "own<resource>".into(),
+        Type::Borrow(_) => "borrow<resource>".into(),
+        Type::Future(_) => "future".into(),
+        Type::Stream(_) => "stream".into(),
+        Type::ErrorContext => "error-context".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_declaration_of_every_function_is_found_in_the_embedded_wit() {
+        assert_eq!(expected("lifecycle", "describe"), "func() -> document");
+        let validate = "func(call: document, changes: list<change>) -> result<list<finding>, failure>";
+        assert_eq!(expected("validator", "validate"), validate);
+        assert_eq!(expected("listing", "read-listing"), "func(sources: list<source>) -> result<page, failure>");
+        assert!(expected("transform", "transform").starts_with("func(call"));
+        assert!(expected("symbology", "normalize-assets").starts_with("func(codes"));
+    }
+
+    #[test]
+    fn a_function_of_another_type_is_shown_as_wit_beside_what_it_must_be() {
+        let target = std::env::var("CQAR_TARGET_DIR")
+            .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
+        let bytes = std::fs::read(format!("{target}/plugins/market-sanity.wasm")).expect("run `make plugins`");
+        let engine = crate::engine::Engine::start().unwrap();
+        let component = wasmtime::component::Component::from_binary(engine.linker().engine(), &bytes).unwrap();
+        let component = engine.linker().instantiate_pre(&component).unwrap();
+        assert_eq!(kind(&component), Ok(Kind::Validator));
+
+        let exports = Exports { component: &component };
+        let error = exports.check::<(&str,), (String,)>("validator", "validate").unwrap_err();
+        assert!(error.contains("must be `func(call: document, changes: list<change>) -> "), "{error}");
+        assert!(error.contains("is `func(call: string, changes: list<record { operation: string, "), "{error}");
+        assert!(
+            exports.check::<(), (String,)>("validator", "judge").unwrap_err().contains("validator.judge is missing")
+        );
+    }
+}

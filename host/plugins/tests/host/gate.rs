@@ -1,0 +1,163 @@
+//! What does not pass the gate changes nothing, and says why.
+
+use cqar_plugins::{PluginStatus, ValidateError};
+use cqar_proto::v1::plugin::State;
+use serde_json::json;
+
+use crate::fixture::{Fixture, component, context, market};
+
+/// Files that never serve under the name `market-sanity`, and the step that says so.
+fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let good = component("market-sanity");
+    let truncated = good[..good.len() / 2].to_vec();
+    let mut flipped = good;
+    let middle = flipped.len() / 2;
+    flipped[middle..middle + 64].fill(0xff);
+    vec![
+        ("empty", Vec::new(), "compile: the file is empty"),
+        ("garbage", b"not a component at all".to_vec(), "compile: "),
+        ("truncated", truncated, "compile: "),
+        ("flipped", flipped, "compile: "),
+        ("a core module", component("core-module"), "compile: "),
+        ("of another world", component("other-world"), "interface: none of validator, symbology, transform"),
+        ("looping in describe", component("loop-in-describe"), "describe: took longer than"),
+        ("of another name", component("wrong-name"), "describe: the manifest's name is \"right-name\""),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_leaves_the_old_generation_serving_and_says_why() {
+    let mut fixture = Fixture::with(&["market-sanity"]);
+    fixture.config.limits.setup_deadline = std::time::Duration::from_secs(2);
+    let running = fixture.start().await;
+    let before = running.status("market-sanity");
+    assert_eq!(before.state(), State::Serving, "{before:?}");
+
+    let mut rejected_hash = String::new();
+    for (what, bytes, reason) in refused() {
+        fixture.put("market-sanity", &bytes);
+        let refused = |it: &PluginStatus| it.state() == State::ServingLastGood && it.rejected_hash != rejected_hash;
+        let status = running.until("market-sanity", refused).await;
+        println!("{what}: {}", status.reason);
+        assert!(status.reason.starts_with(reason), "{what}: {}", status.reason);
+        assert_eq!((status.hash, status.generation), (before.hash.clone(), 1), "{what}");
+        rejected_hash = status.rejected_hash;
+        running.host.snapshot().validate(&context(), [market("BTCUSDT")].into()).await.unwrap();
+    }
+    assert!(running.host.degraded().unwrap().contains("market-sanity: the last good generation serves"));
+    assert_eq!(running.metric("cqar_plugin_rejections_total", &[("step", "compile")]), "5");
+
+    fixture.put("market-sanity", &component("market-sanity"));
+    let status = running.until("market-sanity", |it| it.state() == State::Serving).await;
+    assert_eq!((status.generation, status.reason.as_str()), (1, ""), "the same bytes are the same generation");
+    assert_eq!(running.host.degraded(), None);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_damaged_while_the_server_is_down_is_no_absent_rule() {
+    let mut fixture = Fixture::with(&["require-tick"]);
+    fixture.config.required = vec!["require-tick".into()];
+    let running = fixture.start().await;
+    let hash = running.status("require-tick").hash;
+    running.stop().await;
+
+    fixture.put("require-tick", b"garbage");
+    let running = fixture.start().await;
+    let status = running.status("require-tick");
+    assert_eq!((status.state(), status.hash), (State::ServingLastGood, hash.clone()));
+    assert!(status.reason.starts_with("compile: "), "{}", status.reason);
+    running.stop().await;
+
+    std::fs::remove_file(fixture.file("require-tick")).unwrap();
+    let running = fixture.start().await;
+    let status = running.status("require-tick");
+    assert_eq!((status.state(), status.hash), (State::ServingLastGood, hash));
+    assert_eq!(status.reason, "its file is gone");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_are_refused_keep_a_plugin_from_serving() {
+    let mut fixture = Fixture::with(&["market-sanity", "refuse-settings"]);
+    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    fixture.config.required = vec!["market-sanity".into()];
+    let running = fixture.start().await;
+    for name in ["market-sanity", "refuse-settings"] {
+        let status = running.status(name);
+        assert_eq!(status.state(), State::Rejected, "{status:?}");
+        assert!(status.reason.starts_with("configure: could not be set up: the settings are refused: "), "{status:?}");
+    }
+    let refused = running.host.snapshot().validate(&context(), [market("BTCUSDT")].into()).await;
+    assert!(matches!(refused, Err(ValidateError::NotServing { plugin, .. }) if plugin == "market-sanity"));
+    running.stop().await;
+
+    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "0.1"}));
+    let running = fixture.start().await;
+    assert_eq!(running.status("market-sanity").state(), State::Serving);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_from_kept_machine_code_is_quick_and_damaged_machine_code_is_compiled_anew() {
+    let fixture = Fixture::with(&["market-sanity", "route-by-venue", "symbology-binance"]);
+    let hashes = |running: &crate::fixture::Running| {
+        let list = running.host.list();
+        assert!(list.iter().all(|it| it.state() == State::Serving), "{list:#?}");
+        list.into_iter().map(|it| it.hash).collect::<Vec<_>>()
+    };
+    let running = fixture.start().await;
+    let first = hashes(&running);
+    running.stop().await;
+
+    let started = std::time::Instant::now();
+    let running = fixture.start().await;
+    println!("a start with three kept plugins took {} ms", started.elapsed().as_millis());
+    assert_eq!(hashes(&running), first);
+    running.stop().await;
+
+    for hash in &first {
+        let artefact = fixture.config.data_dir.join(format!("{hash}.cwasm"));
+        let mut bytes = std::fs::read(&artefact).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&artefact, bytes).unwrap();
+    }
+    let running = fixture.start().await;
+    assert_eq!(hashes(&running), first);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_says_what_it_is_and_what_it_imports_in_vain() {
+    let fixture = Fixture::with(&["market-sanity", "lookup"]);
+    let running = fixture.start().await;
+    let status = running.status("lookup");
+    assert_eq!(
+        (status.kind.as_str(), &*status.subscriptions, &*status.grants),
+        ("validator", &["market".to_owned()][..], &["registry".to_owned()][..])
+    );
+    assert!(status.inert_imports.iter().any(|it| it.starts_with("wasi:cli/environment@")), "{status:?}");
+    assert!(!status.inert_imports.iter().any(|it| it.starts_with("wasi:io/")), "{status:?}");
+    assert!(status.activate_time.is_some() && status.file.ends_with("lookup.wasm"));
+    assert_eq!(running.metric("cqar_plugin_generation", &[("plugin", "lookup")]), "1");
+    let statuses = running.host.list();
+    assert_eq!(statuses.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["lookup", "market-sanity"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_validator_that_served_before_and_cannot_now_is_no_absent_rule_either() {
+    let mut fixture = Fixture::with(&["market-sanity"]);
+    fixture.start().await.stop().await;
+
+    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    let running = fixture.start().await;
+    let refused = running.host.snapshot().validate(&context(), [market("BTCUSDT")].into()).await;
+    assert!(matches!(refused, Err(ValidateError::NotServing { .. })), "{refused:?}");
+
+    std::fs::remove_file(fixture.file("market-sanity")).unwrap();
+    running.until("market-sanity", |it| it.name.is_empty()).await;
+    running.host.snapshot().validate(&context(), [market("BTCUSDT")].into()).await.unwrap();
+    running.stop().await;
+}

@@ -1,0 +1,16 @@
+//! The host with the real components, of `target/plugins` and `target/plugins-testing`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may fail loudly"
+)]
+
+mod fixture;
+mod gate;
+mod limits;
+mod symbology;
+mod transforms;
+mod validators;
+mod watching;

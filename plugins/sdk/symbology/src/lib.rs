@@ -1,0 +1,78 @@
+//! Symbologies: how a venue writes instruments, and what its listings say.
+
+pub mod bindings;
+
+use std::marker::PhantomData;
+
+use crate::bindings::exports::cqar::plugin::{lifecycle, listing, symbology};
+pub use bindings::exports::cqar::plugin::{
+    listing::{Listed, Page, Rejected, Source},
+    symbology::{Parsed, Query, Reading},
+};
+pub use cqar_plugin_sdk::{decimal, document, log, plugin, registry};
+use plugin::{Failure, Plugin, Problem, Slot};
+
+/// A plugin that knows how one venue writes its symbols.
+pub trait Symbology: Plugin {
+    /// What a symbol means at a time (RFC 3339). What can be read in several ways is ambiguous, never guessed.
+    fn parse(&self, at: &str, query: &Query) -> Parsed;
+
+    /// The symbol of a reading: the inverse of `parse`.
+    fn format(&self, at: &str, reading: &Reading) -> Result<String, Problem>;
+
+    /// The symbol usually meant by the venue's code of an asset; None if it cannot be one.
+    fn normalize_asset(&self, code: &str) -> Option<String>;
+
+    /// The markets in the venue's own responses.
+    fn read_listing(&self, sources: &[Source]) -> Result<Page, Failure>;
+}
+
+/// Exports a [`Symbology`] as a component.
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            $crate::sdk::slot!($plugin);
+            type Component = $crate::Component<$plugin>;
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
+        };
+    };
+}
+
+#[doc(hidden)]
+pub use cqar_plugin_sdk as sdk;
+
+/// A plugin as the world's exports.
+#[doc(hidden)]
+pub struct Component<P>(PhantomData<P>);
+
+impl<P: Symbology + Slot> lifecycle::Guest for Component<P> {
+    fn describe() -> String {
+        plugin::describe::<P>("symbology")
+    }
+
+    fn configure(settings: String) -> Result<(), Vec<Problem>> {
+        plugin::configure::<P>(&settings)
+    }
+}
+
+impl<P: Symbology + Slot> symbology::Guest for Component<P> {
+    fn parse(at: String, symbols: Vec<Query>) -> Result<Vec<Parsed>, Failure> {
+        plugin::with(|plugin: &P| Ok(symbols.iter().map(|query| plugin.parse(&at, query)).collect()))
+    }
+
+    fn format(at: String, readings: Vec<Reading>) -> Result<Vec<Result<String, Problem>>, Failure> {
+        plugin::with(|plugin: &P| Ok(readings.iter().map(|reading| plugin.format(&at, reading)).collect()))
+    }
+
+    fn normalize_assets(codes: Vec<String>) -> Result<Vec<Option<String>>, Failure> {
+        plugin::with(|plugin: &P| Ok(codes.iter().map(|code| plugin.normalize_asset(code)).collect()))
+    }
+}
+
+impl<P: Symbology + Slot> listing::Guest for Component<P> {
+    fn read_listing(sources: Vec<Source>) -> Result<Page, Failure> {
+        plugin::with(|plugin: &P| plugin.read_listing(&sources))
+    }
+}

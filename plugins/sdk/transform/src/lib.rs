@@ -1,0 +1,65 @@
+//! Transforms: what becomes of an event on its way to the bus.
+
+pub mod bindings;
+
+use std::marker::PhantomData;
+
+pub use cqar_plugin_sdk::{decimal, document, log, plugin, registry};
+use plugin::{Failure, Plugin, Problem, Slot};
+use serde::Deserialize;
+
+use crate::bindings::exports::cqar::plugin::{lifecycle, transform};
+pub use bindings::exports::cqar::plugin::transform::{Action, Content, Event, Outgoing};
+
+/// A plugin that passes, drops or enriches events of the entities that it subscribes to.
+pub trait Transform: Plugin {
+    /// What becomes of one event. [`Action::Fail`] holds the event back, `Err` the whole batch.
+    fn transform(&self, call: &Call, event: &Event) -> Result<Action, Failure>;
+}
+
+/// The batch that the events belong to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Call {
+    /// The time of the call, RFC 3339.
+    pub now: String,
+    /// What every subject begins with: `cqc.events.v1`.
+    pub subject_prefix: String,
+}
+
+/// Exports a [`Transform`] as a component.
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty) => {
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            $crate::sdk::slot!($plugin);
+            type Component = $crate::Component<$plugin>;
+    $crate::bindings::export!(Component with_types_in $crate::bindings);
+        };
+    };
+}
+
+#[doc(hidden)]
+pub use cqar_plugin_sdk as sdk;
+
+/// A plugin as the world's exports.
+#[doc(hidden)]
+pub struct Component<P>(PhantomData<P>);
+
+impl<P: Transform + Slot> lifecycle::Guest for Component<P> {
+    fn describe() -> String {
+        plugin::describe::<P>("transform")
+    }
+
+    fn configure(settings: String) -> Result<(), Vec<Problem>> {
+        plugin::configure::<P>(&settings)
+    }
+}
+
+impl<P: Transform + Slot> transform::Guest for Component<P> {
+    fn transform(call: String, events: Vec<Event>) -> Result<Vec<Action>, Failure> {
+        let call = document::read(&call)?;
+        plugin::with(|plugin: &P| events.iter().map(|event| plugin.transform(&call, event)).collect())
+    }
+}

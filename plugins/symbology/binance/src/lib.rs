@@ -1,0 +1,94 @@
+//! A symbology: how Binance writes its symbols, and what its listings say.
+//!
+//! Three segments, each with an API of its own: `spot` (`BTCUSDT`), `usdm`, whose contracts settle in the quote
+//! (`BTCUSDT`, `BTCUSDT_211231`), and `coinm`, whose contracts settle in the base (`BTCUSD_PERP`, `BTCUSD_211231`).
+//! Without a segment, a symbol is read in each that it fits.
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`segment`] | the segments and the assets that they quote in |
+//! | [`multiplier`] | the codes that stand for many units of an asset |
+//! | [`symbol`] | symbols to readings, and back |
+//! | [`listing`] | the responses of `exchangeInfo` |
+//! | [`entry`] | one entry of such a response |
+// Tests may fail loudly.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod entry;
+pub mod listing;
+pub mod multiplier;
+#[cfg(test)]
+mod real_listings;
+pub mod segment;
+pub mod symbol;
+
+use cqar_plugin_symbology::{
+    Page, Parsed, Query, Reading, Source, Symbology,
+    plugin::{Failure, Manifest, NoSettings, Plugin, Problem, no_settings},
+};
+
+/// The symbology.
+pub struct Binance;
+
+impl Plugin for Binance {
+    type Settings = NoSettings;
+
+    fn manifest() -> Manifest {
+        Manifest {
+            name: "symbology-binance",
+            version: env!("CARGO_PKG_VERSION"),
+            description: "How Binance writes its symbols, and what its listings say.",
+            subscriptions: &[],
+            grants: &[],
+            settings_schema: no_settings(),
+        }
+    }
+
+    fn configure(_: NoSettings) -> Result<Self, Vec<Problem>> {
+        Ok(Self)
+    }
+}
+
+impl Symbology for Binance {
+    fn parse(&self, _: &str, query: &Query) -> Parsed {
+        symbol::parse(&query.symbol, query.segment.as_deref())
+    }
+
+    fn format(&self, _: &str, reading: &Reading) -> Result<String, Problem> {
+        symbol::format(reading)
+    }
+
+    /// Binance writes the codes that everybody writes. What it renamed (BCC, BCHABC, PAX) stays apart from its
+    /// successor: both were listed at once, and one asset must not come of two codes by a guess.
+    fn normalize_asset(&self, code: &str) -> Option<String> {
+        // A multiple is no asset: to call 1000SHIB SHIB without its multiplier would be wrong by a factor.
+        (symbol::is_code(code) && multiplier::split(code).1.is_none()).then(|| code.to_owned())
+    }
+
+    fn read_listing(&self, sources: &[Source]) -> Result<Page, Failure> {
+        listing::read(sources)
+    }
+}
+
+cqar_plugin_symbology::export!(Binance);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_symbol_usually_meant() {
+        let normalize = |code| Binance.normalize_asset(code);
+        assert_eq!(normalize("BTC").as_deref(), Some("BTC"));
+        assert_eq!(normalize("1INCH").as_deref(), Some("1INCH"));
+        assert_eq!(normalize("币安人生").as_deref(), Some("币安人生"));
+        for no_code in ["", "btc", "BTC/USDT", "BTC_PERP", " BTC", "A\0B", "1000SHIB", &"X".repeat(65)] {
+            assert_eq!(normalize(no_code), None, "{no_code:?}");
+        }
+    }
+
+    #[test]
+    fn settings_that_do_not_exist_are_refused() {
+        assert!(serde_json::from_str::<NoSettings>(r#"{"quotes": []}"#).is_err());
+    }
+}

@@ -1,0 +1,162 @@
+//! A proxy before a NATS server that loses, or holds back, what a test tells it to.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, copy},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinHandle,
+};
+
+/// What becomes of the next publishes with headers, one after the other; those after the last pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It reaches the server.
+    Pass,
+    /// It is lost.
+    Lose,
+    /// It is held back, and all that the client sends after it, until [`NatsProxy::release`].
+    Hold,
+}
+
+/// The proxy. Ends with its drop, and with it the connections through it.
+pub struct NatsProxy {
+    address: SocketAddr,
+    plan: Arc<Plan>,
+    listener: JoinHandle<()>,
+}
+
+struct Plan {
+    fates: Mutex<VecDeque<Fate>>,
+    /// Whether something is held back, or nothing of what the server says is let through.
+    gate: watch::Sender<Gate>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Gate {
+    holds_publishes: bool,
+    holds_answers: bool,
+    /// Connections of an older generation are cut.
+    generation: u64,
+}
+
+impl NatsProxy {
+    /// Listens on a free port, and connects each client to the server.
+    pub async fn start(server: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let plan = Arc::new(Plan { fates: Mutex::default(), gate: watch::Sender::default() });
+        let accepting = Arc::clone(&plan);
+        let listener = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if let Ok(server) = TcpStream::connect(&server).await {
+                    tokio::spawn(serve(client, server, Arc::clone(&accepting)));
+                }
+            }
+        });
+        Self { address, plan, listener }
+    }
+
+    /// The URL to connect to.
+    pub fn url(&self) -> String {
+        format!("nats://{}", self.address)
+    }
+
+    /// Decides about the next publishes.
+    pub fn plan(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.plan.fates.lock().unwrap().extend(fates);
+    }
+
+    /// Waits until a publish is held back.
+    pub async fn holds_publish(&self) {
+        self.plan.gate.subscribe().wait_for(|gate| gate.holds_publishes).await.unwrap();
+    }
+
+    /// Lets go of what is held back: the publishes, in their order.
+    pub fn release(&self) {
+        self.plan.gate.send_modify(|gate| gate.holds_publishes = false);
+    }
+
+    /// Holds back everything that the server says, so that no publish is acknowledged.
+    pub fn hold_answers(&self) {
+        self.plan.gate.send_modify(|gate| gate.holds_answers = true);
+    }
+
+    /// Cuts all connections; new ones are let through.
+    pub fn cut(&self) {
+        self.plan.gate.send_modify(|gate| *gate = Gate { generation: gate.generation + 1, ..Gate::default() });
+    }
+}
+
+impl Drop for NatsProxy {
+    fn drop(&mut self) {
+        self.listener.abort();
+        self.cut();
+    }
+}
+
+async fn serve(client: TcpStream, server: TcpStream, plan: Arc<Plan>) {
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let mut gate = plan.gate.subscribe();
+    let generation = gate.borrow().generation;
+    tokio::select! {
+        // What is held back outlives its client: it is on the way, as it would be in a network.
+        () = forward_publishes(from_client, to_server, Arc::clone(&plan)) => {}
+        () = forward_answers(from_server, to_client, plan.gate.subscribe()) => {}
+        _ = gate.wait_for(|gate| gate.generation != generation) => {}
+    }
+}
+
+async fn forward_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut gate: watch::Receiver<Gate>) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(read @ 1..) = from.read(&mut buffer).await {
+        if gate.wait_for(|gate| !gate.holds_answers).await.is_err() || to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward_publishes(from: OwnedReadHalf, mut to: OwnedWriteHalf, plan: Arc<Plan>) {
+    let mut from = BufReader::new(from);
+    let mut frame = Vec::new();
+    loop {
+        frame.clear();
+        if !matches!(from.read_until(b'\n', &mut frame).await, Ok(1..)) {
+            return;
+        }
+        let line = String::from_utf8_lossy(&frame).into_owned();
+        let mut words = line.split_ascii_whitespace();
+        let verb = words.next().unwrap_or_default();
+        if matches!(verb, "PUB" | "HPUB") {
+            let bytes: u64 = words.next_back().unwrap().parse().unwrap();
+            // With the line's end after the payload.
+            let mut payload = (&mut from).take(bytes + 2);
+            if copy(&mut payload, &mut frame).await.is_err() {
+                return;
+            }
+        }
+        let fate = if verb == "HPUB" { plan.fates.lock().unwrap().pop_front() } else { None };
+        match fate.unwrap_or(Fate::Pass) {
+            Fate::Pass => {}
+            Fate::Lose => continue,
+            Fate::Hold => {
+                plan.gate.send_modify(|gate| gate.holds_publishes = true);
+                if plan.gate.subscribe().wait_for(|gate| !gate.holds_publishes).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if to.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}

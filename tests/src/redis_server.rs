@@ -1,0 +1,96 @@
+//! A throwaway Redis that can be killed, paused and started again with what it had.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A Redis of one test. Ends with its drop.
+pub struct RedisServer {
+    port: u16,
+    folder: TempDir,
+    server: Child,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps every write on disk.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("cqar-redis-").tempdir().unwrap();
+        // A port that is free now may be taken a moment later.
+        let (port, server) = (0..10)
+            .find_map(|_| {
+                let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+                Some((port, spawn(port, &folder)?))
+            })
+            .expect("redis-server starts");
+        Self { port, folder, server }
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A connection of the test's own.
+    pub async fn connect(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
+
+    /// Starts it again after a kill, on the same port and with what it had written.
+    pub fn restart(&mut self) {
+        self.server = spawn(self.port, &self.folder).expect("redis-server starts again");
+    }
+
+    /// Stops it with SIGSTOP: connections stand, and nothing answers.
+    pub fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets it go on after a pause.
+    pub fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let status = Command::new("kill").args([signal, &self.server.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+/// Starts a server and returns when it accepts connections; none if it ends before.
+fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
+    let mut server = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
+        .arg(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redis-server is installed");
+    let mut lines = BufReader::new(server.stdout.take()?).lines();
+    let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
+    if !ready {
+        let _ = server.wait();
+        return None;
+    }
+    // It must be able to go on logging.
+    std::thread::spawn(move || lines.for_each(drop));
+    Some(server)
+}
