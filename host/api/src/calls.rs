@@ -253,7 +253,10 @@ mod tests {
 
     use cqar_proto::DESCRIPTORS;
     use futures::{StreamExt, stream};
-    use prometheus::Registry;
+    use prometheus::{
+        Registry,
+        proto::{Metric, MetricFamily},
+    };
     use tonic_health::pb::{FILE_DESCRIPTOR_SET, HealthCheckRequest, health_client::HealthClient};
     use tower::{ServiceExt, service_fn};
 
@@ -267,16 +270,17 @@ mod tests {
         ObserveCalls { methods, trace_sample_rate: 0.0 }
     }
 
-    /// How many calls of a method ended with a code, and how many durations were observed with a status.
-    fn counted(metrics: &Registry, method: &str, code: &str) -> u64 {
+    /// How many calls of a method ended with a code.
+    fn counted(metrics: &Registry, method: &str, code: &str) -> f64 {
         let families = metrics.gather();
         let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total");
-        let has = |metric: &&prometheus::proto::Metric| {
-            let value = |name| metric.get_label().iter().find(|label| label.name() == name).map(|label| label.value());
-            value("method") == Some(method) && value("status_code") == Some(code)
+        let has = |metric: &&Metric| {
+            let has =
+                |name, value| metric.get_label().iter().any(|label| (label.name(), label.value()) == (name, value));
+            has("method", method) && has("status_code", code)
         };
-        let metric = calls.into_iter().flat_map(|family| family.get_metric()).find(has);
-        metric.map_or(0, |metric| metric.get_counter().value() as u64)
+        let metric = calls.into_iter().flat_map(MetricFamily::get_metric).find(has);
+        metric.map_or(0.0, |metric| metric.get_counter().get_value())
     }
 
     /// The health service behind the layer, with the reporter that says what it answers.
@@ -305,7 +309,7 @@ mod tests {
         client.check(request("")).await.unwrap();
         client.check(request("")).await.unwrap();
         assert_eq!(client.check(request("other")).await.unwrap_err().code(), Code::NotFound);
-        assert_eq!((counted(&metrics, CHECK, "OK"), counted(&metrics, CHECK, "NOT_FOUND")), (2, 1));
+        assert_eq!((counted(&metrics, CHECK, "OK"), counted(&metrics, CHECK, "NOT_FOUND")), (2.0, 1.0));
     }
 
     #[tokio::test]
@@ -314,10 +318,10 @@ mod tests {
         let (mut reporter, mut client) = health(&metrics);
         let mut watched = client.watch(request("")).await.unwrap().into_inner();
         watched.message().await.unwrap().unwrap();
-        assert_eq!(counted(&metrics, WATCH, "OK"), 0);
+        assert_eq!(counted(&metrics, WATCH, "OK"), 0.0);
         reporter.clear_service_status("").await;
         assert!(watched.message().await.unwrap().is_none());
-        assert_eq!(counted(&metrics, WATCH, "OK"), 1);
+        assert_eq!(counted(&metrics, WATCH, "OK"), 1.0);
     }
 
     #[tokio::test]
@@ -325,7 +329,7 @@ mod tests {
         let metrics = Registry::new();
         let (_reporter, mut client) = health(&metrics);
         drop(client.watch(request("")).await.unwrap());
-        assert_eq!(counted(&metrics, WATCH, "CANCELLED"), 1);
+        assert_eq!(counted(&metrics, WATCH, "CANCELLED"), 1.0);
     }
 
     #[tokio::test]
@@ -333,7 +337,7 @@ mod tests {
         let metrics = Registry::new();
         let (_reporter, mut client) = health(&metrics);
         assert_eq!(client.watch(request("other")).await.unwrap_err().code(), Code::NotFound);
-        assert_eq!((counted(&metrics, WATCH, "NOT_FOUND"), counted(&metrics, WATCH, "CANCELLED")), (1, 0));
+        assert_eq!((counted(&metrics, WATCH, "NOT_FOUND"), counted(&metrics, WATCH, "CANCELLED")), (1.0, 0.0));
     }
 
     #[tokio::test]
@@ -344,7 +348,7 @@ mod tests {
         let request = Request::builder().uri(format!("/{CHECK}")).body(()).unwrap();
         let call = layer(&metrics).layer(never).oneshot(request);
         assert!(tokio::time::timeout(Duration::ZERO, call).await.is_err());
-        assert_eq!(counted(&metrics, CHECK, "CANCELLED"), 1);
+        assert_eq!(counted(&metrics, CHECK, "CANCELLED"), 1.0);
     }
 
     #[tokio::test]
@@ -358,7 +362,7 @@ mod tests {
                 layer.clone().layer(refuse).oneshot(request).await.unwrap();
             })
             .await;
-        assert_eq!(counted(&metrics, "unknown", "UNIMPLEMENTED"), 100);
+        assert_eq!(counted(&metrics, "unknown", "UNIMPLEMENTED"), 100.0);
         let families = metrics.gather();
         let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
         assert_eq!(calls.get_metric().len(), 1);

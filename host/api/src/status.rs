@@ -218,7 +218,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table of every error")]
     fn every_error_has_its_code_and_its_reason() {
         let field = || "mutations[0].create_venue".to_owned();
         let candidates = || {

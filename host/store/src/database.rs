@@ -168,24 +168,24 @@ pub(crate) const MAX_VALUES: usize = 30_000;
 /// The most keys of one `IN` list; a longer list is read in several.
 pub(crate) const MAX_KEYS: usize = 1024;
 
-/// `($1, $2, …)` from a first number on, padded to a power of two with the last value, so that a handful of statements
-/// serves every length.
-pub(crate) fn key_list(first: usize, mut keys: Vec<Value>) -> (String, Vec<Value>) {
+/// A list of placeholders for keys, the first of them number `first`, padded to a power of two with the last key, so that
+/// a handful of statements serves every length.
+pub(crate) fn key_list(dialect: Dialect, first: usize, mut keys: Vec<Value>) -> (String, Vec<Value>) {
     if let Some(last) = keys.last().cloned() {
         keys.resize(keys.len().next_power_of_two(), last);
     }
-    (placeholders(first, keys.len()), keys)
+    (placeholders(dialect, first, keys.len()), keys)
 }
 
-/// `($first, …)`, so many.
-pub(crate) fn placeholders(first: usize, count: usize) -> String {
-    use std::fmt::Write;
-    let mut list = String::with_capacity(count * 5 + 2);
+/// `($first, …)`, so many; `(?, …)` on SQLite. A statement has numbers or `?`, never both.
+pub(crate) fn placeholders(dialect: Dialect, first: usize, count: usize) -> String {
+    let mut list = String::with_capacity(count * 6 + 2);
     list.push('(');
     for n in first..first + count {
-        let separator = if n == first { "" } else { "," };
-        // Writing to a String cannot fail.
-        let _ = write!(list, "{separator}${n}");
+        if n > first {
+            list.push(',');
+        }
+        dialect.placeholder(n, &mut list);
     }
     list.push(')');
     list
@@ -197,8 +197,9 @@ mod tests {
 
     #[test]
     fn a_key_list_is_padded_to_a_power_of_two() {
-        let (list, keys) = key_list(2, vec![Value::Int(1), Value::Int(2), Value::Int(3)]);
+        let (list, keys) = key_list(Dialect::Postgres, 2, vec![Value::Int(1), Value::Int(2), Value::Int(3)]);
         assert_eq!(list, "($2,$3,$4,$5)");
         assert!(matches!(keys.as_slice(), [_, _, Value::Int(3), Value::Int(3)]));
+        assert_eq!(placeholders(Dialect::Sqlite, 1, 3), "(?,?,?)");
     }
 }

@@ -1,6 +1,8 @@
 //! What differs between the two databases: how transactions begin, how the log is locked and announced, and what
 //! their errors mean.
 
+use std::fmt::Write;
+
 use sqlx::error::DatabaseError;
 
 use crate::error::{Constraint, Error};
@@ -16,6 +18,16 @@ pub(crate) enum Dialect {
 pub(crate) const LOG_CHANNEL: &str = "cqar_log";
 
 impl Dialect {
+    /// The placeholder of a value in a statement of many. SQLite would take time with the square of their number to tell
+    /// numbered ones apart.
+    pub(crate) fn placeholder(self, number: usize, sql: &mut String) {
+        match self {
+            Self::Sqlite => sql.push('?'),
+            // Writing to a String cannot fail.
+            Self::Postgres => drop(write!(sql, "${number}")),
+        }
+    }
+
     /// Begins a transaction that sees one state from its first statement to its last.
     pub(crate) const fn begin_snapshot(self) -> &'static str {
         match self {

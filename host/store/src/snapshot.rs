@@ -16,7 +16,7 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{MAX_KEYS, Tx, Value, key_list},
+    database::{MAX_KEYS, Tx, Value, key_list, placeholders},
     error::Error,
     metrics::Metrics,
     tables::Table,
@@ -114,9 +114,10 @@ impl Snapshot {
     pub async fn markets_with_symbols(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Market>, Error> {
         let mut markets = Vec::new();
         for symbols in symbols.chunks(MAX_KEYS) {
-            let (list, symbols) = key_list(2, texts(symbols));
+            let dialect = self.tx.dialect();
+            let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, texts(symbols)));
             let sql = format!(
-                "{} WHERE e.id IN (SELECT market FROM market_symbols WHERE venue = $1 AND symbol IN {list}) ORDER BY e.id",
+                "{} WHERE e.id IN (SELECT market FROM market_symbols WHERE venue = {of} AND symbol IN {list}) ORDER BY e.id",
                 Market::SELECT
             );
             let values = [vec![Value::Text(venue.to_string())], symbols].concat();
@@ -179,7 +180,7 @@ impl Snapshot {
     async fn by<T: Table>(&mut self, operation: &'static str, column: &str, keys: Vec<Value>) -> Result<Vec<T>, Error> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
-            let (list, keys) = key_list(1, keys.to_vec());
+            let (list, keys) = key_list(self.tx.dialect(), 1, keys.to_vec());
             let sql = format!("{} WHERE {column} IN {list} ORDER BY e.id", T::SELECT);
             found.extend(self.select::<T>(operation, sql, keys).await?);
         }
@@ -196,8 +197,9 @@ impl Snapshot {
     ) -> Result<Vec<T>, Error> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
-            let (list, keys) = key_list(2, keys.to_vec());
-            let sql = format!("{} WHERE {only} = $1 AND {column} IN {list} ORDER BY e.id", T::SELECT);
+            let dialect = self.tx.dialect();
+            let (of, (list, keys)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, keys.to_vec()));
+            let sql = format!("{} WHERE {only} = {of} AND {column} IN {list} ORDER BY e.id", T::SELECT);
             found.extend(self.select::<T>(operation, sql, [vec![value.clone()], keys].concat()).await?);
         }
         Ok(found)

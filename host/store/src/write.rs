@@ -173,7 +173,7 @@ impl WriteTransaction {
     async fn delete_where(&mut self, table: &str, column: &str, ids: &[Value]) -> Result<(), Error> {
         for ids in ids.chunks(MAX_KEYS) {
             let _timer = self.snapshot.metrics.time("delete");
-            let (list, ids) = key_list(1, ids.to_vec());
+            let (list, ids) = key_list(self.snapshot.tx.dialect(), 1, ids.to_vec());
             self.snapshot.tx.execute(format!("DELETE FROM {table} WHERE {column} IN {list}"), ids).await?;
         }
         Ok(())
@@ -252,8 +252,9 @@ impl WriteTransaction {
         while rows.peek().is_some() {
             let _timer = self.snapshot.metrics.time(operation);
             let rows: Vec<Vec<Value>> = rows.by_ref().take(per_statement).collect();
+            let dialect = self.snapshot.tx.dialect();
             let tuples: Vec<String> =
-                (0..rows.len()).map(|n| placeholders(n * columns.len() + 1, columns.len())).collect();
+                (0..rows.len()).map(|n| placeholders(dialect, n * columns.len() + 1, columns.len())).collect();
             let sql = format!("INSERT INTO {table} ({}) VALUES {} {conflict}", columns.join(", "), tuples.join(","));
             self.snapshot.tx.execute(sql, rows.concat()).await?;
         }

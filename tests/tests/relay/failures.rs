@@ -13,6 +13,7 @@ async fn a_message_lost_in_the_middle_of_the_window_is_published_in_its_place() 
     let (nats, log) = (Nats::start(), Log::new().await);
     let proxy = NatsProxy::start(nats.address()).await;
     let server = Server::start(&log, settings(proxy.url()), Rule::pass());
+    log.write(1).await;
     server.caught_up().await;
     for lost in [0, 1, 17, 99] {
         proxy.plan((0..lost).map(|_| Fate::Pass).chain([Fate::Lose]));
@@ -51,10 +52,11 @@ async fn acknowledgements_that_are_lost_double_nothing() {
     let tap = Tap::new(nats.client().await);
     let proxy = NatsProxy::start(nats.address()).await;
     let server = Server::start(&log, settings(proxy.url()), Rule::pass());
+    log.write(1).await;
     server.caught_up().await;
     proxy.hold_answers();
     log.write(30).await;
-    tap.holds(30).await;
+    tap.holds(31).await;
     proxy.cut();
     server.caught_up().await;
     log.write(30).await;

@@ -36,10 +36,11 @@ async fn an_outage_longer_than_the_duplicate_window_doubles_nothing() {
     tap.create(|config| config.duplicate_window = window).await;
     let proxy = NatsProxy::start(nats.address()).await;
     let server = Server::start(&log, settings(proxy.url()), Rule::pass());
+    log.write(1).await;
     server.caught_up().await;
     proxy.hold_answers();
     log.write(50).await;
-    tap.holds(50).await;
+    tap.holds(51).await;
     // Stored, and not one of them acknowledged.
     nats.kill();
     tokio::time::sleep(window * 3).await;
@@ -191,12 +192,36 @@ async fn what_arrives_late_is_not_mistaken_for_a_part_of_another_split() {
     log.write(4).await;
     old_way.holds_publish().await;
     first.crash();
-    let second = Server::start(&log, settings(new_way.url()), Rule::split(2));
     new_way.plan([Fate::Hold]);
+    let second = Server::start(&log, settings(new_way.url()), Rule::split(2));
     new_way.holds_publish().await;
     old_way.release();
     tap.holds(2).await;
     new_way.release();
     second.caught_up().await;
     assert_eq!(tap.names().await, ["1.0.0", "1.1.0", "1.2.0", "1.2.1", "1.3.0", "1.3.1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_late_is_not_doubled_when_the_stream_has_forgotten_it() {
+    let (nats, log) = (Nats::start(), Log::new().await);
+    let tap = Tap::new(nats.client().await);
+    let window = Duration::from_millis(200);
+    tap.create(|config| config.duplicate_window = window).await;
+    let (old_way, new_way) = (NatsProxy::start(nats.address()).await, NatsProxy::start(nats.address()).await);
+    let first = Server::start(&log, settings(old_way.url()), Rule::pass());
+    first.caught_up().await;
+    old_way.plan([Fate::Hold]);
+    log.write(3).await;
+    old_way.holds_publish().await;
+    first.crash();
+    new_way.plan([Fate::Hold]);
+    let second = Server::start(&log, settings(new_way.url()), Rule::pass());
+    new_way.holds_publish().await;
+    old_way.release();
+    tap.holds(1).await;
+    tokio::time::sleep(window * 3).await;
+    new_way.release();
+    second.caught_up().await;
+    assert_eq!(tap.names().await, log.names().await);
 }

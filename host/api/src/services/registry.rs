@@ -1,7 +1,6 @@
 //! `cqar.v1.RegistryService`
 
 use cqar_proto::{convert, server::registry_service_server::RegistryService, v1};
-use cqar_registry::Error;
 use prost::Message;
 use tonic::{Request, Streaming, async_trait};
 use tracing::Span;

@@ -242,7 +242,7 @@ impl Relay {
             let waiting = |reason: &str| self.status.trouble(&Trouble::Away(reason.to_owned()));
             let connection = link.connected(waiting).await;
             let client = link.client.clone();
-            let before = self.health().published;
+            let before = self.status.done();
             let outcome = tokio::select! {
                 outcome = session::run(self, &client, &mut known) => outcome,
                 reason = link.lost(connection) => Err(Trouble::Away(reason)),
@@ -252,7 +252,7 @@ impl Relay {
                 Ok(never) => match never {},
             };
             self.status.trouble(&trouble);
-            if self.health().published != before {
+            if self.status.done() != before {
                 backoff.reset();
             }
             let pause = sleep(backoff.delay());

@@ -7,8 +7,9 @@
 //! - It also names the message that it must follow (`Nats-Expected-Last-Msg-Id`), for the sequence alone is not enough: a
 //!   foreign message in the middle of the window takes the sequence of one of ours, which fails, and the next would
 //!   find the sequence that it expects.
-//! - An acknowledgement counts only if it is for the predicted sequence and no duplicate. Duplicates are found before
-//!   expectations are checked, so one says no more than that this id was there once, perhaps as another part.
+//! - An acknowledgement counts only if it is for the predicted sequence and no duplicate. A duplicate says no more than
+//!   that this id was there once, perhaps as another part; servers up to 2.10 even say it before they check what is
+//!   expected.
 //! - Whatever goes wrong ends the session, and the next begins with the stream's last message.
 //! - The parts of a split event are remembered before the first is sent, everything before them is acknowledged by then,
 //!   and the rest follows when the first is acknowledged. So if an older session's publish comes late, it is either the
@@ -92,7 +93,7 @@ pub(super) async fn run(
         saved: next,
         save_at: Instant::now() + CURSOR_INTERVAL,
         began: false,
-        had_duplicates: false,
+        is_settled: false,
     };
     let trouble = match session.publish(start).await {
         Err(trouble) => trouble,
@@ -123,8 +124,9 @@ struct Session<'a> {
     save_at: Instant,
     /// Whether this session sent the first message of an event: until then, a fan-out may have been begun before it.
     began: bool,
-    /// Whether the stream knew a message that this session sent, so that its prediction is wrong.
-    had_duplicates: bool,
+    /// Whether the stream stored a message of this session. Until then one is sent at a time: the stream may still know
+    /// messages that were removed from its end.
+    is_settled: bool,
 }
 
 /// A message that is not acknowledged yet.
@@ -238,12 +240,12 @@ impl Session<'_> {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Trouble> {
-        while self.in_flight.len() >= self.relay.settings.window.max(1) {
+        while self.in_flight.len() >= self.window() {
             self.settle_next().await?;
         }
         let Message { place, subject, mut headers, payload } = message;
         headers.insert("Nats-Expected-Stream", self.relay.settings.stream.as_str());
-        headers.insert("Nats-Expected-Last-Sequence", HeaderValue::from(self.predicted));
+        
         if let Some(last_id) = self.last_id.take() {
             headers.insert("Nats-Expected-Last-Msg-Id", last_id);
         }
@@ -261,6 +263,10 @@ impl Session<'_> {
             sent: Instant::now(),
         });
         Ok(())
+    }
+
+    fn window(&self) -> usize {
+        if self.is_settled { self.relay.settings.window.max(1) } else { 1 }
     }
 
     /// Nothing is sent of what lies before this position: it is done when what was sent before it is.
@@ -314,20 +320,19 @@ impl Session<'_> {
             PublishErrorKind::Other => Refusal::JetStream(error.to_string()).into(),
             _ => Trouble::Away(error.to_string()),
         })?;
-        if ack.duplicate && ack.sequence <= self.base {
-            // It was on the stream before this session, and was removed since. What follows was mispredicted by it.
+        if ack.duplicate && ack.sequence <= self.base && !self.is_settled {
+            // It was on the stream before this session and was removed since, by an operator or an age limit.
             *self.known = (*self.known).max(Some(oldest.done));
-            self.had_duplicates = true;
+            self.predicted = self.base;
+            self.last_id = None;
         } else if ack.duplicate || ack.sequence != oldest.sequence {
             let found = if ack.duplicate { "a duplicate of" } else { "stored as" };
             return Err(diverged(format!("{found} sequence {}, not {}", ack.sequence, oldest.sequence)));
         } else {
+            self.is_settled = true;
             self.relay.status.published(oldest.position, oldest.sent.elapsed());
         }
         self.relay.status.advance(oldest.done);
-        if self.had_duplicates && self.in_flight.is_empty() {
-            return Err(diverged("the stream knew it".to_owned()));
-        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ for i = 2, #KEYS do
   local present = redis.call('GETRANGE', KEYS[i], 0, 15)
   if stamp >= tonumber(floor)
     and (not changed or tonumber(changed) <= stamp)
- then
+    and (present == '' or tonumber(present) < stamp) then
     redis.call('SET', KEYS[i], value, 'PX', ARGV[2 * i - 2])
     stored = stored + 1
   end
