@@ -9,6 +9,7 @@
 //! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
 //! | [`redis_server`] | a throwaway Redis |
 //! | [`server`] | the registry itself |
+//! | [`surroundings`] | what it runs with: alone, or with everything around |
 // Everything here serves tests, which may fail loudly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
@@ -17,3 +18,4 @@ pub mod nats_proxy;
 pub mod postgres;
 pub mod redis_server;
 pub mod server;
+pub mod surroundings;

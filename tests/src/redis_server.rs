@@ -84,10 +84,10 @@ fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("redis-server is installed");
-    let mut lines = BufReader::new(server.stdout.take()?).lines();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
     if !ready {
-        let _ = server.wait();
+        server.wait().unwrap();
         return None;
     }
     // It must be able to go on logging.

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 use crate::replica::{DEADLINE, Registry, venue};
 
-fn stamped(bytes: &'static str, valid_from: Revision, valid_through: Revision) -> Option<Stamped> {
-    Some(Stamped { bytes: bytes.into(), valid_from, valid_through })
+fn stamped(bytes: &'static str, valid_from: Revision, valid_through: Revision) -> Stamped {
+    Stamped { bytes: bytes.into(), valid_from, valid_through }
 }
 
 async fn raw<T: redis::FromRedisValue>(redis: &RedisServer, command: &[&str]) -> T {
@@ -39,20 +39,20 @@ async fn a_value_holds_from_its_read_until_its_key_changes() {
     assert_eq!(cache.get("binance", 0).await, None);
 
     cache.put("binance", registry.at("binance", 1), 1, 1).await;
-    assert_eq!(cache.get("binance", 1).await, stamped("I", 1, 1));
+    assert_eq!(cache.get("binance", 1).await, Some(stamped("I", 1, 1)));
     assert_eq!(cache.get("binance", 2).await, None, "Redis has not seen 2");
 
     registry.commit(&["kraken"]).await;
     registry.apply().await;
     cache.serves_at(2).await;
-    assert_eq!(cache.get("binance", 2).await, stamped("I", 1, 2));
+    assert_eq!(cache.get("binance", 2).await, Some(stamped("I", 1, 2)));
 
     registry.commit(&["binance"]).await;
     registry.apply().await;
     cache.serves_at(3).await;
     assert_eq!(cache.get("binance", 0).await, None);
     cache.put("coinbase", Bytes::new(), 3, 3).await;
-    assert_eq!(cache.get("coinbase", 3).await, stamped("", 3, 3), "known to be absent");
+    assert_eq!(cache.get("coinbase", 3).await, Some(stamped("", 3, 3)), "known to be absent");
 }
 
 #[tokio::test]
@@ -73,7 +73,11 @@ async fn a_slow_reader_cannot_put_an_older_value_back() {
     registry.commit(&["binance"]).await;
     cache.put("binance", registry.at("binance", 3), 3, 3).await;
     cache.put("binance", registry.at("binance", 2), 2, 3).await;
-    assert_eq!(cache.get("binance", 0).await, stamped("III", 3, 3), "over a newer value, whose change is not seen yet");
+    assert_eq!(
+        cache.get("binance", 0).await,
+        Some(stamped("III", 3, 3)),
+        "over a newer value, whose change is not seen yet"
+    );
 }
 
 #[tokio::test]
@@ -94,7 +98,7 @@ async fn what_was_read_before_forgotten_changes_is_not_stored() {
 
     cache.put("binance", registry.at("binance", 1), 1, 8).await;
     assert_eq!(cache.get("binance", 0).await, None);
-    assert_eq!(cache.get("kraken", 8).await, stamped("I", 1, 8), "what was stored before stays");
+    assert_eq!(cache.get("kraken", 8).await, Some(stamped("I", 1, 8)), "what was stored before stays");
 }
 
 #[tokio::test]
@@ -114,7 +118,7 @@ async fn a_server_killed_between_commit_and_invalidation_leaves_nothing_stale() 
     assert_eq!(next.get("binance", 0).await, None, "not asked before the log is applied");
     next.serves_at(2).await;
     assert_eq!(next.get("binance", 0).await, None);
-    assert_eq!(next.get("kraken", 2).await, stamped("I", 1, 2), "what did not change is kept over a restart");
+    assert_eq!(next.get("kraken", 2).await, Some(stamped("I", 1, 2)), "what did not change is kept over a restart");
 }
 
 #[tokio::test]
@@ -136,7 +140,7 @@ async fn redis_away_during_writes_comes_back_with_nothing_stale() {
     redis.restart();
     cache.serves_at(2).await;
     assert_eq!(cache.get("binance", 0).await, None);
-    assert_eq!(cache.get("kraken", 2).await, stamped("I", 1, 2));
+    assert_eq!(cache.get("kraken", 2).await, Some(stamped("I", 1, 2)));
 }
 
 #[tokio::test]
@@ -186,7 +190,7 @@ async fn a_flushed_redis_begins_anew() {
     cache.put("binance", slow, 1, 2).await;
     assert_eq!(cache.get("binance", 0).await, None, "its change is forgotten, and so is what was read before");
     cache.put("binance", registry.at("binance", 2), 2, 2).await;
-    assert_eq!(cache.get("binance", 2).await, stamped("II", 2, 2));
+    assert_eq!(cache.get("binance", 2).await, Some(stamped("II", 2, 2)));
 }
 
 #[tokio::test]

@@ -90,8 +90,8 @@ impl Registry {
     /// What a read of the venue at that revision finds; nothing if it was not there yet.
     pub fn at(&self, name: &str, revision: Revision) -> Bytes {
         let venues = self.venues.lock().unwrap();
-        let states = venues.get(name).into_iter().flatten();
-        let state = states.filter(|venue| venue.meta.revision <= revision).next_back();
+        let mut states = venues.get(name).into_iter().flatten();
+        let state = states.rfind(|venue| venue.meta.revision <= revision);
         state.map(|venue| venue.name.clone().into()).unwrap_or_default()
     }
 
