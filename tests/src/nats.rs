@@ -84,7 +84,8 @@ impl Nats {
             .unwrap_or_else(|error| panic!("{}: {error}; `make setup` installs it", binary.display()));
         let mut lines = BufReader::new(server.stderr.take().unwrap()).lines().map_while(Result::ok);
         let mut said = Vec::new();
-        let is_ready = lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("Server is ready"));
+        let is_ready =
+            lines.by_ref().inspect(|line| said.push(line.clone())).any(|line| line.contains("Server is ready"));
         assert!(is_ready, "the NATS server did not start: {said:#?}");
         // Goes on reading, so that the server never waits for its log; ends with the server.
         thread::spawn(move || lines.for_each(drop));

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// A database of one test. Ends with its drop.
 pub struct Postgres {
     url: String,
-    cluster: Option<Cluster>,
+    _cluster: Option<Cluster>,
 }
 
 struct Cluster {
@@ -40,7 +40,7 @@ impl Postgres {
         run(Command::new("psql").arg(server).args(["-qc", &format!("CREATE DATABASE {name}")]));
         let (base, query) = server.split_once('?').unwrap_or((server, ""));
         let base = base.rsplit_once('/').map_or(base, |(base, _)| base);
-        Self { url: format!("{base}/{name}?{query}"), cluster: None }
+        Self { url: format!("{base}/{name}?{query}"), _cluster: None }
     }
 
     fn cluster() -> Self {
@@ -69,7 +69,7 @@ impl Postgres {
         stop.args(["-m", "immediate", "-s", "-D"]).arg(&data).arg("stop");
         as_user(&mut stop, user).current_dir("/");
         let url = format!("postgres://cqar@127.0.0.1:{port}/postgres?sslmode=disable");
-        Self { url, cluster: Some(Cluster { stop, _folder: folder }) }
+        Self { url, _cluster: Some(Cluster { stop, _folder: folder }) }
     }
 }
 

@@ -57,7 +57,7 @@ on_both! {
     referrers_are_named
     an_answered_request_is_remembered_until_it_expires
     the_relay_remembers_lease_cursor_and_fan_outs
-    migrations_go_up_and_down_and_a_newer_one_is_refused
+    migrations_go_up_and_down_and_up_again
 }
 
 async fn open(url: &str) -> Arc<Store> {
@@ -432,7 +432,7 @@ async fn the_relay_remembers_lease_cursor_and_fan_outs(store: Arc<Store>) {
     assert_eq!(store.fan_out(position).await.unwrap(), None);
 }
 
-async fn migrations_go_up_and_down_and_a_newer_one_is_refused(store: Arc<Store>) {
+async fn migrations_go_up_and_down_and_up_again(store: Arc<Store>) {
     let first = store.log_bounds().await.unwrap().log_id;
     assert_eq!(store.migrate_up().await.unwrap(), [""; 0], "nothing is missing");
     assert_eq!(store.migrate_down(1).await.unwrap(), ["0001_registry"]);

@@ -33,7 +33,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap();
-//! let cache: L1<String, Arc<str>, Arc<str>> = L1::new(1024 * 1024, metrics.l1(), TaskTracker::new());
+//! let cache: L1<String, Arc<str>, Arc<str>> = L1::new(1024 * 1024, metrics.l1("venues"), TaskTracker::new());
 //! let lookups = metrics.lookups("venue");
 //!
 //! assert!(lookups.count(cache.get("binance")).is_none());
@@ -56,5 +56,5 @@ pub mod metrics;
 
 pub use key::Key;
 pub use l1::{L1, Loaded};
-pub use moka::Equivalent;
 pub use l2::{L2, L2Health, L2Settings, Stamped, consistent};
+pub use moka::Equivalent;

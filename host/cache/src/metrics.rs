@@ -1,13 +1,13 @@
 //! What the caches count.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// The counters of both levels, registered once.
 #[derive(Debug, Clone)]
 pub struct CacheMetrics {
     hits: IntCounterVec,
     misses: IntCounterVec,
-    l1: L1Metrics,
+    l1: L1Families,
     l2: L2Metrics,
 }
 
@@ -19,7 +19,16 @@ pub struct Lookups {
     misses: IntCounter,
 }
 
-/// What L1 counts.
+/// What the caches of the process count, by cache.
+#[derive(Debug, Clone)]
+struct L1Families {
+    bytes: IntGaugeVec,
+    answers: IntGaugeVec,
+    evictions: IntCounterVec,
+    not_admitted: IntCounterVec,
+}
+
+/// What one cache of the process counts.
 #[derive(Debug, Clone)]
 pub struct L1Metrics {
     pub(crate) bytes: IntGauge,
@@ -38,6 +47,37 @@ pub struct L2Metrics {
     pub(crate) dropped: IntCounter,
     pub(crate) serving: IntGauge,
     pub(crate) watermark: IntGauge,
+}
+
+impl L1Families {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let gauges = |name: &str, help: &str| {
+            let gauges = IntGaugeVec::new(Opts::new(name, help), &["cache"])?;
+            registry.register(Box::new(gauges.clone())).map(|()| gauges)
+        };
+        let counters = |name: &str, help: &str| {
+            let counters = IntCounterVec::new(Opts::new(name, help), &["cache"])?;
+            registry.register(Box::new(counters.clone())).map(|()| counters)
+        };
+        Ok(Self {
+            bytes: gauges("cqar_cache_bytes", "Size of a cache of the process.")?,
+            answers: gauges("cqar_cache_answers", "Answers in a cache of the process.")?,
+            evictions: counters("cqar_cache_eviction_total", "Answers dropped for want of room, or for their age.")?,
+            not_admitted: counters(
+                "cqar_cache_not_admitted_total",
+                "Answers not kept, because a change was applied while they were loaded.",
+            )?,
+        })
+    }
+
+    fn of(&self, cache: &'static str) -> L1Metrics {
+        L1Metrics {
+            bytes: self.bytes.with_label_values(&[cache]),
+            answers: self.answers.with_label_values(&[cache]),
+            evictions: self.evictions.with_label_values(&[cache]),
+            not_admitted: self.not_admitted.with_label_values(&[cache]),
+        }
+    }
 }
 
 impl CacheMetrics {
@@ -63,15 +103,7 @@ impl CacheMetrics {
         Ok(Self {
             hits: by_entity("cqar_cache_hit_total", "Answers found in the process's cache.")?,
             misses: by_entity("cqar_cache_miss_total", "Answers not found in the process's cache.")?,
-            l1: L1Metrics {
-                bytes: gauge("cqar_cache_bytes", "Size of the process's cache.")?,
-                answers: gauge("cqar_cache_answers", "Answers in the process's cache.")?,
-                evictions: counter("cqar_cache_eviction_total", "Answers dropped for want of room, or for their age.")?,
-                not_admitted: counter(
-                    "cqar_cache_not_admitted_total",
-                    "Answers not kept, because a change was applied while they were loaded.",
-                )?,
-            },
+            l1: L1Families::register(registry)?,
             l2: L2Metrics {
                 hits: asked.with_label_values(&["hit"]),
                 misses: asked.with_label_values(&["miss"]),
@@ -92,9 +124,9 @@ impl CacheMetrics {
         Lookups { hits: self.hits.with_label_values(&[entity]), misses: self.misses.with_label_values(&[entity]) }
     }
 
-    /// What L1 counts.
-    pub fn l1(&self) -> L1Metrics {
-        self.l1.clone()
+    /// What one cache of the process counts.
+    pub fn l1(&self, cache: &'static str) -> L1Metrics {
+        self.l1.of(cache)
     }
 
     /// What L2 counts.

@@ -320,25 +320,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::testing::{MemoryLog, event};
+    use crate::testing::{MemoryLog, Recorder, event};
 
     const SOON: Duration = Duration::from_secs(5);
-
-    /// Remembers what it was given.
-    #[derive(Default)]
-    struct Recorder(Mutex<Vec<(Vec<LogPosition>, Revision)>>);
-
-    impl LogSink for Recorder {
-        fn apply(&self, events: &[LoggedEvent], through: Revision) {
-            self.0.lock().push((events.iter().map(|event| event.position).collect(), through));
-        }
-    }
-
-    impl Recorder {
-        fn positions(&self) -> Vec<LogPosition> {
-            self.0.lock().iter().flat_map(|(positions, _)| positions.clone()).collect()
-        }
-    }
 
     async fn started(log: &Arc<MemoryLog>, settings: FeedSettings) -> (Arc<Feed>, Arc<Recorder>) {
         let sink = Arc::new(Recorder::default());

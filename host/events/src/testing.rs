@@ -1,4 +1,4 @@
-//! An event log in memory, for interleavings that a database cannot be made to show.
+//! An event log in memory, for interleavings that a database cannot be made to show, and a sink that remembers.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use cqar_domain::{
     entity::{EntityKey, Revision},
-    event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError},
+    event::{EventLog, EventType, LogBounds, LogPosition, LogSink, LoggedEvent, PortError},
     id::{AssetId, IdSource, SystemIds, VenueId},
 };
 use parking_lot::Mutex;
@@ -73,6 +73,22 @@ impl MemoryLog {
     pub(crate) fn grow(&self) {
         self.grown.notify_waiters();
         self.grown.notify_one();
+    }
+}
+
+/// A sink that remembers what it was given.
+#[derive(Default)]
+pub(crate) struct Recorder(pub(crate) Mutex<Vec<(Vec<LogPosition>, Revision)>>);
+
+impl LogSink for Recorder {
+    fn apply(&self, events: &[LoggedEvent], through: Revision) {
+        self.0.lock().push((events.iter().map(|event| event.position).collect(), through));
+    }
+}
+
+impl Recorder {
+    pub(crate) fn positions(&self) -> Vec<LogPosition> {
+        self.0.lock().iter().flat_map(|(positions, _)| positions.clone()).collect()
     }
 }
 

@@ -203,7 +203,6 @@ impl Watching {
 mod tests {
     use std::{pin::pin, time::Duration};
 
-    use cqar_domain::event::LogSink;
     use futures::{FutureExt, StreamExt};
     use prometheus::Registry;
     use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -211,19 +210,21 @@ mod tests {
     use super::*;
     use crate::{
         feed::FeedSettings,
-        testing::{MemoryLog, event, venue_event},
+        testing::{MemoryLog, Recorder, event, venue_event},
     };
-
-    struct NoSink;
-
-    impl LogSink for NoSink {
-        fn apply(&self, _: &[LoggedEvent], _: Revision) {}
-    }
 
     async fn started(log: &Arc<MemoryLog>, settings: FeedSettings) -> (Arc<Feed>, CancellationToken) {
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
-        let feed =
-            Feed::start(log.clone(), Arc::new(NoSink), settings, &Registry::new(), &tracker, token.clone()).await.unwrap();
+        let feed = Feed::start(
+            log.clone(),
+            Arc::new(Recorder::default()),
+            settings,
+            &Registry::new(),
+            &tracker,
+            token.clone(),
+        )
+        .await
+        .unwrap();
         (feed, token)
     }
 
@@ -337,7 +338,8 @@ mod tests {
         let log = MemoryLog::with((1..=5).map(|revision| event(revision, 0)).collect());
         *log.oldest.lock() = 3;
         let (feed, _) = started(&log, FeedSettings::default()).await;
-        let first = async |at| pin!(feed.watch(Start::At(LogPosition::start_of(at)), WatchFilter::default())).next().await;
+        let first =
+            async |at| pin!(feed.watch(Start::At(LogPosition::start_of(at)), WatchFilter::default())).next().await;
         assert!(matches!(first(2).await, Some(Err(WatchError::Compacted { oldest: 3 }))));
         assert!(matches!(first(7).await, Some(Err(WatchError::Future { newest: 5 }))));
         assert!(matches!(first(6).await, Some(Ok(WatchItem::Progress(5)))));

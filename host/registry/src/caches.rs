@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use cqar_cache::{L1, metrics::CacheMetrics, metrics::Lookups as Counts};
+use cqar_cache::{
+    L1,
+    metrics::{CacheMetrics, Lookups as Counts},
+};
 use cqar_domain::{
-    entity::{Entity, EntityKey, Revision},
+    entity::{Entity, EntityKey, EntityType, Revision},
     event::{LogSink, LoggedEvent},
     id::{InstrumentId, VenueId},
     market::Market,
 };
-use cqar_domain::entity::EntityType;
 use tokio_util::task::TaskTracker;
 
 use crate::resolve::{Symbol, SymbolKey};
@@ -38,9 +40,9 @@ impl Caches {
         // Resolving is what the registry is asked a thousand times as often as anything else.
         let share = |eighths: u64| max_bytes / 8 * eighths;
         Arc::new(Self {
-            entities: L1::new(share(2), metrics.l1(), tracker.clone()),
-            symbols: L1::new(share(5), metrics.l1(), tracker.clone()),
-            listings: L1::new(share(1), metrics.l1(), tracker.clone()),
+            entities: L1::new(share(2), metrics.l1("entities"), tracker.clone()),
+            symbols: L1::new(share(5), metrics.l1("symbols"), tracker.clone()),
+            listings: L1::new(share(1), metrics.l1("listings"), tracker.clone()),
             counts: CacheCounts {
                 entities: EntityType::ALL.map(|entity_type| (entity_type, metrics.lookups(entity_type.name()))),
                 symbols: metrics.lookups("resolve"),

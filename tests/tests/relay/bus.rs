@@ -87,7 +87,8 @@ impl Log {
         let (store, token) = (Arc::new(store), CancellationToken::new());
         let (metrics, tracker) = (Registry::new(), TaskTracker::new());
         let settings = FeedSettings::default();
-        let feed = Feed::start(store.clone(), Arc::new(NoCache), settings, &metrics, &tracker, token.clone()).await.unwrap();
+        let feed =
+            Feed::start(store.clone(), Arc::new(NoCache), settings, &metrics, &tracker, token.clone()).await.unwrap();
         Self { store, feed, token, _folder: folder }
     }
 
@@ -155,7 +156,9 @@ pub struct Rule {
 }
 
 impl Rule {
-    pub fn new(rule: impl Fn(&LoggedEvent) -> Result<Vec<Outgoing>, TransformFailure> + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(
+        rule: impl Fn(&LoggedEvent) -> Result<Vec<Outgoing>, TransformFailure> + Send + Sync + 'static,
+    ) -> Arc<Self> {
         Arc::new(Self { rule: Mutex::new(Arc::new(rule)), changed: Notify::new() })
     }
 
@@ -215,7 +218,8 @@ impl Server {
             let _guard = runtime.enter();
             let (store, applied) = (log.store.clone(), log.feed.subscribe());
             let metrics = Registry::new();
-            Relay::start(settings, store.clone(), store, transforms, applied, &metrics, &tracker, token.clone()).unwrap()
+            Relay::start(settings, store.clone(), store, transforms, applied, &metrics, &tracker, token.clone())
+                .unwrap()
         };
         Self { relay, runtime: Some(runtime), tracker, token }
     }

@@ -39,7 +39,11 @@ async fn a_foreign_message_in_the_middle_of_the_window_makes_no_event_be_passed_
     proxy.release();
     let health = server.comes_to(RelayState::Refused).await;
     assert!(health.message.contains("cqc.events.v1.foreign"), "{}", health.message);
-    assert_eq!(tap.messages().await.len(), 4, "without the id of the message before, the fourth would follow the foreign one");
+    assert_eq!(
+        tap.messages().await.len(),
+        4,
+        "without the id of the message before, the fourth would follow the foreign one"
+    );
 
     tap.stream().await.delete_message(foreign.sequence).await.unwrap();
     server.caught_up().await;

@@ -64,7 +64,8 @@ async fn a_consumer_sees_each_event_once_in_order_while_the_server_is_killed_aga
     assert_eq!(tap.names().await, names);
     let consumer = tap.stream().await.create_consumer(OrderedConfig::default()).await.unwrap();
     let seen = consumer.messages().await.unwrap().take(names.len());
-    let seen: Vec<String> = seen.map(|message| header(message.unwrap().headers.as_ref().unwrap(), "ce-id")).collect().await;
+    let seen: Vec<String> =
+        seen.map(|message| header(message.unwrap().headers.as_ref().unwrap(), "ce-id")).collect().await;
     assert_eq!(seen, names);
 }
 
@@ -133,7 +134,16 @@ async fn settings_that_cannot_work_stop_the_start() {
         let store = log.store.clone();
         let applied = log.feed.subscribe();
         let metrics = prometheus::Registry::new();
-        cqar_events::relay::Relay::start(settings, store.clone(), store, Rule::pass(), applied, &metrics, &tracker, token)
+        cqar_events::relay::Relay::start(
+            settings,
+            store.clone(),
+            store,
+            Rule::pass(),
+            applied,
+            &metrics,
+            &tracker,
+            token,
+        )
     };
     assert!(matches!(start(|it| it.servers = vec![]), Err(RelayError::NoServer)));
     assert!(matches!(start(|it| it.servers = vec!["http://x".into()]), Err(RelayError::Address { .. })));

@@ -16,7 +16,7 @@ use crate::metrics::CacheMetrics;
 type Cache = L1<&'static str, u32, &'static str>;
 
 fn cache_of(max_bytes: u64) -> Cache {
-    L1::new(max_bytes, CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1(), TaskTracker::new())
+    L1::new(max_bytes, CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1("test"), TaskTracker::new())
 }
 
 fn cache() -> Cache {
@@ -176,7 +176,7 @@ async fn what_is_evicted_leaves_the_index_too() {
     let room = 20;
     let weight = 100 + ANSWER_OVERHEAD_BYTES + 2 * TAG_OVERHEAD_BYTES;
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap();
-    let cache: L1<u32, u32, ()> = L1::new((room * weight) as u64, metrics.l1(), TaskTracker::new());
+    let cache: L1<u32, u32, ()> = L1::new((room * weight) as u64, metrics.l1("test"), TaskTracker::new());
     for key in 0..1000u32 {
         let tag = format!("chain-{key}");
         let load = async move { Ok(loaded(key, &["all", &tag], 0)) };
@@ -188,8 +188,8 @@ async fn what_is_evicted_leaves_the_index_too() {
     let (answers, tags) = state.ledger.size();
     assert!((1..=room).contains(&answers), "{answers}");
     assert_eq!(tags, 2 * answers);
-    assert_eq!(metrics.l1().evictions.get(), 1000 - answers as u64);
-    assert_eq!(metrics.l1().bytes.get(), i64::try_from(answers * weight).unwrap());
+    assert_eq!(metrics.l1("test").evictions.get(), 1000 - answers as u64);
+    assert_eq!(metrics.l1("test").bytes.get(), i64::try_from(answers * weight).unwrap());
 }
 
 #[tokio::test]
@@ -281,7 +281,7 @@ fn let_one_go(waiting: &mut Vec<oneshot::Sender<()>>, choice: usize) {
 
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let world = Arc::new(Mutex::new(World::default()));
-    let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1();
+    let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1("test");
     let cache: L1<usize, Versions, ()> = L1::new(1 << 20, metrics, TaskTracker::new());
     let mut applied = 0;
     let mut callers = Vec::new();

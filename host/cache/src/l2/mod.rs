@@ -2,8 +2,8 @@
 //!
 //! **Why no value is older than a reader needs.** Redis holds, with the values, the revision through which it has seen
 //! the log: its watermark. Values and watermark are read at once, so that every value comes with the range of revisions
-//! at which it is known to hold, and counts only if that reaches the revision that the reader needs. [`link`] says why
-//! the range is right, whatever slow readers, replicas, crashes and flushes do.
+//! at which it is known to hold, and counts only if that reaches the revision that the reader needs. The module `link`
+//! says why the range is right, whatever slow readers, replicas, crashes and flushes do.
 //!
 //! Redis is a help and never a condition: every failure is a miss. It is asked only over a connection that was seen to
 //! work and over which the log has been applied to its end. The first call that fails or takes too long takes that

@@ -59,14 +59,12 @@ impl Link {
             Credentials::UserAndPassword { user, password } => ConnectOptions::with_user_and_password(user, password),
             Credentials::Token(token) => ConnectOptions::with_token(token),
         };
-        let options = options
-            .name("cqar relay")
-            .retry_on_initial_connect()
-            .ping_interval(PING_INTERVAL)
-            .event_callback(move |event| {
-                sender.send_modify(|state| state.note(&event));
-                std::future::ready(())
-            });
+        let noted = move |event: Event| {
+            sender.send_modify(|state| state.note(&event));
+            std::future::ready(())
+        };
+        let options = options.name("cqar relay").retry_on_initial_connect().ping_interval(PING_INTERVAL);
+        let options = options.event_callback(noted);
         let client = options.connect(servers).await.map_err(|error| error.to_string())?;
         Ok(Self { client, state })
     }

@@ -218,7 +218,7 @@ mod tests {
         let message = Message::new(place, &event, &part, "cqc.events.v1").unwrap();
         assert_eq!(message.subject, "cqc.events.v1.venue_created.binance.x");
         assert_eq!(message.payload, event.body);
-        let header = |name: &str| message.headers.get(name).map(|value| value.to_string()).unwrap_or_default();
+        let header = |name: &str| message.headers.get(name).map(ToString::to_string).unwrap_or_default();
         let source = format!("urn:uuid:{}", place.log);
         for (name, value) in [
             ("ce-specversion", "1.0"),

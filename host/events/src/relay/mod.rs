@@ -41,8 +41,8 @@ use uuid::Uuid;
 
 pub use link::Credentials;
 use link::Link;
-pub use status::{RelayHealth, RelayState};
 use status::Status;
+pub use status::{RelayHealth, RelayState};
 use trouble::Trouble;
 
 use crate::backoff::Backoff;
@@ -195,7 +195,7 @@ impl Relay {
                         never = self.publish() => match never {},
                     }
                 }
-                Ok(false) => self.status.set(RelayState::Standby, "another server on this database publishes, or did a moment ago"),
+                Ok(false) => self.status.set(RelayState::Standby, "another server publishes, or did a moment ago"),
                 Err(error) => self.status.trouble(&Trouble::Memory(error)),
             }
             sleep(self.lease_interval()).await;

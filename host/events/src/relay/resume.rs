@@ -5,10 +5,7 @@
 
 use cqar_domain::event::{LogBounds, LogPosition};
 
-use super::{
-    message::Place,
-    trouble::Refusal,
-};
+use super::{message::Place, trouble::Refusal};
 
 /// The stream's end.
 #[derive(Debug, Clone, PartialEq, Eq)]

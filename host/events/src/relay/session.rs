@@ -190,11 +190,11 @@ impl Session<'_> {
     /// Publishes the messages that an event became; none if it is dropped.
     async fn publish_event(&mut self, event: &LoggedEvent, mut parts: Vec<Outgoing>) -> Result<(), Trouble> {
         let mut is_begun = false;
-        if !self.began || parts.len() > 1 {
-            if let Some(begun) = begun(self.relay, event.position).await? {
-                parts = begun;
-                is_begun = true;
-            }
+        if (!self.began || parts.len() > 1)
+            && let Some(begun) = begun(self.relay, event.position).await?
+        {
+            parts = begun;
+            is_begun = true;
         }
         // All are made before the first is sent or remembered: none of them may turn out to be impossible half-way.
         let messages = match self.messages(event, &parts) {
@@ -230,13 +230,16 @@ impl Session<'_> {
         let position = event.position;
         let max_payload = self.jetstream.client().max_payload();
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
-        (0..count).zip(parts).map(|(part, outgoing)| {
-            let place = Place { log: self.log_id, position, part, parts: count };
-            let message = Message::new(place, event, outgoing, &self.relay.settings.subject_prefix)
-                .map_err(|reason| Refusal::Unfit { position, reason })?;
-            let bytes = message.bytes() + EXPECTATIONS_BYTES;
-            if bytes > max_payload { Err(Refusal::TooLarge { place, bytes, max_payload }) } else { Ok(message) }
-        }).collect()
+        (0..count)
+            .zip(parts)
+            .map(|(part, outgoing)| {
+                let place = Place { log: self.log_id, position, part, parts: count };
+                let message = Message::new(place, event, outgoing, &self.relay.settings.subject_prefix)
+                    .map_err(|reason| Refusal::Unfit { position, reason })?;
+                let bytes = message.bytes() + EXPECTATIONS_BYTES;
+                if bytes > max_payload { Err(Refusal::TooLarge { place, bytes, max_payload }) } else { Ok(message) }
+            })
+            .collect()
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Trouble> {
@@ -245,7 +248,7 @@ impl Session<'_> {
         }
         let Message { place, subject, mut headers, payload } = message;
         headers.insert("Nats-Expected-Stream", self.relay.settings.stream.as_str());
-        
+        headers.insert("Nats-Expected-Last-Sequence", HeaderValue::from(self.predicted));
         if let Some(last_id) = self.last_id.take() {
             headers.insert("Nats-Expected-Last-Msg-Id", last_id);
         }

@@ -53,7 +53,9 @@ pub(super) enum Refusal {
     Ahead { found: LogPosition, newest: Revision },
     #[error("the log is kept from revision {oldest} on, and the events from {next} on were never published")]
     Compacted { next: LogPosition, oldest: Revision },
-    #[error("event {0} was published in part, and how it was split is not remembered: remove its messages from the stream")]
+    #[error(
+        "event {0} was published in part, and how it was split is not remembered: remove its messages from the stream"
+    )]
     FanOutForgotten(Place),
     #[error("event {position} cannot be published: {reason}")]
     Unfit { position: LogPosition, reason: Unfit },

@@ -138,6 +138,8 @@ pub struct ListedMarket {
     pub funding_interval: Option<Duration>,
     /// From when it is listed.
     pub listed: Option<Timestamp>,
+    /// From when it no longer is, where the venue has said so.
+    pub delisted: Option<Timestamp>,
     /// The exact instant at which a dated contract ends.
     pub expiry_time: Option<Timestamp>,
 }

@@ -152,7 +152,6 @@ fn market(document: &str) -> Result<ListedMarket, String> {
         ("venue_symbol", raw.venue_symbol.is_empty()),
         ("instrument", raw.instrument.is_empty()),
         ("unit_multiplier", raw.unit_multiplier.is_empty()),
-        ("delisted_time", raw.delisted_time.is_none()),
     ];
     if let Some((field, _)) = foreign.into_iter().find(|(_, empty)| !empty) {
         return Err(format!("market.{field}: is not the listing's to say"));
@@ -187,6 +186,7 @@ fn market(document: &str) -> Result<ListedMarket, String> {
             .transpose()
             .map_err(|error| format!("market.funding_interval: {error}"))?,
         listed: time("listed_time", raw.listed_time)?,
+        delisted: time("delisted_time", raw.delisted_time)?,
         expiry_time: time("expiry_time", raw.expiry_time)?,
     })
 }

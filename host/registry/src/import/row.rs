@@ -59,7 +59,10 @@ impl Row {
         let of_segment = || markets.iter().filter(|market| market.segment == self.listed.reading.segment);
         let live = of_segment().find(|market| market.interval().contains(observed));
         let listed = || of_segment().find(|market| same(market.listed, self.listed.market.listed));
-        let ended = || of_segment().find(|market| same(market.expiry_time, self.expiry()));
+        let says = &self.listed.market;
+        let ended = || {
+            of_segment().find(|market| same(market.expiry_time, self.expiry()) || same(market.delisted, says.delisted))
+        };
         live.or_else(listed).or_else(ended)
     }
 
@@ -167,6 +170,7 @@ fn laid_over(listed: &Listed, mut market: Market, now: Timestamp) -> Market {
     market.taker_fee = keep(&says.taker_fee, market.taker_fee);
     market.funding_interval = says.funding_interval.or(market.funding_interval);
     market.listed = says.listed.or(market.listed);
+    market.delisted = says.delisted.or(market.delisted);
     market.expiry_time = expiry.or(market.expiry_time);
     market.status = match market.status {
         // What ended stays so, and what the operator ends goes on ending.

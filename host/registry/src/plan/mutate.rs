@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cqar_domain::{
     code::canonical_code,
     entity::{Entity, EntityKey, EntityType, Revision},
-    id::MarketId,
+    id::{MarketId, VenueId},
     market::{Market, MarketStatus},
     mutation::{Mutation, Substitutions},
     time::Timestamp,
@@ -23,6 +23,8 @@ pub(crate) struct Draft {
     order: Vec<EntityKey>,
     subjects: Vec<EntityKey>,
     unique: HashMap<UniqueKey, EntityKey>,
+    /// The touched markets by venue and symbol.
+    listings: HashMap<(VenueId, String), Vec<EntityKey>>,
     substitutions: Substitutions,
     pub(crate) failures: Vec<Failure>,
 }
@@ -87,6 +89,10 @@ impl Draft {
     fn put(&mut self, key: EntityKey, after: Option<Entity>, mutation: usize, effective_time: Option<Timestamp>) {
         if let Some(unique) = after.as_ref().and_then(UniqueKey::of) {
             self.unique.insert(unique, key.clone());
+        }
+        if let Some(Entity::Market(market)) = &after {
+            let symbol = (market.venue.clone(), market.venue_symbol.clone());
+            self.listings.entry(symbol).or_default().push(key.clone());
         }
         if self.states.insert(key.clone(), State { after, effective_time, mutation }).is_none() {
             self.order.push(key);
@@ -207,7 +213,8 @@ impl One<'_> {
         let listed = || {
             let Entity::Market(market) = entity else { return None };
             let stored = self.known.markets(&market.venue, &market.venue_symbol).iter();
-            stored.chain(&self.draft.order).find(|key| self.is_same_listing(key, market)).cloned()
+            let drafted = self.draft.listings.get(&(market.venue.clone(), market.venue_symbol.clone()));
+            stored.chain(drafted.into_iter().flatten()).find(|key| self.is_same_listing(key, market)).cloned()
         };
         key.or_else(unique).or_else(listed)
     }

@@ -28,7 +28,7 @@ if tonumber(ARGV[2]) > watermark then
   redis.call('HSET', ledger, 'watermark', ARGV[2])
 end
 if redis.call('HLEN', ledger) > tonumber(ARGV[3]) then
-  -- Forgets the changes. The floor stands for them, also for those of a revision of which the watermark awaits the rest.
+  -- Forgets the changes. The floor stands for them, also for those of a revision that has not been applied whole.
   local base = redis.call('HGET', ledger, 'base')
   local floor = string.format('%.0f', math.max(newest, watermark))
   redis.call('UNLINK', ledger)
