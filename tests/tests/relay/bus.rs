@@ -22,6 +22,7 @@ use cqar_domain::{
     event::{EventLog, LogPosition, LogSink, LoggedEvent},
     id::{AssetId, SystemIds},
     relay::{Outgoing, TransformFailure, Transforms},
+    text::Labels,
     time::{Clock, SystemClock},
 };
 use cqar_events::{
@@ -142,7 +143,7 @@ fn asset(description: &str) -> Asset {
         description: description.into(),
         logo_url: String::new(),
         website_url: String::new(),
-        labels: Default::default(),
+        labels: Labels::default(),
         meta: Meta::default(),
     }
 }

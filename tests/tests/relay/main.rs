@@ -8,7 +8,8 @@ mod transforms;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use bus::{Log, Rule, Server, Tap, header, settings, until};
-use cqar_events::relay::{RelayError, RelayState};
+use cqar_domain::relay::Outgoing;
+use cqar_events::relay::{Credentials, Relay, RelayError, RelaySettings, RelayState};
 use cqar_proto::v1;
 use cqar_tests::nats::Nats;
 use futures::StreamExt;
@@ -20,7 +21,7 @@ async fn every_event_is_published_once_in_order_as_a_cloud_event() {
     for size in [1, 3, 600, 1] {
         log.write(size).await;
     }
-    let server = Server::start(&log, settings(nats.url()), Rule::new(|_| Ok(vec![Default::default()])));
+    let server = Server::start(&log, settings(nats.url()), Rule::new(|_| Ok(vec![Outgoing::default()])));
     log.write(2).await;
     server.caught_up().await;
 
@@ -108,13 +109,12 @@ async fn one_server_publishes_and_another_takes_over_when_it_is_gone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_used_and_a_wrong_one_is_reported() {
-    use cqar_events::relay::Credentials;
     let nats = Nats::start_with("authorization { user: cqar, password: \"right\" }");
     let log = Log::new().await;
     log.write(1).await;
     let with = |password: &str| {
         let credentials = Credentials::UserAndPassword { user: "cqar".into(), password: password.into() };
-        cqar_events::relay::RelaySettings { credentials, ..settings(nats.url()) }
+        RelaySettings { credentials, ..settings(nats.url()) }
     };
     let wrong = Server::start(&log, with("wrong"), Rule::pass());
     let refused = || async { Some(wrong.relay.health()).filter(|h| h.message.contains("authorization")) };
@@ -127,23 +127,14 @@ async fn credentials_are_used_and_a_wrong_one_is_reported() {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_cannot_work_stop_the_start() {
     let log = Log::new().await;
-    let start = |change: fn(&mut cqar_events::relay::RelaySettings)| {
+    let start = |change: fn(&mut RelaySettings)| {
         let mut settings = settings("127.0.0.1:4222");
         change(&mut settings);
         let (tracker, token) = Default::default();
         let store = log.store.clone();
         let applied = log.feed.subscribe();
         let metrics = prometheus::Registry::new();
-        cqar_events::relay::Relay::start(
-            settings,
-            store.clone(),
-            store,
-            Rule::pass(),
-            applied,
-            &metrics,
-            &tracker,
-            token,
-        )
+        Relay::start(settings, store.clone(), store, Rule::pass(), applied, &metrics, &tracker, token)
     };
     assert!(matches!(start(|it| it.servers = vec![]), Err(RelayError::NoServer)));
     assert!(matches!(start(|it| it.servers = vec!["http://x".into()]), Err(RelayError::Address { .. })));
