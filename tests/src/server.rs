@@ -50,7 +50,8 @@ impl Options {
         for name in ["market-sanity", "route-by-venue", "symbology-binance"] {
             let file = format!("{name}.wasm");
             let built = shipped_plugins().join(&file);
-            std::fs::copy(&built, plugins.join(&file)).unwrap_or_else(|error| panic!("{}: {error}: run `make plugins`", built.display()));
+            std::fs::copy(&built, plugins.join(&file))
+                .unwrap_or_else(|error| panic!("{}: {error}: run `make plugins`", built.display()));
         }
         let path = |name: &str| folder.path().join(name).display().to_string();
         let variables = [
@@ -203,7 +204,8 @@ impl Server {
     pub fn cli_json(&self, arguments: &[&str]) -> Value {
         let output = self.cli(&[&["--output", "json"], arguments].concat());
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// The body of an HTTP GET, and its status.

@@ -72,7 +72,12 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     outcome
 }
 
-async fn serve(config: &Config, options: &ServeOptions, tracker: &TaskTracker, token: &CancellationToken) -> anyhow::Result<()> {
+async fn serve(
+    config: &Config,
+    options: &ServeOptions,
+    tracker: &TaskTracker,
+    token: &CancellationToken,
+) -> anyhow::Result<()> {
     let signals = stop_on_signals(token.clone())?;
     tracker.spawn(signals);
 
@@ -292,7 +297,9 @@ fn relay_settings(bus: &sections::EventBus) -> Option<RelaySettings> {
     }
     let credentials = match (bus.token.expose(), bus.username.as_str()) {
         ("", "") => Credentials::None,
-        ("", user) => Credentials::UserAndPassword { user: user.to_owned(), password: bus.password.expose().to_owned() },
+        ("", user) => {
+            Credentials::UserAndPassword { user: user.to_owned(), password: bus.password.expose().to_owned() }
+        }
         (token, _) => Credentials::Token(token.to_owned()),
     };
     Some(RelaySettings {

@@ -4,7 +4,9 @@ use async_trait::async_trait;
 use cqar_domain::{
     finding::Finding,
     id::{Segment, VenueId},
-    mutation::Mutation, time::Timestamp};
+    mutation::Mutation,
+    time::Timestamp,
+};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 

@@ -1,7 +1,7 @@
 //! Why a use case did not do what it was asked. The contract's statuses and reasons are made of these, in one place, by
 //! `cqar-api`.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use cqar_domain::{
     entity::{EntityKey, Revision},
@@ -125,7 +125,10 @@ pub enum Error {
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,
     /// A newer listing was imported.
-    #[error("a listing of {venue}{} as of {newest} was imported already, and this one is of {observed}; --backfill adds what is absent", in_segment(Some(segment)))]
+    #[error(
+        "a listing of {venue}{} as of {newest} was imported already, and this one is of {observed}; --backfill adds what is absent",
+        in_segment(Some(segment))
+    )]
     StaleListing {
         /// The venue.
         venue: VenueId,
@@ -186,7 +189,7 @@ impl From<cqar_store::Error> for Error {
 
 impl Error {
     /// One field that breaks a rule.
-    pub(crate) fn invalid(field: impl Into<String>, code: &str, message: impl ToString) -> Self {
+    pub(crate) fn invalid(field: impl Into<String>, code: &str, message: impl Display) -> Self {
         Self::Invalid(vec![Violation { field: field.into(), code: code.to_owned(), message: message.to_string() }])
     }
 }
@@ -208,11 +211,18 @@ fn refusal(findings: &[(String, Finding)]) -> String {
 }
 
 fn already_exists(existing: &EntityKey, deleted: bool) -> String {
-    if deleted { format!("{existing} exists, deleted: undelete it instead") } else { format!("{existing} exists already") }
+    if deleted {
+        format!("{existing} exists, deleted: undelete it instead")
+    } else {
+        format!("{existing} exists already")
+    }
 }
 
 fn in_segment(segment: Option<&Segment>) -> String {
-    segment.filter(|segment| !segment.as_str().is_empty()).map(|segment| format!(" in segment {segment}")).unwrap_or_default()
+    segment
+        .filter(|segment| !segment.as_str().is_empty())
+        .map(|segment| format!(" in segment {segment}"))
+        .unwrap_or_default()
 }
 
 fn intervals(live: &[(MarketId, Interval)]) -> String {

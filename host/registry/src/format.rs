@@ -83,9 +83,15 @@ impl Registry {
         }
     }
 
-    async fn markets_of(&self, venue: &VenueId, instrument: InstrumentId, needs: Revision) -> Result<Arc<[Market]>, Error> {
+    async fn markets_of(
+        &self,
+        venue: &VenueId,
+        instrument: InstrumentId,
+        needs: Revision,
+    ) -> Result<Arc<[Market]>, Error> {
         let key = (venue.clone(), instrument);
-        let kept = self.inner.caches.as_ref().and_then(|caches| caches.counts.listings.count(caches.listings.get(&key)));
+        let kept =
+            self.inner.caches.as_ref().and_then(|caches| caches.counts.listings.count(caches.listings.get(&key)));
         if let Some(kept) = kept {
             return Ok(kept);
         }

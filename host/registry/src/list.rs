@@ -68,7 +68,8 @@ fn read_token(filter: &Filter, token: &str) -> Result<Option<EntityKey>, Error> 
         }
         EntityKey::parse(entity_type(filter), str::from_utf8(id).ok()?).ok()
     };
-    let refused = || Error::invalid("page_token", "FOREIGN_TOKEN", "must be the next_page_token of a call with the same filter");
+    let refused =
+        || Error::invalid("page_token", "FOREIGN_TOKEN", "must be the next_page_token of a call with the same filter");
     read().map(Some).ok_or_else(refused)
 }
 

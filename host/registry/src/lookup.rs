@@ -22,7 +22,12 @@ impl Lookups {
 
 #[async_trait]
 impl Lookup for Lookups {
-    async fn get(&self, entity_type: EntityType, keys: &[String], at: Option<Revision>) -> Result<LookedUp, LookupError> {
+    async fn get(
+        &self,
+        entity_type: EntityType,
+        keys: &[String],
+        at: Option<Revision>,
+    ) -> Result<LookedUp, LookupError> {
         let parsed: Result<Vec<EntityKey>, LookupError> = keys
             .iter()
             .map(|key| {

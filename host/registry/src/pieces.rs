@@ -36,10 +36,18 @@ pub(crate) trait Pieces: Send {
     fn entities(&mut self, keys: &[EntityKey]) -> impl Future<Output = Result<Vec<Option<Entity>>, Lack>> + Send;
 
     /// For each symbol, in order, the venue's markets that have or had it.
-    fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> impl Future<Output = Result<Vec<Vec<Market>>, Lack>> + Send;
+    fn markets(
+        &mut self,
+        venue: &VenueId,
+        symbols: &[String],
+    ) -> impl Future<Output = Result<Vec<Vec<Market>>, Lack>> + Send;
 
     /// The venue's markets of the instrument.
-    fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> impl Future<Output = Result<Vec<Market>, Lack>> + Send;
+    fn listings(
+        &mut self,
+        venue: &VenueId,
+        instrument: InstrumentId,
+    ) -> impl Future<Output = Result<Vec<Market>, Lack>> + Send;
 }
 
 /// What to make of pieces, wherever they come from.
@@ -201,15 +209,24 @@ impl Pieces for Kept<'_> {
     /// An instrument's code is made anew from the symbols: a change of an asset touches the asset's value alone.
     async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, Lack> {
         let mut found = self.messages(keys).await?;
-        let mut assets: Vec<EntityKey> = found.iter().flatten().filter(|it| matches!(it, Entity::Instrument(_)))
-            .flat_map(Entity::references).map(|(_, asset)| asset).collect();
+        let mut assets: Vec<EntityKey> = found
+            .iter()
+            .flatten()
+            .filter(|it| matches!(it, Entity::Instrument(_)))
+            .flat_map(Entity::references)
+            .map(|(_, asset)| asset)
+            .collect();
         assets.sort();
         assets.dedup();
         let assets = self.messages(&assets).await?;
-        let symbols: HashMap<_, _> = assets.iter().flatten().filter_map(|it| match it {
-            Entity::Asset(asset) => Some((asset.id, asset.symbol.as_str())),
-            _ => None,
-        }).collect();
+        let symbols: HashMap<_, _> = assets
+            .iter()
+            .flatten()
+            .filter_map(|it| match it {
+                Entity::Asset(asset) => Some((asset.id, asset.symbol.as_str())),
+                _ => None,
+            })
+            .collect();
         for entity in found.iter_mut().flatten() {
             if let Entity::Instrument(instrument) = entity {
                 instrument.code =

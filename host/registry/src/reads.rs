@@ -52,15 +52,17 @@ impl Registry {
     }
 
     /// The entities as of the revision at least, in order; what is not kept is loaded together.
-    pub(crate) async fn entities(&self, keys: &[EntityKey], needs: Revision) -> Result<Vec<Option<Arc<Entity>>>, Error> {
+    pub(crate) async fn entities(
+        &self,
+        keys: &[EntityKey],
+        needs: Revision,
+    ) -> Result<Vec<Option<Arc<Entity>>>, Error> {
         let Some(caches) = &self.inner.caches else {
             let loaded = self.load_entities(keys.to_vec(), needs).await.map_err(Error::Store)?;
             return Ok(loaded.into_iter().map(|loaded| loaded.value).collect());
         };
-        let kept: Vec<_> = keys
-            .iter()
-            .map(|key| caches.counts.entity(key.entity_type(), caches.entities.get(key)))
-            .collect();
+        let kept: Vec<_> =
+            keys.iter().map(|key| caches.counts.entity(key.entity_type(), caches.entities.get(key))).collect();
         let mut missing: Vec<EntityKey> =
             keys.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(key, _)| key.clone()).collect();
         missing.sort();
@@ -108,7 +110,8 @@ pub(crate) fn nothing_loaded() -> cqar_store::Error {
 
 /// An instrument's code depends on the symbols of its assets.
 pub(crate) fn tags(key: &EntityKey, entity: Option<&Entity>) -> Vec<Key> {
-    let assets = entity.filter(|_| key.entity_type() == EntityType::Instrument).map(Entity::references).unwrap_or_default();
+    let assets =
+        entity.filter(|_| key.entity_type() == EntityType::Instrument).map(Entity::references).unwrap_or_default();
     [key.clone()].into_iter().chain(assets.into_iter().map(|(_, asset)| asset)).map(Key::Entity).collect()
 }
 

@@ -96,7 +96,10 @@ impl Registry {
     }
 
     /// The same for many, each or why not, in their order.
-    pub async fn batch_resolve(&self, queries: &[ResolveQuery<'_>]) -> Result<Answer<Vec<Result<Bytes, Error>>>, Error> {
+    pub async fn batch_resolve(
+        &self,
+        queries: &[ResolveQuery<'_>],
+    ) -> Result<Answer<Vec<Result<Bytes, Error>>>, Error> {
         let wanted = queries.iter().map(|query| query.min_revision).max().unwrap_or(0);
         let revision = self.reach(wanted).await?;
         let kept: Vec<Option<Arc<Symbol>>> = queries.iter().map(|query| self.kept_symbol(query)).collect();
@@ -113,7 +116,9 @@ impl Registry {
         for (((n, query), kept), key) in queries.iter().enumerate().zip(kept).zip(keys) {
             let symbol = match (kept, key) {
                 (Some(symbol), _) => Ok(symbol),
-                (None, Some(Ok(key))) => loaded.get(&key).cloned().ok_or_else(|| Error::Store(Arc::new(nothing_loaded()))),
+                (None, Some(Ok(key))) => {
+                    loaded.get(&key).cloned().ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))
+                }
                 (None, Some(Err(error))) => Err(error),
                 (None, None) => continue,
             };
@@ -350,14 +355,23 @@ async fn surroundings<P: Pieces>(
         keys.sort();
         keys.dedup();
         let found = pieces.entities(&keys).await?;
-        keys = found.iter().flatten().filter(|it| matches!(it, Entity::Instrument(_))).flat_map(Entity::references)
-            .map(|(_, key)| key).collect();
+        keys = found
+            .iter()
+            .flatten()
+            .filter(|it| matches!(it, Entity::Instrument(_)))
+            .flat_map(Entity::references)
+            .map(|(_, key)| key)
+            .collect();
         entities.extend(found.into_iter().flatten().map(|entity| (entity.key(), entity)));
     }
     Ok(entities)
 }
 
-fn symbol(key: &SymbolKey, markets: &[Market], entities: &HashMap<EntityKey, Entity>) -> Result<(Symbol, Vec<Key>), Lack> {
+fn symbol(
+    key: &SymbolKey,
+    markets: &[Market],
+    entities: &HashMap<EntityKey, Entity>,
+) -> Result<(Symbol, Vec<Key>), Lack> {
     let venue_key = EntityKey::Venue(key.venue.clone());
     let venue = match entities.get(&venue_key) {
         Some(Entity::Venue(venue)) if venue.meta.delete_time.is_none() => Some(venue),

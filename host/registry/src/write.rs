@@ -59,7 +59,12 @@ pub(crate) trait Proposal: Send + Sync + 'static {
     async fn draft(&self, reads: &mut Snapshot, refused: &Self::Refused, now: Timestamp) -> Result<Self::Draft, Error>;
 
     /// What the validators' errors leave out of the next draft; an error if they refuse the write as a whole.
-    fn refuse(&self, draft: &Self::Draft, errors: Vec<(usize, Finding)>, refused: &mut Self::Refused) -> Result<(), Error>;
+    fn refuse(
+        &self,
+        draft: &Self::Draft,
+        errors: Vec<(usize, Finding)>,
+        refused: &mut Self::Refused,
+    ) -> Result<(), Error>;
 
     /// What was left out so far.
     type Refused: Default + Send + Sync;
@@ -89,7 +94,11 @@ pub(crate) struct Written {
 
 impl Registry {
     /// Runs a write to its end, whether or not the caller waits for it.
-    pub(crate) async fn write<P: Proposal>(&self, request: WriteRequest, proposal: P) -> Result<Answer<P::Answer>, Error> {
+    pub(crate) async fn write<P: Proposal>(
+        &self,
+        request: WriteRequest,
+        proposal: P,
+    ) -> Result<Answer<P::Answer>, Error> {
         let inner = Arc::clone(&self.inner);
         let writing = async move {
             let writer = Writer { inner: &inner, request: &request, hash: Sha256::digest(&request.body).to_vec() };
@@ -214,7 +223,9 @@ impl Writer<'_> {
         if let Some(answer) = self.replayed(tx.reads(), now).await? {
             return Ok(Some(answer));
         }
-        if tx.locked() != draft.plan().revision && !self.still_stands(&mut tx, proposal, draft, judgement, refused, now).await? {
+        if tx.locked() != draft.plan().revision
+            && !self.still_stands(&mut tx, proposal, draft, judgement, refused, now).await?
+        {
             return Ok(None);
         }
         let plan = draft.plan();
@@ -327,10 +338,10 @@ fn store_changes(plan: &Plan, judgement: &Judgement) -> Vec<Change> {
 }
 
 fn written(plan: &Plan, changes: Vec<Change>, revision: Revision, judgement: &Judgement) -> Written {
-    let changed = changes.len();
+    let count = changes.len();
     let mut entities = plan.unchanged.clone();
     entities.extend(changes.into_iter().filter_map(|change| change.after.or(change.before)).map(|it| (it.key(), it)));
-    Written { revision, entities, changed, warnings: findings(judgement, Severity::Warning) }
+    Written { revision, entities, changed: count, warnings: findings(judgement, Severity::Warning) }
 }
 
 /// What would be written; revisions and times are those of the present state.

@@ -1,6 +1,9 @@
 //! Assets.
 
-use cqar_domain::asset::{Asset, AssetType};
+use cqar_domain::{
+    asset::{Asset, AssetType},
+    entity::Meta,
+};
 
 use super::{Reader, etag, same_variants};
 use crate::v1;
@@ -44,7 +47,7 @@ impl Reader<'_> {
             logo_url: message.logo_url,
             website_url: message.website_url,
             labels: message.labels,
-            meta: Default::default(),
+            meta: Meta::default(),
         })
     }
 }

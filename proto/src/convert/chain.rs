@@ -1,6 +1,6 @@
 //! Chains.
 
-use cqar_domain::chain::Chain;
+use cqar_domain::{chain::Chain, entity::Meta};
 
 use super::{Reader, etag, id_text};
 use crate::v1;
@@ -36,7 +36,7 @@ impl Reader<'_> {
             explorer_url: message.explorer_url,
             rpc_urls: message.rpc_urls,
             is_testnet: message.is_testnet,
-            meta: Default::default(),
+            meta: Meta::default(),
         })
     }
 }

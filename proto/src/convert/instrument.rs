@@ -1,6 +1,7 @@
 //! Instruments and their terms.
 
 use cqar_domain::{
+    entity::Meta,
     id::InstrumentId,
     instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     time::Date,
@@ -78,13 +79,7 @@ impl Reader<'_> {
             self.found.add("terms", "REQUIRED", kinds);
             None
         };
-        Some(Instrument {
-            id: id?,
-            terms: terms?,
-            code: String::new(),
-            labels: message.labels,
-            meta: Default::default(),
-        })
+        Some(Instrument { id: id?, terms: terms?, code: String::new(), labels: message.labels, meta: Meta::default() })
     }
 
     fn terms(&mut self, message: Message) -> Option<Terms> {

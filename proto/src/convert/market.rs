@@ -2,6 +2,7 @@
 
 use cqar_domain::{
     decimal::Decimal,
+    entity::Meta,
     id::{MarketId, Segment},
     market::{ContractSize, ContractUnit, Market, MarketStatus},
 };
@@ -89,7 +90,7 @@ impl Reader<'_> {
             listed: listed?,
             delisted: delisted?,
             expiry_time: expiry_time?,
-            meta: Default::default(),
+            meta: Meta::default(),
         })
     }
 

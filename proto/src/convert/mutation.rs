@@ -140,7 +140,7 @@ fn mutation(message: v1::Mutation, refs: &mut Refs, ids: &dyn IdSource) -> Resul
             match refs.get(name) {
                 Some(key) => *id = key.id(),
                 None => {
-                    found.add(field, "UNKNOWN_REF", format_args!("no mutation before this one has the ref {name:?}"))
+                    found.add(field, "UNKNOWN_REF", format_args!("no mutation before this one has the ref {name:?}"));
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Venues and their codes for assets.
 
 use cqar_domain::{
+    entity::Meta,
     id::VenueAssetId,
     venue::{Venue, VenueType},
     venue_asset::VenueAsset,
@@ -65,7 +66,7 @@ impl Reader<'_> {
             mic: message.mic,
             symbology: message.symbology,
             is_active: message.is_active,
-            meta: Default::default(),
+            meta: Meta::default(),
         })
     }
 
@@ -74,6 +75,6 @@ impl Reader<'_> {
         let id = self.id(&message.id, VenueAssetId::new);
         let venue = self.required("venue", &message.venue);
         let asset = self.required("asset", &message.asset);
-        Some(VenueAsset { id: id?, venue: venue?, asset: asset?, code: message.code, meta: Default::default() })
+        Some(VenueAsset { id: id?, venue: venue?, asset: asset?, code: message.code, meta: Meta::default() })
     }
 }

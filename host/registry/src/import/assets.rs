@@ -117,7 +117,9 @@ impl Meanings<'_> {
             }),
             ([], candidates) => Err(Unknown {
                 code: "UNCLASSIFIED_ASSET",
-                message: format!("only unclassified assets have the symbol {symbol:?}; --trust-symbols matches the one, or bind the code"),
+                message: format!(
+                    "only unclassified assets have the symbol {symbol:?}; --trust-symbols matches the one, or bind the code"
+                ),
                 candidates: candidates.iter().map(|asset| asset.id).collect(),
             }),
             (candidates, _) => Err(Unknown {

@@ -180,7 +180,14 @@ struct Proposed {
 }
 
 impl Proposed {
-    fn row(&mut self, listing: &Listing, stored: &Stored<'_>, n: usize, row: &Row, now: Timestamp) -> Result<(), Rejection> {
+    fn row(
+        &mut self,
+        listing: &Listing,
+        stored: &Stored<'_>,
+        n: usize,
+        row: &Row,
+        now: Timestamp,
+    ) -> Result<(), Rejection> {
         let markets = stored.markets.get(&row.listed.symbol).map_or(&[][..], Vec::as_slice);
         if let Some(market) = row.matching(markets, listing.observed) {
             let terms = stored.instruments.get(&market.instrument);
@@ -223,7 +230,8 @@ impl Proposed {
         bound: &mut Vec<Bound>,
     ) -> Result<Vec<AssetId>, Rejection> {
         let codes = row.codes();
-        let known: Vec<AssetId> = of_market.map(|terms| terms.assets().into_iter().map(|(_, id)| id).collect()).unwrap_or_default();
+        let known: Vec<AssetId> =
+            of_market.map(|terms| terms.assets().into_iter().map(|(_, id)| id).collect()).unwrap_or_default();
         if known.len() == codes.len() {
             return Ok(known);
         }
@@ -235,9 +243,8 @@ impl Proposed {
                     message: unknown.message.clone(),
                     candidates: unknown.candidates(),
                 })?;
-                let is_new = |new: &Bound| {
-                    !self.bindings.contains_key(&new.code) && !bound.iter().any(|it| it.code == new.code)
-                };
+                let is_new =
+                    |new: &Bound| !self.bindings.contains_key(&new.code) && !bound.iter().any(|it| it.code == new.code);
                 if let Some(new) = new.filter(is_new) {
                     bound.push(new);
                 }
@@ -302,7 +309,11 @@ impl ImportDraft {
             };
             markets.push(v1::ImportedMarket {
                 changed_fields: changed_fields(change),
-                market: if change.before.is_none() && written.revision == self.plan.revision { String::new() } else { id(market.id) },
+                market: if change.before.is_none() && written.revision == self.plan.revision {
+                    String::new()
+                } else {
+                    id(market.id)
+                },
                 ..imported(&market.segment, &market.venue_symbol, outcome)
             });
         }

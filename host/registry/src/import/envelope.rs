@@ -40,7 +40,8 @@ struct Probe<'a> {
 
 /// The responses in a payload. `segment` is that of a raw body.
 pub(super) fn sources(payload: &[u8], segment: Option<&str>) -> Result<Vec<Source>, Error> {
-    let malformed = |error: serde_json::Error| Error::invalid("payload", "MALFORMED_JSON", format_args!("must be JSON: {error}"));
+    let malformed =
+        |error: serde_json::Error| Error::invalid("payload", "MALFORMED_JSON", format_args!("must be JSON: {error}"));
     let text = str::from_utf8(payload)
         .map_err(|error| Error::invalid("payload", "MALFORMED_JSON", format_args!("must be UTF-8: {error}")))?;
     let whole: &RawValue = serde_json::from_str(text).map_err(malformed)?;
@@ -64,7 +65,10 @@ pub(super) fn sources(payload: &[u8], segment: Option<&str>) -> Result<Vec<Sourc
 
 fn is_wrapped(text: &str) -> bool {
     let shape: Result<Shape<'_>, _> = serde_json::from_str(text);
-    shape.ok().and_then(|shape| shape.responses).is_some_and(|all| !all.is_empty() && all.iter().all(|it| it.body.is_some()))
+    shape
+        .ok()
+        .and_then(|shape| shape.responses)
+        .is_some_and(|all| !all.is_empty() && all.iter().all(|it| it.body.is_some()))
 }
 
 /// `1633998511.132921`, to the microsecond.
@@ -72,7 +76,8 @@ fn seconds(response: usize, text: &str) -> Result<Timestamp, Error> {
     let read = || {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
         let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
-        let micros = whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse::<u32>().ok()?.into())?;
+        let micros =
+            whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse::<u32>().ok()?.into())?;
         Timestamp::from_micros(micros).ok()
     };
     read().ok_or_else(|| {
@@ -89,7 +94,8 @@ mod tests {
         let raw = sources(br#" {"symbols": [1.10]} "#, Some("spot")).unwrap();
         assert_eq!(raw.len(), 1);
         assert_eq!((raw[0].body.as_slice(), raw[0].segment.as_deref()), (&br#"{"symbols": [1.10]}"#[..], Some("spot")));
-        let wrapped = br#"{"venue": "x", "responses": [{"url": "u", "received_at": 1633998511.132921, "body": {"a": 1.10}},
+        let wrapped =
+            br#"{"venue": "x", "responses": [{"url": "u", "received_at": 1633998511.132921, "body": {"a": 1.10}},
             {"body": []}]}"#;
         let wrapped = sources(wrapped, None).unwrap();
         assert_eq!(wrapped[0].body, br#"{"a": 1.10}"#, "byte for byte");

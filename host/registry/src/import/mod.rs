@@ -86,7 +86,11 @@ impl Registry {
             return Err(Error::invalid("options.observed_at", "IN_THE_FUTURE", "must not be in the future"));
         }
         if options.backfill && options.delist_absent {
-            return Err(Error::invalid("options.delist_absent", "CONFLICT", "must not be given with backfill, which only adds"));
+            return Err(Error::invalid(
+                "options.delist_absent",
+                "CONFLICT",
+                "must not be given with backfill, which only adds",
+            ));
         }
         let plugin_name = self.plugin_of(&venue).await?;
         let plugin = self.symbology(&plugin_name)?;
@@ -95,7 +99,10 @@ impl Registry {
         let observed = observed.or_else(|| sources.iter().filter_map(|source| source.received_at).max()).unwrap_or(now);
         let page = read(&plugin_name, &plugin, sources).await?;
         if page.markets.len() > MAX_ROWS {
-            let message = format!("has {} markets and must have at most {MAX_ROWS}; import its segments one by one", page.markets.len());
+            let message = format!(
+                "has {} markets and must have at most {MAX_ROWS}; import its segments one by one",
+                page.markets.len()
+            );
             return Err(Error::invalid("payload", "TOO_MANY_ROWS", message));
         }
         let ids = self.ids();

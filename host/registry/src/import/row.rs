@@ -1,6 +1,6 @@
 //! One row of a listing: the market that it is about, and what it makes of it.
 
-use std::sync::Arc;
+use std::{fmt::Display, sync::Arc};
 
 use cqar_domain::{
     decimal::Decimal,
@@ -30,7 +30,7 @@ pub(super) struct Rejection {
 }
 
 impl Rejection {
-    pub(super) fn new(code: &str, message: impl ToString) -> Self {
+    pub(super) fn new(code: &str, message: impl Display) -> Self {
         Self { code: code.to_owned(), message: message.to_string(), candidates: Vec::new() }
     }
 }
@@ -94,14 +94,15 @@ impl Row {
     }
 
     /// The creations of a market that is not there yet, and of its instrument, which may be.
-    pub(super) fn creations(&self, venue: &VenueId, terms: Terms, since: Option<Timestamp>, now: Timestamp) -> Vec<Mutation> {
-        let instrument = Instrument {
-            id: self.instrument,
-            terms,
-            code: String::new(),
-            labels: [].into(),
-            meta: Meta::default(),
-        };
+    pub(super) fn creations(
+        &self,
+        venue: &VenueId,
+        terms: Terms,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<Mutation> {
+        let instrument =
+            Instrument { id: self.instrument, terms, code: String::new(), labels: [].into(), meta: Meta::default() };
         let blank = Market {
             id: self.market,
             venue: venue.clone(),

@@ -103,7 +103,11 @@ impl Known {
     }
 
     /// What the drafted changes refer to, collide with, or are referred to by.
-    pub(crate) async fn fetch_surroundings(&mut self, snapshot: &mut Snapshot, draft: &Draft) -> Result<(), cqar_store::Error> {
+    pub(crate) async fn fetch_surroundings(
+        &mut self,
+        snapshot: &mut Snapshot,
+        draft: &Draft,
+    ) -> Result<(), cqar_store::Error> {
         let mut keys = HashSet::new();
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
@@ -140,7 +144,11 @@ impl Known {
         Ok(())
     }
 
-    async fn fetch_unique(&mut self, snapshot: &mut Snapshot, keys: HashSet<UniqueKey>) -> Result<(), cqar_store::Error> {
+    async fn fetch_unique(
+        &mut self,
+        snapshot: &mut Snapshot,
+        keys: HashSet<UniqueKey>,
+    ) -> Result<(), cqar_store::Error> {
         let (mut caip2, mut terms) = (Vec::new(), Vec::new());
         let mut codes: HashMap<VenueId, Vec<String>> = HashMap::new();
         for key in keys {

@@ -169,7 +169,7 @@ impl One<'_> {
             Mutation::Update { key, etag, patch } => {
                 let before = self.present(key, etag.as_deref())?;
                 let after = patch.apply(&before).map_err(|found| self.invalid(found))?;
-                self.become_(before, after, None)
+                self.change(&before, after, None)
             }
             Mutation::Delete { key, etag } => self.delete(key, etag.as_deref()),
             Mutation::Undelete { key, etag } => self.undelete(key, etag.as_deref()),
@@ -222,7 +222,8 @@ impl One<'_> {
     fn is_same_listing(&self, key: &EntityKey, market: &Market) -> bool {
         match self.draft.current(self.known, key) {
             Some(Entity::Market(other)) => {
-                (&other.venue, &other.segment, &other.venue_symbol) == (&market.venue, &market.segment, &market.venue_symbol)
+                (&other.venue, &other.segment, &other.venue_symbol)
+                    == (&market.venue, &market.segment, &market.venue_symbol)
                     && other.interval().overlaps(&market.interval())
             }
             _ => false,
@@ -264,13 +265,13 @@ impl One<'_> {
         let at = at.unwrap_or(self.now);
         let status = if at > self.now { MarketStatus::Delisting } else { MarketStatus::Delisted };
         let after = Entity::Market(Market { status, delisted: Some(at), ..listed.clone() });
-        self.become_(before, after, Some(at))
+        self.change(&before, after, Some(at))
     }
 
-    fn become_(&mut self, before: Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
+    fn change(&mut self, before: &Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
         self.draft.substitutions.apply(&mut after);
         self.checked(&after)?;
-        if let (Entity::Market(before), Entity::Market(after)) = (&before, &after)
+        if let (Entity::Market(before), Entity::Market(after)) = (before, &after)
             && !before.status.may_become(after.status)
         {
             let message = format!("a market that is {:?} cannot become {:?}", before.status, after.status);

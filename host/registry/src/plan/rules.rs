@@ -108,15 +108,25 @@ impl Rules<'_> {
 
     /// A dated contract's market has the instant at which it ends, on the day of its terms; any other has none.
     fn expiry(&self, market: &Market, found: &mut Violations) {
-        let Some(Entity::Instrument(instrument)) = self.current(&EntityKey::Instrument(market.instrument)) else { return };
+        let Some(Entity::Instrument(instrument)) = self.current(&EntityKey::Instrument(market.instrument)) else {
+            return;
+        };
         let ends = matches!(market.status, MarketStatus::Expired | MarketStatus::Settled);
         match (instrument.terms.expiry(), market.expiry_time) {
             (Some(_), None) => found.add("expiry_time", "REQUIRED", "must be given for a dated contract"),
             (Some(date), Some(time)) if time.date() != date => {
-                found.add("expiry_time", "EXPIRY_MISMATCH", format_args!("must be on {date}, the instrument's date of expiry"));
+                found.add(
+                    "expiry_time",
+                    "EXPIRY_MISMATCH",
+                    format_args!("must be on {date}, the instrument's date of expiry"),
+                );
             }
-            (None, Some(_)) => found.add("expiry_time", "NOT_DATED", "must not be given: the instrument does not expire"),
-            (None, None) if ends => found.add("status", "NOT_DATED", "must not be an expiry: the instrument does not expire"),
+            (None, Some(_)) => {
+                found.add("expiry_time", "NOT_DATED", "must not be given: the instrument does not expire");
+            }
+            (None, None) if ends => {
+                found.add("status", "NOT_DATED", "must not be an expiry: the instrument does not expire");
+            }
             _ => {}
         }
     }
@@ -144,9 +154,9 @@ impl Rules<'_> {
     fn symbols(&self, key: &EntityKey, market: &Market, state: &State, path: &str) -> Option<Error> {
         market.symbols().enumerate().find_map(|(n, symbol)| {
             let drafted = self.index.symbols.get(&(&market.venue, symbol)).into_iter().flatten().copied();
-            let existing = drafted.chain(self.known.markets(&market.venue, symbol)).find(|other| {
-                *other != key && self.is_before(other, state) && self.collides(other, market, symbol)
-            })?;
+            let existing = drafted
+                .chain(self.known.markets(&market.venue, symbol))
+                .find(|other| *other != key && self.is_before(other, state) && self.collides(other, market, symbol))?;
             let field = if n == 0 { format!("{path}.venue_symbol") } else { format!("{path}.aliases[{}]", n - 1) };
             Some(Error::AlreadyExists { field, existing: existing.clone(), deleted: false })
         })
