@@ -34,6 +34,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    cli::error::chain,
     config::{
         Loaded,
         sections::{self, Config},
@@ -59,7 +60,7 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     let token = CancellationToken::new();
     let outcome = serve(&loaded.config, &options, &tracker, &token).await;
     if let Err(error) = &outcome {
-        tracing::error!(error = format!("{error:#}"), "serve_failed");
+        tracing::error!(error = chain(error), "serve_failed");
     }
     token.cancel();
     tracker.close();

@@ -117,8 +117,15 @@ impl Registry {
     /// The applied revision, which everything that is looked up from now on reflects; waits until it has reached what
     /// the caller needs.
     pub(crate) async fn reach(&self, wanted: Revision) -> Result<Revision, Error> {
-        let feed = &self.inner.feed;
-        if wanted > feed.applied() && !feed.wait_for(wanted, self.inner.settings.min_revision_timeout).await {
+        self.inner.reach(wanted).await
+    }
+}
+
+impl Inner {
+    /// See [`Registry::reach`].
+    pub(crate) async fn reach(&self, wanted: Revision) -> Result<Revision, Error> {
+        let feed = &self.feed;
+        if wanted > feed.applied() && !feed.wait_for(wanted, self.settings.min_revision_timeout).await {
             return Err(Error::Behind { wanted, applied: feed.applied() });
         }
         Ok(feed.applied())

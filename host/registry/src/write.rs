@@ -251,11 +251,9 @@ impl Writer<'_> {
         if !committed.events.is_empty() {
             self.inner.feed.committed(committed.events);
         }
-        // Acknowledged only once no read of this server can return what was before.
-        let timeout = self.inner.settings.min_revision_timeout;
-        if !self.inner.feed.wait_for(revision, timeout).await {
-            tracing::warn!(revision, "the write is committed, but its application takes longer than it should");
-        }
+        // Acknowledged only once no read of this server can return what was before. If that takes too long (the log
+        // cannot be read), the write stands but is not acknowledged: who repeats it with its id learns that it stands.
+        self.inner.reach(revision).await?;
         Ok(Some(Answer { revision, value: answer }))
     }
 

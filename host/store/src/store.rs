@@ -4,6 +4,7 @@ use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use cqar_domain::time::Clock;
 use sqlx::{
+    Connection, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -135,6 +136,8 @@ async fn open_postgres(settings: &StoreSettings) -> Result<Database, Error> {
         .map_err(failed)?
         .application_name("cqar")
         .statement_cache_capacity(settings.statement_cache);
+    // The pool tries again until its time is up, and then does not say why. One attempt of our own does.
+    PgConnection::connect_with(&options).await.map_err(failed)?.close().await.map_err(failed)?;
     let pool = PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)

@@ -212,7 +212,7 @@ pub fn causes(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)>
 }
 
 /// The error and its causes, each said once: many errors repeat their source.
-fn chain(error: &anyhow::Error) -> String {
+pub fn chain(error: &anyhow::Error) -> String {
     error
         .chain()
         .skip(1)
