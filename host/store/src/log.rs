@@ -1,10 +1,13 @@
 //! The event log, as it is read.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use cqar_domain::{
     entity::{EntityKey, EntityType},
     event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError},
 };
+use sqlx::{PgPool, postgres::PgListener};
 use uuid::Uuid;
 
 use crate::{
@@ -74,23 +77,29 @@ impl EventLog for Store {
         let Database::Postgres(pool) = &self.database else { return std::future::pending().await };
         let mut listener = self.listener.lock().await;
         if listener.is_none() {
-            match sqlx::postgres::PgListener::connect_with(pool).await {
-                Ok(mut connected) => match connected.listen(LOG_CHANNEL).await {
-                    Ok(()) => *listener = Some(connected),
-                    Err(error) => tracing::debug!(%error, "cannot listen for the log"),
-                },
-                Err(error) => tracing::debug!(%error, "cannot listen for the log"),
-            }
-        }
-        match listener.as_mut() {
-            Some(connected) => {
-                if connected.recv().await.is_err() {
-                    *listener = None;
+            match listen(pool).await {
+                Ok(connected) => *listener = Some(connected),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot_listen");
+                    return tokio::time::sleep(LISTEN_RETRY).await;
                 }
             }
-            None => std::future::pending().await,
+        }
+        if let Some(connected) = listener.as_mut()
+            && connected.recv().await.is_err()
+        {
+            *listener = None;
         }
     }
+}
+
+/// How soon listening is tried again. Until then polling finds what others wrote.
+const LISTEN_RETRY: Duration = Duration::from_secs(10);
+
+async fn listen(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
+    let mut listener = PgListener::connect_with(pool).await?;
+    listener.listen(LOG_CHANNEL).await?;
+    Ok(listener)
 }
 
 impl EventRow {

@@ -313,7 +313,7 @@ impl One<'_> {
 }
 
 /// Whether the type's deletion can be taken back.
-const fn is_soft(entity_type: EntityType) -> bool {
+pub(super) const fn is_soft(entity_type: EntityType) -> bool {
     match entity_type {
         EntityType::Asset | EntityType::Venue | EntityType::Instrument => true,
         EntityType::Chain | EntityType::VenueAsset | EntityType::Market => false,

@@ -13,7 +13,7 @@ use cqar_domain::{
 use super::{
     Failure, Known,
     known::{MAX_REFERRERS, UniqueKey},
-    mutate::{Draft, State},
+    mutate::{Draft, State, is_soft},
 };
 use crate::error::Error;
 
@@ -192,9 +192,11 @@ impl Rules<'_> {
         vec![Error::Referred { field: path.to_owned(), key: key.clone(), referrers }]
     }
 
+    /// What is deleted for good may not be referred to by what is only marked as deleted either.
     fn refers(&self, referrer: &EntityKey, key: &EntityKey) -> bool {
         self.current(referrer).is_some_and(|it| {
-            it.meta().delete_time.is_none() && it.references().iter().any(|(_, target)| target == key)
+            (it.meta().delete_time.is_none() || !is_soft(key.entity_type()))
+                && it.references().iter().any(|(_, target)| target == key)
         })
     }
 }
