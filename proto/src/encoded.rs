@@ -112,7 +112,7 @@ impl Message for BatchResolveMarketsResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::v1;
+    use crate::v1::{self, batch_resolve_markets_response::result::Result as Item};
 
     #[test]
     fn encoded_answers_read_as_the_messages_of_the_same_name() {
@@ -129,7 +129,6 @@ mod tests {
         assert_eq!(sent.encode_to_vec().len(), sent.encoded_len());
         let read = v1::BatchResolveMarketsResponse::decode(sent.encode_to_vec().as_slice()).unwrap();
         let read: Vec<_> = read.results.into_iter().map(|r| r.result.unwrap()).collect();
-        use v1::batch_resolve_markets_response::result::Result as Item;
         let empty = Item::Resolved(v1::ResolveMarketResponse::default());
         assert_eq!(read, [Item::Resolved(answer), Item::Error(error), empty]);
     }

@@ -1,6 +1,7 @@
 //! The registry itself: the real binary, on free ports, in a folder of its own.
 
 use std::{
+    fmt::Display,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -20,7 +21,7 @@ use tempfile::TempDir;
 use tonic::transport::Channel;
 
 /// Longer than any start takes on a machine that builds something else meanwhile.
-const START_TIMEOUT: Duration = Duration::from_secs(120);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// What a server is started with. The same options, and so the same folder, start it again.
 #[derive(Clone)]
@@ -70,7 +71,7 @@ impl Options {
 
     /// With an environment variable set.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+    pub fn with(mut self, name: &str, value: impl Display) -> Self {
         self.variables.retain(|(other, _)| other != name);
         self.variables.push((name.to_owned(), value.to_string()));
         self
@@ -121,18 +122,14 @@ impl Options {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let log = Arc::new(Mutex::new(Vec::new()));
         let serving = read_log(&mut child, &log);
-        match serving.recv_timeout(START_TIMEOUT) {
-            Ok(line) => {
-                let address = |key: &str| format!("http://{}", line[key].as_str().unwrap());
-                let (grpc, http, metrics) = (address("grpc"), address("http"), address("metrics"));
-                Server { options: self, child, grpc, http, metrics, log }
-            }
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                panic!("the server did not start:\n{}", log.lock().unwrap().join("\n"));
-            }
-        }
+        let Ok(line) = serving.recv_timeout(START_TIMEOUT) else {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("the server did not start:\n{}", log.lock().unwrap().join("\n"));
+        };
+        let address = |key: &str| format!("http://{}", line[key].as_str().unwrap());
+        let (grpc, http, metrics) = (address("grpc"), address("http"), address("metrics"));
+        Server { options: self, child, grpc, http, metrics, log }
     }
 }
 

@@ -31,7 +31,7 @@ use tonic_reflection::pb::{
 use crate::{
     auth::{ApiKeys, Authenticate},
     calls::ObserveCalls,
-    health,
+    health::{self, Readiness},
     metrics::{Methods, MethodsError},
     services::Api,
 };
@@ -111,7 +111,8 @@ pub async fn serve_grpc(
         stopping.cancel();
         served
     };
-    let (served, ()) = tokio::join!(serving, health::report(&registry, reporter, &SERVICES, &stopping));
+    let is_serving = || Readiness::of(&registry.components()).is_serving();
+    let (served, ()) = tokio::join!(serving, health::report(is_serving, reporter, &SERVICES, &stopping));
     Ok(served?)
 }
 

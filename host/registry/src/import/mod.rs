@@ -1,6 +1,6 @@
 //! Import of a venue's own listing: read by the venue's plugin, then written as any other change.
 //!
-//! Invariants: nothing is guessed (see [`assets`]); a row that the core or a validator refuses is rejected, and the rest
+//! Invariants: nothing is guessed (see `assets`); a row that the core or a validator refuses is rejected, and the rest
 //! commits, in one transaction; a second run changes nothing; and what a listing says is of its moment, so that an older
 //! one never overrules a newer.
 
