@@ -39,6 +39,22 @@ pub struct ResolveQuery<'a> {
     pub allow_inferred: bool,
 }
 
+/// Where a query stands in its request, for messages about it.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Alone,
+    InBatch(usize),
+}
+
+impl Place {
+    fn field(self, name: &str) -> String {
+        match self {
+            Self::Alone => name.to_owned(),
+            Self::InBatch(n) => format!("requests[{n}].{name}"),
+        }
+    }
+}
+
 /// A symbol at a venue.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SymbolKey {
@@ -86,10 +102,10 @@ impl Registry {
         let revision = self.reach(query.min_revision).await?;
         let symbol = match self.kept_symbol(query) {
             Some(symbol) => symbol,
-            None => self.load_symbol(SymbolKey::of(query, "")?, revision).await?,
+            None => self.load_symbol(SymbolKey::of(query, Place::Alone)?, revision).await?,
         };
         let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
-        match symbol.answer(query, at, "") {
+        match symbol.answer(query, at, Place::Alone) {
             Ok(answer) => Ok(Answer { revision, value: answer.clone() }),
             Err(error) => Ok(Answer { revision, value: self.unresolved(query, at, error).await? }),
         }
@@ -107,7 +123,7 @@ impl Registry {
         for ((n, query), kept) in queries.iter().enumerate().zip(&kept) {
             keys.push(match kept {
                 Some(_) => None,
-                None => Some(SymbolKey::of(query, &format!("requests[{n}]."))),
+                None => Some(SymbolKey::of(query, Place::InBatch(n))),
             });
         }
         let loaded = self.load_symbols_once(keys.iter().flatten().flatten(), revision).await?;
@@ -124,7 +140,7 @@ impl Registry {
             };
             let at = query.as_of.unwrap_or(now);
             answers.push(match symbol {
-                Ok(symbol) => match symbol.answer(query, at, &format!("requests[{n}].")) {
+                Ok(symbol) => match symbol.answer(query, at, Place::InBatch(n)) {
                     Ok(answer) => Ok(answer.clone()),
                     Err(error) => self.unresolved(query, at, error).await,
                 },
@@ -250,10 +266,10 @@ fn message(reading: &cqar_plugins::Reading) -> v1::Reading {
 
 impl SymbolKey {
     /// The key of a query that can mean anything at all.
-    fn of(query: &ResolveQuery<'_>, path: &str) -> Result<Self, Error> {
+    fn of(query: &ResolveQuery<'_>, place: Place) -> Result<Self, Error> {
         let mut found = Violations::default();
-        let venue = found.take(&format!("{path}venue"), query.venue.parse());
-        VENUE_SYMBOL.check(&format!("{path}venue_symbol"), query.symbol, &mut found);
+        let venue = found.take(&place.field("venue"), query.venue.parse());
+        VENUE_SYMBOL.check(&place.field("venue_symbol"), query.symbol, &mut found);
         found.into_result().map_err(Error::Invalid)?;
         let venue = venue.ok_or_else(|| Error::Invalid(Vec::new()))?;
         Ok(Self { venue, symbol: query.symbol.into() })
@@ -267,12 +283,12 @@ impl Symbol {
     }
 
     /// The answer that holds at the instant.
-    fn answer(&self, query: &ResolveQuery<'_>, at: Timestamp, path: &str) -> Result<&Bytes, Error> {
+    fn answer(&self, query: &ResolveQuery<'_>, at: Timestamp, place: Place) -> Result<&Bytes, Error> {
         let in_segment = |it: &&Meaning| query.segment.is_none_or(|segment| segment == it.segment.as_str());
         let mut live = self.meanings.iter().filter(in_segment).filter(|it| it.live.contains(at));
         match (live.next(), live.next()) {
             (Some(one), None) => Ok(&one.answer),
-            (None, _) => Err(self.nothing(query, at, path)),
+            (None, _) => Err(self.nothing(query, at, place)),
             (Some(_), Some(_)) => {
                 let all = self.meanings.iter().filter(in_segment).filter(|it| it.live.contains(at));
                 let what = format!("{:?} of {}", query.symbol, query.venue);
@@ -281,16 +297,16 @@ impl Symbol {
         }
     }
 
-    fn nothing(&self, query: &ResolveQuery<'_>, at: Timestamp, path: &str) -> Error {
+    fn nothing(&self, query: &ResolveQuery<'_>, at: Timestamp, place: Place) -> Error {
         let mut found = Violations::default();
-        let venue = found.take(&format!("{path}venue"), query.venue.parse());
-        let segment = found.take(&format!("{path}segment"), query.segment.map(str::parse::<Segment>).transpose());
+        let venue = found.take(&place.field("venue"), query.venue.parse());
+        let segment = found.take(&place.field("segment"), query.segment.map(str::parse::<Segment>).transpose());
         let (venue, segment) = match (venue, segment, found.into_result()) {
             (Some(venue), Some(segment), Ok(())) => (venue, segment),
             (_, _, found) => return Error::Invalid(found.err().unwrap_or_default()),
         };
         if !self.is_venue_known {
-            return Error::NotFound { field: format!("{path}venue"), key: EntityKey::Venue(venue) };
+            return Error::NotFound { field: place.field("venue"), key: EntityKey::Venue(venue) };
         }
         let symbol = query.symbol.to_owned();
         let in_segment = |it: &&Meaning| segment.as_ref().is_none_or(|segment| *segment == it.segment);
