@@ -5,6 +5,8 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`collect`] | a server's log, and copies of what it holds |
+//! | [`fixtures`] | entities to write, requests to send, refusals to read |
 //! | [`postgres`] | a throwaway PostgreSQL |
 //! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
 //! | [`redis_server`] | a throwaway Redis |
@@ -13,6 +15,8 @@
 // Everything here serves tests, which may fail loudly.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
 
+pub mod collect;
+pub mod fixtures;
 pub mod nats;
 pub mod nats_proxy;
 pub mod postgres;

@@ -27,8 +27,8 @@ use crate::metrics::{Method, Methods, name_of};
 #[derive(Debug, Clone)]
 pub(crate) struct ObserveCalls {
     pub(crate) methods: Methods,
-    /// The share of calls that get a span, 0 to 1. It is decided here, before the span is made: making one for each
-    /// call and dropping most of them would cost a cached resolve a tenth of its time.
+    /// The share of calls that get a span, 0 to 1. It is decided here, before a span is made, so that the calls that are
+    /// not traced pay nothing for it.
     pub(crate) trace_sample_rate: f64,
 }
 

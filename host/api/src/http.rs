@@ -85,3 +85,36 @@ async fn scrape(State(metrics): State<prometheus::Registry>) -> Response {
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, internal(&error).message().to_owned()).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::to_bytes;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_without_its_database_answers_503_and_says_so() {
+        let component = |name: &str, state: v1::component::State, message: &str| v1::Component {
+            name: name.to_owned(),
+            state: state.into(),
+            message: message.to_owned(),
+        };
+        let failed = component("database", v1::component::State::Failed, "it does not answer");
+        let response = answer(vec![failed, component("l2_cache", v1::component::State::Off, "")]);
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        let expected = r#"{"status":"not_ready","components":[{"name":"database","state":"failed","message":"it does not answer"},{"name":"l2_cache","state":"off"}]}"#;
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_scraped_as_text() {
+        let metrics = prometheus::Registry::new();
+        let counter = prometheus::IntCounter::new("cqar_test_total", "A test").unwrap();
+        metrics.register(Box::new(counter)).unwrap();
+        let response = scrape(State(metrics)).await;
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/plain; version=0.0.4");
+        let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        assert!(String::from_utf8_lossy(&body).ends_with("cqar_test_total 0\n"));
+    }
+}

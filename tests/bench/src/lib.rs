@@ -1,1 +1,0 @@
-//! The floor server and the load generator of the benchmarks.

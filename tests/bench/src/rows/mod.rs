@@ -1,0 +1,67 @@
+//! What is measured: one file for each kind of rows.
+
+mod batch;
+mod duel;
+mod h2load;
+mod miss;
+mod resolve;
+mod validator;
+mod writes;
+
+use std::{fmt, time::Duration};
+
+use clap::ValueEnum;
+
+use crate::report::Report;
+
+/// How often, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    /// How often everything is measured.
+    pub(crate) repeats: u32,
+    /// For how long, each time.
+    pub(crate) time: Duration,
+}
+
+/// Rows that are measured together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rows {
+    /// `ResolveMarket` from the cache, against the floor.
+    Resolve,
+    /// The same, with h2load as the generator.
+    H2load,
+    /// `BatchResolveMarkets` from the cache, against the floor.
+    Batch,
+    /// `ResolveMarket` past the cache, on both databases.
+    Miss,
+    /// The host's share of a validator's call.
+    Validator,
+    /// One write after the other, on both databases.
+    Writes,
+}
+
+impl Rows {
+    /// The given ones, or all if none is given.
+    pub(crate) fn selected(only: &[Self]) -> Vec<Self> {
+        let selected = Self::value_variants().iter().filter(|rows| only.is_empty() || only.contains(rows));
+        selected.copied().collect()
+    }
+
+    /// Measures them.
+    pub(crate) async fn measure(self, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+        match self {
+            Self::Resolve => resolve::measure(plan, report).await,
+            Self::H2load => h2load::measure(plan, report).await,
+            Self::Batch => batch::measure(plan, report).await,
+            Self::Miss => miss::measure(plan, report).await,
+            Self::Validator => validator::measure(plan, report).await,
+            Self::Writes => writes::measure(plan, report).await,
+        }
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
+    }
+}

@@ -1,0 +1,176 @@
+//! The registry under test: the real binary, with keys, metrics and traces on, and as many markets as a row needs.
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use cqar_proto::v1::{
+    self, GetStatusRequest, ImportListingOptions, ImportListingRequest,
+    batch_resolve_markets_response::result::Result as Resolved, import_listing_request::Part,
+    registry_service_client::RegistryServiceClient,
+};
+use cqar_tests::{
+    postgres::Postgres,
+    server::{Options, Server},
+};
+use prost::Message;
+use serde_json::json;
+use tonic::transport::Channel;
+
+use crate::{
+    collector::Collector,
+    load::{Calls, Target},
+};
+
+/// The method of the first row.
+pub(crate) const RESOLVE: &str = "/cqar.v1.MarketService/ResolveMarket";
+/// The same for many symbols.
+pub(crate) const BATCH_RESOLVE: &str = "/cqar.v1.MarketService/BatchResolveMarkets";
+/// The key that the registry is called with.
+pub(crate) const KEY: &str = "the-key-of-the-benchmarks";
+
+/// Which database the registry has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl std::fmt::Display for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite => "SQLite",
+            Self::Postgres => "PostgreSQL",
+        })
+    }
+}
+
+/// A running registry. Ends with its drop, before what it runs with.
+pub(crate) struct Subject {
+    server: Server,
+    target: Target,
+    markets: usize,
+    _collector: Collector,
+    _postgres: Option<Postgres>,
+}
+
+impl Subject {
+    /// Starts a registry that holds the starter dataset and so many markets besides.
+    pub(crate) async fn start(database: Database, markets: usize) -> anyhow::Result<Self> {
+        let collector = Collector::start().await?;
+        let mut options = Options::new()
+            .with("SERVER_HOST", "127.0.0.1")
+            .with("AUTH_API_KEYS", format!("{KEY}:bench"))
+            .with("TRACING_ENABLED", true)
+            .with("TRACING_ENDPOINT", collector.endpoint())
+            .with_starter();
+        let postgres = (database == Database::Postgres).then(Postgres::start);
+        if let Some(postgres) = &postgres {
+            options = options.with("DATABASE_URL", postgres.url());
+            let migrated = options.command().args(["migrate", "up"]).output()?;
+            ensure!(migrated.status.success(), "migrate up: {}", String::from_utf8_lossy(&migrated.stderr));
+        }
+        let server = options.start().await;
+        let key = format!("Bearer {KEY}").parse()?;
+        let target = Target { address: server.grpc().to_owned(), key: Some(key), pid: server.pid() };
+        let subject = Self { server, target, markets, _collector: collector, _postgres: postgres };
+        subject.import().await?;
+        Ok(subject)
+    }
+
+    /// Where it listens.
+    pub(crate) const fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// Its folder, with the database if that is SQLite.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.server.options.folder()
+    }
+
+    /// One encoded request for each of its first markets of Binance: one of the starter dataset, then those besides.
+    pub(crate) fn requests(&self) -> Vec<v1::ResolveMarketRequest> {
+        let symbols = std::iter::once("BTCUSDT".to_owned()).chain((0..self.markets).map(symbol));
+        let request = |venue_symbol| v1::ResolveMarketRequest {
+            venue: "binance".to_owned(),
+            venue_symbol,
+            segment: Some("spot".to_owned()),
+            ..v1::ResolveMarketRequest::default()
+        };
+        symbols.map(request).collect()
+    }
+
+    /// Its answers to them.
+    pub(crate) async fn answers(
+        &self,
+        requests: &[v1::ResolveMarketRequest],
+    ) -> anyhow::Result<Vec<v1::ResolveMarketResponse>> {
+        let mut calls = Calls::on(self.target.connect().await?, &self.target, BATCH_RESOLVE);
+        let batch = v1::BatchResolveMarketsRequest { requests: requests.to_vec() };
+        let answer = calls.call(batch.encode_to_vec().into()).await?;
+        let results = v1::BatchResolveMarketsResponse::decode(answer)?.results;
+        let resolved = results.into_iter().map(|result| match result.result {
+            Some(Resolved::Resolved(answer)) => Ok(answer),
+            other => bail!("a market does not resolve: {other:?}"),
+        });
+        resolved.collect()
+    }
+
+    /// The revision of its last write.
+    pub(crate) async fn revision(&self) -> anyhow::Result<i64> {
+        let status = self.registry().await?.get_status(self.target.request(GetStatusRequest {})).await?;
+        Ok(status.into_inner().revision)
+    }
+
+    /// The sum of a counter's series whose labels contain the text.
+    pub(crate) async fn counted(&self, counter: &str, label: &str) -> anyhow::Result<f64> {
+        let (_, scraped) = self.server.http_get(self.server.metrics(), "/metrics").await;
+        let series = scraped.lines().filter(|line| line.starts_with(counter) && line.contains(label));
+        let values = series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).collect::<Vec<_>>();
+        ensure!(!values.is_empty(), "the server has no metric {counter} with {label}");
+        Ok(values.iter().sum())
+    }
+
+    async fn registry(&self) -> anyhow::Result<RegistryServiceClient<Channel>> {
+        Ok(RegistryServiceClient::new(self.target.connect().await?).max_decoding_message_size(64 << 20))
+    }
+
+    /// Imports the markets as the venue itself would list them.
+    async fn import(&self) -> anyhow::Result<()> {
+        let options = ImportListingOptions {
+            venue: "binance".to_owned(),
+            create_missing_assets: true,
+            ..ImportListingOptions::default()
+        };
+        let payload = Bytes::from(listing(self.markets)?);
+        let chunks = (0..payload.len()).step_by(1 << 20);
+        let chunks = chunks.map(|from| Part::Chunk(payload.slice(from..payload.len().min(from + (1 << 20)))));
+        let parts: Vec<Part> = std::iter::once(Part::Options(options)).chain(chunks).collect();
+        let messages = parts.into_iter().map(|part| ImportListingRequest { part: Some(part) });
+        let request = self.target.request(futures::stream::iter(messages));
+        let report = self.registry().await?.import_listing(request).await.context("the import")?.into_inner();
+        ensure!(usize::try_from(report.created) == Ok(self.markets), "{} markets were created", report.created);
+        Ok(())
+    }
+}
+
+fn symbol(n: usize) -> String {
+    format!("{}USDT", base(n))
+}
+
+fn base(n: usize) -> String {
+    format!("BENCH{n}")
+}
+
+/// A spot listing with so many markets.
+fn listing(markets: usize) -> serde_json::Result<Vec<u8>> {
+    let market = |n| {
+        json!({
+            "symbol": symbol(n), "status": "TRADING", "baseAsset": base(n), "quoteAsset": "USDT",
+            "isSpotTradingAllowed": true, "filters": [
+                {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000.00", "tickSize": "0.01"},
+                {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000.0", "stepSize": "0.00001"},
+                {"filterType": "MIN_NOTIONAL", "minNotional": "5.0"},
+            ],
+        })
+    };
+    serde_json::to_vec(&json!({"symbols": (0..markets).map(market).collect::<Vec<_>>()}))
+}
