@@ -41,6 +41,7 @@ lint: ## Check formatting, lints and documentation; warnings are errors
 bench: ## Measure against the floor server; the table goes to target/bench/
 	scripts/setup bench
 	plugins/build shipped
+	plugins/build testing
 	cargo build --locked --release -p cqar -p cqar-bench
 	$(TARGET)/release/cqar-bench
 

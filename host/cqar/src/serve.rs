@@ -43,6 +43,9 @@ use crate::{
     telemetry::Telemetry,
 };
 
+/// How long the parts may take to end when no call is left. The slowest of them waits for an answer of NATS.
+const PARTS_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What `cqar serve` was asked for beyond the configuration.
 #[derive(Debug)]
 pub struct ServeOptions {
@@ -62,12 +65,8 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
     if let Err(error) = &outcome {
         tracing::error!(error = chain(error), "serve_failed");
     }
-    token.cancel();
-    tracker.close();
-    let timeout = loaded.config.server.shutdown_timeout;
-    if tokio::time::timeout(timeout, tracker.wait()).await.is_err() {
-        tracing::warn!(?timeout, "calls_cut_off");
-    }
+    // Where it failed before it served, its parts still run.
+    end_parts(&tracker, &token).await;
     tracing::info!("stopped");
     let _ = tokio::task::spawn_blocking(|| telemetry.flush()).await;
     outcome
@@ -79,7 +78,10 @@ async fn serve(
     tracker: &TaskTracker,
     token: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let signals = stop_on_signals(token.clone())?;
+    // The calls end before the parts that they rest on: a write that was committed is only answered once the feed has
+    // applied it.
+    let (calls, stopping) = (TaskTracker::new(), token.child_token());
+    let signals = stop_on_signals(stopping.clone())?;
     tracker.spawn(signals);
 
     // The ports first: whoever starts a second server learns of it before anything else is touched.
@@ -127,7 +129,7 @@ async fn serve(
             min_revision_timeout: config.server.min_revision_timeout,
             version: env!("CARGO_PKG_VERSION"),
         },
-        tracker: tracker.clone(),
+        tracker: calls.clone(),
     });
 
     if let Some(folder) = &options.starter {
@@ -136,11 +138,11 @@ async fn serve(
     let addresses = listeners.addresses()?;
     let (ended, mut failures) = watch::channel(None);
     let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
-    let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), token.clone());
+    let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), stopping.clone());
     let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
-    spawn(tracker, &ended, "gRPC", grpc);
-    spawn(tracker, &ended, "HTTP", cqar_api::serve_http(listeners.http, registry, token.clone()));
-    spawn(tracker, &ended, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, token.clone()));
+    spawn(&calls, &ended, "gRPC", grpc);
+    spawn(&calls, &ended, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
+    spawn(&calls, &ended, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()));
     let Addresses { grpc, http, metrics } = addresses;
     tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
     if config.auth.api_keys.is_empty() {
@@ -150,22 +152,31 @@ async fn serve(
         greet(&addresses)?;
     }
 
-    tokio::select! {
-        () = token.cancelled() => {}
+    let outcome = tokio::select! {
+        () = stopping.cancelled() => Ok(()),
         // The sender lives on in this function, so a change is an end.
-        _ = failures.changed() => anyhow::bail!("{}", failures.borrow().clone().unwrap_or_default()),
+        _ = failures.changed() => Err(anyhow::anyhow!("{}", failures.borrow().clone().unwrap_or_default())),
+    };
+    let timeout = config.server.shutdown_timeout;
+    tracing::info!(?timeout, "draining");
+    stopping.cancel();
+    calls.close();
+    if tokio::time::timeout(timeout, calls.wait()).await.is_err() {
+        // What goes on beyond the time is cut off with the process.
+        tracing::warn!(?timeout, "calls_cut_off");
     }
-    tracing::info!(timeout = ?config.server.shutdown_timeout, "draining");
-    drain(tracker, config.server.shutdown_timeout).await;
-    store.close().await;
-    Ok(())
+    end_parts(tracker, token).await;
+    // A call that was cut off may keep its connection.
+    let _ = tokio::time::timeout(PARTS_TIMEOUT, store.close()).await;
+    outcome
 }
 
-/// Waits for the calls that are running. What goes on beyond the time is cut off with the process.
-async fn drain(tracker: &TaskTracker, timeout: Duration) {
+/// Ends what the calls rested on: the feed, the relay, the plugins.
+async fn end_parts(tracker: &TaskTracker, token: &CancellationToken) {
+    token.cancel();
     tracker.close();
-    if tokio::time::timeout(timeout, tracker.wait()).await.is_err() {
-        tracing::warn!(?timeout, "calls_cut_off");
+    if tokio::time::timeout(PARTS_TIMEOUT, tracker.wait()).await.is_err() {
+        tracing::warn!(timeout = ?PARTS_TIMEOUT, "parts_cut_off");
     }
 }
 
