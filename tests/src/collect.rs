@@ -17,7 +17,7 @@ use tonic::{Streaming, metadata::MetadataMap};
 use crate::server::Server;
 
 /// Longer than anything takes on a machine that builds something else meanwhile.
-pub const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_mins(2);
 
 /// Waits for a condition.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {

@@ -58,7 +58,9 @@ async fn a_copy_taken_under_load_ends_as_what_the_server_holds(s: Surroundings) 
     let events = events_through(&mut steps, last).await;
     println!("from revision {} to {last} with {} events", copy.revision, events.len());
     assert!(events.len() > 500);
-    events.into_iter().for_each(|event| copy.apply(event));
+    for event in events {
+        copy.apply(event);
+    }
 
     let held = Replica::list(&server, 1000, || async {}).await;
     assert_eq!(held.revision, last, "nothing was written since");

@@ -47,7 +47,7 @@ impl Load {
     pub async fn goes_on(&self) {
         let seen: Vec<_> = self.each.iter().map(|own| own.load(Ordering::Relaxed)).collect();
         until("every caller goes on", async || {
-            assert_eq!(self.failures(), "");
+            assert_eq!(self.failures(), [""; 0]);
             self.each.iter().zip(&seen).all(|(own, seen)| own.load(Ordering::Relaxed) >= seen + 2).then_some(())
         })
         .await;
@@ -59,10 +59,10 @@ impl Load {
         while let Some(ended) = self.callers.join_next().await {
             ended.unwrap();
         }
-        assert_eq!(self.failures(), "");
+        assert_eq!(self.failures(), [""; 0]);
     }
 
-    fn failures(&self) -> String {
-        self.failures.lock().unwrap().iter().map(|status| format!("{status:?}\n")).collect()
+    fn failures(&self) -> Vec<String> {
+        self.failures.lock().unwrap().iter().map(|status| format!("{status:?}")).collect()
     }
 }

@@ -41,7 +41,7 @@ async fn a_file_that_is_no_database_is_left_as_it_is() {
     let file = options.folder().join("cqar.db");
     let text = "this is a diary, not a database\n".repeat(1000);
     std::fs::write(&file, &text).unwrap();
-    assert_says(&refused(&options).await, &["cqar.db", "not a database"]);
+    assert_says(&refused(&options).await, &["cqar.db", "not an SQLite database", "move it away"]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
 }
 
