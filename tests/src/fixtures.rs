@@ -173,8 +173,7 @@ pub struct Small {
 impl Small {
     /// Writes it, in one revision.
     pub async fn write(to: &mut Clients) -> Self {
-        let aliased =
-            Market { aliases: vec!["BTC-USDT".into()], ..market("binance", "spot", "BTCUSDT", "$spot") };
+        let aliased = Market { aliases: vec!["BTC-USDT".into()], ..market("binance", "spot", "BTCUSDT", "$spot") };
         let mutations = vec![
             named("btc", Operation::CreateAsset(asset("BTC"))),
             named("usdt", Operation::CreateAsset(asset("USDT"))),

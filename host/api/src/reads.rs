@@ -2,7 +2,11 @@
 
 use std::error::Error as StdError;
 
-use cqar_domain::entity::{Entity, EntityKey, EntityType, Revision};
+use cqar_domain::{
+    entity::{Entity, EntityKey, EntityType, Revision},
+    text::{Text, VENUE_SYMBOL},
+    violation::Violations,
+};
 use cqar_proto::{
     rpc,
     v1::{self, entity::Entity as Message},
@@ -131,9 +135,15 @@ pub(crate) fn check_batch(field: &str, items: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// What a filter compares a text with: at most as long as the longest that it may equal.
+const FILTER: Text = Text { min: 0, max: VENUE_SYMBOL.max };
+
 /// A filter's text; empty is no condition.
-pub(crate) fn given(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
+pub(crate) fn given(field: &str, text: String) -> Result<Option<String>, Error> {
+    let mut found = Violations::default();
+    FILTER.check(field, &text, &mut found);
+    found.into_result().map_err(Error::Invalid)?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// A filter's id; empty is no condition.

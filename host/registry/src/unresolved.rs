@@ -49,7 +49,8 @@ impl Unresolved {
                 last_time: Some(count.last.into()),
             })
             .collect();
-        list.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.venue_symbol.cmp(&b.venue_symbol)));
+        let name = |it: &v1::UnresolvedSymbol| (it.venue_symbol.clone(), it.venue.clone());
+        list.sort_by_cached_key(|it| (std::cmp::Reverse(it.count), name(it)));
         list
     }
 }

@@ -113,9 +113,9 @@ impl Snapshot {
     /// The venue's markets that have, or had, one of the symbols or aliases.
     pub async fn markets_with_symbols(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Market>, Error> {
         let mut markets = Vec::new();
-        for symbols in symbols.chunks(MAX_KEYS) {
+        for symbols in texts(symbols).chunks(MAX_KEYS) {
             let dialect = self.tx.dialect();
-            let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, texts(symbols)));
+            let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, symbols.to_vec()));
             let sql = format!(
                 "{} WHERE e.id IN (SELECT market FROM market_symbols WHERE venue = {of} AND symbol IN {list}) ORDER BY e.id",
                 Market::SELECT
@@ -228,8 +228,9 @@ pub(crate) fn id_value(key: &EntityKey) -> Value {
     }
 }
 
+/// No stored text holds a zero byte, and PostgreSQL refuses the whole statement that asks for one.
 fn texts(texts: &[String]) -> Vec<Value> {
-    texts.iter().cloned().map(Value::Text).collect()
+    texts.iter().filter(|text| !text.contains('\0')).cloned().map(Value::Text).collect()
 }
 
 impl Referrer {

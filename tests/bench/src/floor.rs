@@ -200,7 +200,8 @@ mod tests {
         let market = v1::Market { venue_symbol: "X".repeat(200), ..v1::Market::default() };
         let answer = v1::ResolveMarketResponse { market: Some(market), ..v1::ResolveMarketResponse::default() };
         let mut sent = Vec::new();
-        Batch(vec![Arc::new(answer.clone()); 2]).encode(&mut sent);
+        let kept = Arc::new(answer.clone());
+        Batch(vec![Arc::clone(&kept), kept]).encode(&mut sent);
         let item = Item { result: Some(Resolved::Resolved(answer)) };
         let expected = v1::BatchResolveMarketsResponse { results: vec![item; 2] };
         assert_eq!(v1::BatchResolveMarketsResponse::decode(sent.as_slice()).unwrap(), expected);

@@ -5,7 +5,10 @@ use cqar_registry::{Filter, Page};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
-use crate::{reads::given, status::malformed};
+use crate::{
+    reads::given,
+    status::{malformed, status},
+};
 
 #[async_trait]
 impl AssetService for Api {
@@ -40,7 +43,7 @@ impl AssetService for Api {
         let v1::ListAssetsRequest { page_size: size, page_token: token, symbol, r#type, show_deleted, min_revision } =
             request.into_inner();
         let filter = Filter::Assets {
-            symbol: given(symbol),
+            symbol: given("symbol", symbol).map_err(status)?,
             asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,
             show_deleted,
         };

@@ -5,7 +5,7 @@ use cqar_registry::{Filter, Page};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
-use crate::reads::given;
+use crate::{reads::given, status::status};
 
 #[async_trait]
 impl ChainService for Api {
@@ -34,7 +34,8 @@ impl ChainService for Api {
 
     async fn list_chains(&self, request: Request<v1::ListChainsRequest>) -> Reply<v1::ListChainsResponse> {
         let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = request.into_inner();
-        let listed = self.list(Filter::Chains { caip2: given(caip2) }, Page { size, token }, min_revision).await?;
+        let filter = Filter::Chains { caip2: given("caip2", caip2).map_err(status)? };
+        let listed = self.list(filter, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(chains, next_page_token)| v1::ListChainsResponse { chains, next_page_token }))
     }
 }

@@ -67,7 +67,7 @@ impl MarketService for Api {
             segment: read_segment(segment.as_deref()).map_err(status)?,
             instrument: given_id("instrument", &instrument).map_err(status)?,
             status: convert::filter::<v1::MarketStatus, _>("status", market_status).map_err(malformed)?,
-            venue_symbol: given(venue_symbol),
+            venue_symbol: given("venue_symbol", venue_symbol).map_err(status)?,
         };
         let listed = self.list(filter, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(markets, next_page_token)| v1::ListMarketsResponse { markets, next_page_token }))

@@ -29,6 +29,8 @@ pub(crate) struct Known {
     /// The markets that have, or had, a symbol.
     symbols: HashMap<(VenueId, String), Vec<EntityKey>>,
     referrers: HashMap<EntityKey, Vec<EntityKey>>,
+    /// The assets that have a symbol.
+    named: HashMap<String, Vec<EntityKey>>,
 }
 
 impl UniqueKey {
@@ -68,6 +70,11 @@ impl Known {
         self.symbols.get(&(venue.clone(), symbol.to_owned())).map_or(&[], Vec::as_slice)
     }
 
+    /// The stored assets that have the symbol.
+    pub(crate) fn assets(&self, symbol: &str) -> &[EntityKey] {
+        self.named.get(symbol).map_or(&[], Vec::as_slice)
+    }
+
     /// Some of those that refer to the entity.
     pub(crate) fn referrers(&self, key: &EntityKey) -> &[EntityKey] {
         self.referrers.get(key).map_or(&[], Vec::as_slice)
@@ -82,9 +89,13 @@ impl Known {
         let mut keys = HashSet::new();
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
+        let mut named = HashSet::new();
         for (_, mutation) in mutations {
             match mutation {
-                Mutation::Create { entity, .. } => {
+                Mutation::Create { entity, allow_existing } => {
+                    if let (Entity::Asset(asset), true) = (entity, allow_existing) {
+                        named.insert(asset.symbol.clone());
+                    }
                     keys.insert(entity.key());
                     unique.extend(UniqueKey::of(entity));
                     symbols.extend(symbols_of(entity));
@@ -97,6 +108,7 @@ impl Known {
                 }
             }
         }
+        self.fetch_named(snapshot, named).await?;
         self.fetch_unique(snapshot, unique).await?;
         self.fetch_symbols(snapshot, symbols).await?;
         self.fetch(snapshot, keys).await
@@ -141,6 +153,20 @@ impl Known {
         let missing: Vec<EntityKey> = keys.into_iter().filter(|key| !self.entities.contains_key(key)).collect();
         let found = snapshot.entities(&missing).await?;
         self.entities.extend(missing.into_iter().zip(found));
+        Ok(())
+    }
+
+    async fn fetch_named(
+        &mut self,
+        snapshot: &mut Snapshot,
+        symbols: HashSet<String>,
+    ) -> Result<(), cqar_store::Error> {
+        let symbols: Vec<String> = symbols.into_iter().collect();
+        for asset in snapshot.assets_with_symbols(&symbols).await? {
+            let key = EntityKey::Asset(asset.id);
+            self.named.entry(asset.symbol.clone()).or_default().push(key.clone());
+            self.entities.insert(key, Some(asset.into()));
+        }
         Ok(())
     }
 

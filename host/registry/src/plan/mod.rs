@@ -72,6 +72,11 @@ pub(crate) async fn plan(
     known.fetch_targets(snapshot, mutations).await?;
     let mut drafted = mutate::draft(&known, mutations, now);
     known.fetch_surroundings(snapshot, &drafted).await?;
+    if drafted.found_assets() {
+        // Only now is it known who has the terms of those assets.
+        drafted = mutate::draft(&known, mutations, now);
+        known.fetch_surroundings(snapshot, &drafted).await?;
+    }
     drafted.failures.extend(rules::broken(&known, &drafted, mutations));
     if !drafted.failures.is_empty() {
         drafted.failures.sort_by_key(|failure| failure.mutation);

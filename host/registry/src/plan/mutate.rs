@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use cqar_domain::{
+    asset::AssetType,
     code::canonical_code,
     entity::{Entity, EntityKey, EntityType, Revision},
     id::{MarketId, VenueId},
@@ -25,6 +26,10 @@ pub(crate) struct Draft {
     unique: HashMap<UniqueKey, EntityKey>,
     /// The touched markets by venue and symbol.
     listings: HashMap<(VenueId, String), Vec<EntityKey>>,
+    /// The touched assets by symbol.
+    named: HashMap<String, Vec<EntityKey>>,
+    /// Whether an asset that was to be created turned out to be another one.
+    found_assets: bool,
     substitutions: Substitutions,
     pub(crate) failures: Vec<Failure>,
 }
@@ -63,6 +68,12 @@ fn named(mutation: &Mutation) -> EntityKey {
 }
 
 impl Draft {
+    /// Whether an asset that was to be created turned out to be another one. Terms that name it are then others than
+    /// the request says, and so is who has them.
+    pub(crate) fn found_assets(&self) -> bool {
+        self.found_assets
+    }
+
     /// The touched entities as they become.
     pub(crate) fn states(&self) -> impl Iterator<Item = (&EntityKey, Option<&Entity>)> {
         self.touched().map(|(key, state)| (key, state.after.as_ref()))
@@ -90,9 +101,13 @@ impl Draft {
         if let Some(unique) = after.as_ref().and_then(UniqueKey::of) {
             self.unique.insert(unique, key.clone());
         }
-        if let Some(Entity::Market(market)) = &after {
-            let symbol = (market.venue.clone(), market.venue_symbol.clone());
-            self.listings.entry(symbol).or_default().push(key.clone());
+        match &after {
+            Some(Entity::Market(market)) => {
+                let symbol = (market.venue.clone(), market.venue_symbol.clone());
+                self.listings.entry(symbol).or_default().push(key.clone());
+            }
+            Some(Entity::Asset(asset)) => self.named.entry(asset.symbol.clone()).or_default().push(key.clone()),
+            _ => {}
         }
         if self.states.insert(key.clone(), State { after, effective_time, mutation }).is_none() {
             self.order.push(key);
@@ -181,10 +196,11 @@ impl One<'_> {
         let mut entity = entity.clone();
         self.draft.substitutions.apply(&mut entity);
         let made = entity.key();
-        if allow_existing && let Some(existing) = self.existing(&entity) {
+        if allow_existing && let Some(existing) = self.existing(&entity)? {
             if self.draft.current(self.known, &existing).is_some_and(|it| it.meta().delete_time.is_some()) {
                 return Err(Error::AlreadyExists { field: self.path.to_owned(), existing, deleted: true });
             }
+            self.draft.found_assets |= matches!(made, EntityKey::Asset(_)) && made != existing;
             self.draft.substitutions.insert(made, existing.clone());
             return Ok(existing);
         }
@@ -201,8 +217,9 @@ impl One<'_> {
         Ok(made)
     }
 
-    /// The entity that a creation would repeat: by id, by unique key, or, of markets, by symbol and time.
-    fn existing(&self, entity: &Entity) -> Option<EntityKey> {
+    /// The entity that a creation would repeat: by id, by unique key, or, of assets, by symbol, and of markets, by symbol
+    /// and time.
+    fn existing(&self, entity: &Entity) -> Result<Option<EntityKey>, Error> {
         let exists = |key: &EntityKey| self.draft.current(self.known, key).is_some();
         let key = Some(entity.key()).filter(exists);
         let unique = || {
@@ -216,7 +233,40 @@ impl One<'_> {
             let drafted = self.draft.listings.get(&(market.venue.clone(), market.venue_symbol.clone()));
             stored.chain(drafted.into_iter().flatten()).find(|key| self.is_same_listing(key, market)).cloned()
         };
-        key.or_else(unique).or_else(listed)
+        match key.or_else(unique).or_else(listed) {
+            None => self.namesake(entity),
+            some => Ok(some),
+        }
+    }
+
+    /// The one asset with the same symbol. Which of several is meant is not guessed.
+    fn namesake(&self, entity: &Entity) -> Result<Option<EntityKey>, Error> {
+        let Entity::Asset(asset) = entity else { return Ok(None) };
+        let drafted = self.draft.named.get(&asset.symbol).into_iter().flatten();
+        let all = self.known.assets(&asset.symbol).iter().chain(drafted);
+        let mut found: Vec<&EntityKey> = all.filter(|key| self.has_symbol(key, &asset.symbol)).collect();
+        found.sort();
+        found.dedup();
+        match found.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some((*one).clone())),
+            [first, ..] => Err(Error::AlreadyExists {
+                field: format!("{}.symbol", self.path),
+                existing: (*first).clone(),
+                deleted: false,
+            }),
+        }
+    }
+
+    fn has_symbol(&self, key: &EntityKey, symbol: &str) -> bool {
+        match self.draft.current(self.known, key) {
+            Some(Entity::Asset(asset)) => {
+                asset.symbol == symbol
+                    && asset.asset_type != AssetType::Unclassified
+                    && asset.meta.delete_time.is_none()
+            }
+            _ => false,
+        }
     }
 
     fn is_same_listing(&self, key: &EntityKey, market: &Market) -> bool {

@@ -96,10 +96,14 @@ impl Rules<'_> {
         let before = self.known.entity(key).filter(|before| before.meta().delete_time.is_none());
         let old = before.map(Entity::references).unwrap_or_default();
         for (field, target) in after.references() {
+            let path = match after {
+                Entity::Instrument(it) => format!("{}.{field}", it.terms.kind().name()),
+                _ => field.to_owned(),
+            };
             match self.current(&target) {
-                None => found.add(field, "UNKNOWN_REFERENCE", format_args!("there is no {target}")),
+                None => found.add(path, "UNKNOWN_REFERENCE", format_args!("there is no {target}")),
                 Some(it) if it.meta().delete_time.is_some() && !old.contains(&(field, target.clone())) => {
-                    found.add(field, "DELETED_REFERENCE", format_args!("{target} is deleted"));
+                    found.add(path, "DELETED_REFERENCE", format_args!("{target} is deleted"));
                 }
                 Some(_) => {}
             }

@@ -1,0 +1,164 @@
+//! Many mutations: all of them or none.
+
+use cqar_proto::{
+    v1::{ApplyRequest, Asset, Delisting, Instrument, Market, MarketStatus, Mutation, mutation::Operation},
+    well_known::FieldMask,
+};
+use cqar_tests::{
+    collect,
+    fixtures::{
+        Clients, Small, asset, ids, market, mutation, named, perpetual, reason, says, spot, venue, venue_asset,
+        wrong_fields,
+    },
+    surroundings::Surroundings,
+};
+use tonic::Code;
+
+use crate::kind::Kind;
+
+cqar_tests::in_both_surroundings! {
+    all_are_applied_or_none
+    later_mutations_see_what_earlier_ones_did
+    what_exists_is_left_as_it_is_where_that_is_allowed
+    ten_thousand_are_applied_and_one_more_is_refused
+    the_starter_dataset_is_loaded_once
+}
+
+async fn all_are_applied_or_none(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let refused = clients
+        .apply(vec![
+            mutation(Operation::CreateAsset(asset("ETH"))),
+            mutation(Operation::CreateMarket(market("kraken", "", "ETHUSDT", "$eth"))),
+            mutation(Operation::CreateAsset(Asset::default())),
+        ])
+        .await
+        .unwrap_err();
+    let field = |field: &str, code: &str| (field.to_owned(), code.to_owned());
+    assert_eq!(wrong_fields(&refused)[0], field("mutations[1].create_market.instrument", "UNKNOWN_REF"));
+    assert!(wrong_fields(&refused).contains(&field("mutations[2].create_asset.type", "REQUIRED")));
+
+    // The last one fails by its references, by a validator, by its etag: nothing of the first is left.
+    let eth = || mutation(Operation::CreateAsset(asset("ETH")));
+    let dangling = spot(&small.btc, "0199c1a5-7a4e-7000-8000-000000000000");
+    let refused = clients.apply(vec![eth(), mutation(Operation::CreateInstrument(dangling))]).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [field("mutations[1].create_instrument.spot.quote", "UNKNOWN_REFERENCE")]);
+    let tickless = Market { tick_size: "0".into(), ..market("kraken", "", "XBT2", &small.spot) };
+    let refused = clients.apply(vec![eth(), mutation(Operation::CreateMarket(tickless))]).await.unwrap_err();
+    assert_eq!(reason(&refused), "REFUSED_BY_VALIDATOR");
+    assert_eq!(wrong_fields(&refused), [field("mutations[1].create_market.tick_size", "ZERO_TICK_SIZE")]);
+    let stale = Mutation { etag: "stale".into(), ..mutation(Operation::DeleteMarket(small.kraken.clone())) };
+    let refused = clients.apply(vec![eth(), stale]).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), says(&refused, "field").as_deref()),
+        (Code::Aborted, Some("mutations[1].delete_market"))
+    );
+    assert_eq!(clients.apply(Vec::new()).await.unwrap_err().code(), Code::InvalidArgument);
+
+    let tried = ApplyRequest { mutations: vec![eth()], validate_only: true, ..ApplyRequest::default() };
+    assert_eq!(clients.registry.apply(tried).await.unwrap().into_inner().changed, 1);
+    assert_eq!((clients.revision().await, Asset::list(&mut clients, 0, "").await.unwrap().0.len()), (1, 2));
+}
+
+async fn later_mutations_see_what_earlier_ones_did(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let renamed = Asset { id: "$btc".into(), name: "Bitcoin".into(), ..Asset::default() };
+    let halted = Market { id: "$market".into(), status: MarketStatus::Halted.into(), ..Market::default() };
+    let mask = Some(FieldMask { paths: vec!["status".into()] });
+    let applied = clients
+        .apply(vec![
+            named("btc", Operation::CreateAsset(asset("BTC"))),
+            named("usd", Operation::CreateAsset(asset("USD"))),
+            mutation(Operation::UpdateAsset(renamed)),
+            mutation(Operation::CreateVenue(venue("kraken"))),
+            named("code", Operation::CreateVenueAsset(venue_asset("kraken", "XBT", "$btc"))),
+            named("spot", Operation::CreateInstrument(spot("$btc", "$usd"))),
+            named("market", Operation::CreateMarket(market("kraken", "", "XBTUSD", "$spot"))),
+            Mutation { update_mask: mask, ..mutation(Operation::UpdateMarket(halted)) },
+            named("short", Operation::CreateInstrument(spot("$usd", "$btc"))),
+            mutation(Operation::DeleteInstrument("$short".into())),
+            mutation(Operation::DelistMarket(Delisting { market: "$market".into(), delisted_time: None })),
+        ])
+        .await
+        .unwrap();
+    let results = ids(&applied);
+    assert_eq!((&results[0], &results[6], &results[8]), (&results[2], &results[7], &results[9]));
+    assert_eq!(applied.revision, 1);
+    let stored = Market::get(&mut clients, &results[6], 0).await.unwrap().value;
+    assert_eq!((stored.status(), stored.revision), (MarketStatus::Delisted, 1));
+    let stored = Asset::get(&mut clients, &results[0], 0).await.unwrap().value;
+    assert_eq!(stored.name, "Bitcoin");
+    // What two mutations did to one entity is one change, and one event.
+    let log = collect::log(&server).await;
+    collect::assert_whole(&log);
+    let of_market: Vec<&str> =
+        log.iter().filter(|it| it.entity_id == results[6]).map(|it| it.r#type.as_str()).collect();
+    assert_eq!(of_market, ["market_listed"]);
+    assert_eq!(log.iter().filter(|it| it.entity_type == "asset").count(), 2);
+}
+
+async fn what_exists_is_left_as_it_is_where_that_is_allowed(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let again = |mutation: Mutation| Mutation { allow_existing: true, ..mutation };
+    let other_name = Asset { name: "Another name".into(), ..asset("BTC") };
+    let applied = clients
+        .apply(vec![
+            again(named("btc", Operation::CreateAsset(other_name))),
+            again(named("usdt", Operation::CreateAsset(asset("USDT")))),
+            again(mutation(Operation::CreateVenue(venue("kraken")))),
+            again(named("spot", Operation::CreateInstrument(spot("$btc", "$usdt")))),
+            again(mutation(Operation::CreateInstrument(perpetual("$btc", "$usdt")))),
+            again(mutation(Operation::CreateMarket(market("kraken", "", "XBTUSDT", "$spot")))),
+        ])
+        .await
+        .unwrap();
+    let existing = [&small.btc, &small.usdt, "kraken", &small.spot, &small.perpetual, &small.kraken];
+    assert_eq!((applied.changed, applied.revision), (0, 1));
+    assert_eq!(ids(&applied), existing);
+    let refused = clients.apply(vec![mutation(Operation::CreateInstrument(spot(&small.btc, &small.usdt)))]).await;
+    assert_eq!(refused.unwrap_err().code(), Code::AlreadyExists, "not allowed");
+
+    // Two assets with the symbol: which one is meant is not guessed.
+    clients.apply(vec![mutation(Operation::CreateAsset(asset("BTC")))]).await.unwrap();
+    let refused = clients.apply(vec![again(mutation(Operation::CreateAsset(asset("BTC"))))]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    let stored = Instrument::get(&mut clients, &small.spot, 0).await.unwrap().value;
+    assert_eq!(stored.revision, 1);
+}
+
+async fn ten_thousand_are_applied_and_one_more_is_refused(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let create = |n: usize| mutation(Operation::CreateAsset(asset(&format!("A{n}"))));
+    let refused = clients.apply((0..10_001).map(create).collect()).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("mutations".into(), "TOO_MANY".into())]);
+    assert_eq!(clients.revision().await, 0);
+    let applied = clients.apply((0..10_000).map(create).collect()).await.unwrap();
+    assert_eq!((applied.changed, applied.revision, applied.results.len()), (10_000, 1, 10_000));
+    let one_wrong =
+        (0..10_000).map(|n| if n == 9_999 { mutation(Operation::CreateAsset(Asset::default())) } else { create(n) });
+    let refused = clients.apply(one_wrong.collect()).await.unwrap_err();
+    assert!(wrong_fields(&refused).iter().all(|(field, _)| field.starts_with("mutations[9999].create_asset.")));
+    assert_eq!(clients.revision().await, 1);
+}
+
+async fn the_starter_dataset_is_loaded_once(s: Surroundings) {
+    let options = s.options().with_starter();
+    let server = options.start().await;
+    let held = collect::Replica::list(&server, 1000, async || {}).await;
+    let events = collect::log(&server).await.len();
+    assert!(held.entities.len() > 300, "{}", held.entities.len());
+    // A start with the dataset again, and an import of it by hand, find everything there.
+    let server = server.kill().start().await;
+    let imported = server.cli(&["import", "starter"]);
+    assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+    let again = collect::Replica::list(&server, 1000, async || {}).await;
+    assert_eq!(again.revision, held.revision);
+    assert_eq!(again.entities, held.entities);
+    assert_eq!(collect::log(&server).await.len(), events);
+}

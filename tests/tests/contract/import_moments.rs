@@ -1,0 +1,97 @@
+//! Of when a listing speaks: an older one never overrules a newer, and what has ended stays so.
+
+use cqar_proto::v1::{ImportListingOptions, Market, MarketStatus, ResolveMarketRequest};
+use cqar_tests::{
+    fixtures::{Clients, reason, says, time, wrong_fields},
+    surroundings::Surroundings,
+};
+use tonic::Code;
+
+use crate::{
+    kind::{Kind, Write},
+    listing::{binance_with, counts, creating, dated, into_binance, observed, raw, rejected, spot, with, wrapped},
+    resolve::{query, resolve},
+};
+
+cqar_tests::in_both_surroundings! {
+    an_older_listing_is_refused_and_as_a_backfill_only_adds
+    an_expired_contract_is_found_as_of_its_life
+}
+
+const URL: &str = "https://api.binance.com/api/v3/exchangeInfo";
+
+async fn an_older_listing_is_refused_and_as_a_backfill_only_adds(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, ["BTC", "USDT", "USD"]).await;
+    let btc = spot("BTCUSDT", "BTC", "USDT");
+    // 2024-01-02T00:00:00.25Z, as the wrapped form says it.
+    let newer = wrapped(URL, 1_704_153_600.25, std::slice::from_ref(&btc));
+    let report = clients.import(into_binance(), &newer).await.unwrap();
+    assert_eq!(report.observed_at, Some(time("2024-01-02T00:00:00.25Z")));
+
+    let older = [with(btc.clone(), "status", "BREAK"), spot("USDTBTC", "USDT", "BTC")];
+    let earlier = observed("2024-01-01T00:00:00Z", into_binance());
+    let refused = clients.import(earlier.clone(), &raw(&older)).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "STALE_LISTING"));
+    let said = ["venue", "segment", "newest", "observed"].map(|key| says(&refused, key).unwrap());
+    assert_eq!(said, ["binance", "spot", "2024-01-02T00:00:00.25Z", "2024-01-01T00:00:00Z"]);
+    assert_eq!(clients.revision().await, 2);
+    // Of another segment nothing newer was seen.
+    let future = dated("BTCUSD_261225", "BTC", 1_616_745_600_000, 1_798_185_600_000);
+    assert_eq!(counts(&clients.import(earlier.clone(), &raw(&[future])).await.unwrap()), [1, 0, 0, 0, 0]);
+
+    let backfill = ImportListingOptions { backfill: true, ..earlier.clone() };
+    let report = clients.import(backfill.clone(), &raw(&older)).await.unwrap();
+    assert_eq!(counts(&report), [1, 0, 1, 0, 0]);
+    let kept = resolve(&mut clients, "binance", "BTCUSDT", None).await.unwrap().market.unwrap();
+    assert_eq!(kept.status(), MarketStatus::Active);
+    // A backfill leaves the newest moment as it was, and the same moment may be imported again.
+    assert_eq!(reason(&clients.import(earlier, &raw(&older)).await.unwrap_err()), "STALE_LISTING");
+    assert_eq!(counts(&clients.import(into_binance(), &newer).await.unwrap()), [0, 0, 1, 0, 0]);
+
+    let conflict = ImportListingOptions { delist_absent: true, ..backfill };
+    let refused = clients.import(conflict, &raw(&older)).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("options.delist_absent".into(), "CONFLICT".into())]);
+    let refused = clients.import(observed("2999-01-01T00:00:00Z", into_binance()), &raw(&older)).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("options.observed_at".into(), "IN_THE_FUTURE".into())]);
+    // A listing that changes nothing moves the moment all the same, and without a revision.
+    let revision = clients.revision().await;
+    let later = observed("2024-03-01T00:00:00Z", into_binance());
+    assert_eq!(counts(&clients.import(later, &raw(&[btc])).await.unwrap()), [0, 0, 1, 0, 0]);
+    let between = observed("2024-02-01T00:00:00Z", into_binance());
+    assert_eq!(reason(&clients.import(between, &raw(&older)).await.unwrap_err()), "STALE_LISTING");
+    assert_eq!(clients.revision().await, revision);
+}
+
+async fn an_expired_contract_is_found_as_of_its_life(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, []).await;
+    // 2021-03-26T08:00:00Z to 2021-09-24T08:00:00Z
+    let listed = [dated("BTCUSD_210924", "BTC", 1_616_745_600_000, 1_632_470_400_000)];
+    let report = clients.import(observed("2021-07-01T00:00:00Z", creating()), &raw(&listed)).await.unwrap();
+    assert_eq!((counts(&report), rejected(&report)), ([1, 0, 0, 0, 0], vec![]));
+    let refused = resolve(&mut clients, "binance", "BTCUSD_210924", None).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "SYMBOL_NOT_LIVE"));
+    assert_eq!(says(&refused, "live_from").as_deref(), Some("2021-03-26T08:00:00Z"));
+    assert_eq!(says(&refused, "live_until").as_deref(), Some("2021-09-24T08:00:00Z"));
+
+    let as_of = Some(time("2021-07-01T00:00:00Z"));
+    let then = ResolveMarketRequest { as_of, ..query("binance", "BTCUSD_210924", Some("coinm")) };
+    let resolved = clients.markets.resolve_market(then).await.unwrap().into_inner();
+    let market = resolved.market.unwrap();
+    assert_eq!(market.status(), MarketStatus::Expired, "its fields are today's");
+    assert_eq!((market.contract_size.as_str(), market.expiry_time), ("100", Some(time("2021-09-24T08:00:00Z"))));
+    assert_eq!(resolved.instrument.unwrap().code, "BTC/USD:BTC-210924");
+
+    // A second run, and one of a later day, leave it as it ended; so does the operator's word that it was settled.
+    for moment in ["2021-07-01T00:00:00Z", "2021-07-02T00:00:00Z"] {
+        let report = clients.import(observed(moment, creating()), &raw(&listed)).await.unwrap();
+        assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
+    }
+    let settled = Market { id: market.id, status: MarketStatus::Settled.into(), ..Market::default() };
+    Market::update(&mut clients, settled, &["status"], Write::default()).await.unwrap();
+    let report = clients.import(observed("2021-07-03T00:00:00Z", creating()), &raw(&listed)).await.unwrap();
+    assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
+}

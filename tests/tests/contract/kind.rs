@@ -1,0 +1,206 @@
+//! What all six entities have in common, so that one test speaks of all of them.
+
+use std::fmt::Debug;
+
+use cqar_proto::{v1::*, well_known::FieldMask};
+use cqar_tests::{
+    collect::revision_of,
+    fixtures::{Clients, status_of},
+};
+use tonic::{Response, Status};
+
+/// How a write is made.
+#[derive(Debug, Clone, Default)]
+pub struct Write {
+    pub request_id: String,
+    pub validate_only: bool,
+}
+
+/// An answer with the revision that it reflects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answered<T> {
+    pub revision: i64,
+    pub value: T,
+}
+
+/// One of the six entities.
+pub trait Kind: Sized + Clone + PartialEq + Debug {
+    /// A field that may change, and is text.
+    const FIELD: &'static str;
+    async fn create(to: &mut Clients, entity: Self, how: Write) -> Result<Answered<Self>, Status>;
+    async fn get(of: &mut Clients, id: &str, min_revision: i64) -> Result<Answered<Self>, Status>;
+    async fn batch_get(of: &mut Clients, ids: Vec<String>) -> Result<Vec<Result<Self, Status>>, Status>;
+    async fn update(to: &mut Clients, entity: Self, mask: &[&str], how: Write) -> Result<Answered<Self>, Status>;
+    async fn delete(to: &mut Clients, id: &str, etag: &str, how: Write) -> Result<Answered<Self>, Status>;
+    async fn list(of: &mut Clients, page_size: i32, page_token: &str) -> Result<(Vec<Self>, String), Status>;
+    fn id(&self) -> &str;
+    fn etag(&self) -> &str;
+    fn revision(&self) -> i64;
+    fn has_times(&self) -> bool;
+    fn field(&mut self) -> &mut String;
+}
+
+fn answered<T, U>(response: Response<T>, value: impl FnOnce(T) -> U) -> Answered<U> {
+    Answered { revision: revision_of(response.metadata()), value: value(response.into_inner()) }
+}
+
+macro_rules! kinds {
+    ($($entity:ident ($client:ident, $field:ident, $fields:ident, $text:literal, $change:expr) {
+        $create:ident $create_request:ident,
+        $get:ident $get_request:expr,
+        $batch:ident $batch_request:ident $batch_response:ident,
+        $update:ident $update_request:ident,
+        $delete:ident $delete_request:ident,
+        $list:ident $list_request:ident,
+    })+) => {$(
+        impl Kind for $entity {
+            const FIELD: &'static str = $text;
+
+            async fn create(to: &mut Clients, entity: Self, how: Write) -> Result<Answered<Self>, Status> {
+                let Write { request_id, validate_only } = how;
+                let request = $create_request { $field: Some(entity), request_id, validate_only };
+                Ok(answered(to.$client.$create(request).await?, |it| it.$field.unwrap()))
+            }
+
+            async fn get(of: &mut Clients, id: &str, min_revision: i64) -> Result<Answered<Self>, Status> {
+                let request: fn(String, i64) -> _ = $get_request;
+                Ok(answered(of.$client.$get(request(id.to_owned(), min_revision)).await?, |it| it))
+            }
+
+            async fn batch_get(of: &mut Clients, ids: Vec<String>) -> Result<Vec<Result<Self, Status>>, Status> {
+                use $batch_response::result::Result as Found;
+                let found = of.$client.$batch($batch_request { ids, min_revision: 0 }).await?.into_inner();
+                let read = |it: $batch_response::Result| match it.result.unwrap() {
+                    Found::$entity(it) => Ok(it),
+                    Found::Error(error) => Err(status_of(&error)),
+                };
+                Ok(found.results.into_iter().map(read).collect())
+            }
+
+            async fn update(to: &mut Clients, entity: Self, mask: &[&str], how: Write) -> Result<Answered<Self>, Status> {
+                let Write { request_id, validate_only } = how;
+                let paths = mask.iter().map(|path| (*path).to_owned()).collect();
+                let update_mask = Some(FieldMask { paths });
+                let request = $update_request { $field: Some(entity), update_mask, request_id, validate_only };
+                Ok(answered(to.$client.$update(request).await?, |it| it.$field.unwrap()))
+            }
+
+            async fn delete(to: &mut Clients, id: &str, etag: &str, how: Write) -> Result<Answered<Self>, Status> {
+                let Write { request_id, validate_only } = how;
+                let request = $delete_request { id: id.into(), etag: etag.into(), request_id, validate_only };
+                Ok(answered(to.$client.$delete(request).await?, |it| it.$field.unwrap()))
+            }
+
+            async fn list(of: &mut Clients, page_size: i32, page_token: &str) -> Result<(Vec<Self>, String), Status> {
+                let request = $list_request { page_size, page_token: page_token.into(), ..Default::default() };
+                let page = of.$client.$list(request).await?.into_inner();
+                Ok((page.$fields, page.next_page_token))
+            }
+
+            fn id(&self) -> &str {
+                &self.id
+            }
+
+            fn etag(&self) -> &str {
+                &self.etag
+            }
+
+            fn revision(&self) -> i64 {
+                self.revision
+            }
+
+            fn has_times(&self) -> bool {
+                self.create_time.is_some() && self.update_time.is_some()
+            }
+
+            fn field(&mut self) -> &mut String {
+                let field: fn(&mut Self) -> &mut String = $change;
+                field(self)
+            }
+        }
+    )+};
+}
+
+kinds! {
+    Asset (assets, asset, assets, "name", |it| &mut it.name) {
+        create_asset CreateAssetRequest,
+        get_asset |id, min_revision| GetAssetRequest { id, min_revision },
+        batch_get_assets BatchGetAssetsRequest batch_get_assets_response,
+        update_asset UpdateAssetRequest,
+        delete_asset DeleteAssetRequest,
+        list_assets ListAssetsRequest,
+    }
+    Chain (chains, chain, chains, "name", |it| &mut it.name) {
+        create_chain CreateChainRequest,
+        get_chain |id, min_revision| GetChainRequest { id, min_revision },
+        batch_get_chains BatchGetChainsRequest batch_get_chains_response,
+        update_chain UpdateChainRequest,
+        delete_chain DeleteChainRequest,
+        list_chains ListChainsRequest,
+    }
+    Venue (venues, venue, venues, "name", |it| &mut it.name) {
+        create_venue CreateVenueRequest,
+        get_venue |id, min_revision| GetVenueRequest { id, min_revision },
+        batch_get_venues BatchGetVenuesRequest batch_get_venues_response,
+        update_venue UpdateVenueRequest,
+        delete_venue DeleteVenueRequest,
+        list_venues ListVenuesRequest,
+    }
+    VenueAsset (venues, venue_asset, venue_assets, "asset", |it| &mut it.asset) {
+        create_venue_asset CreateVenueAssetRequest,
+        get_venue_asset |id, min_revision| GetVenueAssetRequest { id, min_revision },
+        batch_get_venue_assets BatchGetVenueAssetsRequest batch_get_venue_assets_response,
+        update_venue_asset UpdateVenueAssetRequest,
+        delete_venue_asset DeleteVenueAssetRequest,
+        list_venue_assets ListVenueAssetsRequest,
+    }
+    Instrument (instruments, instrument, instruments, "labels", |it| it.labels.entry("desk".into()).or_default()) {
+        create_instrument CreateInstrumentRequest,
+        get_instrument |id, min_revision| {
+            GetInstrumentRequest { key: Some(get_instrument_request::Key::Id(id)), min_revision }
+        },
+        batch_get_instruments BatchGetInstrumentsRequest batch_get_instruments_response,
+        update_instrument UpdateInstrumentRequest,
+        delete_instrument DeleteInstrumentRequest,
+        list_instruments ListInstrumentsRequest,
+    }
+    Market (markets, market, markets, "tick_size", |it| &mut it.tick_size) {
+        create_market CreateMarketRequest,
+        get_market |id, min_revision| GetMarketRequest { id, min_revision },
+        batch_get_markets BatchGetMarketsRequest batch_get_markets_response,
+        update_market UpdateMarketRequest,
+        delete_market DeleteMarketRequest,
+        list_markets ListMarketsRequest,
+    }
+}
+
+/// A sample of an entity, and another value for its field.
+pub struct Sample<K> {
+    pub new: K,
+    pub other: String,
+}
+
+impl<K> Sample<K> {
+    pub fn new(new: K, other: &str) -> Self {
+        Self { new, other: other.to_owned() }
+    }
+}
+
+/// Runs a check, generic over the kind, on a sample of each; what the samples refer to is in the [`Small`] registry.
+///
+/// [`Small`]: cqar_tests::fixtures::Small
+macro_rules! for_each_kind {
+    ($check:ident, $clients:expr, $small:expr) => {{
+        use cqar_tests::fixtures;
+        let (clients, small) = ($clients, $small);
+        $check(clients, $crate::kind::Sample::new(fixtures::asset("ETH"), "Ether")).await;
+        $check(clients, $crate::kind::Sample::new(fixtures::chain("ethereum", "eip155:1"), "Ethereum")).await;
+        $check(clients, $crate::kind::Sample::new(fixtures::venue("okx"), "OKX")).await;
+        $check(clients, $crate::kind::Sample::new(fixtures::venue_asset("kraken", "XBT", &small.btc), &small.usdt))
+            .await;
+        $check(clients, $crate::kind::Sample::new(fixtures::spot(&small.usdt, &small.btc), "rates")).await;
+        $check(clients, $crate::kind::Sample::new(fixtures::market("kraken", "", "XBTUSDT.M", &small.spot), "0.5"))
+            .await;
+    }};
+}
+pub(crate) use for_each_kind;

@@ -1,0 +1,140 @@
+//! Pages, filters, and the revision that a read reflects or waits for.
+
+use cqar_proto::v1::{
+    Asset, AssetType, InstrumentKind, ListAssetsRequest, ListChainsRequest, ListInstrumentsRequest, ListMarketsRequest,
+    ListVenueAssetsRequest, ListVenuesRequest, MarketStatus, VenueType, mutation::Operation,
+};
+use cqar_tests::{
+    collect::revision_of,
+    fixtures::{Clients, Small, asset, chain, mutation, reason, says, venue_asset, wrong_fields},
+    surroundings::Surroundings,
+};
+use tonic::Code;
+
+use crate::kind::{Kind, Write};
+
+cqar_tests::in_both_surroundings! {
+    pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter
+    filters_choose
+    a_read_waits_for_its_revision_and_then_gives_up
+}
+
+async fn pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let create = |n: usize| mutation(Operation::CreateAsset(asset(if n.is_multiple_of(2) { "EVEN" } else { "ODD" })));
+    clients.apply((0..1100).map(create).collect()).await.unwrap();
+
+    let (mut listed, mut token, mut sizes) = (Vec::<Asset>::new(), String::new(), Vec::new());
+    loop {
+        let (page, next) = Asset::list(&mut clients, 400, &token).await.unwrap();
+        sizes.push(page.len());
+        listed.extend(page);
+        token = next;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(sizes, [400, 400, 300]);
+    assert!(listed.is_sorted_by(|a, b| a.id < b.id), "each once, in the order of their ids");
+
+    assert_eq!(Asset::list(&mut clients, 0, "").await.unwrap().0.len(), 50);
+    assert_eq!(Asset::list(&mut clients, 5000, "").await.unwrap().0.len(), 1000);
+    let negative = Asset::list(&mut clients, -1, "").await.unwrap_err();
+    assert_eq!(wrong_fields(&negative), [("page_size".into(), "NEGATIVE".into())]);
+
+    let odd = ListAssetsRequest { symbol: "ODD".into(), page_size: 100, ..ListAssetsRequest::default() };
+    let page = clients.assets.list_assets(odd.clone()).await.unwrap().into_inner();
+    assert!(page.assets.len() == 100 && page.assets.iter().all(|it| it.symbol == "ODD"));
+    let foreign = ListAssetsRequest { symbol: "EVEN".into(), page_token: page.next_page_token.clone(), ..odd.clone() };
+    for refused in [foreign, ListAssetsRequest { page_token: "made up".into(), ..odd.clone() }] {
+        let refused = clients.assets.list_assets(refused).await.unwrap_err();
+        assert_eq!(wrong_fields(&refused), [("page_token".into(), "FOREIGN_TOKEN".into())]);
+    }
+    let other_kind = ListChainsRequest { page_token: page.next_page_token.clone(), ..ListChainsRequest::default() };
+    assert_eq!(clients.chains.list_chains(other_kind).await.unwrap_err().code(), Code::InvalidArgument);
+
+    // A token names the last entity that was sent, so that a write between two pages moves nothing.
+    let first = Asset::delete(&mut clients, &page.assets[0].id, "", Write::default()).await;
+    first.unwrap();
+    let next = ListAssetsRequest { page_token: page.next_page_token, ..odd };
+    let next = clients.assets.list_assets(next).await.unwrap().into_inner().assets;
+    assert!(next[0].id > page.assets[99].id && next.len() == 100);
+}
+
+async fn filters_choose(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let fiat = Asset { r#type: AssetType::Fiat.into(), ..asset("USD") };
+    let written = [
+        Operation::CreateAsset(fiat),
+        Operation::CreateChain(chain("ethereum", "eip155:1")),
+        Operation::CreateChain(chain("polygon", "eip155:137")),
+        Operation::CreateVenueAsset(venue_asset("kraken", "XBT", &small.btc)),
+        Operation::CreateVenueAsset(venue_asset("binance", "USDT", &small.usdt)),
+    ];
+    clients.apply(written.map(mutation).into()).await.unwrap();
+    macro_rules! listed {
+        ($client:ident $method:ident $request:ident $items:ident . $name:ident, { $($filter:tt)* }) => {{
+            let request = $request { $($filter)*, ..Default::default() };
+            let page = clients.$client.$method(request).await.unwrap().into_inner().$items;
+            page.into_iter().map(|it| it.$name).collect::<Vec<_>>()
+        }};
+    }
+    let fiats = listed!(assets list_assets ListAssetsRequest assets.symbol, { r#type: AssetType::Fiat.into() });
+    assert_eq!(fiats, ["USD"]);
+    assert_eq!(listed!(chains list_chains ListChainsRequest chains.id, { caip2: "eip155:137".into() }), ["polygon"]);
+    let lenders = listed!(venues list_venues ListVenuesRequest venues.id, { r#type: VenueType::Lending.into() });
+    assert_eq!(lenders, [""; 0]);
+    let codes = listed!(venues list_venue_assets ListVenueAssetsRequest venue_assets.code, { venue: "kraken".into() });
+    assert_eq!(codes, ["XBT"]);
+    let codes =
+        listed!(venues list_venue_assets ListVenueAssetsRequest venue_assets.code, { asset: small.usdt.clone() });
+    assert_eq!(codes, ["USDT"]);
+    let kind = InstrumentKind::Perpetual.into();
+    let codes = listed!(instruments list_instruments ListInstrumentsRequest instruments.code, { kind });
+    assert_eq!(codes, ["BTC/USDT:USDT"]);
+    let quote = small.btc.clone();
+    let codes = listed!(instruments list_instruments ListInstrumentsRequest instruments.code, { quote });
+    assert_eq!(codes, [""; 0]);
+    let spots = listed!(markets list_markets ListMarketsRequest markets.venue, { instrument: small.spot.clone() });
+    assert_eq!(spots, ["binance", "kraken"]);
+    let segment = Some(String::new());
+    assert_eq!(listed!(markets list_markets ListMarketsRequest markets.venue, { segment }), ["kraken"]);
+    let venue_symbol = "BTCUSDT".to_owned();
+    let segments = listed!(markets list_markets ListMarketsRequest markets.segment, { venue_symbol });
+    assert_eq!(segments, ["spot", "usdm"]);
+    let status = MarketStatus::Halted.into();
+    assert_eq!(listed!(markets list_markets ListMarketsRequest markets.id, { status }), [""; 0]);
+
+    let wrong = ListMarketsRequest { instrument: "BTC/USDT".into(), ..ListMarketsRequest::default() };
+    let refused = clients.markets.list_markets(wrong).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("instrument".into(), "INVALID".into())]);
+}
+
+async fn a_read_waits_for_its_revision_and_then_gives_up(s: Surroundings) {
+    // Long enough for a write to come through on any machine.
+    let options = s.options().with("SERVER_MIN_REVISION_TIMEOUT", "60s");
+    let server = options.start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let mut reader = clients.clone();
+    let waiting = tokio::spawn(async move { Asset::get(&mut reader, &small.btc, 2).await });
+    assert!(!waiting.is_finished());
+    Asset::create(&mut clients, asset("ETH"), Write::default()).await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap().revision, 2);
+
+    let options = server.kill().with("SERVER_MIN_REVISION_TIMEOUT", "100ms");
+    let server = options.start().await;
+    let mut clients = Clients::of(&server).await;
+    let refused = Asset::get(&mut clients, &small.usdt, 99).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "REVISION_NOT_REACHED"));
+    assert_eq!(says(&refused, "applied_revision").as_deref(), Some("2"));
+    let list = ListMarketsRequest { min_revision: 99, ..ListMarketsRequest::default() };
+    assert_eq!(clients.markets.list_markets(list).await.unwrap_err().code(), Code::Unavailable);
+    let negative = Asset::get(&mut clients, &small.usdt, -1).await.unwrap_err();
+    assert_eq!(wrong_fields(&negative), [("min_revision".into(), "NEGATIVE".into())]);
+    let list = clients.markets.list_markets(ListMarketsRequest::default()).await.unwrap();
+    assert_eq!(revision_of(list.metadata()), 2);
+}

@@ -1,0 +1,32 @@
+//! The contract, as a client sees it.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `kind` | what all six entities have in common |
+//! | `crud` | create, read, change, delete |
+//! | `lists` | pages, filters, revisions of reads |
+//! | `requests` | a repeated request is answered again |
+//! | `apply` | many mutations, all or none |
+//! | `resolve` | a symbol to its market |
+//! | `moments` | what a symbol means as time and writes go on |
+//! | `format` | an instrument to its symbol |
+//! | `bad_input` | what is refused, by name |
+//! | `listing` | listings that are made up, and how they are imported |
+//! | `import`, `import_assets`, `import_moments` | what an import does, which assets it takes, of when it speaks |
+//! | `real_listings` | Binance as it was in 2021 |
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod apply;
+mod bad_input;
+mod crud;
+mod format;
+mod import;
+mod import_assets;
+mod import_moments;
+mod kind;
+mod listing;
+mod lists;
+mod moments;
+mod real_listings;
+mod requests;
+mod resolve;

@@ -1,0 +1,116 @@
+//! A request with an id is done once, however often it is sent.
+
+use cqar_proto::v1::{ApplyRequest, Asset, CreateAssetRequest, Venue, mutation::Operation};
+use cqar_tests::{
+    collect,
+    fixtures::{Clients, asset, mutation, named, reason, spot, venue, wrong_fields},
+    server::Server,
+    surroundings::Surroundings,
+};
+use futures::future::join_all;
+use tonic::{Code, Request, Response, Status};
+use uuid::Uuid;
+
+use crate::kind::{Kind, Write};
+
+cqar_tests::in_both_surroundings! {
+    a_repeated_request_gets_the_first_answer_even_after_a_restart
+    concurrent_twins_commit_once
+    a_failed_call_and_a_mere_try_are_not_remembered
+    an_id_is_scoped_to_the_caller_and_the_method
+}
+
+fn with_id(request_id: &str) -> Write {
+    Write { request_id: request_id.into(), ..Write::default() }
+}
+
+async fn a_repeated_request_gets_the_first_answer_even_after_a_restart(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let id = Uuid::now_v7().to_string();
+    let labelled =
+        Asset { labels: (0..20).map(|n| (format!("key-{n}"), "value".to_owned())).collect(), ..asset("BTC") };
+    let first = Asset::create(&mut clients, labelled.clone(), with_id(&id)).await.unwrap();
+    let other = Asset { name: "Other".into(), ..first.value.clone() };
+    Asset::update(&mut clients, other, &["name"], Write::default()).await.unwrap();
+
+    // Looked up before etags and rules: the answer is of then, with the revision of then. The map's order is no body.
+    let reordered = Asset { labels: labelled.labels.clone().into_iter().collect(), ..labelled.clone() };
+    assert_eq!(Asset::create(&mut clients, reordered, with_id(&id)).await.unwrap(), first);
+    let reused = Asset::create(&mut clients, asset("ETH"), with_id(&id)).await.unwrap_err();
+    assert_eq!((reused.code(), reason(&reused).as_str()), (Code::InvalidArgument, "REQUEST_ID_REUSED"));
+    assert_eq!(wrong_fields(&reused)[0].0, "request_id");
+
+    let server = server.kill().start().await;
+    let mut clients = Clients::of(&server).await;
+    assert_eq!(Asset::create(&mut clients, labelled, with_id(&id)).await.unwrap(), first);
+    assert_eq!(clients.revision().await, 2);
+    assert_eq!(collect::log(&server).await[0].request_id, id);
+    let malformed = Asset::create(&mut clients, asset("ETH"), with_id("mine")).await.unwrap_err();
+    assert_eq!(wrong_fields(&malformed), [("request_id".into(), "INVALID".into())]);
+}
+
+async fn concurrent_twins_commit_once(s: Surroundings) {
+    let server = s.options().start().await;
+    let request = ApplyRequest {
+        mutations: vec![
+            named("btc", Operation::CreateAsset(asset("BTC"))),
+            named("usd", Operation::CreateAsset(asset("USD"))),
+            mutation(Operation::CreateInstrument(spot("$btc", "$usd"))),
+        ],
+        request_id: Uuid::now_v7().to_string(),
+        validate_only: false,
+    };
+    let twin = async |server: &Server| {
+        let request = request.clone();
+        server.registry().await.apply(request).await.unwrap().into_inner()
+    };
+    let answers = join_all((0..8).map(|_| twin(&server))).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]) && answers[0].revision == 1);
+    assert_eq!(collect::log(&server).await.len(), 3);
+}
+
+async fn a_failed_call_and_a_mere_try_are_not_remembered(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let id = Uuid::now_v7().to_string();
+    let on_chain = Venue { chain: "ethereum".into(), ..venue("dex") };
+    let failed = Venue::create(&mut clients, on_chain.clone(), with_id(&id)).await.unwrap_err();
+    assert_eq!(wrong_fields(&failed), [("venue.chain".into(), "UNKNOWN_REFERENCE".into())]);
+    Kind::create(&mut clients, cqar_tests::fixtures::chain("ethereum", "eip155:1"), Write::default()).await.unwrap();
+    let only_try = Write { validate_only: true, ..with_id(&id) };
+    Venue::create(&mut clients, venue("other"), only_try.clone()).await.unwrap();
+    let created = Venue::create(&mut clients, on_chain, with_id(&id)).await.unwrap();
+    assert_eq!(created.revision, 2, "the same id, run again");
+    let tried = Venue::create(&mut clients, venue("other"), only_try).await.unwrap();
+    assert_eq!((tried.value.id.as_str(), tried.value.revision), ("other", 0), "a try matches nothing either");
+}
+
+async fn an_id_is_scoped_to_the_caller_and_the_method(s: Surroundings) {
+    let server = s.options().with("AUTH_API_KEYS", "key-of-alice:alice,key-of-bob:bob").start().await;
+    let id = Uuid::now_v7().to_string();
+    let create = async |key: &str| -> Result<Response<_>, Status> {
+        let request = CreateAssetRequest { asset: Some(asset("BTC")), request_id: id.clone(), validate_only: false };
+        Clients::of(&server).await.assets.create_asset(signed(request, key)).await
+    };
+    let (alice, bob) = (create("key-of-alice").await.unwrap(), create("key-of-bob").await.unwrap());
+    let again = create("key-of-alice").await.unwrap();
+    let revisions = [&alice, &bob, &again].map(|it| collect::revision_of(it.metadata()));
+    assert_eq!(revisions, [1, 2, 1]);
+    assert_eq!(create("unknown").await.unwrap_err().code(), Code::Unauthenticated);
+
+    // Another method with the same id is another request.
+    let apply = ApplyRequest {
+        mutations: vec![mutation(Operation::CreateAsset(asset("BTC")))],
+        request_id: id.clone(),
+        validate_only: false,
+    };
+    let applied = server.registry().await.apply(signed(apply, "key-of-alice")).await.unwrap().into_inner();
+    assert_eq!(applied.revision, 3);
+}
+
+fn signed<T>(message: T, key: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+    request
+}
