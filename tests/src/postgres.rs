@@ -5,45 +5,54 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use tempfile::TempDir;
 use uuid::Uuid;
 
-/// A database of one test. Ends with its drop.
+/// A database of one test. Its cluster ends with the last of its databases.
 pub struct Postgres {
     url: String,
-    _cluster: Option<Cluster>,
+    _cluster: Option<Arc<Cluster>>,
 }
 
+/// Tests that run at the same time share it: to make one takes seconds where the disk is slow.
 struct Cluster {
+    url: String,
     stop: Command,
     _folder: TempDir,
 }
 
+static RUNNING: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
+
 impl Postgres {
-    /// Starts a cluster in a temporary folder, unless `CQAR_TEST_DATABASE_URL` names one.
+    /// A new database: on a cluster in a temporary folder, unless `CQAR_TEST_DATABASE_URL` names one.
     pub fn start() -> Self {
-        match std::env::var("CQAR_TEST_DATABASE_URL") {
-            Ok(url) => Self::on(&url),
-            Err(_) => Self::cluster(),
+        if let Ok(url) = std::env::var("CQAR_TEST_DATABASE_URL") {
+            return Self { url: new_database(&url), _cluster: None };
         }
+        let cluster = Cluster::running();
+        Self { url: new_database(&cluster.url), _cluster: Some(cluster) }
     }
 
     /// The database's URL.
     pub fn url(&self) -> &str {
         &self.url
     }
+}
 
-    fn on(server: &str) -> Self {
-        let name = format!("cqar_test_{}", Uuid::now_v7().simple());
-        run(Command::new("psql").arg(server).args(["-qc", &format!("CREATE DATABASE {name}")]));
-        let (base, query) = server.split_once('?').unwrap_or((server, ""));
-        let base = base.rsplit_once('/').map_or(base, |(base, _)| base);
-        Self { url: format!("{base}/{name}?{query}"), _cluster: None }
+impl Cluster {
+    fn running() -> Arc<Self> {
+        let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        running.upgrade().unwrap_or_else(|| {
+            let cluster = Arc::new(Self::start());
+            *running = Arc::downgrade(&cluster);
+            cluster
+        })
     }
 
-    fn cluster() -> Self {
+    fn start() -> Self {
         let binaries = binaries();
         let folder = tempfile::Builder::new().prefix("cqar-pg-").tempdir().unwrap();
         let user = unprivileged();
@@ -56,7 +65,8 @@ impl Postgres {
         run(as_user(&mut initdb, user).current_dir(folder.path()));
         // The port is free now, and taken by the server a moment later: close enough for tests on one machine.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let options = format!("-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=");
+        let options =
+            format!("-p {port} -c listen_addresses=127.0.0.1 -c max_connections=300 -c unix_socket_directories=");
         let mut pg_ctl = Command::new(binaries.join("pg_ctl"));
         pg_ctl
             .args(["-w", "-s", "-o", &options, "-l"])
@@ -69,7 +79,7 @@ impl Postgres {
         stop.args(["-m", "immediate", "-s", "-D"]).arg(&data).arg("stop");
         as_user(&mut stop, user).current_dir("/");
         let url = format!("postgres://cqar@127.0.0.1:{port}/postgres?sslmode=disable");
-        Self { url, _cluster: Some(Cluster { stop, _folder: folder }) }
+        Self { url, stop, _folder: folder }
     }
 }
 
@@ -78,6 +88,14 @@ impl Drop for Cluster {
         // Immediately: nothing of it is kept.
         let _ = self.stop.stdin(Stdio::null()).stdout(Stdio::null()).status();
     }
+}
+
+fn new_database(server: &str) -> String {
+    let name = format!("cqar_test_{}", Uuid::now_v7().simple());
+    run(Command::new("psql").arg(server).args(["-qc", &format!("CREATE DATABASE {name}")]));
+    let (base, query) = server.split_once('?').unwrap_or((server, ""));
+    let base = base.rsplit_once('/').map_or(base, |(base, _)| base);
+    format!("{base}/{name}?{query}")
 }
 
 /// Debian keeps the server's binaries out of the PATH.

@@ -102,12 +102,14 @@ impl Registry {
         let revision = self.reach(query.min_revision).await?;
         let symbol = match self.kept_symbol(query) {
             Some(symbol) => symbol,
-            None => self.load_symbol(SymbolKey::of(query, Place::Alone)?, revision).await?,
+            // Boxed, as what comes of no answer below: their futures are large, and would be moved to the heap within
+            // this one for each call, cached or not.
+            None => Box::pin(self.load_symbol(SymbolKey::of(query, Place::Alone)?, revision)).await?,
         };
         let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
         match symbol.answer(query, at, Place::Alone) {
             Ok(answer) => Ok(Answer { revision, value: answer.clone() }),
-            Err(error) => Ok(Answer { revision, value: self.unresolved(query, at, error).await? }),
+            Err(error) => Ok(Answer { revision, value: Box::pin(self.unresolved(query, at, error)).await? }),
         }
     }
 
@@ -429,4 +431,18 @@ fn symbol(
     tags.sort_by_key(ToString::to_string);
     tags.dedup();
     Ok((Symbol { is_venue_known: venue.is_some(), meanings }, tags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<'a, F>(_: fn(&'a Registry, &'a ResolveQuery<'a>) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn what_only_a_miss_needs_is_no_part_of_every_answers_future() {
+        assert!(size_of_future(Registry::resolve) <= 512, "{} bytes", size_of_future(Registry::resolve));
+    }
 }
