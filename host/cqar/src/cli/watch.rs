@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::Args;
-use cqar_proto::v1::{Event, WatchRequest, watch_response::Step};
+use cqar_proto::v1::{Event, GetStatusRequest, WatchRequest, watch_response::Step};
 use tonic::Code;
 
 use super::{
@@ -82,7 +82,7 @@ pub async fn run(args: WatchArgs, client: &ClientArgs) -> Result<Exit, CliError>
 }
 
 /// Shows the events of one connection, and moves the position on with each of them. Ends only with `no_follow`, at the
-/// first mark of progress: it says that everything up to now was sent.
+/// mark of progress that says that everything up to the revision at its beginning was sent.
 async fn follow(
     position: &mut WatchRequest,
     client: &ClientArgs,
@@ -92,6 +92,11 @@ async fn follow(
     pause: &mut Duration,
 ) -> Result<(), CliError> {
     let server = Connection::open(client, None).await?;
+    let newest = if no_follow {
+        Some(server.registry().get_status(GetStatusRequest {}).await?.into_inner().revision)
+    } else {
+        None
+    };
     let mut steps = server.events().watch(position.clone()).await?.into_inner();
     while let Some(answer) = steps.message().await? {
         *connected = true;
@@ -104,9 +109,13 @@ async fn follow(
                 position.start_index = event.index.saturating_add(1);
             }
             Some(Step::Progress(revision)) => {
-                position.start_revision = Some(revision.saturating_add(1));
-                position.start_index = 0;
-                if no_follow {
+                // A mark in the middle of a large revision speaks of the one before: never go back.
+                let next = revision.saturating_add(1);
+                if position.start_revision.is_none_or(|reached| reached < next) {
+                    position.start_revision = Some(next);
+                    position.start_index = 0;
+                }
+                if newest.is_some_and(|newest| revision >= newest) {
                     return Ok(());
                 }
             }
