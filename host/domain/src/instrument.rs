@@ -254,4 +254,4 @@ impl Instrument {
     }
 }
 
-changed_fields!(Instrument: terms, labels);
+changed_fields!(Instrument: terms, code, labels);

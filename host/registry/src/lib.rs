@@ -6,6 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`resolve`](ResolveQuery), [`format`](FormatQuery) | a venue's symbol to its market, and back |
+//! | `infer`, `reading` | what a venue's plugin reads in a symbol, and which instrument that is |
 //! | `reads`, [`list`](Page) | entities by id and in pages |
 //! | `pieces`, `caches` | where reads come from: this process, Redis, the database |
 //! | [`write`](WriteRequest), `apply`, [`import`] | the way of every write, and the two kinds of it |
@@ -20,10 +21,12 @@ mod caches;
 mod error;
 mod format;
 pub mod import;
+mod infer;
 mod list;
 mod lookup;
 mod pieces;
 mod plan;
+mod reading;
 mod reads;
 mod registry;
 mod resolve;

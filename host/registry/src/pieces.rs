@@ -6,7 +6,6 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 use bytes::Bytes;
 use cqar_cache::{Key, L2, Stamped, consistent};
 use cqar_domain::{
-    code::canonical_code,
     entity::{Entity, EntityKey, Revision},
     id::{InstrumentId, MarketId, VenueId},
     market::Market,
@@ -176,14 +175,9 @@ impl Kept<'_> {
         Ok(values)
     }
 
-    async fn messages(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, Lack> {
-        let values = self.get(keys.iter().cloned().map(Key::Entity).collect()).await?;
-        values.into_iter().map(read_entity).collect()
-    }
-
     async fn of_ids(&mut self, ids: Bytes) -> Result<Vec<Market>, Lack> {
         let keys = read_market_ids(&ids).ok_or(Lack::Unknown)?;
-        let found = self.messages(&keys).await?;
+        let found = self.entities(&keys).await?;
         // An id whose market is gone was read at another revision.
         found.into_iter().map(|entity| market(entity).ok_or(Lack::Unknown)).collect()
     }
@@ -206,34 +200,9 @@ fn market(entity: Option<Entity>) -> Option<Market> {
 }
 
 impl Pieces for Kept<'_> {
-    /// An instrument's code is made anew from the symbols: a change of an asset touches the asset's value alone.
     async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, Lack> {
-        let mut found = self.messages(keys).await?;
-        let mut assets: Vec<EntityKey> = found
-            .iter()
-            .flatten()
-            .filter(|it| matches!(it, Entity::Instrument(_)))
-            .flat_map(Entity::references)
-            .map(|(_, asset)| asset)
-            .collect();
-        assets.sort();
-        assets.dedup();
-        let assets = self.messages(&assets).await?;
-        let symbols: HashMap<_, _> = assets
-            .iter()
-            .flatten()
-            .filter_map(|it| match it {
-                Entity::Asset(asset) => Some((asset.id, asset.symbol.as_str())),
-                _ => None,
-            })
-            .collect();
-        for entity in found.iter_mut().flatten() {
-            if let Entity::Instrument(instrument) = entity {
-                instrument.code =
-                    canonical_code(&instrument.terms, |id| symbols.get(&id).copied()).ok_or(Lack::Unknown)?;
-            }
-        }
-        Ok(found)
+        let values = self.get(keys.iter().cloned().map(Key::Entity).collect()).await?;
+        values.into_iter().map(read_entity).collect()
     }
 
     async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, Lack> {

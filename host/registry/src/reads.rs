@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cqar_cache::{Key, Loaded, key::ttl};
-use cqar_domain::entity::{Entity, EntityKey, EntityType, Revision};
+use cqar_domain::entity::{Entity, EntityKey, Revision};
 use cqar_proto::v1;
 use prost::Message;
 
@@ -94,7 +94,7 @@ impl Registry {
         let inner = &self.inner;
         let (found, revision) = pieces::make(&inner.store, inner.l2.as_ref(), needs, &Entities(&keys)).await?;
         let loaded = keys.into_iter().zip(found).map(|(key, entity)| Loaded {
-            tags: tags(&key, entity.as_ref()),
+            tags: vec![Key::Entity(key.clone())],
             revision,
             bytes: entity.as_ref().map_or(0, |it| v1::Entity::from(it).encoded_len() * 2),
             ttl: ttl(key.entity_type()),
@@ -106,13 +106,6 @@ impl Registry {
 
 pub(crate) fn nothing_loaded() -> cqar_store::Error {
     cqar_store::Error::Corrupt { table: "entities", reason: "a load gave no answer".to_owned() }
-}
-
-/// An instrument's code depends on the symbols of its assets.
-pub(crate) fn tags(key: &EntityKey, entity: Option<&Entity>) -> Vec<Key> {
-    let assets =
-        entity.filter(|_| key.entity_type() == EntityType::Instrument).map(Entity::references).unwrap_or_default();
-    [key.clone()].into_iter().chain(assets.into_iter().map(|(_, asset)| asset)).map(Key::Entity).collect()
 }
 
 struct Entities<'a>(&'a [EntityKey]);

@@ -216,54 +216,6 @@ impl Registry {
             error => Err(error),
         }
     }
-
-    /// What the venue's plugin makes of a symbol that is not registered. It is marked so, has no market, and is not
-    /// kept. What can be read in several ways, or in none, stays unknown.
-    async fn infer(&self, query: &ResolveQuery<'_>, venue: VenueId, at: Timestamp) -> Result<Bytes, Error> {
-        let segment = query.segment.map(str::parse).transpose().unwrap_or_default();
-        let unknown = Error::SymbolUnknown { venue: venue.clone(), symbol: query.symbol.to_owned(), segment };
-        let stored = self.get(EntityKey::Venue(venue), 0).await?.value;
-        let Entity::Venue(stored) = stored.as_ref() else { return Err(unknown) };
-        if stored.symbology.is_empty() {
-            return Err(unknown);
-        }
-        let asked = cqar_plugins::Query { symbol: query.symbol.to_owned(), segment: query.segment.map(str::to_owned) };
-        let plugin = self.symbology(&stored.symbology)?;
-        let parsed = plugin.parse(at, vec![asked]).await.map_err(|error| failed(&stored.symbology, &error))?;
-        let Some(cqar_plugins::Parsed::One(reading)) = parsed.into_iter().next() else { return Err(unknown) };
-        let answer = v1::ResolveMarketResponse {
-            venue: Some(stored.into()),
-            inferred: true,
-            reading: Some(message(&reading)),
-            ..Default::default()
-        };
-        Ok(answer.encode_to_vec().into())
-    }
-
-    /// The symbology plugin of that name.
-    pub(crate) fn symbology(&self, name: &str) -> Result<cqar_plugins::Symbology, Error> {
-        let served = self.inner.plugins.snapshot().symbology(name);
-        served.map_err(|missing| Error::PluginNotServing { plugin: missing.plugin, reason: missing.reason })
-    }
-}
-
-pub(crate) fn failed(plugin: &str, error: &cqar_plugins::CallError) -> Error {
-    Error::PluginFailed { plugin: plugin.to_owned(), reason: error.to_string() }
-}
-
-fn message(reading: &cqar_plugins::Reading) -> v1::Reading {
-    let text = |decimal: &Option<_>| decimal.as_ref().map(ToString::to_string).unwrap_or_default();
-    v1::Reading {
-        segment: reading.segment.to_string(),
-        kind: v1::InstrumentKind::from(reading.kind).into(),
-        base: reading.base.clone(),
-        quote: reading.quote.clone(),
-        settle: reading.settle.clone().unwrap_or_default(),
-        expiry_time: reading.expiry.map(Into::into),
-        strike: text(&reading.strike),
-        option_type: reading.option_type.map(|it| v1::OptionType::from(it).into()).unwrap_or_default(),
-        unit_multiplier: text(&reading.unit_multiplier),
-    }
 }
 
 impl SymbolKey {

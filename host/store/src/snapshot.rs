@@ -7,7 +7,7 @@ use cqar_domain::{
     chain::Chain,
     code::parse_code,
     entity::{Entity, EntityKey, EntityType, Revision},
-    id::{InstrumentId, Segment, VenueId},
+    id::{AssetId, InstrumentId, Segment, VenueId},
     instrument::Instrument,
     market::Market,
     time::Timestamp,
@@ -108,6 +108,13 @@ impl Snapshot {
         let bases = bases.into_iter().map(|asset| Value::Uuid(asset.id.uuid())).collect();
         let found: Vec<Instrument> = self.by("instruments_by_base", "e.base", bases).await?;
         Ok(found.into_iter().filter(|it| it.code == code && it.meta.delete_time.is_none()).collect())
+    }
+
+    /// Up to `limit` instruments whose terms name the asset, deleted ones included.
+    pub async fn instruments_of_asset(&mut self, asset: AssetId, limit: u32) -> Result<Vec<Instrument>, Error> {
+        let sql =
+            format!("{} WHERE e.base = $1 OR e.quote = $1 OR e.settle = $1 ORDER BY e.id LIMIT $2", Instrument::SELECT);
+        self.select("instruments_by_asset", sql, vec![Value::Uuid(asset.uuid()), Value::Int(limit.into())]).await
     }
 
     /// The venue's markets that have, or had, one of the symbols or aliases.

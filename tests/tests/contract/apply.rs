@@ -1,7 +1,10 @@
 //! Many mutations: all of them or none.
 
 use cqar_proto::{
-    v1::{ApplyRequest, Asset, Delisting, Instrument, Market, MarketStatus, Mutation, mutation::Operation},
+    v1::{
+        ApplyRequest, Asset, Delisting, GetInstrumentRequest, Instrument, Market, MarketStatus, Mutation,
+        ResolveMarketRequest, get_instrument_request::Key, mutation::Operation,
+    },
     well_known::FieldMask,
 };
 use cqar_tests::{
@@ -21,6 +24,7 @@ cqar_tests::in_both_surroundings! {
     later_mutations_see_what_earlier_ones_did
     what_exists_is_left_as_it_is_where_that_is_allowed
     ten_thousand_are_applied_and_one_more_is_refused
+    a_new_symbol_changes_the_codes_that_it_is_in
     the_starter_dataset_is_loaded_once
 }
 
@@ -145,6 +149,43 @@ async fn ten_thousand_are_applied_and_one_more_is_refused(s: Surroundings) {
     let refused = clients.apply(one_wrong.collect()).await.unwrap_err();
     assert!(wrong_fields(&refused).iter().all(|(field, _)| field.starts_with("mutations[9999].create_asset.")));
     assert_eq!(clients.revision().await, 1);
+}
+
+async fn a_new_symbol_changes_the_codes_that_it_is_in(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let get = async |clients: &mut Clients, id: &str| {
+        let request = GetInstrumentRequest { key: Some(Key::Id(id.into())), min_revision: 0 };
+        clients.instruments.get_instrument(request).await.unwrap().into_inner()
+    };
+    let before = get(&mut clients, &small.spot).await;
+    let renamed = Asset { id: small.btc.clone(), symbol: "XBT".into(), ..Asset::default() };
+    let mask = Some(FieldMask { paths: vec!["symbol".into()] });
+    let rename = Mutation { update_mask: mask, ..mutation(Operation::UpdateAsset(renamed)) };
+    // An instrument that the same request creates is of the new symbol too.
+    let new = mutation(Operation::CreateInstrument(spot(&small.usdt, &small.btc)));
+    let applied = clients.apply(vec![rename.clone(), new]).await.unwrap();
+    assert_eq!((applied.revision, applied.changed), (2, 4));
+
+    let after = get(&mut clients, &small.spot).await;
+    assert_eq!((after.code.as_str(), after.revision), ("XBT/USDT", 2));
+    assert_ne!(after.etag, before.etag);
+    assert_eq!(get(&mut clients, &ids(&applied)[1]).await.code, "USDT/XBT");
+    let resolved = ResolveMarketRequest {
+        venue: "binance".into(),
+        venue_symbol: "BTCUSDT".into(),
+        segment: Some("usdm".into()),
+        ..Default::default()
+    };
+    let resolved = clients.markets.resolve_market(resolved).await.unwrap().into_inner();
+    assert_eq!(resolved.instrument.unwrap().code, "XBT/USDT:USDT");
+    let log = collect::log(&server).await;
+    let codes = log.iter().filter(|event| event.revision == 2 && event.changed_fields == ["code"]);
+    assert_eq!(codes.map(|event| event.r#type.as_str()).collect::<Vec<_>>(), ["instrument_updated"; 2]);
+
+    assert_eq!(clients.apply(vec![rename]).await.unwrap().changed, 0, "the symbol is the same");
+    assert_eq!(clients.revision().await, 2);
 }
 
 async fn the_starter_dataset_is_loaded_once(s: Surroundings) {

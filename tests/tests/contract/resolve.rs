@@ -6,7 +6,7 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::revision_of,
-    fixtures::{Clients, Small, mutation, preconditions, reason, says, status_of, time, wrong_fields},
+    fixtures::{Clients, Small, mutation, preconditions, reason, says, status_of, time, venue_asset, wrong_fields},
     surroundings::Surroundings,
 };
 use tonic::{Code, Status};
@@ -197,9 +197,10 @@ async fn an_unregistered_symbol_is_inferred_only_where_that_is_allowed(s: Surrou
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let small = Small::write(&mut clients).await;
+    let mut markets = clients.markets.clone();
     let mut infer = async |venue: &str, symbol: &str, segment| {
         let request = ResolveMarketRequest { allow_inferred: true, ..query(venue, symbol, segment) };
-        clients.markets.resolve_market(request).await.map(tonic::Response::into_inner)
+        markets.resolve_market(request).await.map(tonic::Response::into_inner)
     };
     let inferred = infer("binance", "1000SHIBUSDT", Some("usdm")).await.unwrap();
     assert!(inferred.inferred && inferred.market.is_none() && inferred.base_asset.is_none());
@@ -209,6 +210,19 @@ async fn an_unregistered_symbol_is_inferred_only_where_that_is_allowed(s: Surrou
     assert_eq!((reading.unit_multiplier.as_str(), reading.kind()), ("1000", InstrumentKind::Perpetual));
     let dated = infer("binance", "BTCUSD_261225", Some("coinm")).await.unwrap().reading.unwrap();
     assert_eq!((dated.kind(), dated.expiry_time.is_some()), (InstrumentKind::Future, true));
+
+    // Assets and instrument are those to which the venue's own codes lead, and no others.
+    for (code, asset) in [("BTC", &small.btc), ("USDT", &small.usdt)] {
+        clients.apply(vec![mutation(Operation::CreateVenueAsset(venue_asset("binance", code, asset)))]).await.unwrap();
+    }
+    clients.apply(vec![mutation(Operation::DeleteMarket(small.binance_usdm.clone()))]).await.unwrap();
+    let inferred = infer("binance", "BTCUSDT", Some("usdm")).await.unwrap();
+    assert!(inferred.inferred && inferred.market.is_none());
+    assert_eq!(inferred.instrument.unwrap().id, small.perpetual);
+    let asset_ids = [inferred.base_asset, inferred.quote_asset, inferred.settle_asset].map(|it| it.unwrap().id);
+    assert_eq!(asset_ids, [small.btc.clone(), small.usdt.clone(), small.usdt.clone()]);
+    let dated = infer("binance", "BTCUSDT_261225", Some("usdm")).await.unwrap();
+    assert!(dated.instrument.is_none() && dated.base_asset.is_some(), "there is no such instrument");
 
     let registered = infer("binance", "BTCUSDT", Some("spot")).await.unwrap();
     assert_eq!((id(&registered), registered.inferred), (small.binance_spot.as_str(), false));
@@ -221,5 +235,5 @@ async fn an_unregistered_symbol_is_inferred_only_where_that_is_allowed(s: Surrou
     // It was not kept as if it were registered.
     let refused = resolve(&mut clients, "binance", "1000SHIBUSDT", Some("usdm")).await.unwrap_err();
     assert_eq!(reason(&refused), "SYMBOL_UNKNOWN");
-    assert_eq!(clients.revision().await, 1);
+    assert_eq!(clients.revision().await, 4);
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use cqar_tests::{
+    collect::log,
     in_both_surroundings,
     server::{Options, Server, shared_data},
     surroundings::Surroundings,
@@ -112,6 +113,10 @@ async fn reading_commands_print_tables_and_the_contracts_json(s: Surroundings) {
     let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(events.len(), 10);
     assert!(events.iter().all(|event| event["type"] == "venue_created" && event["entity_type"] == "venue"));
+    // The starter dataset is one revision, larger than what is read of the log at a time.
+    let all = said(&server, &["watch", "--from", "0", "--no-follow"]).lines().count();
+    assert!(all > 256, "{all}");
+    assert_eq!(all, log(&server).await.len());
     ends(&server, 4, &["watch", "--from", "9999", "--no-follow"]);
 }
 

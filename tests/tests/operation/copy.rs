@@ -5,7 +5,7 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::{Replica, events_through, status, watch},
-    in_both_surroundings,
+    fixtures, in_both_surroundings,
     server::Server,
     surroundings::Surroundings,
 };
@@ -77,6 +77,10 @@ async fn write(server: &Server, name: &str, spot: &str, token: &CancellationToke
         written.send_modify(|count| *count += 1);
         answer.results.into_iter().map(|entity| entity.entity.unwrap()).collect::<Vec<_>>()
     };
+    let assets = ["base", "quote"].map(|it| Operation::CreateAsset(asset(&format!("{name}-{it}"))));
+    let created = send(assets.into()).await;
+    let [Kind::Asset(renamed), Kind::Asset(quote)] = created.as_slice() else { panic!("{created:?}") };
+    send(vec![Operation::CreateInstrument(fixtures::spot(&renamed.id, &quote.id))]).await;
     for n in 0.. {
         if token.is_cancelled() {
             return;
@@ -88,6 +92,9 @@ async fn write(server: &Server, name: &str, spot: &str, token: &CancellationToke
         .await;
         let [Kind::Asset(asset), Kind::Market(market)] = created.as_slice() else { panic!("{created:?}") };
         send(vec![Operation::UpdateAsset(Asset { description: "known".into(), ..asset.clone() })]).await;
+        // The instrument's code is of the symbol.
+        let symbol = format!("{name}-{n}x");
+        send(vec![Operation::UpdateAsset(Asset { symbol, etag: String::new(), ..renamed.clone() })]).await;
         let halted = Market { status: MarketStatus::Halted.into(), ..market.clone() };
         send(vec![Operation::UpdateMarket(halted), Operation::DeleteAsset(asset.id.clone())]).await;
         match n % 3 {

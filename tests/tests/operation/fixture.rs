@@ -1,35 +1,14 @@
 //! Requests, and a listing that is made up.
 
-use cqar_proto::v1::{
-    ApplyRequest, ApplyResponse, Asset, AssetType, ImportListingOptions, ImportListingRequest, ImportListingResponse,
-    Market, MarketStatus, Mutation, import_listing_request::Part, mutation::Operation,
-};
-use cqar_tests::server::Server;
+use cqar_proto::v1::{ApplyRequest, ApplyResponse, ImportListingOptions, ImportListingResponse, Market, Mutation};
+pub use cqar_tests::fixtures::{asset, import, mutation, reason};
+use cqar_tests::{fixtures, server::Server};
 use serde_json::json;
 use tonic::Status;
-use tonic_types::StatusExt as _;
 
-/// A token.
-pub fn asset(symbol: &str) -> Asset {
-    Asset { symbol: symbol.into(), name: format!("The {symbol}"), r#type: AssetType::Token.into(), ..Asset::default() }
-}
-
-/// A market that trades.
+/// A market that trades, at a venue without segments.
 pub fn market(venue: &str, venue_symbol: &str, instrument: &str) -> Market {
-    Market {
-        venue: venue.into(),
-        venue_symbol: venue_symbol.into(),
-        instrument: instrument.into(),
-        status: MarketStatus::Active.into(),
-        tick_size: "0.01".into(),
-        lot_size: "0.001".into(),
-        ..Market::default()
-    }
-}
-
-/// A mutation without more.
-pub fn mutation(operation: Operation) -> Mutation {
-    Mutation { operation: Some(operation), ..Mutation::default() }
+    fixtures::market(venue, "", venue_symbol, instrument)
 }
 
 /// Applies mutations.
@@ -67,16 +46,6 @@ pub fn into_binance() -> ImportListingOptions {
     ImportListingOptions { venue: "binance".into(), create_missing_assets: true, ..ImportListingOptions::default() }
 }
 
-/// The messages of an import.
-pub fn import(
-    options: ImportListingOptions,
-    payload: &[u8],
-) -> impl futures::Stream<Item = ImportListingRequest> + use<> {
-    let chunks: Vec<_> = payload.chunks(64 << 10).map(|chunk| Part::Chunk(chunk.to_vec().into())).collect();
-    let parts = std::iter::once(Part::Options(options)).chain(chunks);
-    futures::stream::iter(parts.map(|part| ImportListingRequest { part: Some(part) }))
-}
-
 /// Imports a listing.
 pub async fn import_listing(
     server: &Server,
@@ -84,9 +53,4 @@ pub async fn import_listing(
     payload: &[u8],
 ) -> Result<ImportListingResponse, Status> {
     Ok(server.registry().await.import_listing(import(options, payload)).await?.into_inner())
-}
-
-/// Why a call was refused.
-pub fn reason(status: &Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }

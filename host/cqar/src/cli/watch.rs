@@ -102,27 +102,36 @@ async fn follow(
         *connected = true;
         *pause = FIRST_PAUSE;
         position.log_id = answer.log_id;
-        match answer.step {
-            Some(Step::Event(event)) => {
-                show(&event, format)?;
-                position.start_revision = Some(event.revision);
-                position.start_index = event.index.saturating_add(1);
-            }
-            Some(Step::Progress(revision)) => {
-                // A mark in the middle of a large revision speaks of the one before: never go back.
-                let next = revision.saturating_add(1);
-                if position.start_revision.is_none_or(|reached| reached < next) {
-                    position.start_revision = Some(next);
-                    position.start_index = 0;
-                }
-                if newest.is_some_and(|newest| revision >= newest) {
-                    return Ok(());
-                }
-            }
-            None => {}
+        let Some(step) = answer.step else { continue };
+        if let Step::Event(event) = &step {
+            show(event, format)?;
+        }
+        pass(position, &step);
+        if let (Step::Progress(revision), Some(newest)) = (step, newest)
+            && revision >= newest
+        {
+            return Ok(());
         }
     }
     Err(CliError::Ended)
+}
+
+/// Moves the position on, beyond the step.
+fn pass(position: &mut WatchRequest, step: &Step) {
+    match step {
+        Step::Event(event) => {
+            position.start_revision = Some(event.revision);
+            position.start_index = event.index.saturating_add(1);
+        }
+        Step::Progress(revision) => {
+            // A mark in the middle of a large revision speaks of the one before: never go back.
+            let next = revision.saturating_add(1);
+            if position.start_revision.is_none_or(|reached| reached < next) {
+                position.start_revision = Some(next);
+                position.start_index = 0;
+            }
+        }
+    }
 }
 
 /// Whether another attempt can do better.
@@ -169,4 +178,24 @@ fn show(event: &Event, format: OutputFormat) -> io::Result<()> {
         }
     }
     out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_only_moves_on() {
+        let mut position = WatchRequest::default();
+        let mut after = |step| {
+            pass(&mut position, &step);
+            (position.start_revision, position.start_index)
+        };
+        let event = |revision, index| Step::Event(Event { revision, index, ..Event::default() });
+        assert_eq!(after(Step::Progress(6)), (Some(7), 0), "what was before it is passed");
+        assert_eq!(after(event(7, 255)), (Some(7), 256));
+        assert_eq!(after(Step::Progress(6)), (Some(7), 256), "a mark in the middle of revision 7");
+        assert_eq!(after(event(7, 256)), (Some(7), 257));
+        assert_eq!(after(Step::Progress(7)), (Some(8), 0));
+    }
 }

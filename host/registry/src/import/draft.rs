@@ -22,6 +22,7 @@ use super::{
 use crate::{
     error::Error,
     plan::{self, Plan, PlannedChange},
+    reading,
     write::{Drafted, Written},
 };
 
@@ -229,7 +230,7 @@ impl Proposed {
         of_market: Option<&Terms>,
         bound: &mut Vec<Bound>,
     ) -> Result<Vec<AssetId>, Rejection> {
-        let codes = row.codes();
+        let codes = reading::codes(&row.listed.reading);
         let known: Vec<AssetId> =
             of_market.map(|terms| terms.assets().into_iter().map(|(_, id)| id).collect()).unwrap_or_default();
         if known.len() == codes.len() {

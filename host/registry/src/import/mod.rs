@@ -32,7 +32,8 @@ use self::{
 use crate::{
     Answer, Registry,
     error::Error,
-    resolve::failed,
+    infer::failed,
+    reading::codes,
     write::{Proposal, WriteRequest, Written},
 };
 
@@ -107,7 +108,7 @@ impl Registry {
         }
         let ids = self.ids();
         let rows: Vec<Row> = page.markets.into_iter().map(|listed| Row::new(listed, ids)).collect();
-        let codes: BTreeSet<&str> = rows.iter().flat_map(Row::codes).collect();
+        let codes: BTreeSet<&str> = rows.iter().flat_map(|row| codes(&row.listed.reading)).collect();
         let codes: Vec<String> = codes.into_iter().map(str::to_owned).collect();
         let symbols = plugin.normalize_assets(codes.clone()).await.map_err(|error| failed(&plugin_name, &error))?;
         Ok(Listing {

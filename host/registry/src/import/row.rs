@@ -6,12 +6,14 @@ use cqar_domain::{
     decimal::Decimal,
     entity::{Entity, Meta},
     id::{AssetId, IdSource, InstrumentId, MarketId, VenueId},
-    instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, Terms},
+    instrument::{Instrument, Terms},
     market::{Market, MarketStatus},
     mutation::{Mutation, Patch},
     time::Timestamp,
 };
-use cqar_plugins::{Listed, Reading};
+use cqar_plugins::Listed;
+
+use crate::reading::{self, NoTerms};
 
 /// A row, with the ids of what may be created for it: the same in every draft.
 #[derive(Debug)]
@@ -40,13 +42,6 @@ impl Row {
         Self { listed: Arc::new(listed), market: MarketId::new(ids), instrument: InstrumentId::new(ids) }
     }
 
-    /// The codes of the assets: base, quote and settle, as far as the kind has them.
-    pub(super) fn codes(&self) -> Vec<&str> {
-        let reading = &self.listed.reading;
-        let settle = reading.settle.as_deref().filter(|_| reading.kind != InstrumentKind::Spot);
-        [Some(reading.base.as_str()), Some(reading.quote.as_str()), settle].into_iter().flatten().collect()
-    }
-
     /// The instant at which the contract ends.
     fn expiry(&self) -> Option<Timestamp> {
         self.listed.market.expiry_time.or(self.listed.reading.expiry)
@@ -69,28 +64,14 @@ impl Row {
     /// The terms of the instrument, given its assets.
     pub(super) fn terms(&self, assets: &[AssetId]) -> Result<Terms, Rejection> {
         let reading = &self.listed.reading;
-        let missing = |what| Rejection::new("INCOMPLETE_TERMS", format_args!("a {} has a {what}", reading.kind.name()));
-        let [base, quote, settle @ ..] = assets else { return Err(missing("base and a quote")) };
-        let contract = || match settle {
-            [settle] => Ok(Contract { base: *base, quote: *quote, settle: *settle }),
-            _ => Err(missing("settle asset")),
-        };
-        let expiry = || self.expiry().map(Timestamp::date).ok_or_else(|| missing("time of expiry"));
-        match reading.kind {
-            InstrumentKind::Spot => Ok(Terms::Spot { base: *base, quote: *quote }),
-            InstrumentKind::Perpetual => Ok(Terms::Perpetual(contract()?)),
-            InstrumentKind::Future => Ok(Terms::Future { contract: contract()?, expiry: expiry()? }),
-            InstrumentKind::Option => Ok(Terms::Option {
-                contract: contract()?,
-                expiry: expiry()?,
-                strike: reading.strike.clone().ok_or_else(|| missing("strike"))?,
-                option_type: reading.option_type.ok_or_else(|| missing("type, call or put"))?,
-                style: style(reading).ok_or_else(|| missing("exercise_style, european or american"))?,
-            }),
-            InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => {
-                Err(Rejection::new("UNSUPPORTED_KIND", "listings are of spot, perpetuals, futures and options"))
+        reading::terms(reading, self.expiry(), assets).map_err(|error| match error {
+            NoTerms::Missing(what) => {
+                Rejection::new("INCOMPLETE_TERMS", format_args!("a {} has a {what}", reading.kind.name()))
             }
-        }
+            NoTerms::Kind => {
+                Rejection::new("UNSUPPORTED_KIND", "listings are of spot, perpetuals, futures and options")
+            }
+        })
     }
 
     /// The creations of a market that is not there yet, and of its instrument, which may be.
@@ -142,12 +123,6 @@ impl Row {
         });
         Mutation::Update { key: Entity::from(market.clone()).key(), etag: None, patch }
     }
-}
-
-/// Listings do not say it of themselves: the plugin does, knowing the venue.
-fn style(reading: &Reading) -> Option<ExerciseStyle> {
-    let (_, style) = reading.extra.iter().find(|(key, _)| key == "exercise_style")?;
-    [ExerciseStyle::European, ExerciseStyle::American].into_iter().find(|it| it.name() == style)
 }
 
 /// What the listing says; what it does not say stays.

@@ -29,6 +29,8 @@ pub(crate) struct Known {
     /// The markets that have, or had, a symbol.
     symbols: HashMap<(VenueId, String), Vec<EntityKey>>,
     referrers: HashMap<EntityKey, Vec<EntityKey>>,
+    /// The instruments whose code an asset's new symbol changes.
+    renamed: HashMap<EntityKey, Vec<EntityKey>>,
     /// The assets that have a symbol.
     named: HashMap<String, Vec<EntityKey>>,
 }
@@ -78,6 +80,11 @@ impl Known {
     /// Some of those that refer to the entity.
     pub(crate) fn referrers(&self, key: &EntityKey) -> &[EntityKey] {
         self.referrers.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The stored instruments whose code the asset's new symbol changes; one more than [`MAX_RENAMED`] if there are more.
+    pub(crate) fn renamed(&self, key: &EntityKey) -> &[EntityKey] {
+        self.renamed.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// What the mutations name, and what their creations may turn out to mean.
@@ -133,6 +140,7 @@ impl Known {
                 self.referrers.insert(key.clone(), referrers);
             }
             let Some(after) = state else { continue };
+            self.fetch_renamed(snapshot, after).await?;
             keys.extend(after.references().into_iter().map(|(_, key)| key));
             unique.extend(UniqueKey::of(after));
             symbols.extend(symbols_of(after));
@@ -147,6 +155,19 @@ impl Known {
         });
         let assets: HashSet<EntityKey> = assets.flatten().map(|(_, id)| EntityKey::Asset(id)).collect();
         self.fetch(snapshot, assets).await
+    }
+
+    async fn fetch_renamed(&mut self, snapshot: &mut Snapshot, after: &Entity) -> Result<(), cqar_store::Error> {
+        let key = after.key();
+        let (Some(Entity::Asset(before)), Entity::Asset(after)) = (self.entity(&key), after) else { return Ok(()) };
+        if before.symbol == after.symbol {
+            self.renamed.remove(&key);
+            return Ok(());
+        }
+        let instruments = snapshot.instruments_of_asset(after.id, MAX_RENAMED + 1).await?;
+        self.renamed.insert(key, instruments.iter().map(|it| EntityKey::Instrument(it.id)).collect());
+        self.entities.extend(instruments.into_iter().map(|it| (EntityKey::Instrument(it.id), Some(it.into()))));
+        Ok(())
     }
 
     async fn fetch(&mut self, snapshot: &mut Snapshot, keys: HashSet<EntityKey>) -> Result<(), cqar_store::Error> {
@@ -236,6 +257,10 @@ impl Known {
 
 /// The most referrers that a refusal names.
 pub(crate) const MAX_REFERRERS: usize = 10;
+
+/// The most instruments that one asset's new symbol may change the code of: what one transaction writes in a second or
+/// two, while every other write waits.
+pub(crate) const MAX_RENAMED: u32 = 20_000;
 
 fn is_deleted(state: Option<&Entity>) -> bool {
     state.is_none_or(|entity| entity.meta().delete_time.is_some())

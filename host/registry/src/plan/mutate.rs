@@ -116,6 +116,7 @@ impl Draft {
 
     /// The net changes, once nothing is wrong.
     pub(crate) fn into_plan(mut self, known: &Known, revision: Revision) -> Plan {
+        self.touch_renamed(known);
         self.derive_codes(known);
         let mut changes = Vec::new();
         let mut unchanged = HashMap::new();
@@ -145,6 +146,20 @@ impl Draft {
             });
         }
         Plan { revision, changes, subjects: self.subjects, unchanged }
+    }
+
+    /// The code of an instrument is made of symbols: who changes a symbol changes the instruments that it is in.
+    fn touch_renamed(&mut self, known: &Known) {
+        let renamed: Vec<(EntityKey, usize)> = self
+            .touched()
+            .flat_map(|(key, state)| known.renamed(key).iter().map(|it| (it.clone(), state.mutation)))
+            .collect();
+        for (key, mutation) in renamed {
+            if !self.states.contains_key(&key) {
+                let after = known.entity(&key).cloned();
+                self.put(key, after, mutation, None);
+            }
+        }
     }
 
     /// A new instrument has no code yet: the store derives it, from the symbols, only when it is read.

@@ -12,7 +12,7 @@ use cqar_domain::{
 
 use super::{
     Failure, Known,
-    known::{MAX_REFERRERS, UniqueKey},
+    known::{MAX_REFERRERS, MAX_RENAMED, UniqueKey},
     mutate::{Draft, State, is_soft},
 };
 use crate::error::Error;
@@ -79,6 +79,11 @@ impl Rules<'_> {
         self.references(key, after, &mut found);
         if let Entity::Market(market) = after {
             self.expiry(market, &mut found);
+        }
+        if self.known.renamed(key).len() > MAX_RENAMED as usize {
+            let message =
+                format_args!("is in the codes of more than {MAX_RENAMED} instruments, too many to change at once");
+            found.add("symbol", "TOO_MANY_CODES", message);
         }
         let mut errors = Vec::new();
         if let Err(found) = found.into_result() {

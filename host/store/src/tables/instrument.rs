@@ -1,4 +1,5 @@
-//! Table `instruments`. The canonical code is no column: it is derived, in the same snapshot, from today's symbols.
+//! Table `instruments`. The canonical code is no column: it is derived, in the same snapshot, from today's symbols. A write
+//! that changes a symbol changes the instruments whose code it is part of, so a code and its revision never disagree.
 
 use cqar_domain::{
     code::canonical_code,
