@@ -16,7 +16,6 @@
 //! let request: cqar_proto::v1::ResolveMarketRequest = serde_json::from_str(json).unwrap();
 //! assert_eq!(request.segment.as_deref(), Some("spot"));
 //! ```
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod convert;
 pub mod document;

@@ -13,7 +13,14 @@
 //! | [`server`] | the registry itself |
 //! | [`surroundings`] | what it runs with: alone, or with everything around |
 // Everything here serves tests, which may fail loudly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, clippy::missing_panics_doc)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    reason = "what helps tests fails as they do, by a panic"
+)]
 
 pub mod collect;
 pub mod fixtures;

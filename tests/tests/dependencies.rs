@@ -1,5 +1,11 @@
 //! The architecture: dependencies point one way, and each library has the one crate that may name it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

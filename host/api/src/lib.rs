@@ -14,7 +14,6 @@
 //! | `reads`, `writes` | what the services have in common |
 //! | `status`, `refusal` | from an error to a status with typed details |
 //! | `health` | readiness, for probes over gRPC and HTTP |
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod auth;
 mod calls;

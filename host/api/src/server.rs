@@ -1,6 +1,6 @@
 //! The gRPC server: its services, its limits, and its drain.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use cqar_proto::{
     DESCRIPTORS,
@@ -16,7 +16,7 @@ use cqar_proto::{
     },
 };
 use cqar_registry::Registry;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     codec::CompressionEncoding,
@@ -33,7 +33,7 @@ use crate::{
     calls::ObserveCalls,
     health::{self, Readiness},
     metrics::{Methods, MethodsError},
-    services::Api,
+    services::{Api, MAX_IMPORTS},
 };
 
 const SERVICES: [&str; 8] = [ASSETS, CHAINS, EVENTS, INSTRUMENTS, MARKETS, PLUGINS, REGISTRY, VENUES];
@@ -94,7 +94,8 @@ pub async fn serve_grpc(
     let descriptors = [DESCRIPTORS, HEALTH_DESCRIPTORS, REFLECTION_DESCRIPTORS, REFLECTION_ALPHA_DESCRIPTORS];
     let methods = Methods::new(&descriptors, metrics)?;
     let (reporter, health_service) = health_reporter();
-    let api = Api { registry: registry.clone(), stopping: token.clone() };
+    let imports = Arc::new(Semaphore::new(MAX_IMPORTS));
+    let api = Api { registry: registry.clone(), stopping: token.clone(), imports };
     let routes = routes(&api, max_request_bytes)?.add_service(health_service);
     let stopping = token.child_token();
     let serving = async {

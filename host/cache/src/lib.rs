@@ -46,7 +46,6 @@
 //! # }
 //! ```
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod key;
 pub mod l1;

@@ -9,7 +9,6 @@
 //! | [`mutations`] | files of mutations: `apply`, and the starter dataset |
 //! | [`serve`] | the server, from start to shutdown |
 //! | [`telemetry`] | logs and traces |
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod cli;
 mod config;
@@ -30,7 +29,12 @@ use cli::{
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(cli::run(cli)),
+        Ok(runtime) => {
+            let exit = runtime.block_on(cli::run(cli));
+            // What blocks a thread, such as a read of the standard input or a plugin that is compiled, is not waited for.
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => {
             CliError::from(error).print(OutputFormat::Table);
             Exit::Failed

@@ -140,9 +140,9 @@ async fn serve(
     let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
     let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), stopping.clone());
     let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
-    spawn(&calls, &ended, "gRPC", grpc);
-    spawn(&calls, &ended, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
-    spawn(&calls, &ended, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()));
+    spawn(&calls, &ended, &stopping, "gRPC", grpc);
+    spawn(&calls, &ended, &stopping, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
+    spawn(&calls, &ended, &stopping, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()));
     let Addresses { grpc, http, metrics } = addresses;
     tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
     if config.auth.api_keys.is_empty() {
@@ -180,18 +180,24 @@ async fn end_parts(tracker: &TaskTracker, token: &CancellationToken) {
     }
 }
 
-/// A server that ends before the token does takes the others with it.
-fn spawn<E: std::fmt::Display + Send>(
+/// A server that ends before it is told to, by an error or a panic, takes the others with it.
+fn spawn<E: std::fmt::Display + Send + 'static>(
     tracker: &TaskTracker,
     ended: &watch::Sender<Option<String>>,
+    stopping: &CancellationToken,
     name: &'static str,
     server: impl Future<Output = Result<(), E>> + Send + 'static,
 ) {
-    let ended = ended.clone();
+    let (ended, stopping) = (ended.clone(), stopping.clone());
+    let serving = tracker.spawn(server);
     tracker.spawn(async move {
-        if let Err(error) = server.await {
-            let _ = ended.send(Some(format!("the {name} server ended: {error}")));
-        }
+        let why = match serving.await {
+            Ok(Ok(())) if stopping.is_cancelled() => return,
+            Ok(Ok(())) => "nobody told it to".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let _ = ended.send(Some(format!("the {name} server ended: {why}")));
     });
 }
 

@@ -58,7 +58,7 @@ impl Telemetry {
 fn exporter(tracing: &Tracing) -> anyhow::Result<SdkTracerProvider> {
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_tonic()
-        .with_endpoint(&tracing.endpoint)
+        .with_endpoint(tracing.endpoint.expose())
         .build()
         .context("tracing.endpoint")?;
     Ok(SdkTracerProvider::builder()

@@ -24,7 +24,6 @@
 //! assert_eq!(format!("{venue} {tick}"), "binance 0.01");
 //! ```
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod asset;
 pub mod chain;

@@ -14,7 +14,6 @@
 //! | `page` | what a read of the log must look like |
 //! | `backoff` | how long to wait before the next attempt |
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod backoff;
 pub mod feed;

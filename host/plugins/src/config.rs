@@ -30,7 +30,7 @@ pub struct Limits {
     /// Interpreters start in some hundred milliseconds.
     pub setup_deadline: Duration,
     /// How long a call waits for one of `concurrency` places before it fails as busy. Those that wait are as many as
-    /// there are requests, which the server bounds.
+    /// there are calls, of which a connection of the server's has at most 1,024.
     pub queue_timeout: Duration,
     /// Memories and tables of one instance, summed. `concurrency` times this is the most that a plugin can hold.
     pub memory_bytes: usize,

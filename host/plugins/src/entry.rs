@@ -22,6 +22,11 @@ pub(crate) const SETTLE: Duration = Duration::from_millis(100);
 /// A deletion counts after this: some tools delete before they write.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
+/// After a refusal that the bytes need not be to blame for, such as a deadline on a busy machine, they are tried again
+/// at the first poll after this, then after twice as long, and so on: bytes that do loop cost ever less.
+const FIRST_RETRY: Duration = Duration::from_secs(5);
+const LAST_RETRY: Duration = Duration::from_mins(10);
+
 /// One plugin, as the watcher knows it.
 pub(crate) struct Entry {
     sighting: Option<Sighting>,
@@ -29,7 +34,7 @@ pub(crate) struct Entry {
     waiting: Option<Candidate>,
     trying: Option<Hash>,
     serving: Option<Serving>,
-    rejected: Option<(Hash, String)>,
+    refused: Option<Refused>,
     activations: i64,
     pub(crate) kept: Option<Kept>,
     pub(crate) stats: Arc<Stats>,
@@ -46,6 +51,15 @@ struct Sighting {
     unreadable: Option<String>,
 }
 
+/// The last refusal.
+struct Refused {
+    /// Whose; none if the bytes could not even be read.
+    hash: Option<Hash>,
+    reason: String,
+    /// From when on the same bytes may be tried again, and after how long that is.
+    retry: Option<(Instant, Duration)>,
+}
+
 struct Serving {
     generation: Arc<Generation>,
     since: Timestamp,
@@ -59,7 +73,7 @@ impl Entry {
             waiting: None,
             trying: None,
             serving: None,
-            rejected: None,
+            refused: None,
             activations: 0,
             kept: None,
             stats: Arc::new(stats),
@@ -77,6 +91,10 @@ impl Entry {
             _ => {
                 let (path, fingerprint) = (found.path.clone(), found.fingerprint);
                 self.sighting = Some(Sighting { path, fingerprint, since: now, hash: None, unreadable: None });
+                // Whoever puts the same bytes there anew wants them tried anew.
+                if let Some(refused) = &mut self.refused {
+                    refused.hash = None;
+                }
                 false
             }
         }
@@ -89,17 +107,17 @@ impl Entry {
         now.duration_since(since) >= GRACE && self.trying.is_none()
     }
 
-    /// Notes the contents of its file. They are tried, unless they serve already or were refused.
-    pub(crate) fn contents(&mut self, candidate: Candidate) {
+    /// Notes the contents of its file. They are tried, unless they serve already or were refused for good.
+    pub(crate) fn contents(&mut self, candidate: Candidate, now: Instant) {
         let hash = candidate.hash;
         if let Some(sighting) = &mut self.sighting {
             sighting.hash = Some(hash);
             sighting.unreadable = None;
         }
-        let refused = self.rejected.as_ref().is_some_and(|(rejected, _)| *rejected == hash);
+        let refused = self.refused.as_ref().is_some_and(|it| it.hash == Some(hash) && !it.may_be_retried(now));
         let serves = self.serving.as_ref().is_some_and(|serving| serving.generation.hash == hash);
         if serves {
-            self.rejected = None;
+            self.refused = None;
         }
         // Newest bytes win: what waited is forgotten.
         let idle = refused || (serves && self.trying.is_none()) || self.trying == Some(hash);
@@ -131,16 +149,33 @@ impl Entry {
     /// A candidate passed the gate: it serves from now on.
     pub(crate) fn activate(&mut self, generation: Arc<Generation>, now: Timestamp) -> i64 {
         self.trying = None;
-        self.rejected = None;
+        self.refused = None;
         self.activations += 1;
         self.serving = Some(Serving { generation, since: now });
         self.activations
     }
 
     /// A candidate was refused: what serves goes on.
-    pub(crate) fn reject(&mut self, hash: Hash, rejection: &Rejection) {
+    pub(crate) fn reject(&mut self, hash: Hash, rejection: &Rejection, now: Instant) {
         self.trying = None;
-        self.rejected = Some((hash, format!("{}: {}", rejection.step, rejection.reason)));
+        let before = self.refused.as_ref().filter(|it| it.hash == Some(hash)).and_then(|it| it.retry);
+        let pause = before.map_or(FIRST_RETRY, |(_, pause)| (pause * 2).min(LAST_RETRY));
+        self.refused = Some(Refused {
+            hash: Some(hash),
+            reason: format!("{}: {}", rejection.step, rejection.reason),
+            retry: rejection.may_pass.then(|| (now + pause, pause)),
+        });
+    }
+
+    /// The bytes that served last cannot be read. What lies in the directory is tried all the same, even if it is the
+    /// very same bytes.
+    pub(crate) fn lost(&mut self, why: &str) {
+        self.refused = Some(Refused { hash: None, reason: format!("last-good: {why}"), retry: None });
+    }
+
+    /// Whether a generation serves.
+    pub(crate) fn serves(&self) -> bool {
+        self.serving.is_some()
     }
 
     /// Whether something is to come of it yet.
@@ -172,7 +207,7 @@ impl Entry {
         let (state, reason) = self.state();
         let mut status = PluginStatus { name: name.to_owned(), reason, required, ..Default::default() };
         status.set_state(state);
-        if let Some((hash, _)) = &self.rejected {
+        if let Some(hash) = self.refused.as_ref().and_then(|it| it.hash) {
             status.rejected_hash = hash.to_string();
         }
         if let Some(sighting) = &self.sighting {
@@ -195,16 +230,52 @@ impl Entry {
     fn state(&self) -> (State, String) {
         let fallback = if self.serving.is_some() { State::ServingLastGood } else { State::Rejected };
         if self.is_pending() {
-            return (State::Pending, self.rejected.as_ref().map(|(_, reason)| reason.clone()).unwrap_or_default());
+            return (State::Pending, self.refused.as_ref().map(|it| it.reason.clone()).unwrap_or_default());
         }
         if let Some(why) = self.sighting.as_ref().and_then(|it| it.unreadable.clone()) {
             return (fallback, format!("read: {why}"));
         }
-        match (&self.rejected, &self.sighting, &self.serving) {
-            (Some((_, reason)), _, _) => (fallback, reason.clone()),
+        match (&self.refused, &self.sighting, &self.serving) {
+            (Some(refused), _, _) => (fallback, refused.reason.clone()),
             (None, Some(_), Some(_)) => (State::Serving, String::new()),
             (None, None, Some(_)) => (State::ServingLastGood, "its file is gone".into()),
             (None, _, None) => (State::Missing, String::new()),
         }
+    }
+}
+
+impl Refused {
+    fn may_be_retried(&self, now: Instant) -> bool {
+        self.retry.is_some_and(|(from, _)| now >= from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use super::*;
+    use crate::stats::Metrics;
+
+    #[test]
+    fn bytes_that_may_pass_at_another_time_are_tried_again_ever_later() {
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let mut entry = Entry::new(Stats::new("slow", &metrics));
+        let bytes = || Candidate { name: "slow".into(), hash: Hash::of(b"slow"), bytes: b"slow".as_slice().into() };
+        let refusal = |may_pass| Rejection { step: "describe", reason: "took longer".into(), may_pass };
+        let started = Instant::now();
+        let mut tried_after = |seconds, may_pass| {
+            let now = started + Duration::from_secs(seconds);
+            entry.contents(bytes(), now);
+            let tried = entry.next().is_some();
+            if tried {
+                entry.reject(Hash::of(b"slow"), &refusal(may_pass), now);
+            }
+            tried
+        };
+        let tried: Vec<u64> = (0..200).filter(|seconds| tried_after(*seconds, true)).collect();
+        assert_eq!(tried, [0, 5, 15, 35, 75, 155]);
+        assert!(tried_after(1000, false));
+        assert!(!tried_after(10_000, false), "what cannot pass is refused for good");
     }
 }

@@ -65,6 +65,15 @@ pub enum CallError {
 }
 
 impl CallError {
+    /// Whether the same call may end well at another time.
+    pub(crate) const fn may_pass(&self) -> bool {
+        match self {
+            Self::Deadline { .. } | Self::Busy(_) | Self::Moved | Self::Lookup(_) => true,
+            Self::Failure { retryable, .. } => *retryable,
+            Self::Memory { .. } | Self::Trap { .. } | Self::BadAnswer(_) | Self::Setup(_) | Self::Input { .. } => false,
+        }
+    }
+
     /// The label in the metrics.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {

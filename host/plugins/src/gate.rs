@@ -1,6 +1,6 @@
 //! The gate: what a file must pass before it serves. Every step is limited, and is named where it fails.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::Bytes;
 use cqar_domain::{
@@ -45,6 +45,8 @@ pub(crate) struct Candidate {
 pub(crate) struct Rejection {
     pub(crate) step: &'static str,
     pub(crate) reason: String,
+    /// Whether the same bytes may pass at another time: the machine was busy, or its disk full.
+    pub(crate) may_pass: bool,
 }
 
 /// What candidates are tried with.
@@ -146,15 +148,14 @@ impl Gate {
         let keeping = spawn_blocking(move || {
             last_good.keep(&candidate.name, &candidate.hash, &candidate.bytes, &manifest, artefact.as_deref())
         });
-        match keeping.await {
-            Ok(kept) => kept.map_err(|error| at("keep")(format!("its bytes cannot be kept for a restart: {error}"))),
-            Err(error) => Err(at("keep")(error.to_string())),
-        }
+        let kept = keeping.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let refused = |error| at("keep")(format!("its bytes cannot be kept for a restart: {error}"));
+        kept.map_err(|error| Rejection { may_pass: true, ..refused(error) })
     }
 }
 
 fn at(step: &'static str) -> impl Fn(String) -> Rejection {
-    move |reason| Rejection { step, reason: clean(&reason, MAX_REASON_BYTES) }
+    move |reason| Rejection { step, reason: clean(&reason, MAX_REASON_BYTES), may_pass: false }
 }
 
 fn wasm(step: &'static str) -> impl Fn(wasmtime::Error) -> Rejection {
@@ -162,5 +163,5 @@ fn wasm(step: &'static str) -> impl Fn(wasmtime::Error) -> Rejection {
 }
 
 fn call(step: &'static str) -> impl Fn(CallError) -> Rejection {
-    move |error| at(step)(error.to_string())
+    move |error| Rejection { may_pass: error.may_pass(), ..at(step)(error.to_string()) }
 }

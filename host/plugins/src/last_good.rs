@@ -77,8 +77,9 @@ impl LastGood {
         if Hash::of(&bytes) == *hash { Ok(bytes) } else { Err(io::Error::other("the kept bytes are damaged")) }
     }
 
-    /// What the component was compiled to, if that is kept undamaged.
+    /// What the component was compiled to, if both are kept undamaged: what is compiled anew is kept anew.
     pub(crate) fn artefact(&self, hash: &Hash) -> Option<Vec<u8>> {
+        self.bytes(hash).ok()?;
         let noted = self.kept.lock().plugins.values().find(|kept| kept.hash == *hash)?.artefact?;
         let artefact = fs::read(self.path(hash, "cwasm")).ok()?;
         (Hash::of(&artefact) == noted).then_some(artefact)

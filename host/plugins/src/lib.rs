@@ -41,7 +41,6 @@
 //! # }
 //! ```
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod bindings;
 mod chunk;

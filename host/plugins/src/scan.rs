@@ -9,7 +9,7 @@ use std::{
 
 use crate::{config::MAX_COMPONENT_BYTES, hash::Hash};
 
-/// More plugins than this are not looked at.
+/// A directory with more is refused: some dozen venues and rules are what one server has.
 const MAX_FILES: usize = 256;
 
 /// What tells that a file changed without its contents being read.
@@ -62,9 +62,9 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Found>> {
         }
     }
     found.sort_by(|a, b| a.stem.cmp(&b.stem));
+    // None of them is passed over: it would look deleted, and a rule would be gone.
     if found.len() > MAX_FILES {
-        tracing::warn!(dir = %dir.display(), files = found.len(), limit = MAX_FILES, "too many plugins");
-        found.truncate(MAX_FILES);
+        return Err(io::Error::other(format!("has {} plugins, and must have at most {MAX_FILES}", found.len())));
     }
     Ok(found)
 }

@@ -115,13 +115,18 @@ impl Pass<'_> {
     async fn apply(&self, events: &[LoggedEvent], answers: &mut [Vec<Outgoing>]) -> Option<(usize, String)> {
         let mut indices = Vec::new();
         let mut documents = Vec::new();
+        let mut damaged = None;
         for (index, (event, answer)) in events.iter().zip(answers.iter()).enumerate() {
             if answer.is_empty() || !(self.subscribed)(event) {
                 continue;
             }
             match self.document(event) {
                 Ok(document) => documents.push(document),
-                Err(message) => return Some((index, message)),
+                // Those before it are transformed all the same.
+                Err(message) => {
+                    damaged = Some((index, message));
+                    break;
+                }
             }
             indices.push(index);
         }
@@ -140,7 +145,7 @@ impl Pass<'_> {
                 return Some((positions.get(position).copied().unwrap_or(0), message));
             }
         }
-        None
+        damaged
     }
 
     /// The actions for a chunk. If the call fails, each event has a call of its own, up to the one that it fails for:

@@ -93,8 +93,7 @@ impl Watcher {
             if !self.entries.values().any(Entry::is_pending) {
                 settled.send_replace(true);
             }
-            let due = self.entries.iter().filter_map(|(name, entry)| entry.due(self.required.contains(name))).min();
-            let due = due.map_or(poll_at, |due| due.min(poll_at));
+            let due = self.due().map_or(poll_at, |due| due.min(poll_at));
             let due = if event { due.min(scanned) } else { due }.max(scanned + BETWEEN_SCANS);
             let token = self.token.clone();
             tokio::select! {
@@ -114,6 +113,12 @@ impl Watcher {
         }
     }
 
+    /// When a file is to be looked at without an event. A directory that cannot be read has none.
+    fn due(&self) -> Option<Instant> {
+        let due = self.entries.iter().filter_map(|(name, entry)| entry.due(self.required.contains(name))).min();
+        due.filter(|_| self.directory_failure.is_none())
+    }
+
     /// What served last is tried first, so that a file that is damaged now never is an absent rule.
     async fn start_with_last_good(&mut self) {
         for name in self.required.clone() {
@@ -129,7 +134,7 @@ impl Watcher {
                 Ok(bytes) => entry.start_with(Candidate { name: name.into(), hash, bytes: bytes.into() }),
                 Err(error) => {
                     tracing::error!(plugin = name, %hash, %error, "the last good bytes of a plugin cannot be read");
-                    entry.reject(hash, &Rejection { step: "last-good", reason: error.to_string() });
+                    entry.lost(&error.to_string());
                 }
             }
         }
@@ -171,7 +176,9 @@ impl Watcher {
         let read = spawn_blocking(move || scan::read(&found)).await;
         let entry = self.entry(&stem);
         match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok(Some((hash, bytes))) => entry.contents(Candidate { name: stem.into(), hash, bytes: bytes.into() }),
+            Ok(Some((hash, bytes))) => {
+                entry.contents(Candidate { name: stem.into(), hash, bytes: bytes.into() }, Instant::now());
+            }
             // It changed meanwhile: the next scan sees it anew.
             Ok(None) => self.events.notify_one(),
             Err(error) => entry.unreadable(error.to_string()),
@@ -258,12 +265,15 @@ impl Watcher {
                 let (step, reason) = (rejection.step, &*rejection.reason);
                 tracing::warn!(plugin = &*name, %hash, step, reason, "plugin refused");
                 metrics.rejections.with_label_values(&[&*name, step]).inc();
-                entry.reject(hash, &rejection);
+                entry.reject(hash, &rejection, Instant::now());
             }
         }
     }
 
     fn publish(&self) {
+        for (name, _) in self.entries.iter().filter(|(_, entry)| !entry.serves()) {
+            self.metrics.generation.with_label_values(&[name]).set(0);
+        }
         let publish =
             |(name, entry): (&String, &Entry)| (name.clone(), entry.publish(name, self.required.contains(name)));
         let by_name = self.entries.iter().map(publish).collect();

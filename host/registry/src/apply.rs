@@ -1,12 +1,7 @@
 //! `Apply`: many mutations, all or none. A write of one entity is an `Apply` of one.
 
 use async_trait::async_trait;
-use cqar_domain::{
-    finding::Finding,
-    id::{Segment, VenueId},
-    mutation::Mutation,
-    time::Timestamp,
-};
+use cqar_domain::{finding::Finding, mutation::Mutation, time::Timestamp};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 
@@ -14,7 +9,7 @@ use crate::{
     Answer, Registry,
     error::Error,
     plan::{self, Plan},
-    write::{Drafted, Proposal, WriteRequest, Written},
+    write::{Drafted, Moment, Proposal, WriteRequest, Written},
 };
 
 impl Registry {
@@ -24,7 +19,7 @@ impl Registry {
         request: WriteRequest,
         mutations: Vec<(String, Mutation)>,
     ) -> Result<Answer<v1::ApplyResponse>, Error> {
-        self.write(request, Mutations(mutations)).await
+        self.write(request, self.inner.plugins.snapshot(), Mutations(mutations)).await
     }
 }
 
@@ -35,7 +30,7 @@ impl Drafted for Plan {
         self
     }
 
-    fn moments(&self) -> &[(VenueId, Segment, Timestamp)] {
+    fn moments(&self) -> &[Moment] {
         &[]
     }
 }

@@ -1,16 +1,16 @@
 //! What a symbol that is not registered can mean, by the venue's symbology plugin.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use cqar_domain::{
     asset::Asset,
     entity::{Entity, EntityKey},
-    id::VenueId,
+    id::{AssetId, VenueId},
     instrument::Instrument,
     time::Timestamp,
 };
-use cqar_plugins::{Parsed, Query, Reading};
+use cqar_plugins::{Parsed, PluginSet, Query, Reading, Symbology};
 use cqar_proto::v1;
 use prost::Message;
 
@@ -21,84 +21,123 @@ use crate::{
 };
 
 /// What the registry knows of what was read.
+#[derive(Default)]
 struct Registered {
-    base: Option<Asset>,
-    quote: Option<Asset>,
-    settle: Option<Asset>,
-    instrument: Option<Instrument>,
+    assets: HashMap<String, Asset>,
+    instruments: HashMap<String, Instrument>,
 }
 
 impl Registry {
-    /// What the venue's plugin makes of a symbol that is not registered: an encoded [`v1::ResolveMarketResponse`]. It is
-    /// marked so, has no market, and is not kept. What can be read in several ways, or in none, stays unknown.
-    pub(crate) async fn infer(&self, query: &ResolveQuery<'_>, venue: VenueId, at: Timestamp) -> Result<Bytes, Error> {
-        let segment = query.segment.map(str::parse).transpose().unwrap_or_default();
-        let unknown = Error::SymbolUnknown { venue: venue.clone(), symbol: query.symbol.to_owned(), segment };
-        let stored = self.get(EntityKey::Venue(venue), 0).await?.value;
-        let Entity::Venue(stored) = stored.as_ref() else { return Err(unknown) };
-        if stored.symbology.is_empty() {
-            return Err(unknown);
-        }
-        let asked = Query { symbol: query.symbol.to_owned(), segment: query.segment.map(str::to_owned) };
-        let plugin = self.symbology(&stored.symbology)?;
-        let parsed = plugin.parse(at, vec![asked]).await.map_err(|error| failed(&stored.symbology, &error))?;
-        let Some(Parsed::One(reading)) = parsed.into_iter().next() else { return Err(unknown) };
-        let registered = self.registered(&stored.id, &reading).await?;
-        let answer = v1::ResolveMarketResponse {
-            venue: Some(stored.into()),
-            market: None,
-            instrument: registered.instrument.as_ref().map(Into::into),
-            base_asset: registered.base.as_ref().map(Into::into),
-            quote_asset: registered.quote.as_ref().map(Into::into),
-            settle_asset: registered.settle.as_ref().map(Into::into),
-            inferred: true,
-            reading: Some(message(&reading)),
+    /// What the venue's plugin makes of symbols that are not registered, in their order: each an encoded
+    /// [`v1::ResolveMarketResponse`]. It is marked so, has no market, and is not kept. What can be read in several ways,
+    /// or in none, stays unknown.
+    pub(crate) async fn infer(
+        &self,
+        plugins: &PluginSet,
+        venue: &VenueId,
+        at: Timestamp,
+        queries: &[&ResolveQuery<'_>],
+    ) -> Vec<Result<Bytes, Error>> {
+        let unknown = |query: &ResolveQuery<'_>| {
+            let segment = query.segment.map(str::parse).transpose().unwrap_or_default();
+            Error::SymbolUnknown { venue: venue.clone(), symbol: query.symbol.to_owned(), segment }
         };
-        Ok(answer.encode_to_vec().into())
+        match self.read_symbols(plugins, venue, at, queries).await {
+            Ok(read) => {
+                let mut read = read.into_iter();
+                queries.iter().map(|query| read.next().flatten().ok_or_else(|| unknown(query))).collect()
+            }
+            Err(error) => queries.iter().map(|_| Err(error.clone())).collect(),
+        }
     }
 
-    /// The assets to which the venue's codes are bound, and the instrument that they make. A code that is not bound is
-    /// not guessed by its symbol.
-    async fn registered(&self, venue: &VenueId, reading: &Reading) -> Result<Registered, Error> {
-        let mut snapshot = self.inner.store.snapshot().await?;
-        let codes: Vec<String> = codes(reading).into_iter().map(str::to_owned).collect();
-        let bindings = snapshot.venue_assets_with_codes(venue, &codes).await?;
-        let bindings: HashMap<&str, EntityKey> =
-            bindings.iter().map(|it| (it.code.as_str(), EntityKey::Asset(it.asset))).collect();
-        let keys: Vec<EntityKey> = bindings.values().cloned().collect();
-        let found = snapshot.entities(&keys).await?;
-        let assets: HashMap<EntityKey, Asset> = found
+    async fn read_symbols(
+        &self,
+        plugins: &PluginSet,
+        venue: &VenueId,
+        at: Timestamp,
+        queries: &[&ResolveQuery<'_>],
+    ) -> Result<Vec<Option<Bytes>>, Error> {
+        let stored = self.get(EntityKey::Venue(venue.clone()), 0).await?.value;
+        let Entity::Venue(stored) = stored.as_ref() else { return Ok(Vec::new()) };
+        if stored.symbology.is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = |query: &&ResolveQuery<'_>| Query {
+            symbol: query.symbol.to_owned(),
+            segment: query.segment.map(str::to_owned),
+        };
+        let plugin = symbology(plugins, &stored.symbology)?;
+        let parsed = plugin.parse(at, queries.iter().map(asked).collect()).await;
+        let parsed = parsed.map_err(|error| failed(&stored.symbology, &error))?;
+        let readings: Vec<Option<Reading>> = parsed
             .into_iter()
-            .filter_map(|entity| match entity {
-                Some(Entity::Asset(asset)) if asset.meta.delete_time.is_none() => {
-                    Some((EntityKey::Asset(asset.id), asset))
-                }
-                _ => None,
+            .map(|parsed| match parsed {
+                Parsed::One(reading) => Some(reading),
+                Parsed::Ambiguous(_) | Parsed::Unknown(_) => None,
             })
             .collect();
-        let bound = |code: &String| bindings.get(code.as_str()).and_then(|key| assets.get(key)).cloned();
-        let assets: Vec<Option<Asset>> = codes.iter().map(bound).collect();
-        let ids: Option<Vec<_>> = assets.iter().map(|asset| asset.as_ref().map(|it| it.id)).collect();
-        let terms = ids.and_then(|ids| terms(reading, reading.expiry, &ids).ok());
-        let instrument = match terms {
-            Some(terms) => snapshot.instruments_with_terms(&[terms.unique_key()]).await?.pop(),
-            None => None,
+        let registered = self.registered(&stored.id, readings.iter().flatten()).await?;
+        let answer = |reading: &Reading| {
+            let asset = |n: usize| codes(reading).get(n).and_then(|code| registered.assets.get(*code)).map(Into::into);
+            let instrument = registered.terms_of(reading).and_then(|terms| registered.instruments.get(&terms));
+            v1::ResolveMarketResponse {
+                venue: Some(stored.into()),
+                market: None,
+                instrument: instrument.map(Into::into),
+                base_asset: asset(0),
+                quote_asset: asset(1),
+                settle_asset: asset(2),
+                inferred: true,
+                reading: Some(message(reading)),
+            }
         };
-        let mut assets = assets.into_iter();
-        let mut next = || assets.next().flatten();
-        Ok(Registered {
-            base: next(),
-            quote: next(),
-            settle: next(),
-            instrument: instrument.filter(|it| it.meta.delete_time.is_none()),
-        })
+        Ok(readings.iter().map(|reading| reading.as_ref().map(|it| answer(it).encode_to_vec().into())).collect())
     }
 
-    /// The symbology plugin of that name.
-    pub(crate) fn symbology(&self, name: &str) -> Result<cqar_plugins::Symbology, Error> {
-        let served = self.inner.plugins.snapshot().symbology(name);
-        served.map_err(|missing| Error::PluginNotServing { plugin: missing.plugin, reason: missing.reason })
+    /// The assets to which the venue's codes are bound, and the instruments that they make. A code that is not bound is
+    /// not guessed by its symbol.
+    async fn registered(
+        &self,
+        venue: &VenueId,
+        readings: impl Iterator<Item = &Reading> + Clone + Send,
+    ) -> Result<Registered, Error> {
+        let all: BTreeSet<&str> = readings.clone().flat_map(codes).collect();
+        if all.is_empty() {
+            return Ok(Registered::default());
+        }
+        let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
+        let mut snapshot = self.inner.store.snapshot().await?;
+        let bindings = snapshot.venue_assets_with_codes(venue, &all).await?;
+        let keys: Vec<EntityKey> = bindings.iter().map(|it| EntityKey::Asset(it.asset)).collect();
+        let found = snapshot.entities(&keys).await?;
+        let assets = bindings.into_iter().zip(found).filter_map(|(binding, entity)| match entity {
+            Some(Entity::Asset(asset)) if asset.meta.delete_time.is_none() => Some((binding.code, asset)),
+            _ => None,
+        });
+        let mut registered = Registered { assets: assets.collect(), ..Registered::default() };
+        let terms: Vec<String> = readings.filter_map(|reading| registered.terms_of(reading)).collect();
+        let instruments = snapshot.instruments_with_terms(&terms).await?.into_iter();
+        let present = instruments.filter(|it| it.meta.delete_time.is_none());
+        registered.instruments = present.map(|it| (it.terms.unique_key(), it)).collect();
+        Ok(registered)
     }
+}
+
+impl Registered {
+    /// The unique key of the terms, if all of the assets are known.
+    fn terms_of(&self, reading: &Reading) -> Option<String> {
+        let assets: Option<Vec<AssetId>> =
+            codes(reading).into_iter().map(|code| self.assets.get(code).map(|asset| asset.id)).collect();
+        Some(terms(reading, reading.expiry, &assets?).ok()?.unique_key())
+    }
+}
+
+/// The symbology plugin of that name.
+pub(crate) fn symbology(plugins: &PluginSet, name: &str) -> Result<Symbology, Error> {
+    plugins
+        .symbology(name)
+        .map_err(|missing| Error::PluginNotServing { plugin: missing.plugin, reason: missing.reason })
 }
 
 pub(crate) fn failed(plugin: &str, error: &cqar_plugins::CallError) -> Error {

@@ -14,7 +14,6 @@
 //! | [`lookup`](Lookups) | what plugins may ask |
 //! | `status`, `unresolved` | how the registry is |
 //! | [`error`](Error) | why a call was refused |
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod apply;
 mod caches;

@@ -1,6 +1,9 @@
 //! A venue's symbol to its market.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use cqar_cache::{Equivalent, Key, Loaded, key::ttl};
@@ -109,7 +112,12 @@ impl Registry {
         let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
         match symbol.answer(query, at, Place::Alone) {
             Ok(answer) => Ok(Answer { revision, value: answer.clone() }),
-            Err(error) => Ok(Answer { revision, value: Box::pin(self.unresolved(query, at, error)).await? }),
+            Err(error) => {
+                let mut answer = [Err(error)];
+                Box::pin(self.look_further(&[*query], &mut answer, at)).await;
+                let [answer] = answer;
+                Ok(Answer { revision, value: answer? })
+            }
         }
     }
 
@@ -142,13 +150,11 @@ impl Registry {
             };
             let at = query.as_of.unwrap_or(now);
             answers.push(match symbol {
-                Ok(symbol) => match symbol.answer(query, at, Place::InBatch(n)) {
-                    Ok(answer) => Ok(answer.clone()),
-                    Err(error) => self.unresolved(query, at, error).await,
-                },
+                Ok(symbol) => symbol.answer(query, at, Place::InBatch(n)).cloned(),
                 Err(error) => Err(error),
             });
         }
+        self.look_further(queries, &mut answers, now).await;
         Ok(Answer { revision, value: answers })
     }
 
@@ -206,14 +212,28 @@ impl Registry {
         Ok(loaded.collect())
     }
 
-    /// What becomes of a symbol that means nothing: it is counted, and read by the venue's plugin if the caller wants.
-    async fn unresolved(&self, query: &ResolveQuery<'_>, at: Timestamp, error: Error) -> Result<Bytes, Error> {
-        if matches!(error, Error::SymbolUnknown { .. } | Error::SymbolNotLive { .. }) {
-            self.inner.unresolved.count(query.venue, query.symbol, self.inner.clock.now());
+    /// What becomes of the symbols that mean nothing: they are counted, and read by the venue's plugin where the caller
+    /// wants that, those of one venue and instant together.
+    async fn look_further(&self, queries: &[ResolveQuery<'_>], answers: &mut [Result<Bytes, Error>], now: Timestamp) {
+        let mut unknown: BTreeMap<(VenueId, Timestamp), Vec<usize>> = BTreeMap::new();
+        for (n, (query, answer)) in queries.iter().zip(answers.iter()).enumerate() {
+            let Err(error) = answer else { continue };
+            if matches!(error, Error::SymbolUnknown { .. } | Error::SymbolNotLive { .. }) {
+                self.inner.unresolved.count(query.venue, query.symbol, self.inner.clock.now());
+            }
+            if let (Error::SymbolUnknown { venue, .. }, true) = (error, query.allow_inferred) {
+                unknown.entry((venue.clone(), query.as_of.unwrap_or(now))).or_default().push(n);
+            }
         }
-        match error {
-            Error::SymbolUnknown { venue, .. } if query.allow_inferred => self.infer(query, venue, at).await,
-            error => Err(error),
+        let plugins = self.inner.plugins.snapshot();
+        for ((venue, at), places) in unknown {
+            let asked: Vec<&ResolveQuery<'_>> = places.iter().filter_map(|n| queries.get(*n)).collect();
+            let inferred = self.infer(&plugins, &venue, at, &asked).await;
+            for (n, inferred) in places.into_iter().zip(inferred) {
+                if let Some(answer) = answers.get_mut(n) {
+                    *answer = inferred;
+                }
+            }
         }
     }
 }

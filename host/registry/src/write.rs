@@ -14,7 +14,7 @@ use cqar_domain::{
     id::{Segment, VenueId},
     time::Timestamp,
 };
-use cqar_plugins::{CallContext, Judgement, ValidateError};
+use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
 use cqar_store::{AnsweredRequest, Author, Change, RequestKey, Snapshot, WriteTransaction};
 use prost::Message;
@@ -76,8 +76,25 @@ pub(crate) trait Proposal: Send + Sync + 'static {
 /// A plan with what belongs to it.
 pub(crate) trait Drafted: Send + Sync {
     fn plan(&self) -> &Plan;
-    /// The moments of a listing's segments, to be remembered.
-    fn moments(&self) -> &[(VenueId, Segment, Timestamp)];
+    /// The moments of a listing's segments.
+    fn moments(&self) -> &[Moment];
+}
+
+/// When a segment of a venue was listed. Moments are kept outside the log, so no revision tells that one moved.
+pub(crate) struct Moment {
+    pub(crate) venue: VenueId,
+    pub(crate) segment: Segment,
+    /// The newest that was imported, as it was read.
+    pub(crate) newest: Option<Timestamp>,
+    /// That of the listing.
+    pub(crate) observed: Timestamp,
+}
+
+impl Moment {
+    /// Whether it is the newest from now on.
+    fn moves(&self) -> bool {
+        self.newest.is_none_or(|newest| newest < self.observed)
+    }
 }
 
 /// What became of a plan.
@@ -97,14 +114,25 @@ impl Registry {
     pub(crate) async fn write<P: Proposal>(
         &self,
         request: WriteRequest,
+        plugins: PluginSet,
         proposal: P,
     ) -> Result<Answer<P::Answer>, Error> {
         let inner = Arc::clone(&self.inner);
-        let writing = async move {
-            let writer = Writer { inner: &inner, request: &request, hash: Sha256::digest(&request.body).to_vec() };
-            writer.run(&proposal).await
-        };
+        let writing = async move { Writer::new(&inner, &request).run(&plugins, &proposal).await };
         self.detached(writing).await
+    }
+
+    /// The first answer to this very request, if it was answered: what is looked up before anything else is done for it.
+    pub(crate) async fn replay<A: Message + Default>(
+        &self,
+        request: &WriteRequest,
+    ) -> Result<Option<Answer<A>>, Error> {
+        let writer = Writer::new(&self.inner, request);
+        if writer.request_key().is_none() {
+            return Ok(None);
+        }
+        let mut snapshot = self.inner.store.snapshot().await?;
+        writer.replayed(&mut snapshot, self.inner.clock.now()).await
     }
 
     /// Runs in a task of its own, so that a client that goes away does not stop it halfway.
@@ -129,10 +157,14 @@ struct Writer<'a> {
     hash: Vec<u8>,
 }
 
-impl Writer<'_> {
-    async fn run<P: Proposal>(&self, proposal: &P) -> Result<Answer<P::Answer>, Error> {
+impl<'a> Writer<'a> {
+    fn new(inner: &'a Inner, request: &'a WriteRequest) -> Self {
+        Self { inner, request, hash: Sha256::digest(&request.body).to_vec() }
+    }
+
+    async fn run<P: Proposal>(&self, plugins: &PluginSet, proposal: &P) -> Result<Answer<P::Answer>, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(answer) = self.attempt(proposal).await? {
+            if let Some(answer) = self.attempt(plugins, proposal).await? {
                 return Ok(answer);
             }
         }
@@ -140,25 +172,30 @@ impl Writer<'_> {
     }
 
     /// None if what was judged no longer stands.
-    async fn attempt<P: Proposal>(&self, proposal: &P) -> Result<Option<Answer<P::Answer>>, Error> {
+    async fn attempt<P: Proposal>(
+        &self,
+        plugins: &PluginSet,
+        proposal: &P,
+    ) -> Result<Option<Answer<P::Answer>>, Error> {
         let now = self.inner.clock.now();
-        let mut snapshot = self.inner.store.snapshot().await?;
-        if let Some(answer) = self.replayed::<P::Answer>(&mut snapshot, now).await? {
-            return Ok(Some(answer));
-        }
         let mut refused = P::Refused::default();
         let (draft, judgement) = loop {
+            // Given back before the validators are asked: they may take their time, and look up more.
+            let mut snapshot = self.inner.store.snapshot().await?;
+            if let Some(answer) = self.replayed::<P::Answer>(&mut snapshot, now).await? {
+                return Ok(Some(answer));
+            }
             let draft = proposal.draft(&mut snapshot, &refused, now).await?;
-            let Some(judgement) = self.judge(draft.plan(), now).await? else { return Ok(None) };
+            drop(snapshot);
+            let Some(judgement) = self.judge(plugins, draft.plan(), now).await? else { return Ok(None) };
             let errors = findings(&judgement, Severity::Error);
             if errors.is_empty() {
                 break (draft, judgement);
             }
             proposal.refuse(&draft, errors, &mut refused)?;
         };
-        drop(snapshot);
         let plan = draft.plan();
-        let remembers = self.request.request_id.is_some() || !draft.moments().is_empty();
+        let remembers = self.request.request_id.is_some() || draft.moments().iter().any(Moment::moves);
         if self.request.validate_only || (plan.changes.is_empty() && !remembers) {
             let written = imagined(plan, &judgement);
             return Ok(Some(Answer { revision: plan.revision, value: proposal.answer(&draft, &written) }));
@@ -190,7 +227,7 @@ impl Writer<'_> {
         Some(RequestKey { actor: self.request.actor.clone(), method: self.request.method.to_owned(), request_id })
     }
 
-    async fn judge(&self, plan: &Plan, now: Timestamp) -> Result<Option<Judgement>, Error> {
+    async fn judge(&self, plugins: &PluginSet, plan: &Plan, now: Timestamp) -> Result<Option<Judgement>, Error> {
         let context = CallContext {
             now,
             actor: self.request.actor.clone(),
@@ -202,7 +239,7 @@ impl Writer<'_> {
         if changes.is_empty() {
             return Ok(Some(Judgement::default()));
         }
-        match self.inner.plugins.snapshot().validate(&context, changes.into()).await {
+        match plugins.validate(&context, changes.into()).await {
             Ok(judgement) => Ok(Some(judgement)),
             Err(ValidateError::Moved) => Ok(None),
             Err(ValidateError::NotServing { plugin, reason }) => Err(Error::PluginNotServing { plugin, reason }),
@@ -228,6 +265,11 @@ impl Writer<'_> {
         {
             return Ok(None);
         }
+        for moment in draft.moments() {
+            if tx.reads().import_moment(&moment.venue, &moment.segment).await? != moment.newest {
+                return Ok(None);
+            }
+        }
         let plan = draft.plan();
         // After the lock, so that times of commits never run against the order of revisions by more than the clock does.
         let author = Author {
@@ -239,8 +281,8 @@ impl Writer<'_> {
         let revision = if changes.is_empty() { tx.locked() } else { tx.locked() + 1 };
         let written = written(plan, changes, revision, judgement);
         let answer = proposal.answer(draft, &written);
-        for (venue, segment, at) in draft.moments() {
-            tx.save_import_moment(venue, segment, *at).await?;
+        for Moment { venue, segment, observed, .. } in draft.moments().iter().filter(|moment| moment.moves()) {
+            tx.save_import_moment(venue, segment, *observed).await?;
         }
         if let Some(key) = self.request_key() {
             let answered =

@@ -30,7 +30,6 @@
 //! # }
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 mod database;
 mod dialect;
@@ -51,7 +50,7 @@ pub use error::{Constraint, Error};
 pub use list::Filter;
 pub use migrations::MigrationStatus;
 pub use requests::{AnsweredRequest, RequestKey};
-pub use settings::StoreSettings;
+pub use settings::{StoreSettings, without_credentials};
 pub use snapshot::Snapshot;
 pub use store::Store;
 pub use write::{Author, Change, Committed, WriteTransaction};

@@ -21,26 +21,37 @@ impl StoreSettings {
         Self { url: url.into(), max_connections: 16, acquire_timeout: Duration::from_secs(5), statement_cache: 128 }
     }
 
-    /// The URL without its password, which may stand before the host or in the query.
+    /// The URL without its password.
     pub fn redacted_url(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else { return "(no URL)".to_owned() };
-        // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
-        let address = match rest.rsplit_once('@') {
-            Some((user, host)) => format!("{}:***@{host}", user.split(':').next().unwrap_or_default()),
-            None => rest.to_owned(),
-        };
-        let Some((address, query)) = address.split_once('?') else { return format!("{scheme}://{address}") };
-        let shown = query.split('&').map(|parameter| match parameter.split_once('=') {
-            Some((name, _)) if name.contains("password") => format!("{name}=***"),
-            _ => parameter.to_owned(),
-        });
-        format!("{scheme}://{address}?{}", shown.collect::<Vec<_>>().join("&"))
+        without_credentials(&self.url)
     }
 
     /// Whether it is the embedded database.
     pub fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
+}
+
+/// A URL without the password, or token, before its `@`, and without the passwords in its query.
+pub fn without_credentials(url: &str) -> String {
+    // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
+    let shown = match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let (scheme, credentials) = before
+                .split_once("://")
+                .map_or((String::new(), before), |(scheme, rest)| (format!("{scheme}://"), rest));
+            // Alone it may be a token.
+            let user = credentials.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
+            format!("{scheme}{user}***@{host}")
+        }
+        None => url.to_owned(),
+    };
+    let Some((before, query)) = shown.split_once('?') else { return shown };
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) if name.to_ascii_lowercase().contains("password") => format!("{name}=***"),
+        _ => parameter.to_owned(),
+    });
+    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
 }
 
 /// Without the password.
@@ -64,6 +75,7 @@ mod tests {
         let settings = StoreSettings::new("postgres://cqar:se@cret@db:5432/cqar?sslmode=require");
         assert_eq!(settings.redacted_url(), "postgres://cqar:***@db:5432/cqar?sslmode=require");
         assert!(!format!("{settings:?}").contains("cret"));
+        assert_eq!(without_credentials("nats://t0ken@bus:4222"), "nats://***@bus:4222");
         let in_query = StoreSettings::new("postgres://db/cqar?user=cqar&password=secret");
         assert_eq!(in_query.redacted_url(), "postgres://db/cqar?user=cqar&password=***");
     }

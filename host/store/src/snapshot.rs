@@ -1,6 +1,6 @@
 //! Reads: everything that one snapshot answers is of one revision.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use cqar_domain::{
     asset::Asset,
@@ -119,7 +119,7 @@ impl Snapshot {
 
     /// The venue's markets that have, or had, one of the symbols or aliases.
     pub async fn markets_with_symbols(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Market>, Error> {
-        let mut markets = Vec::new();
+        let (mut markets, mut seen) = (Vec::new(), HashSet::new());
         for symbols in texts(symbols).chunks(MAX_KEYS) {
             let dialect = self.tx.dialect();
             let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, symbols.to_vec()));
@@ -128,7 +128,9 @@ impl Snapshot {
                 Market::SELECT
             );
             let values = [vec![Value::Text(venue.to_string())], symbols].concat();
-            markets.extend(self.select::<Market>("markets_by_symbol", sql, values).await?);
+            let found = self.select::<Market>("markets_by_symbol", sql, values).await?;
+            // One with several symbols may be found by each of them.
+            markets.extend(found.into_iter().filter(|market| seen.insert(market.id)));
         }
         Ok(markets)
     }

@@ -132,6 +132,10 @@ async fn open_postgres(settings: &StoreSettings) -> Result<Database, Error> {
         let reason = format!("{error}; check DATABASE_URL, and that the server is up and lets this user in");
         Error::Open { url: settings.redacted_url(), reason }
     };
+    if settings.max_connections < 2 {
+        let reason = "DATABASE_MAX_CONNS must be at least 2: one connection listens for what other servers write";
+        return Err(Error::Open { url: settings.redacted_url(), reason: reason.to_owned() });
+    }
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(failed)?
         .application_name("cqar")

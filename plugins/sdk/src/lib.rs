@@ -14,7 +14,6 @@
 //! | [`log`], [`registry`] | what a plugin may ask of the host |
 //! | [`bindings`] | the bare WIT |
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod bindings;
 pub mod decimal;

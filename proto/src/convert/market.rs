@@ -1,5 +1,7 @@
 //! Markets.
 
+use std::time::Duration;
+
 use cqar_domain::{
     decimal::Decimal,
     entity::Meta,
@@ -63,8 +65,11 @@ impl Reader<'_> {
         let min_notional = self.optional("min_notional", &message.min_notional);
         let maker_fee = self.optional("maker_fee", &message.maker_fee);
         let taker_fee = self.optional("taker_fee", &message.taker_fee);
-        let funding_interval = message.funding_interval.map(std::time::Duration::try_from).transpose();
+        let funding_interval = message.funding_interval.map(Duration::try_from).transpose();
         let funding_interval = self.found.take("funding_interval", funding_interval);
+        // To the microsecond, as all times are.
+        let funding_interval = funding_interval
+            .map(|it| it.map(|it| Duration::new(it.as_secs(), it.subsec_micros().saturating_mul(1000))));
         let status = self.enumeration::<v1::MarketStatus, _>("status", message.status);
         let listed = self.time("listed_time", message.listed_time);
         let delisted = self.time("delisted_time", message.delisted_time);

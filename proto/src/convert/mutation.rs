@@ -115,7 +115,7 @@ pub fn mutations(messages: Vec<v1::Mutation>, ids: &dyn IdSource) -> Result<Vec<
             Ok(mutation) => read.push((path, mutation)),
             Err(found) => violations.extend(found.into_iter().map(|violation| {
                 let of_mutation =
-                    matches!(violation.field.as_str(), "ref" | "update_mask" | "operation" | "allow_existing");
+                    matches!(violation.field.as_str(), "ref" | "update_mask" | "etag" | "operation" | "allow_existing");
                 violation.under(if of_mutation { path.split('.').next().unwrap_or(&path) } else { &path })
             })),
         }
@@ -148,9 +148,24 @@ fn mutation(message: v1::Mutation, refs: &mut Refs, ids: &dyn IdSource) -> Resul
     found.into_result()?;
 
     let etag = (!etag.is_empty()).then_some(etag);
-    let mutation = match operation_kind(operation) {
+    let kind = operation_kind(operation);
+    if etag.is_some() && matches!(kind, Kind::Create(_)) {
+        return Err(violation("etag", "NOT_A_CHANGE", "goes with updates, deletes, undeletes and delistings only"));
+    }
+    if update_mask.is_some() && !matches!(kind, Kind::Update(_)) {
+        return Err(violation("update_mask", "NOT_AN_UPDATE", "goes with updates only"));
+    }
+    let mutation = match kind {
         Kind::Create(entity) => create(v1::Entity { entity: Some(entity) }, allow_existing, ids)?,
-        Kind::Update(entity) => update(v1::Entity { entity: Some(entity) }, update_mask)?,
+        Kind::Update(entity) => match (update(v1::Entity { entity: Some(entity) }, update_mask)?, etag) {
+            (Mutation::Update { etag: Some(of_entity), .. }, Some(etag)) if of_entity != etag => {
+                return Err(violation("etag", "CONFLICT", "must be that of the entity, which has one too"));
+            }
+            (Mutation::Update { key, etag: of_entity, patch }, etag) => {
+                Mutation::Update { key, etag: etag.or(of_entity), patch }
+            }
+            (other, _) => other,
+        },
         Kind::Delete(entity_type, id) => Mutation::Delete { key: key(entity_type, &id)?, etag },
         Kind::Undelete(entity_type, id) => Mutation::Undelete { key: key(entity_type, &id)?, etag },
         Kind::Delist(delisting) => {

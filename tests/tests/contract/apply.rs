@@ -2,15 +2,15 @@
 
 use cqar_proto::{
     v1::{
-        ApplyRequest, Asset, Delisting, GetInstrumentRequest, Instrument, Market, MarketStatus, Mutation,
-        ResolveMarketRequest, get_instrument_request::Key, mutation::Operation,
+        ApplyRequest, Asset, Chain, Delisting, GetInstrumentRequest, Instrument, Market, MarketStatus, Mutation,
+        ResolveMarketRequest, VenueAsset, get_instrument_request::Key, mutation::Operation,
     },
     well_known::FieldMask,
 };
 use cqar_tests::{
     collect,
     fixtures::{
-        Clients, Small, asset, ids, market, mutation, named, perpetual, reason, says, spot, venue, venue_asset,
+        Clients, Small, asset, chain, ids, market, mutation, named, perpetual, reason, says, spot, venue, venue_asset,
         wrong_fields,
     },
     surroundings::Surroundings,
@@ -24,6 +24,9 @@ cqar_tests::in_both_surroundings! {
     later_mutations_see_what_earlier_ones_did
     what_exists_is_left_as_it_is_where_that_is_allowed
     ten_thousand_are_applied_and_one_more_is_refused
+    what_was_found_is_deleted_by_its_ref_as_any_other
+    a_key_is_not_free_again_in_the_request_that_gives_it_up
+    an_etag_goes_with_every_change
     a_new_symbol_changes_the_codes_that_it_is_in
     the_starter_dataset_is_loaded_once
 }
@@ -149,6 +152,97 @@ async fn ten_thousand_are_applied_and_one_more_is_refused(s: Surroundings) {
     let refused = clients.apply(one_wrong.collect()).await.unwrap_err();
     assert!(wrong_fields(&refused).iter().all(|(field, _)| field.starts_with("mutations[9999].create_asset.")));
     assert_eq!(clients.revision().await, 1);
+}
+
+async fn what_was_found_is_deleted_by_its_ref_as_any_other(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let found = |name: &str, operation| Mutation { allow_existing: true, ..named(name, operation) };
+    let referred =
+        vec![found("btc", Operation::CreateAsset(asset("BTC"))), mutation(Operation::DeleteAsset("$btc".into()))];
+    let refused = clients.apply(referred).await.unwrap_err();
+    assert_eq!(reason(&refused), "REFERRED_TO", "{refused}");
+    let listed = market("kraken", "", "XBTUSDT", &small.spot);
+    let deleted =
+        vec![found("market", Operation::CreateMarket(listed)), mutation(Operation::DeleteMarket("$market".into()))];
+    assert_eq!(clients.apply(deleted).await.unwrap().changed, 1);
+    let gone = Market::get(&mut clients, &small.kraken, 0).await.unwrap_err();
+    assert_eq!(gone.code(), Code::NotFound);
+    // Found deleted, it is not created anew; taken back by its id, it is what it was.
+    let lone = clients.apply(vec![mutation(Operation::CreateAsset(asset("LONE")))]).await.unwrap();
+    let lone = ids(&lone).remove(0);
+    clients.apply(vec![mutation(Operation::DeleteAsset(lone.clone()))]).await.unwrap();
+    clients.apply(vec![mutation(Operation::UndeleteAsset(lone.clone()))]).await.unwrap();
+    assert_eq!(Asset::get(&mut clients, &lone, 0).await.unwrap().value.symbol, "LONE");
+}
+
+async fn a_key_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    // An id: the market would go from one venue to another.
+    let moved = Market { id: small.binance_spot.clone(), ..market("kraken", "", "BTCUSDT", &small.spot) };
+    let again =
+        vec![mutation(Operation::DeleteMarket(small.binance_spot.clone())), mutation(Operation::CreateMarket(moved))];
+    let refused = clients.apply(again).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), says(&refused, "field").as_deref()),
+        (Code::AlreadyExists, Some("mutations[1].create_market.id"))
+    );
+    // A unique key, which two exchange.
+    let (one, two) = (chain("one", "eip155:1"), chain("two", "eip155:2"));
+    let create = |chain| mutation(Operation::CreateChain(chain));
+    clients.apply(vec![create(one.clone()), create(two.clone())]).await.unwrap();
+    let with = |of: &Chain, caip2: &str| mutation(Operation::UpdateChain(Chain { caip2: caip2.into(), ..of.clone() }));
+    let refused = clients.apply(vec![with(&one, "eip155:2"), with(&two, "eip155:1")]).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), says(&refused, "field").as_deref()),
+        (Code::AlreadyExists, Some("mutations[0].update_chain.caip2"))
+    );
+    // What is deleted is referred to by one that stays, whatever becomes of all others.
+    let codes = (0..30).map(|n| mutation(Operation::CreateVenueAsset(venue_asset("kraken", &format!("C{n}"), "$old"))));
+    let old = named("old", Operation::CreateAsset(asset("OLD")));
+    let applied = ids(&clients.apply([old].into_iter().chain(codes).collect()).await.unwrap());
+    let [old, codes @ .., _] = applied.as_slice() else { panic!("{applied:?}") };
+    let bind = |id: &String| {
+        let bound = VenueAsset { id: id.clone(), asset: small.btc.clone(), ..VenueAsset::default() };
+        let mask = Some(FieldMask { paths: vec!["asset".into()] });
+        Mutation { update_mask: mask, ..mutation(Operation::UpdateVenueAsset(bound)) }
+    };
+    let rest = codes.iter().map(bind).chain([mutation(Operation::DeleteAsset(old.clone()))]);
+    assert_eq!(reason(&clients.apply(rest.collect()).await.unwrap_err()), "REFERRED_TO");
+}
+
+async fn an_etag_goes_with_every_change(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = Small::write(&mut clients).await;
+    let named_anew = Asset { id: small.btc.clone(), name: "Bitcoin".into(), ..Asset::default() };
+    let mask = || Some(FieldMask { paths: vec!["name".into()] });
+    let update = |etag: &str| {
+        let operation = mutation(Operation::UpdateAsset(named_anew.clone()));
+        vec![Mutation { update_mask: mask(), etag: etag.into(), ..operation }]
+    };
+    let refused = clients.apply(update("r0")).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "STALE_ETAG"));
+    let current = says(&refused, "current_etag").unwrap();
+    assert_eq!(clients.apply(update(&current)).await.unwrap().changed, 1);
+
+    let create = mutation(Operation::CreateAsset(asset("ETH")));
+    for (wrong, field) in [
+        (Mutation { etag: current, ..create.clone() }, "mutations[0].etag"),
+        (Mutation { update_mask: mask(), ..create }, "mutations[0].update_mask"),
+        (
+            Mutation {
+                update_mask: Some(FieldMask { paths: vec!["nonsense".into()] }),
+                ..mutation(Operation::UpdateAsset(named_anew))
+            },
+            "mutations[0].update_mask",
+        ),
+    ] {
+        assert_eq!(wrong_fields(&clients.apply(vec![wrong]).await.unwrap_err())[0].0, field);
+    }
 }
 
 async fn a_new_symbol_changes_the_codes_that_it_is_in(s: Surroundings) {

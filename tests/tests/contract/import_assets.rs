@@ -8,6 +8,7 @@ use cqar_tests::{
     fixtures::{Clients, Small, asset, ids, market, mutation, named, venue, venue_asset},
     surroundings::Surroundings,
 };
+use serde_json::json;
 
 use crate::{
     kind::{Kind, Write},
@@ -20,6 +21,7 @@ cqar_tests::in_both_surroundings! {
     a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_changes_nothing
     what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidates
     an_unclassified_asset_is_taken_only_where_symbols_are_trusted
+    units_are_not_changed_under_a_market_that_is_there
 }
 
 async fn base_of(clients: &mut Clients, symbol: &str) -> String {
@@ -134,4 +136,26 @@ async fn an_unclassified_asset_is_taken_only_where_symbols_are_trusted(s: Surrou
     assert_eq!(counts(&report), [1, 0, 0, 0, 0]);
     assert_eq!(base_of(&mut clients, "PEOPLEUSDT").await, people);
     assert_ne!(people, second.id);
+}
+
+async fn units_are_not_changed_under_a_market_that_is_there(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let [shib, usdt] = binance_with(&mut clients, ["SHIB", "USDT"]).await;
+    let perpetual = cqar_tests::fixtures::perpetual(&shib, &usdt);
+    clients
+        .apply(vec![
+            named("perpetual", Operation::CreateInstrument(perpetual)),
+            mutation(Operation::CreateMarket(market("binance", "usdm", "1000SHIBUSDT", "$perpetual"))),
+        ])
+        .await
+        .unwrap();
+    let listed = json!({
+        "symbol": "1000SHIBUSDT", "status": "TRADING", "contractType": "PERPETUAL", "baseAsset": "1000SHIB",
+        "quoteAsset": "USDT", "marginAsset": "USDT", "filters": [],
+    });
+    let report = clients.import(into_binance(), &raw(&[listed])).await.unwrap();
+    assert_eq!(rejected(&report), [("1000SHIBUSDT", "MULTIPLIER_CHANGED")]);
+    let kept = resolve(&mut clients, "binance", "1000SHIBUSDT", None).await.unwrap().market.unwrap();
+    assert_eq!(kept.unit_multiplier, "1");
 }

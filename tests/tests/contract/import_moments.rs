@@ -16,6 +16,8 @@ use crate::{
 cqar_tests::in_both_surroundings! {
     an_older_listing_is_refused_and_as_a_backfill_only_adds
     an_expired_contract_is_found_as_of_its_life
+    what_ended_and_is_listed_again_is_another_market_since_then
+    a_listing_of_the_future_is_refused
 }
 
 const URL: &str = "https://api.binance.com/api/v3/exchangeInfo";
@@ -94,4 +96,50 @@ async fn an_expired_contract_is_found_as_of_its_life(s: Surroundings) {
     Market::update(&mut clients, settled, &["status"], Write::default()).await.unwrap();
     let report = clients.import(observed("2021-07-03T00:00:00Z", creating()), &raw(&listed)).await.unwrap();
     assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
+}
+
+async fn what_ended_and_is_listed_again_is_another_market_since_then(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, []).await;
+    // Onboarded 2021-03-26T08:00:00Z, in every listing.
+    let perpetual =
+        with(dated("BTCUSD_PERP", "BTC", 1_616_745_600_000, 4_133_404_800_000), "contractType", "PERPETUAL");
+    let listed = raw(std::slice::from_ref(&perpetual));
+    let other =
+        raw(&[with(dated("ETHUSD_PERP", "ETH", 1_616_745_600_000, 4_133_404_800_000), "contractType", "PERPETUAL")]);
+    let import = async |clients: &mut Clients, at: &str, payload: &[u8]| {
+        let options = ImportListingOptions { delist_absent: true, ..observed(at, creating()) };
+        counts(&clients.import(options, payload).await.unwrap())
+    };
+    assert_eq!(import(&mut clients, "2021-07-01T00:00:00Z", &listed).await, [1, 0, 0, 0, 0]);
+    assert_eq!(import(&mut clients, "2021-08-01T00:00:00Z", &other).await, [1, 0, 0, 1, 0]);
+    let first = {
+        let as_of = Some(time("2021-07-01T00:00:00Z"));
+        let then = ResolveMarketRequest { as_of, ..query("binance", "BTCUSD_PERP", None) };
+        clients.markets.resolve_market(then).await.unwrap().into_inner().market.unwrap()
+    };
+    assert_eq!(first.delisted_time, Some(time("2021-08-01T00:00:00Z")));
+
+    let both = [
+        perpetual,
+        with(dated("ETHUSD_PERP", "ETH", 1_616_745_600_000, 4_133_404_800_000), "contractType", "PERPETUAL"),
+    ];
+    assert_eq!(import(&mut clients, "2021-09-01T00:00:00Z", &raw(&both)).await, [1, 0, 1, 0, 0]);
+    let second = resolve(&mut clients, "binance", "BTCUSD_PERP", None).await.unwrap().market.unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.listed_time, Some(time("2021-09-01T00:00:00Z")), "since it was seen again");
+    assert_eq!(second.instrument, first.instrument);
+    for moment in ["2021-09-01T00:00:00Z", "2021-10-01T00:00:00Z"] {
+        assert_eq!(import(&mut clients, moment, &raw(&both)).await, [0, 0, 2, 0, 0]);
+    }
+}
+
+async fn a_listing_of_the_future_is_refused(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, ["BTC", "USDT"]).await;
+    let payload = wrapped(URL, 32_472_144_000.0, &[spot("BTCUSDT", "BTC", "USDT")]);
+    let refused = clients.import(into_binance(), &payload).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("payload.responses.received_at".into(), "IN_THE_FUTURE".into())]);
 }

@@ -14,7 +14,13 @@
 //! | `listing` | listings that are made up, and how they are imported |
 //! | `import`, `import_assets`, `import_moments` | what an import does, which assets it takes, of when it speaks |
 //! | `real_listings` | Binance as it was in 2021 |
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 mod apply;
 mod bad_input;

@@ -1,6 +1,6 @@
 //! A request with an id is done once, however often it is sent.
 
-use cqar_proto::v1::{ApplyRequest, Asset, CreateAssetRequest, Venue, mutation::Operation};
+use cqar_proto::v1::{ApplyRequest, Asset, CreateAssetRequest, ImportListingOptions, Venue, mutation::Operation};
 use cqar_tests::{
     collect,
     fixtures::{Clients, asset, mutation, named, reason, spot, venue, wrong_fields},
@@ -11,10 +11,14 @@ use futures::future::join_all;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-use crate::kind::{Kind, Write};
+use crate::{
+    kind::{Kind, Write},
+    listing::{binance_with, into_binance, raw, spot as listed_spot},
+};
 
 cqar_tests::in_both_surroundings! {
     a_repeated_request_gets_the_first_answer_even_after_a_restart
+    a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_imported
     concurrent_twins_commit_once
     a_failed_call_and_a_mere_try_are_not_remembered
     an_id_is_scoped_to_the_caller_and_the_method
@@ -48,6 +52,21 @@ async fn a_repeated_request_gets_the_first_answer_even_after_a_restart(s: Surrou
     assert_eq!(collect::log(&server).await[0].request_id, id);
     let malformed = Asset::create(&mut clients, asset("ETH"), with_id("mine")).await.unwrap_err();
     assert_eq!(wrong_fields(&malformed), [("request_id".into(), "INVALID".into())]);
+}
+
+async fn a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_imported(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, ["BTC", "USDT"]).await;
+    let options = ImportListingOptions { request_id: Uuid::now_v7().to_string(), ..into_binance() };
+    let listed = raw(&[listed_spot("BTCUSDT", "BTC", "USDT")]);
+    let first = clients.import(options.clone(), &listed).await.unwrap();
+    assert_eq!(first.created, 1);
+    let unread = Venue { symbology: String::new(), ..venue("binance") };
+    Venue::update(&mut clients, unread, &["symbology"], Write::default()).await.unwrap();
+    assert_eq!(clients.import(options, &listed).await.unwrap(), first);
+    let anew = clients.import(into_binance(), &listed).await.unwrap_err();
+    assert_eq!(wrong_fields(&anew), [("options.venue".into(), "NO_SYMBOLOGY".into())]);
 }
 
 async fn concurrent_twins_commit_once(s: Surroundings) {

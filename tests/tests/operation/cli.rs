@@ -192,6 +192,7 @@ fn a_server_that_is_not_there_is_exit_code_six() {
     );
     assert_eq!(run(&["frobnicate"]).status.code(), Some(2));
     assert_eq!(run(&["resolve", "binance"]).status.code(), Some(2));
+    assert_eq!(run(&["resolve", "binance", "-", "BTCUSDT"]).status.code(), Some(2), "not at the same time");
     let help = out(&run(&["--help"]));
     assert!(help.contains("Exit codes:") && !help.contains('\x1b'), "{help}");
 }

@@ -13,7 +13,13 @@
 //! | `start` | starts that are refused |
 //! | `probes`, `keys`, `drain`, `traces` | what operators and their tools rely on |
 //! | `cli` | the command line |
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 mod bus;
 mod cli;

@@ -1,6 +1,12 @@
 //! The cache in Redis on a real server, following the log of a real store: whatever happens to either, no value counts
 //! at a revision at which it did not hold.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 mod any_order;
 mod replica;

@@ -1,5 +1,11 @@
 //! The relay on a real NATS server: the stream holds every event of the log once, in order, whatever crashes when.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics is a test that fails"
+)]
 
 mod bus;
 mod failures;

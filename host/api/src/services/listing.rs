@@ -1,16 +1,37 @@
 //! The stream that carries a venue's listing.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use cqar_proto::v1::{self, import_listing_request::Part};
 use cqar_registry::import::MAX_PAYLOAD_BYTES;
 use futures::{Stream, StreamExt};
 use prost::Message;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use tonic::{Code, Status};
 
 use crate::{
     refusal::Refusal,
     status::{invalid, status},
 };
+
+/// How long an import waits for its turn. Those before it take a second or two each.
+const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a payload may take to arrive: 64 MiB at 5 Mbit/s. Whoever is slower keeps others from importing.
+const RECEIVE_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Waits for one of the places that imports take turns at.
+pub(super) async fn place(imports: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
+    // The semaphore is never closed.
+    if let Ok(Ok(place)) = timeout(TURN_TIMEOUT, imports.acquire()).await {
+        return Ok(place);
+    }
+    let message = "too many imports at the same time; try again later";
+    Err(Refusal::new(Code::ResourceExhausted, "TOO_MANY_IMPORTS", message).into_status())
+}
 
 /// A listing as it was received.
 pub(super) struct Listing {
@@ -21,6 +42,16 @@ pub(super) struct Listing {
 impl Listing {
     /// Reads the options, then the chunks.
     pub(super) async fn receive(
+        parts: impl Stream<Item = Result<v1::ImportListingRequest, Status>> + Unpin,
+    ) -> Result<Self, Status> {
+        if let Ok(read) = timeout(RECEIVE_TIMEOUT, Self::read(parts)).await {
+            return read;
+        }
+        let message = format!("the payload must arrive within {} s", RECEIVE_TIMEOUT.as_secs());
+        Err(Refusal::new(Code::DeadlineExceeded, "PAYLOAD_TOO_SLOW", message).into_status())
+    }
+
+    async fn read(
         mut parts: impl Stream<Item = Result<v1::ImportListingRequest, Status>> + Unpin,
     ) -> Result<Self, Status> {
         let first = parts.next().await.transpose()?.and_then(|message| message.part);

@@ -10,12 +10,19 @@ mod plugin;
 mod registry;
 mod venue;
 
+use std::sync::Arc;
+
 use cqar_registry::{Answer, Registry};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, metadata::MetadataValue};
 
 /// The most items of a batch or an `Apply`.
 pub(crate) const MAX_BATCH: usize = 10_000;
+
+/// The most imports at the same time. Each holds a few times its payload, of at most 64 MiB, and they are read and
+/// written one by one in any case.
+pub(crate) const MAX_IMPORTS: usize = 4;
 
 /// What implements every service.
 #[derive(Clone)]
@@ -23,6 +30,8 @@ pub(crate) struct Api {
     pub(crate) registry: Registry,
     /// Ends what would otherwise never end.
     pub(crate) stopping: CancellationToken,
+    /// One place for each import that may be received and written at the same time.
+    pub(crate) imports: Arc<Semaphore>,
 }
 
 /// What a handler answers.

@@ -5,7 +5,10 @@ use prost::Message;
 use tonic::{Request, Streaming, async_trait};
 use tracing::Span;
 
-use super::{Api, Reply, answered, listing::Listing};
+use super::{
+    Api, Reply, answered,
+    listing::{self, Listing},
+};
 use crate::{
     reads::check_batch,
     status::{invalid, malformed, status},
@@ -37,6 +40,7 @@ impl RegistryService for Api {
         request: Request<Streaming<v1::ImportListingRequest>>,
     ) -> Reply<v1::ImportListingResponse> {
         let actor = actor(&request);
+        let _place = listing::place(&self.imports).await?;
         let listing = Listing::receive(request.into_inner()).await?;
         Span::current().record("venue", listing.options.venue.as_str());
         let v1::ImportListingOptions { request_id, validate_only, .. } = &listing.options;

@@ -14,6 +14,7 @@ use super::{
     ClientArgs,
     error::{CliError, causes},
 };
+use crate::config::values::Secret;
 
 /// How long a call may take unless `--timeout` says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,7 +50,7 @@ pub struct Caller {
 impl Connection {
     /// Connects. Calls end after `--timeout`, or else after `timeout`.
     pub async fn open(args: &ClientArgs, timeout: Option<Duration>) -> Result<Self, CliError> {
-        let authorization = match args.api_key.as_deref().filter(|key| !key.is_empty()) {
+        let authorization = match args.api_key.as_ref().map(Secret::expose).filter(|key| !key.is_empty()) {
             Some(key) => {
                 let value = MetadataValue::try_from(format!("Bearer {key}"));
                 let mut value = value.map_err(|_| CliError::Usage("the API key must be printable ASCII".to_owned()))?;

@@ -131,7 +131,11 @@ impl CliError {
     /// How the command ends.
     pub fn exit(&self) -> Exit {
         // A reader that has seen enough, such as `head`, is no failure.
-        if self.is_closed_pipe() { Exit::Done } else { self.code().into() }
+        match self {
+            _ if self.is_closed_pipe() => Exit::Done,
+            Self::Usage(_) => Exit::Usage,
+            _ => self.code().into(),
+        }
     }
 
     /// Says what is wrong, on the standard error: for people, or as a `google.rpc.Status` in JSON.

@@ -1,6 +1,6 @@
 //! `cqar migrate`: the database's schema.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use clap::{Args, Subcommand};
 use cqar_domain::time::SystemClock;
@@ -59,9 +59,9 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let settings = store_settings(&loaded.config.database);
     let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await;
     let store = store.map_err(anyhow::Error::new)?;
-    let done = match args.what {
-        What::Up(_) => store.migrate_up().await.map(|done| names("applied", &done)),
-        What::Down { steps, .. } => store.migrate_down(steps).await.map(|done| names("taken back", &done)),
+    let (what, done) = match args.what {
+        What::Up(_) => ("applied", store.migrate_up().await),
+        What::Down { steps, .. } => ("taken_back", store.migrate_down(steps).await),
         What::Status(_) => {
             let status = store.migration_status().await;
             store.close().await;
@@ -70,7 +70,11 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
         }
     };
     store.close().await;
-    output::line(&done.map_err(anyhow::Error::new)?)?;
+    let done = done.map_err(anyhow::Error::new)?;
+    match client.format() {
+        OutputFormat::Json => output::json(&BTreeMap::from([(what, done)]))?,
+        OutputFormat::Table => output::line(&names(&what.replace('_', " "), &done))?,
+    }
     Ok(Exit::Done)
 }
 

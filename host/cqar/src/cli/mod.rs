@@ -34,7 +34,10 @@ use self::{
     output::OutputFormat,
 };
 use crate::{
-    config::{self as configuration, LoadOptions, Loaded, values},
+    config::{
+        self as configuration, LoadOptions, Loaded,
+        values::{self, Secret},
+    },
     serve::{self, ServeOptions},
 };
 
@@ -57,7 +60,7 @@ pub struct ClientArgs {
     pub server: String,
     /// The API key to call it with. Better kept in the environment, since others see command lines.
     #[arg(long, global = true, value_name = "KEY", env = "CQAR_API_KEY", hide_env_values = true)]
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// How answers are printed: a table, or the answer's message in proto3 JSON. Streams default to JSON in a pipe.
     #[arg(long, short, global = true, value_enum)]
     pub output: Option<OutputFormat>,

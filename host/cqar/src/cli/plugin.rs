@@ -18,7 +18,7 @@ Examples:
   cqar plugin list --output json
 
 A plugin is a file NAME.wasm in the directory that the server watches; a new build dropped there
-replaces it. REASON says why the newest file does not serve.")]
+replaces it. REASON says why the newest file does not serve, else how the last call that failed did.")]
 pub struct PluginArgs {
     #[command(subcommand)]
     what: What,

@@ -98,7 +98,7 @@ pub const KEYS: &[Key] = &[
     ),
     open("log.format", "LOG_FORMAT", "auto, json or text"),
     open("tracing.enabled", "TRACING_ENABLED", SWITCH),
-    url("tracing.endpoint", "TRACING_ENDPOINT", "an http:// or https:// URL"),
+    url("tracing.endpoint", "TRACING_ENDPOINT", "an http:// URL"),
     open("tracing.sample_rate", "TRACING_SAMPLE_RATE", "a number from 0 to 1"),
 ];
 

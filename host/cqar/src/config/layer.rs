@@ -39,8 +39,8 @@ impl fmt::Display for Origin {
 }
 
 /// A layer. Every value outside `plugins.settings` is the text as written, so that a password of digits stays what it
-/// is and files and variables are read by the same rules.
-#[derive(Debug, Clone)]
+/// is and files and variables are read by the same rules. Some of it is secret.
+#[derive(Clone)]
 pub struct Layer {
     /// What figment calls it.
     pub name: String,

@@ -22,6 +22,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cqar_store::without_credentials;
 use figment::{Figment, value::Value};
 
 use self::{
@@ -34,8 +35,8 @@ use self::{
 /// The compiled-in defaults, with their explanations.
 pub const DEFAULTS: &str = include_str!("defaults.yaml");
 
-/// Where to look.
-#[derive(Debug, Clone, Default)]
+/// Where to look. The environment holds secrets.
+#[derive(Clone, Default)]
 pub struct LoadOptions {
     /// The directory of the files, if one was named. It must exist then; otherwise `config` is read if it is there.
     pub dir: Option<PathBuf>,
@@ -223,7 +224,7 @@ fn shown(value: &Value, secrecy: Secrecy) -> String {
         Secrecy::Open => text,
         _ if text.is_empty() => text,
         Secrecy::Secret => "***".to_owned(),
-        Secrecy::Url => values::without_credentials(&text),
+        Secrecy::Url => without_credentials(&text),
     }
 }
 

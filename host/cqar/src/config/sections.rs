@@ -10,7 +10,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::values::{self, ApiKey, DatabaseUrl, Secret};
+use super::values::{self, ApiKey, DatabaseUrl, HttpUrl, Secret};
 
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
@@ -193,8 +193,7 @@ pub struct Tracing {
     /// Whether any are.
     pub enabled: bool,
     /// An OTLP collector over gRPC.
-    #[serde(deserialize_with = "values::http_url")]
-    pub endpoint: String,
+    pub endpoint: HttpUrl,
     /// The share of requests that is traced, 0 to 1.
     #[serde(deserialize_with = "values::share")]
     pub sample_rate: f64,

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use cqar_store::without_credentials;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 /// A text that is never shown.
@@ -13,6 +14,12 @@ impl Secret {
     /// The text itself. Empty means that none was given.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
     }
 }
 
@@ -49,26 +56,32 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// A URL without the password before its `@`, and without those in its query.
-pub fn without_credentials(url: &str) -> String {
-    // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
-    let shown = match url.rsplit_once('@') {
-        Some((before, host)) => {
-            let (scheme, credentials) = before
-                .split_once("://")
-                .map_or((String::new(), before), |(scheme, rest)| (format!("{scheme}://"), rest));
-            // Alone it may be a token.
-            let user = credentials.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
-            format!("{scheme}{user}***@{host}")
+/// Where spans are sent. Not over TLS, which is the business of the collector nearby.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpUrl(String);
+
+impl HttpUrl {
+    /// The URL with its password, if it has one.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let url = String::deserialize(deserializer)?;
+        let uri: Result<tonic::transport::Uri, _> = url.parse();
+        match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
+            Ok((Some("http"), Some(_))) => Ok(Self(url)),
+            _ => Err(D::Error::custom("no http:// URL")),
         }
-        None => url.to_owned(),
-    };
-    let Some((before, query)) = shown.split_once('?') else { return shown };
-    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if name.to_ascii_lowercase().contains("password") => format!("{name}=***"),
-        _ => parameter.to_owned(),
-    });
-    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
+    }
+}
+
+impl fmt::Debug for HttpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_credentials(&self.0))
+    }
 }
 
 /// A client that may call, and the name under which its writes are logged.
@@ -183,16 +196,6 @@ pub fn subject<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::
 pub fn token<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let token = subject(deserializer)?;
     if token.contains('.') { Err(D::Error::custom("has a dot")) } else { Ok(token) }
-}
-
-/// An http or https URL.
-pub fn http_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let url = String::deserialize(deserializer)?;
-    let uri: Result<tonic::transport::Uri, _> = url.parse();
-    match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
-        Ok((Some("http" | "https"), Some(_))) => Ok(url),
-        _ => Err(D::Error::custom("not a URL")),
-    }
 }
 
 /// Directives of a tracing filter. A lone word must be a level: the filter itself would take `verbos` for a module.

@@ -1,5 +1,7 @@
 //! What does not pass the gate changes nothing, and says why.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use cqar_plugins::{PluginStatus, ValidateError};
 use cqar_proto::v1::plugin::State;
 use serde_json::json;
@@ -99,7 +101,7 @@ async fn settings_that_are_refused_keep_a_plugin_from_serving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_from_kept_machine_code_is_quick_and_damaged_machine_code_is_compiled_anew() {
+async fn a_start_takes_kept_machine_code_and_compiles_damaged_machine_code_anew() {
     let fixture = Fixture::with(&["market-sanity", "route-by-venue", "symbology-binance"]);
     let hashes = |running: &crate::fixture::Running| {
         let list = running.host.list();
@@ -109,15 +111,19 @@ async fn a_start_from_kept_machine_code_is_quick_and_damaged_machine_code_is_com
     let running = fixture.start().await;
     let first = hashes(&running);
     running.stop().await;
+    let kept = |extension: &str| -> Vec<_> {
+        let path = |hash| fixture.config.data_dir.join(format!("{hash}.{extension}"));
+        first.iter().map(path).collect()
+    };
+    // What is kept anew is another file, renamed to the name of the old.
+    let inodes = || kept("cwasm").iter().map(|path| std::fs::metadata(path).unwrap().ino()).collect::<Vec<_>>();
+    let compiled = inodes();
 
-    let started = std::time::Instant::now();
     let running = fixture.start().await;
-    println!("a start with three kept plugins took {} ms", started.elapsed().as_millis());
-    assert_eq!(hashes(&running), first);
+    assert_eq!((hashes(&running), inodes()), (first.clone(), compiled.clone()));
     running.stop().await;
 
-    for hash in &first {
-        let artefact = fixture.config.data_dir.join(format!("{hash}.cwasm"));
+    for artefact in kept("cwasm") {
         let mut bytes = std::fs::read(&artefact).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
@@ -125,7 +131,18 @@ async fn a_start_from_kept_machine_code_is_quick_and_damaged_machine_code_is_com
     }
     let running = fixture.start().await;
     assert_eq!(hashes(&running), first);
+    let again = inodes();
+    assert!(again.iter().all(|inode| !compiled.contains(inode)), "{compiled:?} {again:?}");
     running.stop().await;
+
+    // Damaged bytes of what served last do not keep the file itself, which is whole, from serving.
+    for path in kept("wasm") {
+        std::fs::write(path, b"damaged").unwrap();
+    }
+    let running = fixture.start().await;
+    assert_eq!(hashes(&running), first);
+    running.stop().await;
+    assert!(kept("wasm").iter().all(|path| std::fs::read(path).unwrap() != b"damaged"), "and are kept anew");
 }
 
 #[tokio::test(flavor = "multi_thread")]

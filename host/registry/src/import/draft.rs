@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use cqar_domain::{
     entity::{Entity, EntityKey},
     finding::Finding,
-    id::{AssetId, InstrumentId, MarketId, Segment, VenueId},
+    id::{AssetId, InstrumentId, MarketId, Segment},
     instrument::Terms,
     market::Market,
     mutation::Mutation,
@@ -15,7 +15,7 @@ use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use super::{
-    Listing, Refused,
+    Listing, MAX_ROWS, Refused,
     assets::{Bound, Meanings},
     row::{Rejection, Row},
 };
@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     plan::{self, Plan, PlannedChange},
     reading,
-    write::{Drafted, Written},
+    write::{Drafted, Moment, Written},
 };
 
 /// A listing's plan, and what is reported of it.
@@ -35,7 +35,7 @@ pub(super) struct ImportDraft {
     /// Rows whose market is there, and stays as it is or is updated.
     present: usize,
     bindings: Vec<Bound>,
-    moments: Vec<(VenueId, Segment, Timestamp)>,
+    moments: Vec<Moment>,
     refused_delistings: Vec<(Market, Rejection)>,
 }
 
@@ -51,7 +51,7 @@ impl Drafted for ImportDraft {
         &self.plan
     }
 
-    fn moments(&self) -> &[(VenueId, Segment, Timestamp)] {
+    fn moments(&self) -> &[Moment] {
         &self.moments
     }
 }
@@ -63,7 +63,7 @@ struct Stored<'a> {
     markets: HashMap<String, Vec<Market>>,
     instruments: HashMap<InstrumentId, Terms>,
     absent: Vec<Market>,
-    moments: Vec<(VenueId, Segment, Timestamp)>,
+    moments: Vec<Moment>,
 }
 
 /// Plans all rows; those that cannot be are rejected, and the rest planned again until all of it can.
@@ -133,23 +133,27 @@ async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<Stored<'
         }
     }
     let absent = if listing.delist_absent { absent(listing, reads).await? } else { Vec::new() };
+    if listing.rows.len() + absent.len() > MAX_ROWS {
+        let (rows, absent) = (listing.rows.len(), absent.len());
+        let message =
+            format!("has {rows} markets, and {absent} are absent from it, which is more than {MAX_ROWS} together");
+        return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
+    }
     Ok(Stored { meanings, markets, instruments, absent, moments })
 }
 
-/// The moments to remember: those of the segments that the listing speaks of, where it is newer than what was imported.
-async fn moments(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<(VenueId, Segment, Timestamp)>, Error> {
+/// The moments of the segments that the listing speaks of. An older listing is refused.
+async fn moments(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Moment>, Error> {
     let segments = listing.rows.iter().map(|row| &row.listed.reading.segment).chain(&listing.complete);
     let segments: BTreeSet<&Segment> = segments.collect();
     let mut moments = Vec::new();
     for segment in segments {
-        match reads.import_moment(&listing.venue, segment).await? {
-            Some(newest) if newest > listing.observed && !listing.backfill => {
-                let (venue, segment) = (listing.venue.clone(), segment.clone());
-                return Err(Error::StaleListing { venue, segment, newest, observed: listing.observed });
-            }
-            Some(newest) if newest >= listing.observed => {}
-            _ => moments.push((listing.venue.clone(), segment.clone(), listing.observed)),
+        let newest = reads.import_moment(&listing.venue, segment).await?;
+        let (venue, segment, observed) = (listing.venue.clone(), segment.clone(), listing.observed);
+        if let Some(newest) = newest.filter(|newest| *newest > observed && !listing.backfill) {
+            return Err(Error::StaleListing { venue, segment, newest, observed });
         }
+        moments.push(Moment { venue, segment, newest, observed });
     }
     Ok(moments)
 }
@@ -198,9 +202,17 @@ impl Proposed {
                 let message = "the symbol means another instrument than before; delist the market that has it";
                 return Err(Rejection::new("INSTRUMENT_CHANGED", message));
             }
+            // Whose market it is, and in which units it counts, changes together or not at all.
+            if market.unit_multiplier != row.unit_multiplier() {
+                let (was, is) = (&market.unit_multiplier, row.unit_multiplier());
+                let message = format_args!(
+                    "the symbol counts in units of {is}, and in units of {was} before; delist the market that has it"
+                );
+                return Err(Rejection::new("MULTIPLIER_CHANGED", message));
+            }
             self.present += 1;
             if !listing.backfill {
-                self.push(Origin::Row(n), row.update(market, now));
+                self.push(Origin::Row(n), row.update(market, markets, now));
             }
             return Ok(());
         }
@@ -213,10 +225,7 @@ impl Proposed {
             }
             self.bindings.insert(bound.code.clone(), bound);
         }
-        // Since ever, unless the symbol was another market's before: then it is known since it was seen.
-        let contradicted = markets.iter().any(|market| market.segment == row.listed.reading.segment);
-        let since = row.listed.market.listed.or(contradicted.then_some(listing.observed));
-        for mutation in row.creations(&listing.venue, terms, since, now) {
+        for mutation in row.creations(&listing.venue, terms, markets, (listing.observed, now)) {
             self.push(Origin::Row(n), mutation);
         }
         Ok(())
@@ -287,12 +296,24 @@ fn rejection(error: &Error) -> Rejection {
 }
 
 impl ImportDraft {
-    /// Leaves what the change is for out of the next draft.
-    pub(super) fn reject(&self, change: usize, why: Rejection, refused: &mut Refused) {
-        let origin = self.plan.changes.get(change).and_then(|change| self.origins.get(change.mutation));
-        match origin {
-            Some(Origin::Row(n)) => drop(refused.rows.entry(*n).or_insert(why)),
-            Some(Origin::Delisting(key)) => drop(refused.delistings.insert(key.clone(), why)),
+    /// Leaves what the change is for out of the next draft: all rows that need it.
+    pub(super) fn reject(&self, listing: &Listing, change: usize, why: &Rejection, refused: &mut Refused) {
+        let Some(change) = self.plan.changes.get(change) else { return };
+        match self.origins.get(change.mutation) {
+            Some(Origin::Row(n)) => {
+                let shared = self.bindings.iter().find(|bound| match change.entity() {
+                    Some(Entity::Asset(asset)) => asset.id == bound.asset,
+                    Some(Entity::VenueAsset(binding)) => binding.code == bound.code,
+                    _ => false,
+                });
+                let needs = |row: &Row| {
+                    shared.is_some_and(|it| reading::codes(&row.listed.reading).contains(&it.code.as_str()))
+                };
+                for (other, _) in listing.rows.iter().enumerate().filter(|(other, row)| other == n || needs(row)) {
+                    refused.rows.entry(other).or_insert_with(|| why.clone());
+                }
+            }
+            Some(Origin::Delisting(key)) => drop(refused.delistings.insert(key.clone(), why.clone())),
             None => {}
         }
     }

@@ -75,6 +75,10 @@ fn is_wrapped(text: &str) -> bool {
 fn seconds(response: usize, text: &str) -> Result<Timestamp, Error> {
     let read = || {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        // An exponent would be read as digits.
+        if !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
         let micros: String = fraction.chars().chain("000000".chars()).take(6).collect();
         let micros =
             whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(micros.parse::<u32>().ok()?.into())?;
@@ -108,6 +112,9 @@ mod tests {
         let refused = sources(b"{\"symbols\": [", None).unwrap_err().to_string();
         assert!(refused.contains("line 1 column 13"), "{refused}");
         assert!(sources(b"\xff", None).is_err());
-        assert!(sources(br#"{"responses": [{"received_at": "now", "body": 1}]}"#, None).is_err());
+        for not_seconds in ["\"now\"", "1.626993724e9", "16e8", "-", "1e400"] {
+            let wrapped = format!(r#"{{"responses": [{{"received_at": {not_seconds}, "body": 1}}]}}"#);
+            assert!(sources(wrapped.as_bytes(), None).is_err(), "{not_seconds}");
+        }
     }
 }

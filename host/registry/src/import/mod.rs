@@ -20,7 +20,7 @@ use cqar_domain::{
     time::Timestamp,
     violation::Violations,
 };
-use cqar_plugins::{CallError, Page, RejectedItem, Source};
+use cqar_plugins::{CallError, Page, PluginSet, RejectedItem, Source};
 use cqar_proto::{convert, v1};
 use cqar_store::Snapshot;
 
@@ -32,7 +32,7 @@ use self::{
 use crate::{
     Answer, Registry,
     error::Error,
-    infer::failed,
+    infer::{failed, symbology},
     reading::codes,
     write::{Proposal, WriteRequest, Written},
 };
@@ -71,11 +71,20 @@ impl Registry {
         options: v1::ImportListingOptions,
         payload: Bytes,
     ) -> Result<Answer<v1::ImportListingResponse>, Error> {
-        let listing = self.read_listing(&options, &payload).await?;
-        self.write(request, listing).await
+        if let Some(answer) = self.replay(&request).await? {
+            return Ok(answer);
+        }
+        let plugins = self.inner.plugins.snapshot();
+        let listing = self.read_listing(&plugins, &options, &payload).await?;
+        self.write(request, plugins, listing).await
     }
 
-    async fn read_listing(&self, options: &v1::ImportListingOptions, payload: &Bytes) -> Result<Listing, Error> {
+    async fn read_listing(
+        &self,
+        plugins: &PluginSet,
+        options: &v1::ImportListingOptions,
+        payload: &Bytes,
+    ) -> Result<Listing, Error> {
         let mut found = Violations::default();
         let venue = found.take::<VenueId, _>("options.venue", options.venue.parse());
         let segment = found.take::<Segment, _>("options.segment", options.segment.parse());
@@ -83,9 +92,6 @@ impl Registry {
         let observed = convert::time("options.observed_at", options.observed_at).map_err(Error::Invalid)?;
         let (Some(venue), Some(segment)) = (venue, segment) else { return Err(Error::Invalid(Vec::new())) };
         let now = self.inner.clock.now();
-        if observed.is_some_and(|observed| observed > now) {
-            return Err(Error::invalid("options.observed_at", "IN_THE_FUTURE", "must not be in the future"));
-        }
         if options.backfill && options.delist_absent {
             return Err(Error::invalid(
                 "options.delist_absent",
@@ -94,10 +100,18 @@ impl Registry {
             ));
         }
         let plugin_name = self.plugin_of(&venue).await?;
-        let plugin = self.symbology(&plugin_name)?;
+        let plugin = symbology(plugins, &plugin_name)?;
         let segment = Some(segment.as_str()).filter(|segment| !segment.is_empty());
         let sources = envelope::sources(payload, segment)?;
-        let observed = observed.or_else(|| sources.iter().filter_map(|source| source.received_at).max()).unwrap_or(now);
+        let received = sources.iter().filter_map(|source| source.received_at).max();
+        let (field, observed) = match (observed, received) {
+            (None, Some(received)) => ("payload.responses.received_at", received),
+            (observed, _) => ("options.observed_at", observed.unwrap_or(now)),
+        };
+        // It would make every honest listing after it a stale one.
+        if observed > now {
+            return Err(Error::invalid(field, "IN_THE_FUTURE", format_args!("{observed} is in the future")));
+        }
         let page = read(&plugin_name, &plugin, sources).await?;
         if page.markets.len() > MAX_ROWS {
             let message = format!(
@@ -158,7 +172,7 @@ impl Proposal for Listing {
     fn refuse(&self, draft: &ImportDraft, errors: Vec<(usize, Finding)>, refused: &mut Refused) -> Result<(), Error> {
         for (change, finding) in errors {
             let message = format!("{}: {} ({})", finding.path, finding.message, finding.plugin);
-            draft.reject(change, Rejection::new(&finding.code, message), refused);
+            draft.reject(self, change, &Rejection::new(&finding.code, message), refused);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use cqar_domain::{
     instrument::{Instrument, Terms},
     market::{Market, MarketStatus},
     mutation::{Mutation, Patch},
-    time::Timestamp,
+    time::{Interval, Timestamp},
 };
 use cqar_plugins::Listed;
 
@@ -42,23 +42,48 @@ impl Row {
         Self { listed: Arc::new(listed), market: MarketId::new(ids), instrument: InstrumentId::new(ids) }
     }
 
+    /// Units of the base per unit of the symbol's.
+    pub(super) fn unit_multiplier(&self) -> Decimal {
+        self.listed.reading.unit_multiplier.clone().unwrap_or_else(Decimal::one)
+    }
+
     /// The instant at which the contract ends.
     fn expiry(&self) -> Option<Timestamp> {
         self.listed.market.expiry_time.or(self.listed.reading.expiry)
     }
 
+    /// Those of the markets that have, or had, the symbol in the row's segment.
+    fn of_segment<'a>(&self, markets: &'a [Market]) -> impl Iterator<Item = &'a Market> + use<'_, 'a> {
+        markets.iter().filter(|market| market.segment == self.listed.reading.segment)
+    }
+
     /// Which of the markets that have, or had, the symbol the row is about: the one that is live at the observed
-    /// moment, or that the listing itself says began, or ends, at the very same time.
+    /// moment, or that the listing itself says begins, or ended, at the very same time. One that had ended before, and
+    /// is listed without that end, is listed anew: another market.
     pub(super) fn matching<'a>(&self, markets: &'a [Market], observed: Timestamp) -> Option<&'a Market> {
         let same = |a: Option<Timestamp>, b: Option<Timestamp>| a.is_some() && a == b;
-        let of_segment = || markets.iter().filter(|market| market.segment == self.listed.reading.segment);
+        let of_segment = || self.of_segment(markets);
         let live = of_segment().find(|market| market.interval().contains(observed));
-        let listed = || of_segment().find(|market| same(market.listed, self.listed.market.listed));
+        let has_ended = |market: &Market| market.interval().until.is_some_and(|until| until <= observed);
+        let listed = || of_segment().find(|it| same(it.listed, self.listed.market.listed) && !has_ended(it));
         let says = &self.listed.market;
         let ended = || {
             of_segment().find(|market| same(market.expiry_time, self.expiry()) || same(market.delisted, says.delisted))
         };
         live.or_else(listed).or_else(ended)
+    }
+
+    /// From when on the market holds: since the listing says, or since ever; but since `otherwise` where another market
+    /// had the symbol then.
+    fn since<'a>(
+        &self,
+        mut others: impl Iterator<Item = &'a Market>,
+        from: Option<Timestamp>,
+        otherwise: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let until = [self.listed.market.delisted, self.expiry()].into_iter().flatten().min();
+        let says = Interval { from, until };
+        if others.any(|other| other.interval().overlaps(&says)) { otherwise } else { from }
     }
 
     /// The terms of the instrument, given its assets.
@@ -74,14 +99,16 @@ impl Row {
         })
     }
 
-    /// The creations of a market that is not there yet, and of its instrument, which may be.
+    /// The creations of a market that is not among those that have, or had, its symbol, and of its instrument, which
+    /// may be there.
     pub(super) fn creations(
         &self,
         venue: &VenueId,
         terms: Terms,
-        since: Option<Timestamp>,
-        now: Timestamp,
+        others: &[Market],
+        (observed, now): (Timestamp, Timestamp),
     ) -> Vec<Mutation> {
+        let since = self.since(self.of_segment(others), self.listed.market.listed, Some(observed));
         let instrument =
             Instrument { id: self.instrument, terms, code: String::new(), labels: [].into(), meta: Meta::default() };
         let blank = Market {
@@ -91,7 +118,7 @@ impl Row {
             venue_symbol: self.listed.symbol.clone(),
             instrument: self.instrument,
             aliases: Vec::new(),
-            unit_multiplier: self.listed.reading.unit_multiplier.clone().unwrap_or_else(Decimal::one),
+            unit_multiplier: self.unit_multiplier(),
             contract_size: None,
             tick_size: None,
             lot_size: None,
@@ -107,18 +134,20 @@ impl Row {
             expiry_time: None,
             meta: Meta::default(),
         };
-        let market = laid_over(&self.listed, blank, now);
+        let market = laid_over(&self.listed, blank, since, now);
         vec![
             Mutation::Create { entity: instrument.into(), allow_existing: true },
             Mutation::Create { entity: market.into(), allow_existing: false },
         ]
     }
 
-    /// What the listing says, laid over the market that is there.
-    pub(super) fn update(&self, market: &Market, now: Timestamp) -> Mutation {
+    /// What the listing says, laid over the market that is there, one of those that have, or had, its symbol.
+    pub(super) fn update(&self, market: &Market, markets: &[Market], now: Timestamp) -> Mutation {
         let listed = Arc::clone(&self.listed);
+        let others = self.of_segment(markets).filter(|other| other.id != market.id);
+        let since = self.since(others, listed.market.listed.or(market.listed), market.listed);
         let patch = Patch::new(move |before| match before {
-            Entity::Market(market) => Ok(Entity::Market(laid_over(&listed, market.clone(), now))),
+            Entity::Market(market) => Ok(Entity::Market(laid_over(&listed, market.clone(), since, now))),
             other => Ok(other.clone()),
         });
         Mutation::Update { key: Entity::from(market.clone()).key(), etag: None, patch }
@@ -126,7 +155,7 @@ impl Row {
 }
 
 /// What the listing says; what it does not say stays.
-fn laid_over(listed: &Listed, mut market: Market, now: Timestamp) -> Market {
+fn laid_over(listed: &Listed, mut market: Market, since: Option<Timestamp>, now: Timestamp) -> Market {
     let says = &listed.market;
     let expiry = says.expiry_time.or(listed.reading.expiry);
     for alias in &says.aliases {
@@ -135,7 +164,6 @@ fn laid_over(listed: &Listed, mut market: Market, now: Timestamp) -> Market {
         }
     }
     let keep = |says: &Option<Decimal>, has: Option<Decimal>| says.clone().or(has);
-    market.unit_multiplier = listed.reading.unit_multiplier.clone().unwrap_or(market.unit_multiplier);
     market.contract_size = says.contract_size.clone().or(market.contract_size);
     market.tick_size = keep(&says.tick_size, market.tick_size);
     market.lot_size = keep(&says.lot_size, market.lot_size);
@@ -145,7 +173,7 @@ fn laid_over(listed: &Listed, mut market: Market, now: Timestamp) -> Market {
     market.maker_fee = keep(&says.maker_fee, market.maker_fee);
     market.taker_fee = keep(&says.taker_fee, market.taker_fee);
     market.funding_interval = says.funding_interval.or(market.funding_interval);
-    market.listed = says.listed.or(market.listed);
+    market.listed = since;
     market.delisted = says.delisted.or(market.delisted);
     market.expiry_time = expiry.or(market.expiry_time);
     market.status = match market.status {

@@ -130,9 +130,8 @@ impl Known {
         let mut keys = HashSet::new();
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
-        // Some of those that refer may go in the same request: look far enough to see whether others stay.
-        let deletions = draft.states().filter(|(_, state)| is_deleted(*state)).count();
-        let limit = MAX_REFERRERS + deletions;
+        // Those that are touched may no longer refer: look far enough to see whether others do.
+        let limit = MAX_REFERRERS + draft.states().count();
         for (key, state) in draft.states() {
             if is_deleted(state) {
                 let referrers = snapshot.referrers(key, u32::try_from(limit).unwrap_or(u32::MAX)).await?;

@@ -219,7 +219,8 @@ impl One<'_> {
             self.draft.substitutions.insert(made, existing.clone());
             return Ok(existing);
         }
-        if let Some(existing) = self.draft.current(self.known, &made) {
+        // An id that was deleted in the same request is not free either: what has it would become something else.
+        if let Some(existing) = self.draft.current(self.known, &made).or_else(|| self.known.entity(&made)) {
             let deleted = existing.meta().delete_time.is_some();
             return Err(Error::AlreadyExists { field: format!("{}.id", self.path), existing: made, deleted });
         }
@@ -296,6 +297,7 @@ impl One<'_> {
     }
 
     fn delete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
+        let key = &self.draft.substitutions.key(key);
         let before = self.existing_with_etag(key, etag)?;
         if before.meta().delete_time.is_some() {
             return Err(Error::NotFound { field: self.path.to_owned(), key: key.clone() });
@@ -310,6 +312,7 @@ impl One<'_> {
     }
 
     fn undelete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
+        let key = &self.draft.substitutions.key(key);
         let before = self.existing_with_etag(key, etag)?;
         if before.meta().delete_time.is_some() {
             let mut after = before;
@@ -373,7 +376,11 @@ impl One<'_> {
     }
 
     fn invalid(&self, found: Vec<Violation>) -> Error {
-        Error::Invalid(found.into_iter().map(|violation| violation.under(self.path)).collect())
+        // The mask stands beside the entity, not in it.
+        let beside = self.path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        let of_mask = |violation: &Violation| violation.field.starts_with("update_mask");
+        let located = |it: Violation| if of_mask(&it) { it.under(beside) } else { it.under(self.path) };
+        Error::Invalid(found.into_iter().map(located).collect())
     }
 }
 

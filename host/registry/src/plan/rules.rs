@@ -142,16 +142,12 @@ impl Rules<'_> {
 
     fn unique(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Option<Error> {
         let unique = UniqueKey::of(after)?;
-        let drafted = self.index.unique.get(&unique).into_iter().flatten().copied();
-        let existing = drafted
-            .chain(self.known.owner(&unique))
-            .find(|other| *other != key && self.is_before(other, state) && self.has(other, &unique))?;
+        // Who has it now keeps it until the end of the request, even if it gets another: the database sees every step.
+        let stored = self.known.owner(&unique).filter(|other| *other != key && self.current(other).is_some());
+        let mut drafted = self.index.unique.get(&unique).into_iter().flatten().copied();
+        let existing = stored.or_else(|| drafted.find(|other| *other != key && self.is_before(other, state)))?;
         let deleted = self.current(existing).is_some_and(|it| it.meta().delete_time.is_some());
         Some(Error::AlreadyExists { field: format!("{path}.{}", unique.field()), existing: existing.clone(), deleted })
-    }
-
-    fn has(&self, key: &EntityKey, unique: &UniqueKey) -> bool {
-        self.current(key).and_then(UniqueKey::of).as_ref() == Some(unique)
     }
 
     /// Of two that collide in one request, the later is at fault.

@@ -1,4 +1,8 @@
 //! Symbologies: how a venue writes instruments, and what its listings say.
+//!
+//! A plugin implements [`plugin::Plugin`] and [`Symbology`], and exports itself with [`export!`]; `symbology/binance` is
+//! one. It depends on the SDK's base alone, whose modules it shows again: [`decimal`], [`document`], [`log`],
+//! [`plugin`], [`registry`].
 
 pub mod bindings;
 

@@ -1,4 +1,8 @@
 //! Transforms: what becomes of an event on its way to the bus.
+//!
+//! A plugin implements [`plugin::Plugin`] and [`Transform`], and exports itself with [`export!`];
+//! `transforms/route-by-venue` is one. It depends on the SDK's base alone, whose modules it shows again: [`decimal`],
+//! [`document`], [`log`], [`plugin`], [`registry`].
 
 pub mod bindings;
 

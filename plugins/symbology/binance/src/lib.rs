@@ -12,7 +12,6 @@
 //! | [`listing`] | the responses of `exchangeInfo` |
 //! | [`entry`] | one entry of such a response |
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod entry;
 pub mod listing;

@@ -1,7 +1,6 @@
 //! A transform: puts the venue of a market's event at the end of its subject, so that
 //! `cqc.events.v1.market_listed.binance` is one venue's and `cqc.events.v1.market_listed.>` is still everyone's.
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 use cqar_plugin_transform::{
     Action, Call, Event, Outgoing, Transform, document,

@@ -10,7 +10,6 @@
 //! | [`market`] | the amounts of a market, as its document says them |
 //! | [`rules`] | the rules |
 // Tests may fail loudly.
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod market;
 pub mod rules;
