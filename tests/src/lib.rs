@@ -9,6 +9,7 @@
 //! | [`fixtures`] | entities to write, requests to send, refusals to read |
 //! | [`postgres`] | a throwaway PostgreSQL |
 //! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
+//! | [`port`] | ports for them |
 //! | [`redis_server`] | a throwaway Redis |
 //! | [`server`] | the registry itself |
 //! | [`surroundings`] | what it runs with: alone, or with everything around |
@@ -26,6 +27,7 @@ pub mod collect;
 pub mod fixtures;
 pub mod nats;
 pub mod nats_proxy;
+pub mod port;
 pub mod postgres;
 pub mod redis_server;
 pub mod server;

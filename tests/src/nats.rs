@@ -4,7 +4,6 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -12,6 +11,8 @@ use std::{
 
 use async_nats::{Client, ServerAddr};
 use tempfile::TempDir;
+
+use crate::port;
 
 /// A server of one test. Ends with its drop.
 pub struct Nats {
@@ -36,8 +37,7 @@ impl Nats {
     /// A server that is not started yet: its address is known, and refuses connections.
     pub fn stopped(configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("cqar-nats-").tempdir().unwrap();
-        // The port is free now, and taken by the server a moment later: close enough for tests on one machine.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let store = folder.path().join("store");
         let text = format!(
             "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?} }}\n{configuration}\n",

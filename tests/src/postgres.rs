@@ -1,7 +1,6 @@
 //! A throwaway PostgreSQL from the local binaries, or a database on the server that `CQAR_TEST_DATABASE_URL` names.
 
 use std::{
-    net::TcpListener,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -10,6 +9,8 @@ use std::{
 
 use tempfile::TempDir;
 use uuid::Uuid;
+
+use crate::port;
 
 /// A database of one test. Its cluster ends with the last of its databases.
 pub struct Postgres {
@@ -63,8 +64,7 @@ impl Cluster {
         let mut initdb = Command::new(binaries.join("initdb"));
         initdb.args(["-U", "cqar", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
         run(as_user(&mut initdb, user).current_dir(folder.path()));
-        // The port is free now, and taken by the server a moment later: close enough for tests on one machine.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port::free();
         let options =
             format!("-p {port} -c listen_addresses=127.0.0.1 -c max_connections=300 -c unix_socket_directories=");
         let mut pg_ctl = Command::new(binaries.join("pg_ctl"));

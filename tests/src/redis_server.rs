@@ -2,11 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader},
-    net::TcpListener,
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
+
+use crate::port;
 
 /// A Redis of one test. Ends with its drop.
 pub struct RedisServer {
@@ -19,13 +20,8 @@ impl RedisServer {
     /// Starts a server that keeps every write on disk.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("cqar-redis-").tempdir().unwrap();
-        // A port that is free now may be taken a moment later.
-        let (port, server) = (0..10)
-            .find_map(|_| {
-                let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-                Some((port, spawn(port, &folder)?))
-            })
-            .expect("redis-server starts");
+        let port = port::free();
+        let server = spawn(port, &folder);
         Self { port, folder, server }
     }
 
@@ -48,7 +44,7 @@ impl RedisServer {
 
     /// Starts it again after a kill, on the same port and with what it had written.
     pub fn restart(&mut self) {
-        self.server = spawn(self.port, &self.folder).expect("redis-server starts again");
+        self.server = spawn(self.port, &self.folder);
     }
 
     /// Stops it with SIGSTOP: connections stand, and nothing answers.
@@ -74,8 +70,8 @@ impl Drop for RedisServer {
     }
 }
 
-/// Starts a server and returns when it accepts connections; none if it ends before.
-fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
+/// Starts a server and returns when it accepts connections.
+fn spawn(port: u16, folder: &TempDir) -> Child {
     let mut server = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
@@ -86,11 +82,8 @@ fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
         .expect("redis-server is installed");
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
     let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
-    if !ready {
-        server.wait().unwrap();
-        return None;
-    }
+    assert!(ready, "redis-server ended");
     // It must be able to go on logging.
     std::thread::spawn(move || lines.for_each(drop));
-    Some(server)
+    server
 }

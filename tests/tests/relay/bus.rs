@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashSet,
-    future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -19,7 +18,7 @@ use async_trait::async_trait;
 use cqar_domain::{
     asset::{Asset, AssetType},
     entity::{Entity, Meta, Revision},
-    event::{EventLog, LogPosition, LogSink, LoggedEvent},
+    event::{EventLog, LogPosition, LoggedEvent},
     id::{AssetId, SystemIds},
     relay::{Outgoing, TransformFailure, Transforms},
     text::Labels,
@@ -30,17 +29,11 @@ use cqar_events::{
     relay::{Relay, RelayHealth, RelaySettings, RelayState},
 };
 use cqar_store::{Author, Change, Store, StoreSettings};
+use cqar_tests::collect::{DEADLINE, until};
 use prometheus::Registry;
 use tempfile::TempDir;
-use tokio::{
-    runtime::Runtime,
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::{runtime::Runtime, sync::Notify};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-
-/// Longer than anything takes on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The relay's settings in tests: impatient.
 pub fn settings(url: impl Into<String>) -> RelaySettings {
@@ -53,30 +46,12 @@ pub fn settings(url: impl Into<String>) -> RelaySettings {
     }
 }
 
-/// Waits for a condition.
-pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(found) = condition().await {
-            return found;
-        }
-        assert!(started.elapsed() < DEADLINE, "never: {what}");
-        sleep(Duration::from_millis(5)).await;
-    }
-}
-
 /// A log in SQLite, and its feed.
 pub struct Log {
     pub store: Arc<Store>,
     pub feed: Arc<Feed>,
     token: CancellationToken,
     _folder: TempDir,
-}
-
-struct NoCache;
-
-impl LogSink for NoCache {
-    fn apply(&self, _: &[LoggedEvent], _: Revision) {}
 }
 
 impl Log {
@@ -88,8 +63,7 @@ impl Log {
         let (store, token) = (Arc::new(store), CancellationToken::new());
         let (metrics, tracker) = (Registry::new(), TaskTracker::new());
         let settings = FeedSettings::default();
-        let feed =
-            Feed::start(store.clone(), Arc::new(NoCache), settings, &metrics, &tracker, token.clone()).await.unwrap();
+        let feed = Feed::start(store.clone(), Arc::new(()), settings, &metrics, &tracker, token.clone()).await.unwrap();
         Self { store, feed, token, _folder: folder }
     }
 

@@ -13,11 +13,11 @@ mod resuming;
 mod transforms;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
-use bus::{Log, Rule, Server, Tap, header, settings, until};
+use bus::{Log, Rule, Server, Tap, header, settings};
 use cqar_domain::relay::Outgoing;
 use cqar_events::relay::{Credentials, Relay, RelayError, RelaySettings, RelayState};
 use cqar_proto::v1;
-use cqar_tests::nats::Nats;
+use cqar_tests::{collect::until, nats::Nats};
 use futures::StreamExt;
 use prost::Message;
 

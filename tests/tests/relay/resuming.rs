@@ -6,11 +6,12 @@ use async_nats::HeaderMap;
 use cqar_domain::{event::LogPosition, relay::RelayMemory};
 use cqar_events::relay::RelayState;
 use cqar_tests::{
+    collect::until,
     nats::Nats,
     nats_proxy::{Fate, NatsProxy},
 };
 
-use crate::bus::{Log, Rule, Server, Tap, settings, until};
+use crate::bus::{Log, Rule, Server, Tap, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_between_publishing_and_remembering_it_loses_and_doubles_nothing() {

@@ -3,11 +3,12 @@
 use cqar_domain::relay::TransformFailure;
 use cqar_events::relay::RelayState;
 use cqar_tests::{
+    collect::until,
     nats::Nats,
     nats_proxy::{Fate, NatsProxy},
 };
 
-use crate::bus::{Log, Rule, Server, Tap, header, outgoing, settings, until};
+use crate::bus::{Log, Rule, Server, Tap, header, outgoing, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_half_published_event_is_finished_as_it_was_begun() {
