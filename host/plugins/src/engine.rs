@@ -21,7 +21,7 @@ const EPOCH: Duration = Duration::from_millis(1);
 const COMPILE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Components up to this size, which compile in a second, never wait for larger ones.
 const SMALL_BYTES: usize = 2 << 20;
-/// Small components compiled at the same time.
+/// Small components compiled at the same time. Each uses several threads already; two, so that one slow one is no jam.
 const SMALL_PLACES: usize = 2;
 
 /// The engine, with what every plugin is linked to.

@@ -32,6 +32,9 @@ use crate::{
 /// Long enough for a signature of WIT, with its records, twice.
 const MAX_REASON_BYTES: usize = 4000;
 
+/// What every WebAssembly binary begins with (WebAssembly Core Specification, 5.5.16).
+const MAGIC: &[u8] = b"\0asm";
+
 /// Bytes that may become a generation.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -99,6 +102,9 @@ impl Gate {
     async fn compile(&self, candidate: &Candidate) -> Result<(Component, bool), Rejection> {
         if candidate.bytes.is_empty() {
             return Err(at("compile")("the file is empty".into()));
+        }
+        if !candidate.bytes.starts_with(MAGIC) {
+            return Err(at("compile")("the file is not WebAssembly: it does not begin with its magic number".into()));
         }
         let (last_good, hash) = (Arc::clone(&self.last_good), candidate.hash);
         let artefact = spawn_blocking(move || last_good.artefact(&hash)).await.ok().flatten();

@@ -30,7 +30,7 @@ use crate::{
     hash::Hash,
     sandbox::{self, Sandbox, Scope},
     stats::Stats,
-    text::{cleaned, some},
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, cleaned, some},
 };
 
 /// An interface that plugins export, and how it is found in an instance.
@@ -101,7 +101,7 @@ impl Template {
         let configured = timeout(limits.setup_deadline, guest.call_configure(&mut *store, &self.settings)).await;
         sandbox::end(store, configured)?.map_err(|problems| {
             let problems = problems.into_iter().map(|it| format!("{}: {} ({})", it.path, it.message, it.code));
-            CallError::Setup(format!("the settings are refused: {}", cleaned(some(problems), 1000)))
+            CallError::Setup(format!("the settings are refused: {}", cleaned(some(problems), MAX_MESSAGE_BYTES)))
         })
     }
 }
@@ -188,8 +188,8 @@ impl<G: Interface> Lane<G> {
         sandbox::begin(&mut instance.store, scope, deadline, &self.limits);
         let ended = timeout(deadline, call.run(&instance.guest, &mut instance.store)).await;
         let raw = sandbox::end(&mut instance.store, ended)?.map_err(|failure| CallError::Failure {
-            code: cleaned(failure.code, 64),
-            message: cleaned(failure.message, 1000),
+            code: cleaned(failure.code, MAX_CODE_BYTES),
+            message: cleaned(failure.message, MAX_MESSAGE_BYTES),
             retryable: failure.retryable,
         })?;
         let answer = call.accept(raw).map_err(CallError::BadAnswer)?;

@@ -27,11 +27,14 @@ use crate::{
 
 /// An adapter, a few shims and the module itself make a handful; a Python interpreter brings two dozen.
 const MAX_INSTANCES: usize = 100;
+/// One or two of the module and its adapter; their sizes count together in any case.
 const MAX_MEMORIES: usize = 8;
+/// One of each instance that has indirect calls.
 const MAX_TABLES: usize = 32;
 /// Open streams, pollables and the like. A guest that holds more has lost them.
 const MAX_HANDLES: usize = 1000;
-/// Log lines of one call. What comes after is dropped.
+/// Log lines of one call, and the size of each: a fraction of the changes of a chunk, so that a chatty plugin neither
+/// fills the log nor costs more than its call. What comes after is dropped.
 const MAX_LOG_LINES: u32 = 64;
 const MAX_LOG_CHARS: usize = 1000;
 const MAX_LOG_FIELDS: usize = 16;

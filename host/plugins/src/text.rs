@@ -2,6 +2,13 @@
 
 use std::borrow::Cow;
 
+/// A code in `UPPER_SNAKE` of a few words.
+pub(crate) const MAX_CODE_BYTES: usize = 64;
+/// A path of fields, some levels deep.
+pub(crate) const MAX_PATH_BYTES: usize = 256;
+/// A paragraph: what a person reads of it.
+pub(crate) const MAX_MESSAGE_BYTES: usize = 1000;
+
 /// At most so many bytes, cut between characters, and no control characters.
 pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
     let cut = text.get(..text.floor_char_boundary(max_bytes)).unwrap_or(text);

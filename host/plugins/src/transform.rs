@@ -21,16 +21,18 @@ use crate::{
     host::PluginHost,
     lane::{Call, Interface, Lane},
     sandbox::{Sandbox, Scope},
-    text::cleaned,
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, cleaned},
 };
 
 /// The most messages that one event becomes: what the relay keeps while it publishes them.
 const MAX_PARTS: usize = 16;
 /// A subject of NATS is best kept below 256 bytes; the prefix and the type take up to 60.
 const MAX_SUFFIX_BYTES: usize = 128;
+/// CloudEvents' own are nine; an enrichment adds a few.
 const MAX_ATTRIBUTES: usize = 16;
 /// A body replaces an event of at most 512 KiB, and NATS takes 1 MiB.
 const MAX_BODY_BYTES: usize = 512 << 10;
+/// An attribute is for routing and filtering; what is longer belongs into the body (CloudEvents 1.0, Size Limits).
 const MAX_VALUE_BYTES: usize = 1024;
 /// CloudEvents' own attributes, which are the relay's to set.
 const RESERVED: [&str; 9] =
@@ -269,9 +271,11 @@ fn action(raw: transform::Action) -> Result<Action, String> {
     Ok(match raw {
         transform::Action::Pass => Action::Pass,
         transform::Action::Drop => Action::Drop,
-        transform::Action::Fail(failure) => {
-            Action::Fail(format!("failed: {}: {}", cleaned(failure.code, 64), cleaned(failure.message, 1000)))
-        }
+        transform::Action::Fail(failure) => Action::Fail(format!(
+            "failed: {}: {}",
+            cleaned(failure.code, MAX_CODE_BYTES),
+            cleaned(failure.message, MAX_MESSAGE_BYTES)
+        )),
         transform::Action::Emit(parts) if parts.is_empty() => return Err("an emit of nothing, which is a drop".into()),
         transform::Action::Emit(parts) if parts.len() > MAX_PARTS => {
             return Err(format!("{} messages for one event, and {MAX_PARTS} are allowed", parts.len()));

@@ -17,7 +17,7 @@ use crate::{
     error::CallError,
     lane::{Call, Interface, Lane},
     sandbox::{Sandbox, Scope, Trail},
-    text::cleaned,
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_PATH_BYTES, cleaned},
 };
 
 /// What a write does to an entity. A delisting is an update.
@@ -146,9 +146,6 @@ pub(crate) fn call_document(context: &CallContext) -> String {
 
 /// More findings in one change than this are no answer: they would not fit into its event.
 const MAX_FINDINGS: usize = 32;
-const MAX_PATH_BYTES: usize = 256;
-const MAX_CODE_BYTES: usize = 64;
-const MAX_MESSAGE_BYTES: usize = 1000;
 
 /// Has one validator judge those changes whose indices are given. Findings carry the index within all changes.
 pub(crate) async fn judge(

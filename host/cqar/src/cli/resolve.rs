@@ -65,12 +65,13 @@ pub struct ResolveArgs {
 
 /// Resolves the symbols.
 pub async fn run(args: ResolveArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+    let has_dash = args.symbols.iter().any(|symbol| symbol == "-");
+    if has_dash && args.symbols.len() > 1 {
+        return Err(CliError::Usage("`-` stands alone, instead of symbols".to_owned()));
+    }
     let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
     match args.symbols.as_slice() {
-        [dash] if dash == "-" => stdin(&args, &server, client).await,
-        symbols if symbols.iter().any(|symbol| symbol == "-") => {
-            Err(CliError::Usage("`-` stands alone, instead of symbols".to_owned()))
-        }
+        _ if has_dash => stdin(&args, &server, client).await,
         [symbol] => one(args.request(symbol), &server, client.format()).await,
         symbols => many(&args, symbols, &server, client.format()).await,
     }

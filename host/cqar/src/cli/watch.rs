@@ -48,7 +48,7 @@ pub struct WatchArgs {
     no_follow: bool,
 }
 
-/// The pauses between attempts to connect again.
+/// The pauses between attempts to connect again: a restart takes less than the first few, an outage waits at most the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 

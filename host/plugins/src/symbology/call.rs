@@ -13,7 +13,7 @@ use crate::{
     },
     lane::{Call, Interface},
     sandbox::Sandbox,
-    text::cleaned,
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_PATH_BYTES, cleaned},
 };
 
 /// No venue has longer symbols or codes; the core refuses more than 128 characters.
@@ -83,9 +83,9 @@ impl Call<symbology::Guest> for Format {
                 }
                 Ok(symbol) => Ok(Ok(symbol)),
                 Err(problem) => Ok(Err(FormatProblem {
-                    path: cleaned(problem.path, 256),
-                    code: cleaned(problem.code, 64),
-                    message: cleaned(problem.message, 1000),
+                    path: cleaned(problem.path, MAX_PATH_BYTES),
+                    code: cleaned(problem.code, MAX_CODE_BYTES),
+                    message: cleaned(problem.message, MAX_MESSAGE_BYTES),
                 })),
             })
             .collect()

@@ -16,13 +16,13 @@ use crate::{
         listing,
         symbology::{self, ReadingResult},
     },
-    text::cleaned,
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, cleaned},
 };
 
 /// A symbol that can be read in more ways than this is as good as unknown.
 const MAX_READINGS: usize = 16;
+/// What a symbol says beyond its terms is a word or two.
 const MAX_EXTRA: usize = 32;
-const MAX_TEXT_BYTES: usize = 1000;
 
 /// What came of one symbol.
 pub(super) fn parsed(raw: symbology::Parsed) -> Result<Parsed, String> {
@@ -34,7 +34,7 @@ pub(super) fn parsed(raw: symbology::Parsed) -> Result<Parsed, String> {
         symbology::Parsed::Ambiguous(several) => {
             Err(format!("{} readings; ambiguous is what has 2 to {MAX_READINGS}", several.len()))
         }
-        symbology::Parsed::Unknown(why) => Ok(Parsed::Unknown(cleaned(why, MAX_TEXT_BYTES))),
+        symbology::Parsed::Unknown(why) => Ok(Parsed::Unknown(cleaned(why, MAX_MESSAGE_BYTES))),
     }
 }
 
@@ -53,9 +53,9 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
         }
         rejected.push(RejectedItem {
             source: Some(source),
-            symbol: cleaned(item.symbol, MAX_TEXT_BYTES),
-            code: cleaned(item.code, 64),
-            message: cleaned(item.message, MAX_TEXT_BYTES),
+            symbol: cleaned(item.symbol, MAX_MESSAGE_BYTES),
+            code: cleaned(item.code, MAX_CODE_BYTES),
+            message: cleaned(item.message, MAX_MESSAGE_BYTES),
         });
     }
     let mut markets = Vec::with_capacity(raw.markets.len());
@@ -64,9 +64,9 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
             (Ok(reading), Ok(market)) => markets.push(Listed { symbol: item.symbol, reading, market }),
             (Err(message), _) | (_, Err(message)) => rejected.push(RejectedItem {
                 source: None,
-                symbol: cleaned(item.symbol, MAX_TEXT_BYTES),
+                symbol: cleaned(item.symbol, MAX_MESSAGE_BYTES),
                 code: "MALFORMED_ROW".into(),
-                message: cleaned(message, MAX_TEXT_BYTES),
+                message: cleaned(message, MAX_MESSAGE_BYTES),
             }),
         }
     }

@@ -17,7 +17,7 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     flipped[middle..middle + 64].fill(0xff);
     vec![
         ("empty", Vec::new(), "compile: the file is empty"),
-        ("garbage", b"not a component at all".to_vec(), "compile: "),
+        ("garbage", b"not a component at all".to_vec(), "compile: the file is not WebAssembly"),
         ("truncated", truncated, "compile: "),
         ("flipped", flipped, "compile: "),
         ("a core module", component("core-module"), "compile: "),
