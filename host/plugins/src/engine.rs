@@ -21,8 +21,17 @@ const EPOCH: Duration = Duration::from_millis(1);
 const COMPILE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Components up to this size, which compile in a second, never wait for larger ones.
 const SMALL_BYTES: usize = 2 << 20;
-/// Small components compiled at the same time. Each uses several threads already; two, so that one slow one is no jam.
+/// Small components compiled at the same time, each on one thread: two, so that one slow one is no jam, and the rest of
+/// the machine goes on serving.
 const SMALL_PLACES: usize = 2;
+
+/// Why bytes are no component.
+pub(crate) enum CompileError {
+    /// They are none.
+    Invalid(String),
+    /// It is not known: the time was up.
+    Late(String),
+}
 
 /// The engine, with what every plugin is linked to.
 pub(crate) struct Engine {
@@ -70,19 +79,21 @@ impl Engine {
     }
 
     /// Compiles a component on a thread that may block. A bounded number runs at a time; the others wait.
-    pub(crate) async fn compile(&self, bytes: Bytes) -> Result<Component, String> {
+    pub(crate) async fn compile(&self, bytes: Bytes) -> Result<Component, CompileError> {
         let places = if bytes.len() <= SMALL_BYTES { &self.small } else { &self.large };
-        let Ok(place) = Arc::clone(places).acquire_owned().await else { return Err("the server stops".into()) };
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            return Err(CompileError::Late("the server stops".into()));
+        };
         let engine = self.wasm.clone();
         let compiling = spawn_blocking(move || {
             // Held by the thread: a compilation that was given up still takes its place until it ends.
             let _place = place;
-            Component::from_binary(&engine, &bytes).map_err(|error| format!("{error:#}"))
+            Component::from_binary(&engine, &bytes).map_err(|error| CompileError::Invalid(format!("{error:#}")))
         });
         match timeout(COMPILE_TIMEOUT, compiling).await {
             Ok(Ok(result)) => result,
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("took longer than {} s", COMPILE_TIMEOUT.as_secs())),
+            Ok(Err(error)) => Err(CompileError::Invalid(error.to_string())),
+            Err(_) => Err(CompileError::Late(format!("took longer than {} s", COMPILE_TIMEOUT.as_secs()))),
         }
     }
 

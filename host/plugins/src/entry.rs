@@ -35,6 +35,9 @@ pub(crate) struct Entry {
     trying: Option<Hash>,
     serving: Option<Serving>,
     refused: Option<Refused>,
+    /// When the bytes that served last may be tried again, and after how long that is, if they did not serve anew for a
+    /// reason that may pass. What the file holds may be something else.
+    last_good_retry: Option<(Instant, Duration)>,
     activations: i64,
     pub(crate) kept: Option<Kept>,
     pub(crate) stats: Arc<Stats>,
@@ -74,6 +77,7 @@ impl Entry {
             trying: None,
             serving: None,
             refused: None,
+            last_good_retry: None,
             activations: 0,
             kept: None,
             stats: Arc::new(stats),
@@ -141,6 +145,13 @@ impl Entry {
         Some(next)
     }
 
+    /// The bytes that served last, if nothing serves, nothing is being tried, and it is time to try them again.
+    pub(crate) fn last_good_due(&self, now: Instant) -> Option<Hash> {
+        let is_idle = self.serving.is_none() && !self.is_pending();
+        let is_due = self.last_good_retry.is_some_and(|(from, _)| now >= from);
+        self.kept.as_ref().filter(|_| is_idle && is_due).map(|kept| kept.hash)
+    }
+
     /// Puts the bytes that are to be tried first.
     pub(crate) fn start_with(&mut self, candidate: Candidate) {
         self.waiting = Some(candidate);
@@ -150,6 +161,7 @@ impl Entry {
     pub(crate) fn activate(&mut self, generation: Arc<Generation>, now: Timestamp) -> i64 {
         self.trying = None;
         self.refused = None;
+        self.last_good_retry = None;
         self.activations += 1;
         self.serving = Some(Serving { generation, since: now });
         self.activations
@@ -158,8 +170,13 @@ impl Entry {
     /// A candidate was refused: what serves goes on.
     pub(crate) fn reject(&mut self, hash: Hash, rejection: &Rejection, now: Instant) {
         self.trying = None;
+        let is_last_good = self.serving.is_none() && self.kept.as_ref().is_some_and(|kept| kept.hash == hash);
         let before = self.refused.as_ref().filter(|it| it.hash == Some(hash)).and_then(|it| it.retry);
+        let before = if is_last_good { self.last_good_retry } else { before };
         let pause = before.map_or(FIRST_RETRY, |(_, pause)| (pause * 2).min(LAST_RETRY));
+        if is_last_good {
+            self.last_good_retry = rejection.may_pass.then(|| (now + pause, pause));
+        }
         self.refused = Some(Refused {
             hash: Some(hash),
             reason: format!("{}: {}", rejection.step, rejection.reason),
@@ -255,7 +272,7 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
-    use crate::stats::Metrics;
+    use crate::{last_good::LastGood, manifest::Manifest, stats::Metrics};
 
     #[test]
     fn bytes_that_may_pass_at_another_time_are_tried_again_ever_later() {
@@ -277,5 +294,25 @@ mod tests {
         assert_eq!(tried, [0, 5, 15, 35, 75, 155]);
         assert!(tried_after(1000, false));
         assert!(!tried_after(10_000, false), "what cannot pass is refused for good");
+    }
+    #[test]
+    fn last_good_bytes_are_tried_again_though_the_file_is_refused_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let last_good = LastGood::open(folder.path()).unwrap();
+        let document = r#"{"name": "rule", "version": "1", "kind": "validator", "subscriptions": ["market"]}"#;
+        let (good, bad) = (Hash::of(b"good"), Hash::of(b"bad"));
+        last_good.keep("rule", &good, b"good", &Manifest::read(document, "rule").unwrap(), None).unwrap();
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let mut entry = Entry::new(Stats::new("rule", &metrics));
+        entry.kept = last_good.kept().remove("rule");
+
+        let refusal = |may_pass| Rejection { step: "describe", reason: "took longer".into(), may_pass };
+        let started = Instant::now();
+        entry.reject(good, &refusal(true), started);
+        entry.reject(bad, &refusal(false), started);
+        assert_eq!(entry.last_good_due(started + Duration::from_secs(4)), None);
+        assert_eq!(entry.last_good_due(started + Duration::from_secs(5)), Some(good));
+        entry.reject(good, &refusal(false), started + Duration::from_secs(5));
+        assert_eq!(entry.last_good_due(started + Duration::from_secs(1000)), None);
     }
 }

@@ -15,7 +15,7 @@ use wasmtime::component::{Component, InstancePre};
 use crate::{
     bindings::exports::cqar::plugin::lifecycle,
     config::Limits,
-    engine::Engine,
+    engine::{CompileError, Engine},
     error::CallError,
     generation::{Exports, Generation, Shared},
     hash::Hash,
@@ -113,7 +113,11 @@ impl Gate {
         {
             return Ok((component, false));
         }
-        let component = self.engine.compile(candidate.bytes.clone()).await.map_err(at("compile"))?;
+        let compiled = self.engine.compile(candidate.bytes.clone()).await;
+        let component = compiled.map_err(|error| match error {
+            CompileError::Invalid(reason) => at("compile")(reason),
+            CompileError::Late(reason) => Rejection { may_pass: true, ..at("compile")(reason) },
+        })?;
         Ok((component, true))
     }
 

@@ -125,20 +125,24 @@ impl Watcher {
             self.entry(&name);
         }
         for (name, kept) in self.gate.last_good.kept() {
-            let (last_good, hash) = (Arc::clone(&self.gate.last_good), kept.hash);
-            let entry = self.entry(&name);
-            entry.kept = Some(kept);
-            let read = spawn_blocking(move || last_good.bytes(&hash)).await;
-            let entry = self.entry(&name);
-            match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-                Ok(bytes) => entry.start_with(Candidate { name: name.into(), hash, bytes: bytes.into() }),
-                Err(error) => {
-                    tracing::error!(plugin = name, %hash, %error, "the last good bytes of a plugin cannot be read");
-                    entry.lost(&error.to_string());
-                }
-            }
+            let hash = kept.hash;
+            self.entry(&name).kept = Some(kept);
+            self.try_last_good(name, hash).await;
         }
         self.try_waiting();
+    }
+
+    async fn try_last_good(&mut self, name: String, hash: Hash) {
+        let last_good = Arc::clone(&self.gate.last_good);
+        let read = spawn_blocking(move || last_good.bytes(&hash)).await;
+        let entry = self.entry(&name);
+        match read.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
+            Ok(bytes) => entry.start_with(Candidate { name: name.into(), hash, bytes: bytes.into() }),
+            Err(error) => {
+                tracing::error!(plugin = name, %hash, %error, "the last good bytes of a plugin cannot be read");
+                entry.lost(&error.to_string());
+            }
+        }
     }
 
     /// Looks at the directory, and reads what held for long enough. With `again`, also what was read before.
@@ -168,6 +172,11 @@ impl Watcher {
             if self.entry(&found.stem).seen(&found, now, again) {
                 self.read(found).await;
             }
+        }
+        // After the files, which go before it if they are to be tried.
+        let due = |(name, entry): (&String, &Entry)| Some((name.clone(), entry.last_good_due(now)?));
+        for (name, hash) in self.entries.iter().filter_map(due).collect::<Vec<_>>() {
+            self.try_last_good(name, hash).await;
         }
     }
 

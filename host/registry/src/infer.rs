@@ -45,19 +45,21 @@ impl Registry {
         match self.read_symbols(plugins, venue, at, queries).await {
             Ok(read) => {
                 let mut read = read.into_iter();
-                queries.iter().map(|query| read.next().flatten().ok_or_else(|| unknown(query))).collect()
+                let one = |query: &&ResolveQuery<'_>| read.next().unwrap_or(Ok(None))?.ok_or_else(|| unknown(query));
+                queries.iter().map(one).collect()
             }
             Err(error) => queries.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 
+    /// Each answer, none where there is no one reading.
     async fn read_symbols(
         &self,
         plugins: &PluginSet,
         venue: &VenueId,
         at: Timestamp,
         queries: &[&ResolveQuery<'_>],
-    ) -> Result<Vec<Option<Bytes>>, Error> {
+    ) -> Result<Vec<Result<Option<Bytes>, Error>>, Error> {
         let stored = self.get(EntityKey::Venue(venue.clone()), 0).await?.value;
         let Entity::Venue(stored) = stored.as_ref() else { return Ok(Vec::new()) };
         if stored.symbology.is_empty() {
@@ -69,15 +71,15 @@ impl Registry {
         };
         let plugin = symbology(plugins, &stored.symbology)?;
         let parsed = plugin.parse(at, queries.iter().map(asked).collect()).await;
-        let parsed = parsed.map_err(|error| failed(&stored.symbology, &error))?;
-        let readings: Vec<Option<Reading>> = parsed
+        let readings: Vec<Result<Option<Reading>, Error>> = parsed
             .into_iter()
             .map(|parsed| match parsed {
-                Parsed::One(reading) => Some(reading),
-                Parsed::Ambiguous(_) | Parsed::Unknown(_) => None,
+                Ok(Parsed::One(reading)) => Ok(Some(reading)),
+                Ok(Parsed::Ambiguous(_) | Parsed::Unknown(_)) => Ok(None),
+                Err(error) => Err(failed(&stored.symbology, &error)),
             })
             .collect();
-        let registered = self.registered(&stored.id, readings.iter().flatten()).await?;
+        let registered = self.registered(&stored.id, readings.iter().flatten().flatten()).await?;
         let answer = |reading: &Reading| {
             let asset = |n: usize| codes(reading).get(n).and_then(|code| registered.assets.get(*code)).map(Into::into);
             let instrument = registered.terms_of(reading).and_then(|terms| registered.instruments.get(&terms));
@@ -92,7 +94,8 @@ impl Registry {
                 reading: Some(message(reading)),
             }
         };
-        Ok(readings.iter().map(|reading| reading.as_ref().map(|it| answer(it).encode_to_vec().into())).collect())
+        let encoded = |reading: Option<Reading>| reading.map(|reading| answer(&reading).encode_to_vec().into());
+        Ok(readings.iter().cloned().map(|reading| reading.map(encoded)).collect())
     }
 
     /// The assets to which the venue's codes are bound, and the instruments that they make. A code that is not bound is

@@ -136,7 +136,7 @@ impl Registry {
     }
 
     /// Runs in a task of its own, so that a client that goes away does not stop it halfway.
-    async fn detached<T: Send + 'static>(
+    pub(crate) async fn detached<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {

@@ -34,24 +34,24 @@ impl StoreSettings {
 
 /// A URL without the password, or token, before its `@`, and without the passwords in its query.
 pub fn without_credentials(url: &str) -> String {
-    // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
-    let shown = match url.rsplit_once('@') {
-        Some((before, host)) => {
-            let (scheme, credentials) = before
-                .split_once("://")
-                .map_or((String::new(), before), |(scheme, rest)| (format!("{scheme}://"), rest));
-            // Alone it may be a token.
-            let user = credentials.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
-            format!("{scheme}{user}***@{host}")
+    // The query first: what it holds may have an `@` too.
+    let url = match url.split_once('?') {
+        Some((address, query)) => {
+            let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+                Some((name, _)) if name.to_ascii_lowercase().contains("password") => format!("{name}=***"),
+                _ => parameter.to_owned(),
+            });
+            format!("{address}?{}", parameters.collect::<Vec<_>>().join("&"))
         }
         None => url.to_owned(),
     };
-    let Some((before, query)) = shown.split_once('?') else { return shown };
-    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
-        Some((name, _)) if name.to_ascii_lowercase().contains("password") => format!("{name}=***"),
-        _ => parameter.to_owned(),
-    });
-    format!("{before}?{}", parameters.collect::<Vec<_>>().join("&"))
+    // The last `@`, wherever it is: a password that should have been escaped must not be shown for it.
+    let Some((before, host)) = url.rsplit_once('@') else { return url };
+    let (scheme, credentials) =
+        before.split_once("://").map_or((String::new(), before), |(scheme, rest)| (format!("{scheme}://"), rest));
+    // Alone it may be a token.
+    let user = credentials.split_once(':').map(|(user, _)| format!("{user}:")).unwrap_or_default();
+    format!("{scheme}{user}***@{host}")
 }
 
 /// Without the password.
@@ -75,6 +75,13 @@ mod tests {
         let settings = StoreSettings::new("postgres://cqar:se@cret@db:5432/cqar?sslmode=require");
         assert_eq!(settings.redacted_url(), "postgres://cqar:***@db:5432/cqar?sslmode=require");
         assert!(!format!("{settings:?}").contains("cret"));
+        for odd in [
+            "postgres://db/cqar?user=bob@srv&password=secret",
+            "postgres://db/cqar?password=se@secret",
+            "postgres://cqar:secr?et@db/cqar",
+        ] {
+            assert!(!without_credentials(odd).contains("secr"), "{}", without_credentials(odd));
+        }
         assert_eq!(without_credentials("nats://t0ken@bus:4222"), "nats://***@bus:4222");
         let in_query = StoreSettings::new("postgres://db/cqar?user=cqar&password=secret");
         assert_eq!(in_query.redacted_url(), "postgres://db/cqar?user=cqar&password=***");

@@ -17,6 +17,7 @@ cqar_tests::in_both_surroundings! {
     an_older_listing_is_refused_and_as_a_backfill_only_adds
     an_expired_contract_is_found_as_of_its_life
     what_ended_and_is_listed_again_is_another_market_since_then
+    a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end
     a_listing_of_the_future_is_refused
 }
 
@@ -133,6 +134,28 @@ async fn what_ended_and_is_listed_again_is_another_market_since_then(s: Surround
     for moment in ["2021-09-01T00:00:00Z", "2021-10-01T00:00:00Z"] {
         assert_eq!(import(&mut clients, moment, &raw(&both)).await, [0, 0, 2, 0, 0]);
     }
+}
+
+async fn a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, []).await;
+    // 2024-01-01T08:00:00Z to 2099-12-25T08:00:00Z
+    let contract = |base: &str| dated(&format!("{base}USD_991225"), base, 1_704_096_000_000, 4_101_868_800_000);
+    let (both, one) = (raw(&[contract("BTC"), contract("ETH")]), raw(&[contract("ETH")]));
+    let import = async |clients: &mut Clients, at: &str, payload: &[u8]| {
+        let options = ImportListingOptions { delist_absent: true, ..observed(at, creating()) };
+        counts(&clients.import(options, payload).await.unwrap())
+    };
+    assert_eq!(import(&mut clients, "2024-06-01T00:00:00Z", &both).await, [2, 0, 0, 0, 0]);
+    let first = resolve(&mut clients, "binance", "BTCUSD_991225", None).await.unwrap().market.unwrap();
+    assert_eq!(import(&mut clients, "2024-07-01T00:00:00Z", &one).await, [0, 0, 1, 1, 0]);
+    assert_eq!(import(&mut clients, "2024-08-01T00:00:00Z", &both).await, [1, 0, 1, 0, 0]);
+    let second = resolve(&mut clients, "binance", "BTCUSD_991225", None).await.unwrap().market.unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!((second.instrument, second.expiry_time), (first.instrument, first.expiry_time));
+    assert_eq!(second.listed_time, Some(time("2024-08-01T00:00:00Z")));
+    assert_eq!(import(&mut clients, "2024-09-01T00:00:00Z", &both).await, [0, 0, 2, 0, 0]);
 }
 
 async fn a_listing_of_the_future_is_refused(s: Surroundings) {

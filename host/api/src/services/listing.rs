@@ -1,6 +1,6 @@
 //! The stream that carries a venue's listing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use cqar_proto::v1::{self, import_listing_request::Part};
@@ -8,7 +8,7 @@ use cqar_registry::import::MAX_PAYLOAD_BYTES;
 use futures::{Stream, StreamExt};
 use prost::Message;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 use tonic::{Code, Status};
@@ -24,9 +24,9 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(30);
 const RECEIVE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Waits for one of the places that imports take turns at.
-pub(super) async fn place(imports: &Semaphore) -> Result<SemaphorePermit<'_>, Status> {
+pub(super) async fn place(imports: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
     // The semaphore is never closed.
-    if let Ok(Ok(place)) = timeout(TURN_TIMEOUT, imports.acquire()).await {
+    if let Ok(Ok(place)) = timeout(TURN_TIMEOUT, Arc::clone(imports).acquire_owned()).await {
         return Ok(place);
     }
     let message = "too many imports at the same time; try again later";

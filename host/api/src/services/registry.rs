@@ -40,13 +40,13 @@ impl RegistryService for Api {
         request: Request<Streaming<v1::ImportListingRequest>>,
     ) -> Reply<v1::ImportListingResponse> {
         let actor = actor(&request);
-        let _place = listing::place(&self.imports).await?;
+        let place = listing::place(&self.imports).await?;
         let listing = Listing::receive(request.into_inner()).await?;
         Span::current().record("venue", listing.options.venue.as_str());
         let v1::ImportListingOptions { request_id, validate_only, .. } = &listing.options;
         let method = "/cqar.v1.RegistryService/ImportListing";
         let write = write_request(actor, method, request_id, *validate_only, || listing.body()).map_err(status)?;
-        let imported = self.registry.import_listing(write, listing.options, listing.payload).await;
+        let imported = self.registry.import_listing(write, listing.options, listing.payload, place).await;
         Ok(answered(imported.map_err(status)?))
     }
 

@@ -180,15 +180,29 @@ pub struct Page {
 }
 
 impl Symbology {
-    /// Reads symbols as of an instant: one answer for each, in order.
-    pub async fn parse(&self, at: Timestamp, queries: Vec<Query>) -> Result<Vec<Parsed>, CallError> {
+    /// Reads symbols as of an instant: one answer for each, in order. A symbol that makes the plugin trap, or answer
+    /// nonsense, fails alone.
+    pub async fn parse(&self, at: Timestamp, queries: Vec<Query>) -> Vec<Result<Parsed, CallError>> {
         let queries: Arc<[Query]> = queries.into();
+        let call = |range| {
+            let call = Parse { at, queries: Arc::clone(&queries), range };
+            self.symbols.call(call, Scope::at(at))
+        };
         let mut answers = Vec::with_capacity(queries.len());
         for range in chunks(queries.iter().map(|query| query.symbol.len())) {
-            let call = Parse { at, queries: Arc::clone(&queries), range };
-            answers.append(&mut self.symbols.call(call, Scope::at(at)).await?);
+            match call(range.clone()).await {
+                Ok(parsed) => answers.extend(parsed.into_iter().map(Ok)),
+                Err(CallError::Trap { .. } | CallError::BadAnswer(_)) if range.len() > 1 => {
+                    for index in range {
+                        let alone = call(index..index + 1).await;
+                        answers
+                            .extend(alone.map_or_else(|error| vec![Err(error)], |it| it.into_iter().map(Ok).collect()));
+                    }
+                }
+                Err(error) => answers.extend(range.map(|_| Err(error.clone()))),
+            }
         }
-        Ok(answers)
+        answers
     }
 
     /// Writes symbols as of an instant: one answer for each reading, in order.

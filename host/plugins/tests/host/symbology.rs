@@ -55,7 +55,7 @@ async fn every_market_of_a_real_listing_is_read_written_and_read_again() {
             .iter()
             .map(|it| Query { symbol: it.symbol.clone(), segment: Some(segment.to_owned()) })
             .collect();
-        let parsed = symbology.parse(now(), queries).await.unwrap();
+        let parsed = all(symbology.parse(now(), queries).await);
         let readings: Vec<Reading> = page.markets.iter().map(|it| it.reading.clone()).collect();
         for (market, parsed) in page.markets.iter().zip(&parsed) {
             // ADAEUR is ADA/EUR, and might be AD/AEUR: the registered market tells, the symbol alone does not.
@@ -100,7 +100,7 @@ async fn symbols_are_read_in_order_however_many_they_are() {
     let (_fixture, running, symbology) = binance().await;
     let symbols = ["BTCUSDT", "ETHBTC", "1000SHIBUSDT", "no such symbol"];
     let query = |index: usize| Query { symbol: symbols[index % 4].into(), segment: Some("usdm".into()) };
-    let parsed = symbology.parse(now(), (0..2000).map(query).collect()).await.unwrap();
+    let parsed = all(symbology.parse(now(), (0..2000).map(query).collect()).await);
     assert_eq!(parsed.len(), 2000);
     for four in parsed.chunks(4) {
         let Parsed::One(reading) = &four[0] else { panic!("{four:?}") };
@@ -134,4 +134,23 @@ async fn what_is_no_symbology_says_what_it_is() {
     assert_eq!(error("market-sanity"), "the plugin market-sanity does not serve: it is a validator");
     assert!(error("kraken").contains("there is no file of that name"));
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_symbol_that_traps_fails_alone() {
+    let fixture = Fixture::with(&["trap-on-symbol"]);
+    let running = fixture.start().await;
+    let symbology = running.host.snapshot().symbology("trap-on-symbol").unwrap();
+    let query = |n: usize| Query { symbol: if n == 300 { "TRAP".into() } else { format!("S{n}") }, segment: None };
+    let parsed = symbology.parse(now(), (0..600).map(query).collect()).await;
+    assert_eq!(parsed.len(), 600);
+    for (n, parsed) in parsed.iter().enumerate() {
+        let expected = if n == 300 { matches!(parsed, Err(CallError::Trap { .. })) } else { parsed.is_ok() };
+        assert!(expected, "{n}: {parsed:?}");
+    }
+    running.stop().await;
+}
+
+fn all(parsed: Vec<Result<Parsed, CallError>>) -> Vec<Parsed> {
+    parsed.into_iter().map(Result::unwrap).collect()
 }

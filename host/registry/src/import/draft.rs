@@ -33,7 +33,7 @@ pub(super) struct ImportDraft {
     origins: Vec<Origin>,
     rejected: BTreeMap<usize, Rejection>,
     /// Rows whose market is there, and stays as it is or is updated.
-    present: usize,
+    present: BTreeSet<usize>,
     bindings: Vec<Bound>,
     moments: Vec<Moment>,
     refused_delistings: Vec<(Market, Rejection)>,
@@ -180,7 +180,7 @@ async fn absent(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Market>, 
 struct Proposed {
     mutations: Vec<(String, Mutation)>,
     origins: Vec<Origin>,
-    present: usize,
+    present: BTreeSet<usize>,
     bindings: BTreeMap<String, Bound>,
 }
 
@@ -203,14 +203,14 @@ impl Proposed {
                 return Err(Rejection::new("INSTRUMENT_CHANGED", message));
             }
             // Whose market it is, and in which units it counts, changes together or not at all.
-            if market.unit_multiplier != row.unit_multiplier() {
-                let (was, is) = (&market.unit_multiplier, row.unit_multiplier());
+            if let Some(is) = row.listed.reading.unit_multiplier.as_ref().filter(|it| **it != market.unit_multiplier) {
+                let was = &market.unit_multiplier;
                 let message = format_args!(
                     "the symbol counts in units of {is}, and in units of {was} before; delist the market that has it"
                 );
                 return Err(Rejection::new("MULTIPLIER_CHANGED", message));
             }
-            self.present += 1;
+            self.present.insert(n);
             if !listing.backfill {
                 self.push(Origin::Row(n), row.update(market, markets, now));
             }
@@ -309,8 +309,11 @@ impl ImportDraft {
                 let needs = |row: &Row| {
                     shared.is_some_and(|it| reading::codes(&row.listed.reading).contains(&it.code.as_str()))
                 };
-                for (other, _) in listing.rows.iter().enumerate().filter(|(other, row)| other == n || needs(row)) {
-                    refused.rows.entry(other).or_insert_with(|| why.clone());
+                for (other, row) in listing.rows.iter().enumerate() {
+                    // A market that is there has its assets already.
+                    if other == *n || (needs(row) && !self.present.contains(&other)) {
+                        refused.rows.entry(other).or_insert_with(|| why.clone());
+                    }
                 }
             }
             Some(Origin::Delisting(key)) => drop(refused.delistings.insert(key.clone(), why.clone())),
@@ -356,7 +359,7 @@ impl ImportDraft {
             observed_at: Some(listing.observed.into()),
             created: number(count(Outcome::Created)),
             updated: number(updated),
-            unchanged: number(self.present.saturating_sub(updated)),
+            unchanged: number(self.present.len().saturating_sub(updated)),
             delisted: number(count(Outcome::Delisted)),
             rejected: number(count(Outcome::Rejected)),
             markets,

@@ -64,8 +64,24 @@ struct Refused {
 }
 
 impl Registry {
-    /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped.
-    pub async fn import_listing(
+    /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped. It runs to its end, whether or
+    /// not the caller waits for it, and drops `place` only then.
+    pub async fn import_listing<P: Send + 'static>(
+        &self,
+        request: WriteRequest,
+        options: v1::ImportListingOptions,
+        payload: Bytes,
+        place: P,
+    ) -> Result<Answer<v1::ImportListingResponse>, Error> {
+        let this = self.clone();
+        let importing = async move {
+            let _place = place;
+            this.import(request, options, payload).await
+        };
+        self.detached(importing).await
+    }
+
+    async fn import(
         &self,
         request: WriteRequest,
         options: v1::ImportListingOptions,

@@ -52,6 +52,11 @@ impl Row {
         self.listed.market.expiry_time.or(self.listed.reading.expiry)
     }
 
+    /// The instant at which the market ends, as far as the listing says.
+    fn end(&self) -> Option<Timestamp> {
+        [self.listed.market.delisted, self.expiry()].into_iter().flatten().min()
+    }
+
     /// Those of the markets that have, or had, the symbol in the row's segment.
     fn of_segment<'a>(&self, markets: &'a [Market]) -> impl Iterator<Item = &'a Market> + use<'_, 'a> {
         markets.iter().filter(|market| market.segment == self.listed.reading.segment)
@@ -66,11 +71,12 @@ impl Row {
         let live = of_segment().find(|market| market.interval().contains(observed));
         let has_ended = |market: &Market| market.interval().until.is_some_and(|until| until <= observed);
         let listed = || of_segment().find(|it| same(it.listed, self.listed.market.listed) && !has_ended(it));
-        let says = &self.listed.market;
-        let ended = || {
-            of_segment().find(|market| same(market.expiry_time, self.expiry()) || same(market.delisted, says.delisted))
-        };
-        live.or_else(listed).or_else(ended)
+        let end = self.end();
+        let ended = || of_segment().find(|it| same(it.interval().until, end));
+        // Its contract is over, however the market ended.
+        let is_over = end.is_some_and(|end| end <= observed);
+        let expired = || of_segment().find(|it| is_over && same(it.expiry_time, self.expiry()));
+        live.or_else(listed).or_else(ended).or_else(expired)
     }
 
     /// From when on the market holds: since the listing says, or since ever; but since `otherwise` where another market
@@ -81,8 +87,7 @@ impl Row {
         from: Option<Timestamp>,
         otherwise: Option<Timestamp>,
     ) -> Option<Timestamp> {
-        let until = [self.listed.market.delisted, self.expiry()].into_iter().flatten().min();
-        let says = Interval { from, until };
+        let says = Interval { from, until: self.end() };
         if others.any(|other| other.interval().overlaps(&says)) { otherwise } else { from }
     }
 

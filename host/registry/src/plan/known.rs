@@ -82,9 +82,19 @@ impl Known {
         self.referrers.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The stored instruments whose code the asset's new symbol changes; one more than [`MAX_RENAMED`] if there are more.
+    /// The stored instruments whose code the asset's new symbol changes; not all of them if together with those of
+    /// other assets they are too many.
     pub(crate) fn renamed(&self, key: &EntityKey) -> &[EntityKey] {
         self.renamed.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether new symbols change more codes than one request may change.
+    pub(crate) fn renames_too_many(&self) -> bool {
+        self.renamed_count() > MAX_RENAMED as usize
+    }
+
+    fn renamed_count(&self) -> usize {
+        self.renamed.values().map(Vec::len).sum()
     }
 
     /// What the mutations name, and what their creations may turn out to mean.
@@ -159,11 +169,14 @@ impl Known {
     async fn fetch_renamed(&mut self, snapshot: &mut Snapshot, after: &Entity) -> Result<(), cqar_store::Error> {
         let key = after.key();
         let (Some(Entity::Asset(before)), Entity::Asset(after)) = (self.entity(&key), after) else { return Ok(()) };
-        if before.symbol == after.symbol {
-            self.renamed.remove(&key);
+        let has_new_symbol = before.symbol != after.symbol;
+        self.renamed.remove(&key);
+        if !has_new_symbol || self.renames_too_many() {
             return Ok(());
         }
-        let instruments = snapshot.instruments_of_asset(after.id, MAX_RENAMED + 1).await?;
+        // One more than there may be tells that there are too many.
+        let left = (MAX_RENAMED + 1).saturating_sub(u32::try_from(self.renamed_count()).unwrap_or(u32::MAX));
+        let instruments = snapshot.instruments_of_asset(after.id, left).await?;
         self.renamed.insert(key, instruments.iter().map(|it| EntityKey::Instrument(it.id)).collect());
         self.entities.extend(instruments.into_iter().map(|it| (EntityKey::Instrument(it.id), Some(it.into()))));
         Ok(())
@@ -257,7 +270,7 @@ impl Known {
 /// The most referrers that a refusal names.
 pub(crate) const MAX_REFERRERS: usize = 10;
 
-/// The most instruments that one asset's new symbol may change the code of: what one transaction writes in a second or
+/// The most instruments whose code one request may change by new symbols: what one transaction writes in a second or
 /// two, while every other write waits.
 pub(crate) const MAX_RENAMED: u32 = 20_000;
 

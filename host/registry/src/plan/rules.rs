@@ -80,9 +80,8 @@ impl Rules<'_> {
         if let Entity::Market(market) = after {
             self.expiry(market, &mut found);
         }
-        if self.known.renamed(key).len() > MAX_RENAMED as usize {
-            let message =
-                format_args!("is in the codes of more than {MAX_RENAMED} instruments, too many to change at once");
+        if self.known.renames_too_many() && !self.known.renamed(key).is_empty() {
+            let message = format_args!("would change the codes of more than {MAX_RENAMED} instruments at once");
             found.add("symbol", "TOO_MANY_CODES", message);
         }
         let mut errors = Vec::new();
