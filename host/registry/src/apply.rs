@@ -59,7 +59,7 @@ impl Proposal for Mutations {
             revision: written.revision,
             results: results.collect(),
             warnings: warnings.collect(),
-            // At most as many as there are mutations.
+            // Bounded by the mutations and by the codes that they may change.
             changed: i32::try_from(written.changed).unwrap_or(i32::MAX),
         }
     }

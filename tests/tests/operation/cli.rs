@@ -127,7 +127,7 @@ async fn writing_commands_say_what_changed(s: Surroundings) {
     let revision = first["revision"].clone();
     let again = server.cli_json(&["import", "starter"]);
     assert_eq!((again["changed"].as_i64(), &again["revision"]), (None, &revision), "nothing, and no revision");
-    assert!(said(&server, &["import", "starter"]).contains("0 of "));
+    assert!(said(&server, &["import", "starter"]).contains("changed 0 entities"));
 
     let folder = server.options.folder().to_owned();
     let file = folder.join("mutations.yaml");
@@ -138,7 +138,7 @@ async fn writing_commands_say_what_changed(s: Surroundings) {
     std::fs::write(&file, yaml).unwrap();
     let path = file.to_str().unwrap();
     let tried = said(&server, &["apply", "-f", path, "--validate-only"]);
-    assert!(tried.contains("2 of 2 mutations would change something"), "{tried}");
+    assert!(tried.contains("2 mutations would change 2 entities"), "{tried}");
     assert_eq!(server.cli_json(&["list", "assets", "--symbol", "ABC"]), json!({}));
     let applied = server.cli_json(&["apply", "-f", path]);
     assert_eq!(applied["changed"], 2);

@@ -89,7 +89,7 @@ pub fn summarize(answer: &ApplyResponse, validate_only: bool) -> Result<(), CliE
         output::table(rows::FINDING, answer.warnings.iter().cloned().map(rows::finding))?;
     }
     let (would, all) = (if validate_only { "would change" } else { "changed" }, answer.results.len());
-    output::line(&format!("{} of {all} mutations {would} something; revision {}", answer.changed, answer.revision))?;
+    output::line(&format!("{all} mutations {would} {} entities; revision {}", answer.changed, answer.revision))?;
     Ok(())
 }
 
