@@ -45,7 +45,6 @@
 //! assert_eq!(lookups.count(cache.get("binance")).as_deref(), Some("Binance"));
 //! # }
 //! ```
-// Tests may fail loudly.
 
 pub mod key;
 pub mod l1;

@@ -23,7 +23,6 @@
 //! assert_eq!(tick, "0.01".parse().unwrap());
 //! assert_eq!(format!("{venue} {tick}"), "binance 0.01");
 //! ```
-// Tests may fail loudly.
 
 pub mod asset;
 pub mod chain;

@@ -13,7 +13,6 @@
 //! | `recent` | the newest events, kept in memory for the watchers |
 //! | `page` | what a read of the log must look like |
 //! | `backoff` | how long to wait before the next attempt |
-// Tests may fail loudly.
 
 mod backoff;
 pub mod feed;

@@ -36,11 +36,11 @@
 //! let clock = Arc::new(SystemClock);
 //! let host = PluginHost::start(config, lookup, clock, &registry, &tracker, token).await?;
 //! let queries = vec![Query { symbol: "BTCUSDT".into(), segment: None }];
-//! let parsed = host.snapshot().symbology("symbology-binance")?.parse("2026-01-01T00:00:00Z".parse()?, queries).await?;
+//! let symbology = host.snapshot().symbology("symbology-binance")?;
+//! let parsed = symbology.parse("2026-01-01T00:00:00Z".parse()?, queries).await;
 //! # Ok(())
 //! # }
 //! ```
-// Tests may fail loudly.
 
 mod bindings;
 mod chunk;

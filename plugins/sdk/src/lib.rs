@@ -13,7 +13,6 @@
 //! | [`document`], [`decimal`] | reading the registry's JSON, and amounts, exactly |
 //! | [`log`], [`registry`] | what a plugin may ask of the host |
 //! | [`bindings`] | the bare WIT |
-// Tests may fail loudly.
 
 pub mod bindings;
 pub mod decimal;

@@ -11,7 +11,6 @@
 //! | [`symbol`] | symbols to readings, and back |
 //! | [`listing`] | the responses of `exchangeInfo` |
 //! | [`entry`] | one entry of such a response |
-// Tests may fail loudly.
 
 pub mod entry;
 pub mod listing;

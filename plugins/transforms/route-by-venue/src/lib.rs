@@ -1,6 +1,5 @@
 //! A transform: puts the venue of a market's event at the end of its subject, so that
 //! `cqc.events.v1.market_listed.binance` is one venue's and `cqc.events.v1.market_listed.>` is still everyone's.
-// Tests may fail loudly.
 
 use cqar_plugin_transform::{
     Action, Call, Event, Outgoing, Transform, document,

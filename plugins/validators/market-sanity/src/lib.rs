@@ -9,7 +9,6 @@
 //! | [`settings`] | the limits |
 //! | [`market`] | the amounts of a market, as its document says them |
 //! | [`rules`] | the rules |
-// Tests may fail loudly.
 
 pub mod market;
 pub mod rules;
