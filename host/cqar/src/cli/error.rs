@@ -121,8 +121,16 @@ impl From<tonic::Status> for CliError {
     fn from(status: tonic::Status) -> Self {
         // tonic says CANCELLED when its own clock ran out.
         let expired = causes(&status).any(<dyn Error>::is::<tonic::TimeoutExpired>);
-        let status =
-            if expired { tonic::Status::deadline_exceeded("no answer in time: see --timeout") } else { status };
+        // Of a server that went away it says only that there is a connect error.
+        let refused = causes(&status).any(<dyn Error>::is::<tonic::ConnectError>);
+        let status = if expired {
+            tonic::Status::deadline_exceeded("no answer in time: see --timeout")
+        } else if refused {
+            let cause = causes(&status).last().map_or_else(String::new, ToString::to_string);
+            tonic::Status::unavailable(format!("the server cannot be reached any more: {cause}"))
+        } else {
+            status
+        };
         Self::Answered(Box::new(status))
     }
 }
