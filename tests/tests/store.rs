@@ -10,19 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cqar_domain::{
-    asset::{Asset, AssetType},
-    chain::Chain,
-    entity::{Entity, EntityKey, Meta},
-    event::{EventLog, LogPosition},
-    id::{AssetId, InstrumentId, MarketId, SystemIds, VenueAssetId},
-    instrument::{Contract, ExerciseStyle, Instrument, OptionType, Terms},
-    market::{ContractSize, ContractUnit, Market, MarketStatus},
-    relay::RelayMemory,
-    time::{Clock, SystemClock, Timestamp},
-    venue::{Venue, VenueType},
-    venue_asset::VenueAsset,
-};
+use cqar_domain::{entities::{asset::{Asset, AssetType}, chain::Chain, instrument::{Contract, ExerciseStyle, Instrument, OptionType, Terms}, market::{ContractSize, ContractUnit, Market, MarketStatus}, venue::{Venue, VenueType}, venue_asset::VenueAsset, Entity}, entity::Meta, event::{EventLog, LogPosition}, id::{AssetId, EntityKey, InstrumentId, MarketId, SystemIds, VenueAssetId}, relay::RelayMemory, time::{Clock, SystemClock, Timestamp}};
 use cqar_proto::v1;
 use cqar_store::{AnsweredRequest, Author, Change, Constraint, Error, Filter, RequestKey, Store, StoreSettings};
 use cqar_tests::postgres::Postgres;

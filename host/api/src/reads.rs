@@ -2,11 +2,7 @@
 
 use std::error::Error as StdError;
 
-use cqar_domain::{
-    entity::{Entity, EntityKey, EntityType, Revision},
-    text::{Text, VENUE_SYMBOL},
-    violation::Violations,
-};
+use cqar_domain::{entities::Entity, entity::Revision, id::{EntityKey, EntityType}, text::{Text, VENUE_SYMBOL}, violation::Violations};
 use cqar_proto::{
     rpc,
     v1::{self, entity::Entity as Message},

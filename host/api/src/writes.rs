@@ -1,6 +1,6 @@
 //! What the services have in common where they write: the write of one entity is an `Apply` of one mutation.
 
-use cqar_domain::{entity::EntityKey, id::IdSource, mutation::Mutation, violation::Violation};
+use cqar_domain::{id::{EntityKey, IdSource}, mutation::Mutation, violation::Violation};
 use cqar_proto::{
     convert,
     v1::{self, entity::Entity as Message},

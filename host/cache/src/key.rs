@@ -2,11 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use cqar_domain::{
-    entity::{EntityKey, EntityType},
-    event::{LogPosition, LoggedEvent},
-    id::{IdError, InstrumentId, VenueId},
-};
+use cqar_domain::{event::{LogPosition, LoggedEvent}, id::{EntityKey, EntityType, IdError, InstrumentId, VenueId}};
 use cqar_proto::v1::{self, entity::Entity as Message};
 use prost::Message as _;
 
@@ -106,10 +102,7 @@ fn touched_by_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unr
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use cqar_domain::{
-        event::EventType,
-        id::{IdSource, MarketId, SystemIds},
-    };
+    use cqar_domain::{event::EventType, id::{IdSource, MarketId, SystemIds}};
 
     use super::*;
 

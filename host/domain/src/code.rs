@@ -4,8 +4,8 @@
 
 use crate::{
     decimal::Decimal,
+    entities::instrument::{InstrumentKind, OptionType, Terms},
     id::{AssetId, Protocol},
-    instrument::{InstrumentKind, OptionType, Terms},
     time::Date,
 };
 
@@ -135,8 +135,8 @@ mod tests {
 
     use super::*;
     use crate::{
+        entities::instrument::{Contract, ExerciseStyle},
         id::SystemIds,
-        instrument::{Contract, ExerciseStyle},
     };
 
     #[test]

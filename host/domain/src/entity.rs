@@ -1,16 +1,11 @@
-//! Any entity, by type and key.
+//! What every entity is: the trait that each file of `entities` implements, and what all of them carry.
 
-use std::fmt;
+use std::time::Duration;
 
 use crate::{
-    asset::Asset,
-    chain::Chain,
-    id::{AssetId, ChainId, InstrumentId, MarketId, VenueAssetId, VenueId},
-    instrument::Instrument,
-    market::Market,
+    id::{EntityId, EntityKey, EntityType, VenueId},
     time::Timestamp,
-    venue::Venue,
-    venue_asset::VenueAsset,
+    unique_key::UniqueKey,
     violation::Violations,
 };
 
@@ -37,245 +32,114 @@ impl Meta {
     }
 }
 
-/// The types of entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntityType {
-    /// [`Asset`]
-    Asset,
-    /// [`Chain`]
-    Chain,
-    /// [`Venue`]
-    Venue,
-    /// [`VenueAsset`]
-    VenueAsset,
-    /// [`Instrument`]
-    Instrument,
-    /// [`Market`]
-    Market,
+/// An entity of one type, and everything that the registry must know of that type. Checks of references and keys,
+/// look-ups, deletions, the caches and the log all follow from this; nothing else repeats it.
+pub trait TypedEntity: Clone + PartialEq {
+    /// Its type.
+    const TYPE: EntityType;
+    /// Whether a deletion only marks it (AIP-164): it keeps its unique keys, takes no new references, and can be undeleted.
+    const SOFT_DELETE: bool;
+    /// How long a cache keeps an answer about it at most. A safety net: it is the log that invalidates.
+    const CACHE_TTL: Duration;
+
+    /// What names it.
+    fn key(&self) -> EntityKey;
+
+    /// Its revision and times.
+    fn meta(&self) -> &Meta;
+
+    /// Its revision and times, to be set.
+    fn meta_mut(&mut self) -> &mut Meta;
+
+    /// The invariants of it alone: bounds, and fields that must agree.
+    fn check(&self, found: &mut Violations);
+
+    /// The names of the fields that differ, but for those of [`Meta`].
+    fn changed_fields(&self, after: &Self) -> Vec<&'static str>;
+
+    /// The venue that it is or belongs to.
+    fn venue(&self) -> Option<&VenueId> {
+        None
+    }
+
+    /// The keys that no other entity may have, each with the field that a collision is about.
+    fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
+        Vec::new()
+    }
+
+    /// Visits each field that refers to another entity: its name, and what it refers to.
+    fn visit_references(&self, visit: &mut dyn FnMut(&'static str, EntityKey)) {
+        let _ = visit;
+    }
+
+    /// Makes each of the same fields refer to what `replace` returns for what it refers to, if anything.
+    fn replace_references(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        let _ = replace;
+    }
 }
 
-impl EntityType {
-    /// All of them, each after those that it may refer to, but for a chain's native asset.
-    pub const ALL: [Self; 6] =
-        [Self::Asset, Self::Chain, Self::Venue, Self::VenueAsset, Self::Instrument, Self::Market];
+/// A field that refers to another entity, or may.
+pub(crate) trait ReferenceField {
+    /// What it refers to.
+    fn target(&self) -> Option<EntityKey>;
 
-    /// The name in events, plugins and error details.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Asset => "asset",
-            Self::Chain => "chain",
-            Self::Venue => "venue",
-            Self::VenueAsset => "venue_asset",
-            Self::Instrument => "instrument",
-            Self::Market => "market",
+    /// Makes it refer to what `replace` returns, if anything. A key of another type is none that it can hold.
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>);
+}
+
+impl<I: EntityId> ReferenceField for I {
+    fn target(&self) -> Option<EntityKey> {
+        Some(self.clone().into())
+    }
+
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        if let Some(Ok(id)) = replace(&self.clone().into()).map(I::try_from) {
+            *self = id;
         }
     }
+}
 
-    /// The type of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|t| t.name() == name)
+impl<I: EntityId> ReferenceField for Option<I> {
+    fn target(&self) -> Option<EntityKey> {
+        self.clone().map(Into::into)
     }
-}
 
-impl fmt::Display for EntityType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Names one entity.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EntityKey {
-    /// An asset.
-    Asset(AssetId),
-    /// A chain.
-    Chain(ChainId),
-    /// A venue.
-    Venue(VenueId),
-    /// A venue's code for an asset.
-    VenueAsset(VenueAssetId),
-    /// An instrument.
-    Instrument(InstrumentId),
-    /// A market.
-    Market(MarketId),
-}
-
-impl EntityKey {
-    /// The type of the entity.
-    pub const fn entity_type(&self) -> EntityType {
-        match self {
-            Self::Asset(_) => EntityType::Asset,
-            Self::Chain(_) => EntityType::Chain,
-            Self::Venue(_) => EntityType::Venue,
-            Self::VenueAsset(_) => EntityType::VenueAsset,
-            Self::Instrument(_) => EntityType::Instrument,
-            Self::Market(_) => EntityType::Market,
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        if let Some(id) = self {
+            id.replace(replace);
         }
     }
+}
 
-    /// The id as text.
-    pub fn id(&self) -> String {
-        match self {
-            Self::Asset(id) => id.to_string(),
-            Self::Chain(id) => id.to_string(),
-            Self::Venue(id) => id.to_string(),
-            Self::VenueAsset(id) => id.to_string(),
-            Self::Instrument(id) => id.to_string(),
-            Self::Market(id) => id.to_string(),
+/// Both methods of [`TypedEntity`] about references, from one list of the fields that refer to others.
+macro_rules! references {
+    ($($field:ident),+ $(,)?) => {
+        fn visit_references(&self, visit: &mut dyn FnMut(&'static str, $crate::id::EntityKey)) {
+            $(if let Some(target) = $crate::entity::ReferenceField::target(&self.$field) {
+                visit(stringify!($field), target);
+            })+
         }
-    }
 
-    /// The key of the entity of that type and id.
-    pub fn parse(entity_type: EntityType, id: &str) -> Result<Self, crate::id::IdError> {
-        Ok(match entity_type {
-            EntityType::Asset => Self::Asset(id.parse()?),
-            EntityType::Chain => Self::Chain(id.parse()?),
-            EntityType::Venue => Self::Venue(id.parse()?),
-            EntityType::VenueAsset => Self::VenueAsset(id.parse()?),
-            EntityType::Instrument => Self::Instrument(id.parse()?),
-            EntityType::Market => Self::Market(id.parse()?),
-        })
-    }
-}
-
-impl fmt::Display for EntityKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.entity_type(), self.id())
-    }
-}
-
-/// An entity of any type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "markets, the largest, are also the most frequent")]
-pub enum Entity {
-    /// An asset.
-    Asset(Asset),
-    /// A chain.
-    Chain(Chain),
-    /// A venue.
-    Venue(Venue),
-    /// A venue's code for an asset.
-    VenueAsset(VenueAsset),
-    /// An instrument.
-    Instrument(Instrument),
-    /// A market.
-    Market(Market),
-}
-
-macro_rules! from_entities {
-    ($($entity:ident)*) => {$(
-        impl From<$entity> for Entity {
-            fn from(entity: $entity) -> Self {
-                Self::$entity(entity)
-            }
-        }
-    )*};
-}
-from_entities!(Asset Chain Venue VenueAsset Instrument Market);
-
-/// Calls the same method on whichever entity it is.
-macro_rules! each {
-    ($entity:expr, $it:ident => $body:expr) => {
-        match $entity {
-            Entity::Asset($it) => $body,
-            Entity::Chain($it) => $body,
-            Entity::Venue($it) => $body,
-            Entity::VenueAsset($it) => $body,
-            Entity::Instrument($it) => $body,
-            Entity::Market($it) => $body,
+        fn replace_references(
+            &mut self,
+            replace: &dyn Fn(&$crate::id::EntityKey) -> Option<$crate::id::EntityKey>,
+        ) {
+            $($crate::entity::ReferenceField::replace(&mut self.$field, replace);)+
         }
     };
 }
+pub(crate) use references;
 
-impl Entity {
-    /// Its key.
-    pub fn key(&self) -> EntityKey {
-        match self {
-            Self::Asset(it) => EntityKey::Asset(it.id),
-            Self::Chain(it) => EntityKey::Chain(it.id.clone()),
-            Self::Venue(it) => EntityKey::Venue(it.id.clone()),
-            Self::VenueAsset(it) => EntityKey::VenueAsset(it.id),
-            Self::Instrument(it) => EntityKey::Instrument(it.id),
-            Self::Market(it) => EntityKey::Market(it.id),
-        }
-    }
-
-    /// Its revision and times.
-    pub fn meta(&self) -> &Meta {
-        each!(self, it => &it.meta)
-    }
-
-    /// Its revision and times, to be set.
-    pub fn meta_mut(&mut self) -> &mut Meta {
-        each!(self, it => &mut it.meta)
-    }
-
-    /// The invariants of one entity alone: bounds, and fields that must agree.
-    pub fn check(&self) -> Violations {
-        let mut found = Violations::default();
-        each!(self, it => it.check(&mut found));
-        found
-    }
-
-    /// The venue that it is or belongs to.
-    pub fn venue(&self) -> Option<&VenueId> {
-        match self {
-            Self::Venue(it) => Some(&it.id),
-            Self::VenueAsset(it) => Some(&it.venue),
-            Self::Market(it) => Some(&it.venue),
-            Self::Asset(_) | Self::Chain(_) | Self::Instrument(_) => None,
-        }
-    }
-
-    /// The entities that it refers to, with the field that does.
-    pub fn references(&self) -> Vec<(&'static str, EntityKey)> {
-        match self {
-            Self::Asset(_) => Vec::new(),
-            Self::Chain(it) => it.native_asset.map(|id| ("native_asset", EntityKey::Asset(id))).into_iter().collect(),
-            Self::Venue(it) => it.chain.clone().map(|id| ("chain", EntityKey::Chain(id))).into_iter().collect(),
-            Self::VenueAsset(it) => {
-                vec![("venue", EntityKey::Venue(it.venue.clone())), ("asset", EntityKey::Asset(it.asset))]
-            }
-            Self::Instrument(it) => {
-                it.terms.assets().into_iter().map(|(field, id)| (field, EntityKey::Asset(id))).collect()
-            }
-            Self::Market(it) => vec![
-                ("venue", EntityKey::Venue(it.venue.clone())),
-                ("instrument", EntityKey::Instrument(it.instrument)),
-            ],
-        }
-    }
-
-    /// The names of the fields that differ, system fields but for `delete_time` left out. Empty for different types.
-    pub fn changed_fields(&self, after: &Self) -> Vec<&'static str> {
-        let mut fields = match (self, after) {
-            (Self::Asset(a), Self::Asset(b)) => a.changed_fields(b),
-            (Self::Chain(a), Self::Chain(b)) => a.changed_fields(b),
-            (Self::Venue(a), Self::Venue(b)) => a.changed_fields(b),
-            (Self::VenueAsset(a), Self::VenueAsset(b)) => a.changed_fields(b),
-            (Self::Instrument(a), Self::Instrument(b)) => a.changed_fields(b),
-            (Self::Market(a), Self::Market(b)) => a.changed_fields(b),
-            _ => return Vec::new(),
-        };
-        if self.meta().delete_time != after.meta().delete_time {
-            fields.push("delete_time");
-        }
-        fields
-    }
-}
-
-/// Implements `changed_fields` by comparing the named fields.
+/// The method of [`TypedEntity`] that compares two states, from the list of all fields but `id` and `meta`; `as` where the
+/// contract calls one otherwise.
 macro_rules! changed_fields {
-    ($type:ty: $($field:ident $(as $name:literal)?),+ $(,)?) => {
-        impl $type {
-            /// The names of the fields that differ.
-            pub(crate) fn changed_fields(&self, after: &Self) -> Vec<&'static str> {
-                let mut fields = Vec::new();
-                $(if self.$field != after.$field {
-                    fields.push($crate::entity::changed_fields!(@name $field $($name)?));
-                })+
-                fields
-            }
+    ($($field:ident $(as $name:literal)?),+ $(,)?) => {
+        fn changed_fields(&self, after: &Self) -> Vec<&'static str> {
+            let mut fields = Vec::new();
+            $(if self.$field != after.$field {
+                fields.push($crate::entity::changed_fields!(@name $field $($name)?));
+            })+
+            fields
         }
     };
     (@name $field:ident) => { stringify!($field) };

@@ -7,16 +7,16 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::{
-    entity::{Entity, EntityKey, EntityType, Revision},
+    entities::{Entity, market::MarketStatus},
+    entity::Revision,
     finding::Finding,
-    id::VenueId,
-    market::MarketStatus,
+    id::{EntityKey, EntityType, VenueId},
     time::Timestamp,
 };
 
-/// What happened to an entity.
+/// Action happened to an entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum What {
+enum Action {
     Created,
     Updated,
     StatusChanged,
@@ -29,7 +29,7 @@ enum What {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventType {
     entity: EntityType,
-    what: What,
+    what: Action,
 }
 
 impl EventType {
@@ -37,16 +37,16 @@ impl EventType {
     pub fn of(before: Option<&Entity>, after: Option<&Entity>) -> Option<Self> {
         let entity = after.or(before)?.key().entity_type();
         let what = match (before, after) {
-            (None, _) => What::Created,
-            (Some(_), None) => What::Deleted,
+            (None, _) => Action::Created,
+            (Some(_), None) => Action::Deleted,
             (Some(Entity::Market(a)), Some(Entity::Market(b))) if a.status != b.status => match b.status {
-                MarketStatus::Delisted => What::Delisted,
-                _ => What::StatusChanged,
+                MarketStatus::Delisted => Action::Delisted,
+                _ => Action::StatusChanged,
             },
             (Some(a), Some(b)) => match (a.meta().delete_time, b.meta().delete_time) {
-                (None, Some(_)) => What::Deleted,
-                (Some(_), None) => What::Undeleted,
-                _ => What::Updated,
+                (None, Some(_)) => Action::Deleted,
+                (Some(_), None) => Action::Undeleted,
+                _ => Action::Updated,
             },
         };
         Some(Self { entity, what })
@@ -59,7 +59,7 @@ impl EventType {
 
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        use What::{Created, Deleted, Delisted, StatusChanged, Undeleted, Updated};
+        use Action::{Created, Deleted, Delisted, StatusChanged, Undeleted, Updated};
         EntityType::ALL
             .into_iter()
             .flat_map(|entity| {
@@ -72,13 +72,13 @@ impl EventType {
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match (self.entity, self.what) {
-            (EntityType::Market, What::Created) => "listed",
-            (_, What::Created) => "created",
-            (_, What::Updated) => "updated",
-            (_, What::StatusChanged) => "status_changed",
-            (_, What::Delisted) => "delisted",
-            (_, What::Deleted) => "deleted",
-            (_, What::Undeleted) => "undeleted",
+            (EntityType::Market, Action::Created) => "listed",
+            (_, Action::Created) => "created",
+            (_, Action::Updated) => "updated",
+            (_, Action::StatusChanged) => "status_changed",
+            (_, Action::Delisted) => "delisted",
+            (_, Action::Deleted) => "deleted",
+            (_, Action::Undeleted) => "undeleted",
         };
         write!(f, "{}_{what}", self.entity)
     }
@@ -135,7 +135,7 @@ pub struct Event {
     pub after: Option<Entity>,
     /// The validators that judged it, as `name@hash`.
     pub judged_by: Vec<String>,
-    /// What they warned of.
+    /// Action they warned of.
     pub warnings: Vec<Finding>,
 }
 
@@ -172,7 +172,7 @@ pub struct LogBounds {
     pub newest: Revision,
 }
 
-/// What lies behind a port could not answer now: the database is away, say.
+/// Action lies behind a port could not answer now: the database is away, say.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PortError(#[source] Box<dyn std::error::Error + Send + Sync>);
@@ -197,7 +197,7 @@ pub trait EventLog: Send + Sync {
     async fn grown(&self);
 }
 
-/// What is kept in step with the log in this process: the cache of what reads return.
+/// Action is kept in step with the log in this process: the cache of what reads return.
 pub trait LogSink: Send + Sync {
     /// Takes the events of whole revisions, in order and without a gap, `through` being the last of them. When it
     /// returns, no read answers with what was true before them.

@@ -1,6 +1,10 @@
-//! Identifiers. A UUIDv7 names what people and venues rename; a slug names what the operator names once.
+//! Identifiers: the id of each type of entity, and the key that names an entity of any type. A UUIDv7 names what people
+//! and venues rename; a slug names what the operator names once.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Display},
+    str::FromStr,
+};
 
 use uuid::Uuid;
 
@@ -22,6 +26,11 @@ macro_rules! uuid_id {
         pub struct $name(Uuid);
 
         impl $name {
+            /// A new id from the source.
+            pub fn new(ids: &dyn IdSource) -> Self {
+                Self(ids.uuid())
+            }
+
             /// Takes a UUID of version 7.
             pub fn from_uuid(uuid: Uuid) -> Result<Self, IdError> {
                 if uuid.get_version_num() == 7 { Ok(Self(uuid)) } else { Err(IdError::NotUuidV7) }
@@ -138,11 +147,139 @@ impl FromStr for Segment {
     }
 }
 
-impl fmt::Display for Segment {
+impl Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
+
+/// An id of one type of entity. As a key it says of which.
+pub trait EntityId: Clone + Display + FromStr<Err = IdError> + Into<EntityKey> + TryFrom<EntityKey> {
+    /// The type of the entities that have such an id.
+    const TYPE: EntityType;
+}
+
+/// The types of entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is a file of `entities`")]
+pub enum EntityType {
+    Asset,
+    Chain,
+    Venue,
+    VenueAsset,
+    Instrument,
+    Market,
+}
+
+/// Names one entity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "one for each type of entity")]
+pub enum EntityKey {
+    Asset(AssetId),
+    Chain(ChainId),
+    Venue(VenueId),
+    VenueAsset(VenueAssetId),
+    Instrument(InstrumentId),
+    Market(MarketId),
+}
+
+impl EntityType {
+    /// All of them, each after those that it may refer to, but for a chain's native asset.
+    pub const ALL: [Self; 6] =
+        [Self::Asset, Self::Chain, Self::Venue, Self::VenueAsset, Self::Instrument, Self::Market];
+
+    /// The name in events, plugins and error details.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Asset => "asset",
+            Self::Chain => "chain",
+            Self::Venue => "venue",
+            Self::VenueAsset => "venue_asset",
+            Self::Instrument => "instrument",
+            Self::Market => "market",
+        }
+    }
+
+    /// The type of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|entity_type| entity_type.name() == name)
+    }
+}
+
+impl Display for EntityType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl EntityKey {
+    /// The key of the entity of that type and id.
+    pub fn parse(entity_type: EntityType, id: &str) -> Result<Self, IdError> {
+        Ok(match entity_type {
+            EntityType::Asset => Self::Asset(id.parse()?),
+            EntityType::Chain => Self::Chain(id.parse()?),
+            EntityType::Venue => Self::Venue(id.parse()?),
+            EntityType::VenueAsset => Self::VenueAsset(id.parse()?),
+            EntityType::Instrument => Self::Instrument(id.parse()?),
+            EntityType::Market => Self::Market(id.parse()?),
+        })
+    }
+
+    /// The type of the entity.
+    pub fn entity_type(&self) -> EntityType {
+        self.typed_id().0
+    }
+
+    /// The id as text.
+    pub fn id(&self) -> String {
+        self.typed_id().1.to_string()
+    }
+
+    fn typed_id(&self) -> (EntityType, &dyn Display) {
+        fn typed<I: EntityId>(id: &I) -> (EntityType, &dyn Display) {
+            (I::TYPE, id)
+        }
+        match self {
+            Self::Asset(id) => typed(id),
+            Self::Chain(id) => typed(id),
+            Self::Venue(id) => typed(id),
+            Self::VenueAsset(id) => typed(id),
+            Self::Instrument(id) => typed(id),
+            Self::Market(id) => typed(id),
+        }
+    }
+}
+
+impl Display for EntityKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entity_type, id) = self.typed_id();
+        write!(f, "{entity_type} {id}")
+    }
+}
+
+macro_rules! entity_ids {
+    ($($entity:ident $id:ident)*) => {$(
+        impl EntityId for $id {
+            const TYPE: EntityType = EntityType::$entity;
+        }
+
+        impl From<$id> for EntityKey {
+            fn from(id: $id) -> Self {
+                Self::$entity(id)
+            }
+        }
+
+        impl TryFrom<EntityKey> for $id {
+            /// The key, which is of another type.
+            type Error = EntityKey;
+
+            fn try_from(key: EntityKey) -> Result<Self, EntityKey> {
+                if let EntityKey::$entity(id) = key { Ok(id) } else { Err(key) }
+            }
+        }
+    )*};
+}
+entity_ids!(Asset AssetId  Chain ChainId  Venue VenueId  VenueAsset VenueAssetId  Instrument InstrumentId  Market MarketId);
 
 /// Makes new ids. A parameter, so that tests can fix them.
 pub trait IdSource: Send + Sync {
@@ -159,18 +296,6 @@ impl IdSource for SystemIds {
         Uuid::now_v7()
     }
 }
-
-macro_rules! new_id {
-    ($($name:ident)*) => {$(
-        impl $name {
-            /// A new id from the source.
-            pub fn new(ids: &dyn IdSource) -> Self {
-                Self(ids.uuid())
-            }
-        }
-    )*};
-}
-new_id!(AssetId VenueAssetId InstrumentId MarketId);
 
 #[cfg(test)]
 mod tests {

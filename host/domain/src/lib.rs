@@ -6,9 +6,10 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`id`], [`decimal`], [`time`] | newtypes that cannot hold a wrong value |
-//! | [`asset`], [`chain`], [`venue`], [`venue_asset`], [`instrument`], [`market`] | the entities and their invariants |
-//! | [`entity`] | any of them, by type and key |
+//! | [`decimal`], [`text`], [`time`] | newtypes that cannot hold a wrong value, and the bounds of texts |
+//! | [`id`] | the ids of the entities, and the key that names any of them |
+//! | [`entity`], [`unique_key`] | what every type of entity says of itself |
+//! | [`entities`] | the entities, one file each, and an entity of any type |
 //! | [`code`] | the canonical code of an instrument |
 //! | [`mutation`] | what a write asks for |
 //! | [`event`] | what a write leaves in the log, and how the log is read |
@@ -24,21 +25,17 @@
 //! assert_eq!(format!("{venue} {tick}"), "binance 0.01");
 //! ```
 
-pub mod asset;
-pub mod chain;
 pub mod code;
 pub mod decimal;
+pub mod entities;
 pub mod entity;
 pub mod event;
 pub mod finding;
 pub mod id;
-pub mod instrument;
 pub mod lookup;
-pub mod market;
 pub mod mutation;
 pub mod relay;
 pub mod text;
 pub mod time;
-pub mod venue;
-pub mod venue_asset;
+pub mod unique_key;
 pub mod violation;

@@ -2,10 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{
-    entity::{EntityType, Revision},
-    event::PortError,
-};
+use crate::{entity::Revision, event::PortError, id::EntityType};
 
 /// The answer to a look-up: a document, or None where there is no such entity, for each key, in order.
 #[derive(Debug, Clone)]

@@ -3,9 +3,8 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
-    entity::{Entity, EntityKey},
-    id::{AssetId, InstrumentId, MarketId},
-    instrument::Terms,
+    entities::Entity,
+    id::{EntityKey, MarketId},
     time::Timestamp,
     violation::Violation,
 };
@@ -96,58 +95,10 @@ impl Substitutions {
         self.0.get(key).unwrap_or(key).clone()
     }
 
-    /// Replaces the ids that the entity refers to.
+    /// Replaces what the entity refers to.
     pub fn apply(&self, entity: &mut Entity) {
-        if self.0.is_empty() {
-            return;
-        }
-        match entity {
-            Entity::Asset(_) | Entity::Venue(_) => {}
-            Entity::Chain(chain) => {
-                chain.native_asset = chain.native_asset.map(|id| self.asset(id));
-            }
-            Entity::VenueAsset(it) => it.asset = self.asset(it.asset),
-            Entity::Instrument(it) => self.terms(&mut it.terms),
-            Entity::Market(it) => it.instrument = self.instrument(it.instrument),
-        }
-    }
-
-    fn terms(&self, terms: &mut Terms) {
-        match terms {
-            Terms::Spot { base, quote } => {
-                *base = self.asset(*base);
-                *quote = self.asset(*quote);
-            }
-            Terms::Perpetual(c) | Terms::Future { contract: c, .. } | Terms::Option { contract: c, .. } => {
-                c.base = self.asset(c.base);
-                c.quote = self.asset(c.quote);
-                c.settle = self.asset(c.settle);
-            }
-            Terms::LendingDeposit { underlying, .. } | Terms::LendingBorrow { underlying, .. } => {
-                *underlying = self.asset(*underlying);
-            }
-        }
-    }
-
-    fn asset(&self, id: AssetId) -> AssetId {
-        match self.key(&EntityKey::Asset(id)) {
-            EntityKey::Asset(id) => id,
-            _ => id,
-        }
-    }
-
-    fn instrument(&self, id: InstrumentId) -> InstrumentId {
-        match self.key(&EntityKey::Instrument(id)) {
-            EntityKey::Instrument(id) => id,
-            _ => id,
-        }
-    }
-
-    /// The market's id, or that of the one it means.
-    pub fn market(&self, id: MarketId) -> MarketId {
-        match self.key(&EntityKey::Market(id)) {
-            EntityKey::Market(id) => id,
-            _ => id,
+        if !self.0.is_empty() {
+            entity.replace_references(&|key| self.0.get(key).cloned());
         }
     }
 }

@@ -8,11 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use cqar_domain::{
-    entity::{EntityType, Revision},
-    event::{LogPosition, LoggedEvent, PortError},
-    id::VenueId,
-};
+use cqar_domain::{entity::Revision, event::{LogPosition, LoggedEvent, PortError}, id::{EntityType, VenueId}};
 use futures::{Stream, stream};
 use tokio::{sync::watch, time::sleep};
 

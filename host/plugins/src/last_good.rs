@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cqar_domain::entity::EntityType;
+use cqar_domain::id::EntityType;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 

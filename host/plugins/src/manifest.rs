@@ -1,6 +1,6 @@
 //! What a plugin says about itself.
 
-use cqar_domain::entity::EntityType;
+use cqar_domain::id::EntityType;
 use serde::{Deserialize, Serialize};
 
 use crate::text::clean;

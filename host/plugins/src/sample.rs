@@ -3,7 +3,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cqar_domain::{entity::EntityType, id::Segment, instrument::InstrumentKind, time::Timestamp};
+use cqar_domain::{entities::instrument::InstrumentKind, id::{EntityType, Segment}, time::Timestamp};
 
 use crate::{
     error::CallError,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cqar_domain::{entity::EntityType, time::Clock};
+use cqar_domain::{id::EntityType, time::Clock};
 use cqar_proto::v1::{self, plugin::State};
 
 use crate::{

@@ -6,12 +6,7 @@ use cqar_cache::{
     L1,
     metrics::{CacheMetrics, Lookups as Counts},
 };
-use cqar_domain::{
-    entity::{Entity, EntityKey, EntityType, Revision},
-    event::{LogSink, LoggedEvent},
-    id::{InstrumentId, VenueId},
-    market::Market,
-};
+use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, event::{LogSink, LoggedEvent}, id::{EntityKey, EntityType, InstrumentId, VenueId}};
 use tokio_util::task::TaskTracker;
 
 use crate::resolve::{Symbol, SymbolKey};

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use cqar_cache::{Key, Loaded, key::ttl};
-use cqar_domain::{
-    entity::{Entity, EntityKey, EntityType, Revision},
-    id::{InstrumentId, Segment, VenueId},
-    market::Market,
-    time::Timestamp,
-};
+use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, id::{EntityKey, EntityType, InstrumentId, Segment, VenueId}, time::Timestamp};
 use cqar_proto::v1;
 
 use crate::{

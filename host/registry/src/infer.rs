@@ -3,13 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use cqar_domain::{
-    asset::Asset,
-    entity::{Entity, EntityKey},
-    id::{AssetId, VenueId},
-    instrument::Instrument,
-    time::Timestamp,
-};
+use cqar_domain::{entities::{asset::Asset, instrument::Instrument, Entity}, id::{AssetId, EntityKey, VenueId}, time::Timestamp};
 use cqar_plugins::{Parsed, PluginSet, Query, Reading, Symbology};
 use cqar_proto::v1;
 use prost::Message;

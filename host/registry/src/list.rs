@@ -1,7 +1,7 @@
 //! Lists in pages.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use cqar_domain::entity::{Entity, EntityKey, EntityType, Revision};
+use cqar_domain::{entities::Entity, entity::Revision, id::{EntityKey, EntityType}};
 use cqar_store::Filter;
 use sha2::{Digest, Sha256};
 

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cqar_domain::{
-    entity::{EntityKey, EntityType, Revision},
-    lookup::{LookedUp, Lookup, LookupError},
-};
+use cqar_domain::{entity::Revision, id::{EntityKey, EntityType}, lookup::{LookedUp, Lookup, LookupError}};
 use cqar_proto::document::document;
 use cqar_store::Store;
 

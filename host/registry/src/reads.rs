@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cqar_cache::{Key, Loaded, key::ttl};
-use cqar_domain::entity::{Entity, EntityKey, Revision};
+use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
 use cqar_proto::v1;
 use prost::Message;
 

@@ -7,14 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use cqar_cache::{Equivalent, Key, Loaded, key::ttl};
-use cqar_domain::{
-    entity::{Entity, EntityKey, EntityType, Revision},
-    id::{MarketId, Segment, VenueId},
-    market::Market,
-    text::VENUE_SYMBOL,
-    time::{Interval, Timestamp},
-    violation::Violations,
-};
+use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, id::{EntityKey, EntityType, MarketId, Segment, VenueId}, text::VENUE_SYMBOL, time::{Interval, Timestamp}, violation::Violations};
 use cqar_proto::v1;
 use prost::Message;
 

@@ -8,12 +8,7 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cqar_domain::{
-    entity::{Entity, EntityKey, Revision},
-    finding::{Finding, Severity},
-    id::{Segment, VenueId},
-    time::Timestamp,
-};
+use cqar_domain::{entities::Entity, entity::Revision, finding::{Finding, Severity}, id::{EntityKey, Segment, VenueId}, time::Timestamp};
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
 use cqar_store::{AnsweredRequest, Author, Change, RequestKey, Snapshot, WriteTransaction};

@@ -2,16 +2,7 @@
 
 use std::fmt::Write;
 
-use cqar_domain::{
-    asset::{Asset, AssetType},
-    chain::Chain,
-    entity::{Entity, EntityKey},
-    id::{AssetId, InstrumentId, Segment, VenueId},
-    instrument::{Instrument, InstrumentKind},
-    market::{Market, MarketStatus},
-    venue::{Venue, VenueType},
-    venue_asset::VenueAsset,
-};
+use cqar_domain::{entities::{asset::{Asset, AssetType}, chain::Chain, instrument::{Instrument, InstrumentKind}, market::{Market, MarketStatus}, venue::{Venue, VenueType}, venue_asset::VenueAsset, Entity}, id::{AssetId, EntityKey, InstrumentId, Segment, VenueId}};
 use cqar_proto::v1;
 
 use crate::{

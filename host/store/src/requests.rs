@@ -1,11 +1,7 @@
 //! What a write remembers besides entities: answered requests, and the moments of imported listings.
 
 use bytes::Bytes;
-use cqar_domain::{
-    entity::Revision,
-    id::{Segment, VenueId},
-    time::Timestamp,
-};
+use cqar_domain::{entity::Revision, id::{Segment, VenueId}, time::Timestamp};
 use uuid::Uuid;
 
 use crate::{database::Value, error::Error, snapshot::Snapshot, write::WriteTransaction};

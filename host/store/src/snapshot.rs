@@ -2,18 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cqar_domain::{
-    asset::Asset,
-    chain::Chain,
-    code::parse_code,
-    entity::{Entity, EntityKey, EntityType, Revision},
-    id::{AssetId, InstrumentId, Segment, VenueId},
-    instrument::Instrument,
-    market::Market,
-    time::Timestamp,
-    venue::Venue,
-    venue_asset::VenueAsset,
-};
+use cqar_domain::{code::parse_code, entities::{asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue::Venue, venue_asset::VenueAsset, Entity}, entity::Revision, id::{AssetId, EntityKey, EntityType, InstrumentId, Segment, VenueId}, time::Timestamp};
 
 use crate::{
     database::{MAX_KEYS, Tx, Value, key_list, placeholders},
@@ -87,7 +76,7 @@ impl Snapshot {
         self.by("chains_by_caip2", "e.caip2", texts(caip2)).await
     }
 
-    /// The instruments with one of the terms, by [`cqar_domain::instrument::Terms::unique_key`]; deleted ones included.
+    /// The instruments with one of the terms, by [`cqar_domain::entities::instrument::Terms::unique_key`]; deleted ones included.
     pub async fn instruments_with_terms(&mut self, terms: &[String]) -> Result<Vec<Instrument>, Error> {
         self.by("instruments_by_terms", "e.terms_key", texts(terms)).await
     }

@@ -4,14 +4,7 @@
 //! counter, and everything that it checks it reads after that. The increment is kept only if an event is written, and no
 //! event is written without it, so the log has no gap and no revision twice.
 
-use cqar_domain::{
-    entity::{Entity, EntityKey, EntityType, Revision},
-    event::{Event, EventType, LogPosition, LoggedEvent},
-    finding::Finding,
-    id::{Segment, VenueId},
-    market::Market,
-    time::Timestamp,
-};
+use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, event::{Event, EventType, LogPosition, LoggedEvent}, finding::Finding, id::{EntityKey, EntityType, Segment, VenueId}, time::Timestamp};
 use cqar_proto::v1;
 use prost::Message;
 use tokio::sync::OwnedMutexGuard;

@@ -1,11 +1,11 @@
 //! Assets.
 
 use cqar_domain::{
-    asset::{Asset, AssetType},
-    entity::Meta,
+    entities::asset::{Asset, AssetType},
+    entity::Revision,
 };
 
-use super::{Reader, etag, same_variants};
+use super::{EntityMessage, Reader, entity::arm, etag, mask::masked, same_variants};
 use crate::v1;
 
 same_variants!(v1::AssetType, AssetType: Coin, Token, Stablecoin, Wrapped, Receipt, LpToken, Synthetic, Nft, Fiat,
@@ -32,22 +32,48 @@ impl From<&Asset> for v1::Asset {
     }
 }
 
-impl Reader<'_> {
-    /// Reads an asset. Output-only fields are left out.
-    pub fn asset(&mut self, message: v1::Asset) -> Option<Asset> {
-        let id = self.id(&message.id, cqar_domain::id::AssetId::new);
-        let asset_type = self.enumeration::<v1::AssetType, _>("type", message.r#type);
+impl EntityMessage for v1::Asset {
+    type Entity = Asset;
+
+    arm!(Asset);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn id_mut(&mut self) -> &mut String {
+        &mut self.id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn label(&self) -> &str {
+        &self.symbol
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<Asset> {
+        let id = reader.id(&self.id, cqar_domain::id::AssetId::new);
+        let asset_type = reader.enumeration::<v1::AssetType, _>("type", self.r#type);
+        let meta = reader.meta(self.revision, [self.create_time, self.update_time, self.delete_time]);
         Some(Asset {
             id: id?,
-            symbol: message.symbol,
-            name: message.name,
+            symbol: self.symbol.clone(),
+            name: self.name.clone(),
             asset_type: asset_type?,
-            category: message.category,
-            description: message.description,
-            logo_url: message.logo_url,
-            website_url: message.website_url,
-            labels: message.labels,
-            meta: Meta::default(),
+            category: self.category.clone(),
+            description: self.description.clone(),
+            logo_url: self.logo_url.clone(),
+            website_url: self.website_url.clone(),
+            labels: self.labels.clone(),
+            meta: meta?,
         })
     }
 }
+
+masked!(v1::Asset: [symbol, name, r#type as "type", category, description, logo_url, website_url, labels], []);

@@ -1,8 +1,8 @@
 //! Chains.
 
-use cqar_domain::{chain::Chain, entity::Meta};
+use cqar_domain::{entities::chain::Chain, entity::Revision};
 
-use super::{Reader, etag, id_text};
+use super::{EntityMessage, Reader, entity::arm, etag, id_text, mask::masked};
 use crate::v1;
 
 impl From<&Chain> for v1::Chain {
@@ -23,20 +23,46 @@ impl From<&Chain> for v1::Chain {
     }
 }
 
-impl Reader<'_> {
-    /// Reads a chain. Output-only fields are left out.
-    pub fn chain(&mut self, message: v1::Chain) -> Option<Chain> {
-        let id = self.required("id", &message.id);
-        let native_asset = self.optional("native_asset", &message.native_asset);
+impl EntityMessage for v1::Chain {
+    type Entity = Chain;
+
+    arm!(Chain);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn id_mut(&mut self) -> &mut String {
+        &mut self.id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn label(&self) -> &str {
+        &self.name
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<Chain> {
+        let id = reader.required("id", &self.id);
+        let native_asset = reader.optional_reference("native_asset", &mut self.native_asset);
+        let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
         Some(Chain {
             id: id?,
-            name: message.name,
-            caip2: message.caip2,
+            name: self.name.clone(),
+            caip2: self.caip2.clone(),
             native_asset: native_asset?,
-            explorer_url: message.explorer_url,
-            rpc_urls: message.rpc_urls,
-            is_testnet: message.is_testnet,
-            meta: Meta::default(),
+            explorer_url: self.explorer_url.clone(),
+            rpc_urls: self.rpc_urls.clone(),
+            is_testnet: self.is_testnet,
+            meta: meta?,
         })
     }
 }
+
+masked!(v1::Chain: [name, caip2, native_asset, explorer_url, rpc_urls, is_testnet], []);

@@ -1,13 +1,13 @@
 //! Instruments and their terms.
 
 use cqar_domain::{
-    entity::Meta,
+    entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
+    entity::Revision,
     id::InstrumentId,
-    instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     time::Date,
 };
 
-use super::{Reader, etag, same_variants};
+use super::{EntityMessage, Reader, entity::arm, etag, mask::masked, same_variants};
 use crate::v1::{self, instrument::Terms as Message};
 
 same_variants!(v1::OptionType, OptionType: Call, Put);
@@ -68,35 +68,69 @@ impl From<&Instrument> for v1::Instrument {
     }
 }
 
-impl Reader<'_> {
-    /// Reads an instrument. Output-only fields are left out.
-    pub fn instrument(&mut self, message: v1::Instrument) -> Option<Instrument> {
-        let id = self.id(&message.id, InstrumentId::new);
-        let terms = if let Some(terms) = message.terms {
-            self.terms(terms)
-        } else {
-            let kinds = "exactly one of spot, perpetual, future, option, lending_deposit, lending_borrow must be given";
-            self.found.add("terms", "REQUIRED", kinds);
-            None
-        };
-        Some(Instrument { id: id?, terms: terms?, code: String::new(), labels: message.labels, meta: Meta::default() })
+impl EntityMessage for v1::Instrument {
+    type Entity = Instrument;
+
+    arm!(Instrument);
+
+    fn id(&self) -> &str {
+        &self.id
     }
 
-    fn terms(&mut self, message: Message) -> Option<Terms> {
+    fn id_mut(&mut self) -> &mut String {
+        &mut self.id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn label(&self) -> &str {
+        &self.code
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<Instrument> {
+        let id = reader.id(&self.id, InstrumentId::new);
+        let terms = if let Some(terms) = &mut self.terms {
+            reader.terms(terms)
+        } else {
+            let kinds = "exactly one of spot, perpetual, future, option, lending_deposit, lending_borrow must be given";
+            reader.found.add("terms", "REQUIRED", kinds);
+            None
+        };
+        let meta = reader.meta(self.revision, [self.create_time, self.update_time, self.delete_time]);
+        Some(Instrument {
+            id: id?,
+            terms: terms?,
+            code: reader.output_only(&self.code),
+            labels: self.labels.clone(),
+            meta: meta?,
+        })
+    }
+}
+
+impl Reader<'_> {
+    fn terms(&mut self, message: &mut Message) -> Option<Terms> {
         Some(match message {
             Message::Spot(it) => {
-                let base = self.required("spot.base", &it.base);
-                let quote = self.required("spot.quote", &it.quote);
+                let base = self.reference("spot.base", &mut it.base);
+                let quote = self.reference("spot.quote", &mut it.quote);
                 Terms::Spot { base: base?, quote: quote? }
             }
-            Message::Perpetual(it) => Terms::Perpetual(self.contract("perpetual", [&it.base, &it.quote, &it.settle])?),
+            Message::Perpetual(it) => {
+                Terms::Perpetual(self.contract("perpetual", [&mut it.base, &mut it.quote, &mut it.settle])?)
+            }
             Message::Future(it) => {
-                let contract = self.contract("future", [&it.base, &it.quote, &it.settle]);
+                let contract = self.contract("future", [&mut it.base, &mut it.quote, &mut it.settle]);
                 let expiry = self.date("future.expiry_date", &it.expiry_date);
                 Terms::Future { contract: contract?, expiry: expiry? }
             }
             Message::Option(it) => {
-                let contract = self.contract("option", [&it.base, &it.quote, &it.settle]);
+                let contract = self.contract("option", [&mut it.base, &mut it.quote, &mut it.settle]);
                 let expiry = self.date("option.expiry_date", &it.expiry_date);
                 let strike = self.required("option.strike", &it.strike);
                 let option_type = self.enumeration::<v1::OptionType, _>("option.option_type", it.option_type);
@@ -110,22 +144,22 @@ impl Reader<'_> {
                 }
             }
             Message::LendingDeposit(it) => {
-                let underlying = self.required("lending_deposit.underlying", &it.underlying);
+                let underlying = self.reference("lending_deposit.underlying", &mut it.underlying);
                 let protocol = self.required("lending_deposit.protocol", &it.protocol);
                 Terms::LendingDeposit { underlying: underlying?, protocol: protocol? }
             }
             Message::LendingBorrow(it) => {
-                let underlying = self.required("lending_borrow.underlying", &it.underlying);
+                let underlying = self.reference("lending_borrow.underlying", &mut it.underlying);
                 let protocol = self.required("lending_borrow.protocol", &it.protocol);
                 Terms::LendingBorrow { underlying: underlying?, protocol: protocol? }
             }
         })
     }
 
-    fn contract(&mut self, kind: &str, [base, quote, settle]: [&str; 3]) -> Option<Contract> {
-        let base = self.required(&format!("{kind}.base"), base);
-        let quote = self.required(&format!("{kind}.quote"), quote);
-        let settle = self.required(&format!("{kind}.settle"), settle);
+    fn contract(&mut self, kind: &str, [base, quote, settle]: [&mut String; 3]) -> Option<Contract> {
+        let base = self.reference(&format!("{kind}.base"), base);
+        let quote = self.reference(&format!("{kind}.quote"), quote);
+        let settle = self.reference(&format!("{kind}.settle"), settle);
         Some(Contract { base: base?, quote: quote?, settle: settle? })
     }
 
@@ -138,3 +172,5 @@ impl Reader<'_> {
         date
     }
 }
+
+masked!(v1::Instrument: [labels], [terms]);

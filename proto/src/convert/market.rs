@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use cqar_domain::{
     decimal::Decimal,
-    entity::Meta,
+    entities::market::{ContractSize, ContractUnit, Market, MarketStatus},
+    entity::Revision,
     id::{MarketId, Segment},
-    market::{ContractSize, ContractUnit, Market, MarketStatus},
 };
 
-use super::{Reader, decimal_text, etag, same_variants};
+use super::{EntityMessage, Reader, decimal_text, entity::arm, etag, mask::masked, same_variants};
 use crate::v1;
 
 same_variants!(v1::MarketStatus, MarketStatus: Announced, PreLaunch, Active, Halted, Delisting, Delisted, Expired,
@@ -49,38 +49,62 @@ impl From<&Market> for v1::Market {
     }
 }
 
-impl Reader<'_> {
-    /// Reads a market. Output-only fields are left out.
-    pub fn market(&mut self, message: v1::Market) -> Option<Market> {
-        let id = self.id(&message.id, MarketId::new);
-        let venue = self.required("venue", &message.venue);
-        let segment = self.found.take("segment", message.segment.parse::<Segment>());
-        let instrument = self.required("instrument", &message.instrument);
-        let unit_multiplier = self.optional("unit_multiplier", &message.unit_multiplier);
-        let contract_size = self.contract_size(&message);
-        let tick_size = self.optional("tick_size", &message.tick_size);
-        let lot_size = self.optional("lot_size", &message.lot_size);
-        let min_quantity = self.optional("min_quantity", &message.min_quantity);
-        let max_quantity = self.optional("max_quantity", &message.max_quantity);
-        let min_notional = self.optional("min_notional", &message.min_notional);
-        let maker_fee = self.optional("maker_fee", &message.maker_fee);
-        let taker_fee = self.optional("taker_fee", &message.taker_fee);
-        let funding_interval = message.funding_interval.map(Duration::try_from).transpose();
-        let funding_interval = self.found.take("funding_interval", funding_interval);
+impl EntityMessage for v1::Market {
+    type Entity = Market;
+
+    arm!(Market);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn id_mut(&mut self) -> &mut String {
+        &mut self.id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn label(&self) -> &str {
+        &self.venue_symbol
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<Market> {
+        let id = reader.id(&self.id, MarketId::new);
+        let venue = reader.reference("venue", &mut self.venue);
+        let segment = reader.found.take("segment", self.segment.parse::<Segment>());
+        let instrument = reader.reference("instrument", &mut self.instrument);
+        let unit_multiplier = reader.optional("unit_multiplier", &self.unit_multiplier);
+        let contract_size = reader.contract_size(self);
+        let tick_size = reader.optional("tick_size", &self.tick_size);
+        let lot_size = reader.optional("lot_size", &self.lot_size);
+        let min_quantity = reader.optional("min_quantity", &self.min_quantity);
+        let max_quantity = reader.optional("max_quantity", &self.max_quantity);
+        let min_notional = reader.optional("min_notional", &self.min_notional);
+        let maker_fee = reader.optional("maker_fee", &self.maker_fee);
+        let taker_fee = reader.optional("taker_fee", &self.taker_fee);
+        let funding_interval = self.funding_interval.map(Duration::try_from).transpose();
+        let funding_interval = reader.found.take("funding_interval", funding_interval);
         // To the microsecond, as all times are.
         let funding_interval = funding_interval
             .map(|it| it.map(|it| Duration::new(it.as_secs(), it.subsec_micros().saturating_mul(1000))));
-        let status = self.enumeration::<v1::MarketStatus, _>("status", message.status);
-        let listed = self.time("listed_time", message.listed_time);
-        let delisted = self.time("delisted_time", message.delisted_time);
-        let expiry_time = self.time("expiry_time", message.expiry_time);
+        let status = reader.enumeration::<v1::MarketStatus, _>("status", self.status);
+        let listed = reader.time("listed_time", self.listed_time);
+        let delisted = reader.time("delisted_time", self.delisted_time);
+        let expiry_time = reader.time("expiry_time", self.expiry_time);
+        let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
         Some(Market {
             id: id?,
             venue: venue?,
             segment: segment?,
-            venue_symbol: message.venue_symbol,
+            venue_symbol: self.venue_symbol.clone(),
             instrument: instrument?,
-            aliases: message.aliases,
+            aliases: self.aliases.clone(),
             unit_multiplier: unit_multiplier?.unwrap_or_else(Decimal::one),
             contract_size: contract_size?,
             tick_size: tick_size?,
@@ -95,10 +119,12 @@ impl Reader<'_> {
             listed: listed?,
             delisted: delisted?,
             expiry_time: expiry_time?,
-            meta: Meta::default(),
+            meta: meta?,
         })
     }
+}
 
+impl Reader<'_> {
     #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
     fn contract_size(&mut self, message: &v1::Market) -> Option<Option<ContractSize>> {
         let size: Option<Decimal> = self.optional("contract_size", &message.contract_size)?;
@@ -115,3 +141,7 @@ impl Reader<'_> {
         }
     }
 }
+
+masked!(v1::Market: [aliases, unit_multiplier, contract_size, contract_unit, tick_size, lot_size, min_quantity,
+    max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed_time, delisted_time,
+    expiry_time], [venue, segment, venue_symbol, instrument]);

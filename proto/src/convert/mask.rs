@@ -2,10 +2,8 @@
 
 use cqar_domain::violation::Violations;
 
-use crate::v1;
-
 /// A message whose fields an update can name.
-pub(super) trait Masked {
+pub trait Masked: Default {
     /// The fields that an update may change.
     const MUTABLE: &'static [&'static str];
     /// The fields that an update may name, but only with their present value.
@@ -47,10 +45,12 @@ pub(super) fn lay_over<M: Masked>(onto: &mut M, from: &M, mask: &[String], found
     }
 }
 
+/// The fields of a message, but for those that the server fills in: those that an update may change, then those that it
+/// may not.
 macro_rules! masked {
     ($message:ty: [$($mutable:ident $(as $mutable_name:literal)?),+], [$($immutable:ident),*]) => {
-        impl Masked for $message {
-            const MUTABLE: &'static [&'static str] = &[$(masked!(@name $mutable $($mutable_name)?)),+];
+        impl $crate::convert::mask::Masked for $message {
+            const MUTABLE: &'static [&'static str] = &[$($crate::convert::mask::masked!(@name $mutable $($mutable_name)?)),+];
             const IMMUTABLE: &'static [&'static str] = &[$(stringify!($immutable)),*];
 
             fn is_set(&self, field: &str) -> bool {
@@ -58,13 +58,13 @@ macro_rules! masked {
             }
 
             fn same(&self, other: &Self, field: &str) -> bool {
-                $(if field == masked!(@name $mutable $($mutable_name)?) { return self.$mutable == other.$mutable; })+
+                $(if field == $crate::convert::mask::masked!(@name $mutable $($mutable_name)?) { return self.$mutable == other.$mutable; })+
                 $(if field == stringify!($immutable) { return self.$immutable == other.$immutable; })*
                 true
             }
 
             fn copy(&mut self, from: &Self, field: &str) {
-                $(if field == masked!(@name $mutable $($mutable_name)?) { self.$mutable = from.$mutable.clone(); })+
+                $(if field == $crate::convert::mask::masked!(@name $mutable $($mutable_name)?) { self.$mutable = from.$mutable.clone(); })+
             }
         }
     };
@@ -72,19 +72,12 @@ macro_rules! masked {
     (@name $field:ident $name:literal) => { $name };
 }
 
-masked!(v1::Asset: [symbol, name, r#type as "type", category, description, logo_url, website_url, labels], []);
-masked!(v1::Chain: [name, caip2, native_asset, explorer_url, rpc_urls, is_testnet], []);
-masked!(v1::Venue: [name, r#type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology,
-    is_active], []);
-masked!(v1::VenueAsset: [asset], [venue, code]);
-masked!(v1::Instrument: [labels], [terms]);
-masked!(v1::Market: [aliases, unit_multiplier, contract_size, contract_unit, tick_size, lot_size, min_quantity,
-    max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed_time, delisted_time,
-    expiry_time], [venue, segment, venue_symbol, instrument]);
+pub(super) use masked;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::v1;
 
     fn update(from: &v1::Asset, mask: &[&str]) -> (v1::Asset, Vec<String>) {
         let mut onto = v1::Asset { symbol: "BTC".into(), name: "Bitcoin".into(), ..Default::default() };

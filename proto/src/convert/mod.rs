@@ -5,50 +5,70 @@
 
 mod asset;
 mod chain;
+mod entity;
 mod event;
 mod instrument;
 mod market;
 mod mask;
 mod mutation;
+mod refs;
 mod venue;
+mod venue_asset;
+
+use std::{fmt::Display, str::FromStr};
 
 use cqar_domain::{
     decimal::Decimal,
-    entity::Meta,
-    id::IdSource,
+    entity::{Meta, Revision},
+    id::{EntityId, EntityKey, EntityType, IdSource},
     time::Timestamp,
     violation::{Violation, Violations},
 };
 
-pub use event::stored;
+pub(crate) use entity::document;
+pub use entity::{EntityMessage, stored};
 pub use mutation::{create, mutations, update};
+pub use refs::Refs;
 
 use crate::well_known;
 
 /// Reads messages, and notes what is wrong with their fields.
 pub struct Reader<'a> {
     ids: &'a dyn IdSource,
+    refs: &'a Refs,
+    is_stored: bool,
     found: Violations,
 }
 
 impl<'a> Reader<'a> {
-    /// A reader that makes the ids that a client did not choose.
-    pub fn new(ids: &'a dyn IdSource) -> Self {
-        Self { ids, found: Violations::default() }
+    /// A reader of what a client sent, which has the ids that the client did not choose made. What is output-only is left
+    /// out.
+    fn new(ids: &'a dyn IdSource, refs: &'a Refs) -> Self {
+        Self { ids, refs, is_stored: false, found: Violations::default() }
+    }
+
+    /// A reader of what this registry made, with what is output-only.
+    fn of_stored(ids: &'a dyn IdSource, refs: &'a Refs) -> Self {
+        Self { is_stored: true, ..Self::new(ids, refs) }
     }
 
     /// What it read, unless anything was wrong.
-    pub fn finish<T>(self, read: Option<T>) -> Result<T, Vec<Violation>> {
+    fn finish<T>(self, read: Option<T>) -> Result<T, Vec<Violation>> {
         match read {
             Some(value) if self.found.is_empty() => Ok(value),
             _ => Err(self.found.into_vec()),
         }
     }
 
-    /// An id, or a slug: what must be given and be well-formed.
+    /// What was wrong.
+    fn into_found(self) -> Vec<Violation> {
+        self.found.into_vec()
+    }
+
+    /// What must be given and be well-formed.
     fn required<T>(&mut self, field: &str, text: &str) -> Option<T>
     where
-        T: std::str::FromStr<Err: std::fmt::Display>,
+        T: FromStr<Err: Display>,
     {
         if text.is_empty() {
             self.found.add(field, "REQUIRED", "must be given");
@@ -57,11 +77,54 @@ impl<'a> Reader<'a> {
         self.found.take(field, text.parse())
     }
 
+    /// The id of another entity, or `$name` of one that this request creates, which is replaced by the id.
+    fn reference<T>(&mut self, field: &str, id: &mut String) -> Option<T>
+    where
+        T: EntityId,
+    {
+        if self.refs.resolve(field, id, &mut self.found) { self.required(field, id) } else { None }
+    }
+
+    /// The same, where it may be left out.
+    #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
+    fn optional_reference<T>(&mut self, field: &str, id: &mut String) -> Option<Option<T>>
+    where
+        T: EntityId,
+    {
+        if self.refs.resolve(field, id, &mut self.found) { self.optional(field, id) } else { None }
+    }
+
+    /// The same, of an entity of any type: what the whole message is about.
+    fn key(&mut self, entity_type: EntityType, mut id: String) -> Option<EntityKey> {
+        let is_known = self.refs.resolve("", &mut id, &mut self.found);
+        if is_known { self.found.take("", EntityKey::parse(entity_type, &id)) } else { None }
+    }
+
+    /// Revision and times.
+    fn meta(
+        &mut self,
+        revision: Revision,
+        [create, update, delete]: [Option<well_known::Timestamp>; 3],
+    ) -> Option<Meta> {
+        if !self.is_stored {
+            return Some(Meta::default());
+        }
+        let create_time = self.time("create_time", create);
+        let update_time = self.time("update_time", update);
+        let delete_time = self.time("delete_time", delete);
+        Some(Meta { revision, create_time: create_time?, update_time: update_time?, delete_time: delete_time? })
+    }
+
+    /// A text that is output-only.
+    fn output_only(&self, text: &str) -> String {
+        if self.is_stored { text.to_owned() } else { String::new() }
+    }
+
     /// What may be left out. The outer None means that it was malformed.
     #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
     fn optional<T>(&mut self, field: &str, text: &str) -> Option<Option<T>>
     where
-        T: std::str::FromStr<Err: std::fmt::Display>,
+        T: FromStr<Err: Display>,
     {
         if text.is_empty() { Some(None) } else { self.found.take(field, text.parse()).map(Some) }
     }
@@ -69,7 +132,7 @@ impl<'a> Reader<'a> {
     /// An id that the client may choose.
     fn id<T>(&mut self, text: &str, new: impl FnOnce(&dyn IdSource) -> T) -> Option<T>
     where
-        T: std::str::FromStr<Err: std::fmt::Display>,
+        T: FromStr<Err: Display>,
     {
         if text.is_empty() { Some(new(self.ids)) } else { self.found.take("id", text.parse()) }
     }

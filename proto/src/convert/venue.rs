@@ -1,13 +1,11 @@
-//! Venues and their codes for assets.
+//! Venues.
 
 use cqar_domain::{
-    entity::Meta,
-    id::VenueAssetId,
-    venue::{Venue, VenueType},
-    venue_asset::VenueAsset,
+    entities::venue::{Venue, VenueType},
+    entity::Revision,
 };
 
-use super::{Reader, etag, id_text, same_variants};
+use super::{EntityMessage, Reader, entity::arm, etag, id_text, mask::masked, same_variants};
 use crate::v1;
 
 same_variants!(v1::VenueType, VenueType: Cex, Dex, DexAggregator, Bridge, Lending, Otc);
@@ -34,47 +32,51 @@ impl From<&Venue> for v1::Venue {
     }
 }
 
-impl From<&VenueAsset> for v1::VenueAsset {
-    fn from(it: &VenueAsset) -> Self {
-        Self {
-            id: it.id.to_string(),
-            venue: it.venue.to_string(),
-            asset: it.asset.to_string(),
-            code: it.code.clone(),
-            revision: it.meta.revision,
-            etag: etag(&it.meta),
-            create_time: it.meta.create_time.map(Into::into),
-            update_time: it.meta.update_time.map(Into::into),
-        }
-    }
-}
+impl EntityMessage for v1::Venue {
+    type Entity = Venue;
 
-impl Reader<'_> {
-    /// Reads a venue. Output-only fields are left out.
-    pub fn venue(&mut self, message: v1::Venue) -> Option<Venue> {
-        let id = self.required("id", &message.id);
-        let venue_type = self.enumeration::<v1::VenueType, _>("type", message.r#type);
-        let chain = self.optional("chain", &message.chain);
+    arm!(Venue);
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn id_mut(&mut self) -> &mut String {
+        &mut self.id
+    }
+
+    fn etag(&self) -> &str {
+        &self.etag
+    }
+
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn label(&self) -> &str {
+        &self.name
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<Venue> {
+        let id = reader.required("id", &self.id);
+        let venue_type = reader.enumeration::<v1::VenueType, _>("type", self.r#type);
+        let chain = reader.optional_reference("chain", &mut self.chain);
+        let meta = reader.meta(self.revision, [self.create_time, self.update_time, self.delete_time]);
         Some(Venue {
             id: id?,
-            name: message.name,
+            name: self.name.clone(),
             venue_type: venue_type?,
             chain: chain?,
-            protocol_address: message.protocol_address,
-            website_url: message.website_url,
-            api_endpoint: message.api_endpoint,
-            mic: message.mic,
-            symbology: message.symbology,
-            is_active: message.is_active,
-            meta: Meta::default(),
+            protocol_address: self.protocol_address.clone(),
+            website_url: self.website_url.clone(),
+            api_endpoint: self.api_endpoint.clone(),
+            mic: self.mic.clone(),
+            symbology: self.symbology.clone(),
+            is_active: self.is_active,
+            meta: meta?,
         })
     }
-
-    /// Reads a venue's code for an asset. Output-only fields are left out.
-    pub fn venue_asset(&mut self, message: v1::VenueAsset) -> Option<VenueAsset> {
-        let id = self.id(&message.id, VenueAssetId::new);
-        let venue = self.required("venue", &message.venue);
-        let asset = self.required("asset", &message.asset);
-        Some(VenueAsset { id: id?, venue: venue?, asset: asset?, code: message.code, meta: Meta::default() })
-    }
 }
+
+masked!(v1::Venue: [name, r#type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology,
+    is_active], []);

@@ -11,12 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use cqar_cache::{Key, L2, L2Health, L2Settings, Stamped, metrics::CacheMetrics};
-use cqar_domain::{
-    entity::{Entity, EntityKey, Meta, Revision},
-    event::EventLog,
-    time::{Clock, SystemClock},
-    venue::{Venue, VenueType},
-};
+use cqar_domain::{entities::{venue::{Venue, VenueType}, Entity}, entity::{Meta, Revision}, event::EventLog, id::EntityKey, time::{Clock, SystemClock}};
 use cqar_store::{Author, Change, Store, StoreSettings};
 use cqar_tests::redis_server::RedisServer;
 use tempfile::TempDir;

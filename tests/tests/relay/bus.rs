@@ -15,15 +15,7 @@ use async_nats::{
     },
 };
 use async_trait::async_trait;
-use cqar_domain::{
-    asset::{Asset, AssetType},
-    entity::{Entity, Meta, Revision},
-    event::{EventLog, LogPosition, LoggedEvent},
-    id::{AssetId, SystemIds},
-    relay::{Outgoing, TransformFailure, Transforms},
-    text::Labels,
-    time::{Clock, SystemClock},
-};
+use cqar_domain::{entities::{asset::{Asset, AssetType}, Entity}, entity::{Meta, Revision}, event::{EventLog, LogPosition, LoggedEvent}, id::{AssetId, SystemIds}, relay::{Outgoing, TransformFailure, Transforms}, text::Labels, time::{Clock, SystemClock}};
 use cqar_events::{
     feed::{Feed, FeedSettings},
     relay::{Relay, RelayHealth, RelaySettings, RelayState},

@@ -2,11 +2,7 @@
 
 use std::{collections::HashSet, pin::Pin};
 
-use cqar_domain::{
-    entity::EntityType,
-    event::{LogPosition, LoggedEvent},
-    violation::Violations,
-};
+use cqar_domain::{event::{LogPosition, LoggedEvent}, id::EntityType, violation::Violations};
 use cqar_proto::{
     server::event_service_server::EventService,
     v1::{self, watch_response::Step},

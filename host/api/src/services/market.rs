@@ -1,11 +1,6 @@
 //! `cqar.v1.MarketService`
 
-use cqar_domain::{
-    entity::Revision,
-    id::{IdError, Segment, VenueId},
-    time::Timestamp,
-    violation::Violations,
-};
+use cqar_domain::{entity::Revision, id::{IdError, Segment, VenueId}, time::Timestamp, violation::Violations};
 use cqar_proto::{
     convert,
     encoded::{BatchResolveMarketsResponse, BatchResult, ResolveMarketResponse},

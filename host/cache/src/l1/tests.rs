@@ -3,10 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cqar_domain::{
-    entity::{EntityKey, EntityType},
-    event::{EventType, LogPosition},
-};
+use cqar_domain::{event::{EventType, LogPosition}, id::{EntityKey, EntityType}};
 use proptest::prelude::*;
 use tokio::task::{JoinHandle, yield_now};
 

@@ -25,11 +25,7 @@ use async_nats::{
         publish::PublishAck,
     },
 };
-use cqar_domain::{
-    entity::Revision,
-    event::{LogBounds, LogPosition, LoggedEvent},
-    relay::{Outgoing, TransformFailure},
-};
+use cqar_domain::{entity::Revision, event::{LogBounds, LogPosition, LoggedEvent}, relay::{Outgoing, TransformFailure}};
 use futures::future::BoxFuture;
 use tokio::{
     sync::watch,

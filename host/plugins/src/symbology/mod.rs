@@ -5,13 +5,7 @@ mod read;
 
 use std::{sync::Arc, time::Duration};
 
-use cqar_domain::{
-    decimal::Decimal,
-    id::Segment,
-    instrument::{InstrumentKind, OptionType},
-    market::{ContractSize, MarketStatus},
-    time::{Clock, Timestamp},
-};
+use cqar_domain::{decimal::Decimal, entities::{instrument::{InstrumentKind, OptionType}, market::{ContractSize, MarketStatus}}, id::Segment, time::{Clock, Timestamp}};
 
 pub(crate) use call::{Format, NormalizeAssets, Parse, ReadListing};
 

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Instant};
 
-use cqar_domain::{id::Segment, instrument::InstrumentKind, market::MarketStatus};
+use cqar_domain::{entities::{instrument::InstrumentKind, market::MarketStatus}, id::Segment};
 use cqar_plugins::{CallError, Page, Parsed, Query, Reading, Source, Symbology};
 use serde_json::Value;
 

@@ -1,10 +1,6 @@
 //! What transforms make of events.
 
-use cqar_domain::{
-    entity::{EntityKey, EntityType},
-    event::{EventType, LogPosition, LoggedEvent},
-    relay::Outgoing,
-};
+use cqar_domain::{event::{EventType, LogPosition, LoggedEvent}, id::{EntityKey, EntityType}, relay::Outgoing};
 use cqar_proto::v1::{self, plugin::State};
 use prost::Message;
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cqar_domain::{entity::EntityType, finding::Severity};
+use cqar_domain::{finding::Severity, id::EntityType};
 use cqar_plugins::{Change, Operation, ValidateError};
 use cqar_proto::v1::plugin::State;
 use serde_json::json;

@@ -2,13 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cqar_domain::{
-    asset::{Asset, AssetType},
-    entity::{Entity, EntityKey, Meta},
-    id::{AssetId, IdSource, VenueAssetId, VenueId},
-    mutation::Mutation,
-    venue_asset::VenueAsset,
-};
+use cqar_domain::{entities::{asset::{Asset, AssetType}, venue_asset::VenueAsset, Entity}, entity::Meta, id::{AssetId, EntityKey, IdSource, VenueAssetId, VenueId}, mutation::Mutation};
 use cqar_store::Snapshot;
 
 /// A venue's codes, and what the plugin makes of them.

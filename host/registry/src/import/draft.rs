@@ -2,15 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cqar_domain::{
-    entity::{Entity, EntityKey},
-    finding::Finding,
-    id::{AssetId, InstrumentId, MarketId, Segment},
-    instrument::Terms,
-    market::Market,
-    mutation::Mutation,
-    time::Timestamp,
-};
+use cqar_domain::{entities::{instrument::Terms, market::Market, Entity}, finding::Finding, id::{AssetId, EntityKey, InstrumentId, MarketId, Segment}, mutation::Mutation, time::Timestamp};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 

@@ -2,15 +2,7 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use cqar_domain::{
-    decimal::Decimal,
-    entity::{Entity, Meta},
-    id::{AssetId, IdSource, InstrumentId, MarketId, VenueId},
-    instrument::{Instrument, Terms},
-    market::{Market, MarketStatus},
-    mutation::{Mutation, Patch},
-    time::{Interval, Timestamp},
-};
+use cqar_domain::{decimal::Decimal, entities::{instrument::{Instrument, Terms}, market::{Market, MarketStatus}, Entity}, entity::Meta, id::{AssetId, IdSource, InstrumentId, MarketId, VenueId}, mutation::{Mutation, Patch}, time::{Interval, Timestamp}};
 use cqar_plugins::Listed;
 
 use crate::reading::{self, NoTerms};

@@ -3,11 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cqar_domain::{
-    entity::{Entity, EntityKey},
-    id::VenueId,
-    mutation::Mutation,
-};
+use cqar_domain::{entities::Entity, id::{EntityKey, VenueId}, mutation::Mutation};
 use cqar_store::Snapshot;
 
 use super::mutate::Draft;

@@ -9,11 +9,7 @@ mod rules;
 
 use std::collections::HashMap;
 
-use cqar_domain::{
-    entity::{Entity, EntityKey, Revision},
-    mutation::Mutation,
-    time::Timestamp,
-};
+use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey, mutation::Mutation, time::Timestamp};
 use cqar_store::Snapshot;
 
 use crate::error::Error;

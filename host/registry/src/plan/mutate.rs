@@ -2,16 +2,7 @@
 
 use std::collections::HashMap;
 
-use cqar_domain::{
-    asset::AssetType,
-    code::canonical_code,
-    entity::{Entity, EntityKey, EntityType, Revision},
-    id::{MarketId, VenueId},
-    market::{Market, MarketStatus},
-    mutation::{Mutation, Substitutions},
-    time::Timestamp,
-    violation::Violation,
-};
+use cqar_domain::{code::canonical_code, entities::{asset::AssetType, market::{Market, MarketStatus}, Entity}, entity::Revision, id::{EntityKey, EntityType, MarketId, VenueId}, mutation::{Mutation, Substitutions}, time::Timestamp, violation::Violation};
 
 use super::{Failure, Known, Plan, PlannedChange, known::UniqueKey};
 use crate::error::Error;

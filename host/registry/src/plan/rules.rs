@@ -2,13 +2,7 @@
 
 use std::collections::HashMap;
 
-use cqar_domain::{
-    entity::{Entity, EntityKey},
-    id::VenueId,
-    market::{Market, MarketStatus},
-    mutation::Mutation,
-    violation::Violations,
-};
+use cqar_domain::{entities::{market::{Market, MarketStatus}, Entity}, id::{EntityKey, VenueId}, mutation::Mutation, violation::Violations};
 
 use super::{
     Failure, Known,

@@ -1,6 +1,6 @@
 //! Table `assets`.
 
-use cqar_domain::{asset::Asset, id::AssetId};
+use cqar_domain::{entities::asset::Asset, id::AssetId};
 use cqar_proto::v1;
 use uuid::Uuid;
 

@@ -1,6 +1,6 @@
 //! Table `chains`.
 
-use cqar_domain::{chain::Chain, id::AssetId};
+use cqar_domain::{entities::chain::Chain, id::AssetId};
 use uuid::Uuid;
 
 use super::{JsonText, MetaRow, Table, json_value, meta_values, parse};

@@ -1,11 +1,7 @@
 //! Table `instruments`. The canonical code is no column: it is derived, in the same snapshot, from today's symbols. A write
 //! that changes a symbol changes the instruments whose code it is part of, so a code and its revision never disagree.
 
-use cqar_domain::{
-    code::canonical_code,
-    id::{AssetId, InstrumentId},
-    instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
-};
+use cqar_domain::{code::canonical_code, entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms}, id::{AssetId, InstrumentId}};
 use cqar_proto::v1;
 use uuid::Uuid;
 

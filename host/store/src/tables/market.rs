@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use cqar_domain::{
-    id::{InstrumentId, MarketId},
-    market::{ContractSize, ContractUnit, Market},
-};
+use cqar_domain::{entities::market::{ContractSize, ContractUnit, Market}, id::{InstrumentId, MarketId}};
 use cqar_proto::v1;
 use uuid::Uuid;
 

@@ -9,12 +9,7 @@ mod venue_asset;
 
 use std::{fmt::Display, str::FromStr};
 
-use cqar_domain::{
-    decimal::Decimal,
-    entity::{Entity, Meta},
-    text::Labels,
-    time::Timestamp,
-};
+use cqar_domain::{decimal::Decimal, entities::Entity, entity::Meta, text::Labels, time::Timestamp};
 
 use crate::database::{Row, Value};
 

@@ -1,6 +1,6 @@
 //! Table `venues`.
 
-use cqar_domain::venue::Venue;
+use cqar_domain::entities::venue::Venue;
 use cqar_proto::v1;
 
 use super::{MetaRow, Table, meta_values, named, optional, parse, time_value};

@@ -1,9 +1,6 @@
 //! Table `venue_assets`.
 
-use cqar_domain::{
-    id::{AssetId, VenueAssetId},
-    venue_asset::VenueAsset,
-};
+use cqar_domain::{entities::venue_asset::VenueAsset, id::{AssetId, VenueAssetId}};
 use uuid::Uuid;
 
 use super::{MetaRow, Table, meta_values, parse};

@@ -1,8 +1,10 @@
 //! Assets: what is traded, or what something is quoted or settled in.
 
+use std::time::Duration;
+
 use crate::{
-    entity::{Meta, changed_fields},
-    id::AssetId,
+    entity::{Meta, TypedEntity, changed_fields},
+    id::{AssetId, EntityKey, EntityType},
     text::{ASSET_SYMBOL, CATEGORY, DESCRIPTION, Labels, NAME, WEB, check_labels, check_url},
     violation::Violations,
 };
@@ -62,8 +64,24 @@ pub fn check_asset_symbol(field: &str, symbol: &str, found: &mut Violations) {
     }
 }
 
-impl Asset {
-    pub(crate) fn check(&self, found: &mut Violations) {
+impl TypedEntity for Asset {
+    const TYPE: EntityType = EntityType::Asset;
+    const SOFT_DELETE: bool = true;
+    const CACHE_TTL: Duration = Duration::from_hours(1);
+
+    fn key(&self) -> EntityKey {
+        EntityKey::Asset(self.id)
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(&self, found: &mut Violations) {
         check_asset_symbol("symbol", &self.symbol, found);
         NAME.check("name", &self.name, found);
         CATEGORY.check("category", &self.category, found);
@@ -72,6 +90,6 @@ impl Asset {
         check_url("website_url", &self.website_url, WEB, found);
         check_labels(&self.labels, found);
     }
-}
 
-changed_fields!(Asset: symbol, name, asset_type as "type", category, description, logo_url, website_url, labels);
+    changed_fields!(symbol, name, asset_type as "type", category, description, logo_url, website_url, labels);
+}

@@ -1,9 +1,12 @@
 //! Chains, by CAIP-2.
 
+use std::time::Duration;
+
 use crate::{
-    entity::{Meta, changed_fields},
-    id::{AssetId, ChainId},
+    entity::{Meta, TypedEntity, changed_fields, references},
+    id::{AssetId, ChainId, EntityKey, EntityType},
     text::{NAME, RPC, WEB, check_url},
+    unique_key::UniqueKey,
     violation::Violations,
 };
 
@@ -31,8 +34,24 @@ pub struct Chain {
 /// The most endpoints of one chain.
 pub const MAX_RPC_URLS: usize = 32;
 
-impl Chain {
-    pub(crate) fn check(&self, found: &mut Violations) {
+impl TypedEntity for Chain {
+    const TYPE: EntityType = EntityType::Chain;
+    const SOFT_DELETE: bool = false;
+    const CACHE_TTL: Duration = Duration::from_hours(1);
+
+    fn key(&self) -> EntityKey {
+        EntityKey::Chain(self.id.clone())
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(&self, found: &mut Violations) {
         NAME.check("name", &self.name, found);
         if !is_caip2(&self.caip2) {
             found.add("caip2", "INVALID_CAIP2", "must be a CAIP-2 id, namespace:reference, such as eip155:1");
@@ -45,6 +64,14 @@ impl Chain {
             check_url(&format!("rpc_urls[{i}]"), url, RPC, found);
         }
     }
+
+    changed_fields!(name, caip2, native_asset, explorer_url, rpc_urls, is_testnet);
+
+    fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
+        vec![("caip2", UniqueKey::new("chain.caip2", &[&self.caip2]))]
+    }
+
+    references!(native_asset);
 }
 
 /// CAIP-2: `[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}`.
@@ -55,8 +82,6 @@ fn is_caip2(s: &str) -> bool {
         && (1..=32).contains(&reference.len())
         && reference.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
-
-changed_fields!(Chain: name, caip2, native_asset, explorer_url, rpc_urls, is_testnet);
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,8 @@ use std::{cmp::Ordering, time::Duration};
 
 use crate::{
     decimal::Decimal,
-    entity::{Meta, changed_fields},
-    id::{InstrumentId, MarketId, Segment, VenueId},
+    entity::{Meta, TypedEntity, changed_fields, references},
+    id::{EntityKey, EntityType, InstrumentId, MarketId, Segment, VenueId},
     text::VENUE_SYMBOL,
     time::{Interval, Timestamp},
     violation::Violations,
@@ -128,13 +128,6 @@ impl Market {
         std::iter::once(self.venue_symbol.as_str()).chain(self.aliases.iter().map(String::as_str))
     }
 
-    pub(crate) fn check(&self, found: &mut Violations) {
-        VENUE_SYMBOL.check("venue_symbol", &self.venue_symbol, found);
-        self.check_aliases(found);
-        self.check_amounts(found);
-        self.check_times(found);
-    }
-
     fn check_aliases(&self, found: &mut Violations) {
         if self.aliases.len() > MAX_ALIASES {
             found.add("aliases", "TOO_MANY", format_args!("must be at most {MAX_ALIASES}"));
@@ -188,9 +181,38 @@ impl Market {
     }
 }
 
-changed_fields!(Market: venue, segment, venue_symbol, instrument, aliases, unit_multiplier, contract_size, tick_size,
-    lot_size, min_quantity, max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status,
-    listed as "listed_time", delisted as "delisted_time", expiry_time);
+impl TypedEntity for Market {
+    const TYPE: EntityType = EntityType::Market;
+    const SOFT_DELETE: bool = false;
+    const CACHE_TTL: Duration = Duration::from_mins(15);
+
+    fn key(&self) -> EntityKey {
+        EntityKey::Market(self.id)
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(&self, found: &mut Violations) {
+        VENUE_SYMBOL.check("venue_symbol", &self.venue_symbol, found);
+        self.check_aliases(found);
+        self.check_amounts(found);
+        self.check_times(found);
+    }
+
+    changed_fields!(venue, segment, venue_symbol, instrument, aliases, unit_multiplier, contract_size, tick_size, lot_size, min_quantity, max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed as "listed_time", delisted as "delisted_time", expiry_time);
+
+    fn venue(&self) -> Option<&VenueId> {
+        Some(&self.venue)
+    }
+
+    references!(venue, instrument);
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,14 @@
 //! Instruments: what is traded, apart from where.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, time::Duration};
 
 use crate::{
     decimal::Decimal,
-    entity::{Meta, changed_fields},
-    id::{AssetId, InstrumentId, Protocol},
+    entity::{Meta, ReferenceField, TypedEntity, changed_fields},
+    id::{AssetId, EntityKey, EntityType, InstrumentId, Protocol},
     text::{Labels, check_labels},
     time::Date,
+    unique_key::UniqueKey,
     violation::Violations,
 };
 
@@ -187,35 +188,44 @@ impl Terms {
         }
     }
 
-    /// The assets that the terms name, with the field that does.
+    /// The assets that the terms name, with the path of the field that does, such as `spot.base`.
     pub fn assets(&self) -> Vec<(&'static str, AssetId)> {
-        let field = |field: &'static str, id: Option<AssetId>| id.map(|id| (field, id));
-        let base = match self.kind() {
-            InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => "underlying",
-            _ => "base",
-        };
-        [field(base, Some(self.base())), field("quote", self.quote()), field("settle", self.settle())]
-            .into_iter()
-            .flatten()
-            .collect()
+        self.clone().assets_mut().into_iter().map(|(field, id)| (field, *id)).collect()
     }
 
-    /// A text that two terms share only if they are equal: the unique key of the instrument.
-    pub fn unique_key(&self) -> String {
-        let kind = self.kind().name();
+    /// The same, to be replaced.
+    fn assets_mut(&mut self) -> Vec<(&'static str, &mut AssetId)> {
         match self {
-            Self::Spot { base, quote } => format!("{kind}:{base}:{quote}"),
-            Self::Perpetual(c) => format!("{kind}:{}:{}:{}", c.base, c.quote, c.settle),
-            Self::Future { contract: c, expiry } => format!("{kind}:{}:{}:{}:{expiry}", c.base, c.quote, c.settle),
-            Self::Option { contract: c, expiry, strike, option_type, style } => {
-                let side = option_type.letter();
-                let style = style.name();
-                format!("{kind}:{}:{}:{}:{expiry}:{strike}:{side}:{style}", c.base, c.quote, c.settle)
+            Self::Spot { base, quote } => vec![("spot.base", base), ("spot.quote", quote)],
+            Self::Perpetual(Contract { base, quote, settle }) => {
+                vec![("perpetual.base", base), ("perpetual.quote", quote), ("perpetual.settle", settle)]
             }
-            Self::LendingDeposit { underlying, protocol } | Self::LendingBorrow { underlying, protocol } => {
-                format!("{kind}:{underlying}:{protocol}")
+            Self::Future { contract: Contract { base, quote, settle }, .. } => {
+                vec![("future.base", base), ("future.quote", quote), ("future.settle", settle)]
             }
+            Self::Option { contract: Contract { base, quote, settle }, .. } => {
+                vec![("option.base", base), ("option.quote", quote), ("option.settle", settle)]
+            }
+            Self::LendingDeposit { underlying, .. } => vec![("lending_deposit.underlying", underlying)],
+            Self::LendingBorrow { underlying, .. } => vec![("lending_borrow.underlying", underlying)],
         }
+    }
+
+    /// What two terms share only if they are equal: the unique key of the instrument.
+    pub fn unique_key(&self) -> UniqueKey {
+        let mut parts = vec![self.kind().name().to_owned(), self.base().to_string()];
+        parts.extend([self.quote(), self.settle()].into_iter().flatten().map(|id| id.to_string()));
+        parts.extend(self.expiry().map(|date| date.to_string()));
+        match self {
+            Self::Option { strike, option_type, style, .. } => {
+                parts.extend([strike.to_string(), option_type.letter().to_string(), style.name().to_owned()]);
+            }
+            Self::LendingDeposit { protocol, .. } | Self::LendingBorrow { protocol, .. } => {
+                parts.push(protocol.to_string());
+            }
+            Self::Spot { .. } | Self::Perpetual(_) | Self::Future { .. } => {}
+        }
+        UniqueKey::new("instrument.terms", &parts.iter().map(String::as_str).collect::<Vec<_>>())
     }
 }
 
@@ -239,8 +249,24 @@ impl ExerciseStyle {
     }
 }
 
-impl Instrument {
-    pub(crate) fn check(&self, found: &mut Violations) {
+impl TypedEntity for Instrument {
+    const TYPE: EntityType = EntityType::Instrument;
+    const SOFT_DELETE: bool = true;
+    const CACHE_TTL: Duration = Duration::from_hours(1);
+
+    fn key(&self) -> EntityKey {
+        EntityKey::Instrument(self.id)
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(&self, found: &mut Violations) {
         match &self.terms {
             Terms::Spot { base, quote } if base == quote => {
                 found.add("spot.quote", "SAME_ASSET", "must be another asset than base");
@@ -252,6 +278,22 @@ impl Instrument {
         }
         check_labels(&self.labels, found);
     }
-}
 
-changed_fields!(Instrument: terms, code, labels);
+    changed_fields!(terms, code, labels);
+
+    fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
+        vec![("terms", self.terms.unique_key())]
+    }
+
+    fn visit_references(&self, visit: &mut dyn FnMut(&'static str, EntityKey)) {
+        for (field, asset) in self.terms.assets() {
+            visit(field, asset.into());
+        }
+    }
+
+    fn replace_references(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        for (_, asset) in self.terms.assets_mut() {
+            asset.replace(replace);
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Venues: where assets trade.
 
+use std::time::Duration;
+
 use crate::{
-    entity::{Meta, changed_fields},
-    id::{ChainId, VenueId},
+    entity::{Meta, TypedEntity, changed_fields, references},
+    id::{ChainId, EntityKey, EntityType, VenueId},
     text::{ADDRESS, NAME, Text, WEB, check_url},
     violation::Violations,
 };
@@ -46,8 +48,24 @@ pub enum VenueType {
     Otc,
 }
 
-impl Venue {
-    pub(crate) fn check(&self, found: &mut Violations) {
+impl TypedEntity for Venue {
+    const TYPE: EntityType = EntityType::Venue;
+    const SOFT_DELETE: bool = true;
+    const CACHE_TTL: Duration = Duration::from_hours(1);
+
+    fn key(&self) -> EntityKey {
+        EntityKey::Venue(self.id.clone())
+    }
+
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut Meta {
+        &mut self.meta
+    }
+
+    fn check(&self, found: &mut Violations) {
         NAME.check("name", &self.name, found);
         ADDRESS.check("protocol_address", &self.protocol_address, found);
         if !self.protocol_address.is_empty() && self.chain.is_none() {
@@ -61,7 +79,12 @@ impl Venue {
         }
         Text { min: 0, max: 64 }.check("symbology", &self.symbology, found);
     }
-}
 
-changed_fields!(Venue: name, venue_type as "type", chain, protocol_address, website_url, api_endpoint, mic,
-    symbology, is_active);
+    changed_fields!(name, venue_type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology, is_active);
+
+    fn venue(&self) -> Option<&VenueId> {
+        Some(&self.id)
+    }
+
+    references!(chain);
+}

@@ -1,0 +1,174 @@
+//! The entities, one file each: what such an entity is, its invariants, its unique keys, and what it refers to.
+//!
+//! This file alone lists them all. A new one gets an id in `id`, a file here, and a line in each of the lists below.
+
+pub mod asset;
+pub mod chain;
+pub mod instrument;
+pub mod market;
+pub mod venue;
+pub mod venue_asset;
+
+use std::time::Duration;
+
+use self::{asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue::Venue, venue_asset::VenueAsset};
+use crate::{
+    entity::{Meta, TypedEntity},
+    id::{EntityKey, EntityType, VenueId},
+    unique_key::UniqueKey,
+    violation::Violations,
+};
+
+/// An entity of any type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "markets, the largest, are also the most frequent")]
+#[expect(missing_docs, reason = "each is a file here")]
+pub enum Entity {
+    Asset(Asset),
+    Chain(Chain),
+    Venue(Venue),
+    VenueAsset(VenueAsset),
+    Instrument(Instrument),
+    Market(Market),
+}
+
+/// Evaluates the same for whichever type of entity it is.
+macro_rules! each {
+    ($entity:expr, $it:ident => $body:expr) => {
+        match $entity {
+            Entity::Asset($it) => $body,
+            Entity::Chain($it) => $body,
+            Entity::Venue($it) => $body,
+            Entity::VenueAsset($it) => $body,
+            Entity::Instrument($it) => $body,
+            Entity::Market($it) => $body,
+        }
+    };
+}
+
+/// What [`TypedEntity`] says of each type.
+struct TypeFacts {
+    soft_delete: bool,
+    cache_ttl: Duration,
+}
+
+impl EntityType {
+    fn facts(self) -> TypeFacts {
+        const fn of<E: TypedEntity>() -> TypeFacts {
+            TypeFacts { soft_delete: E::SOFT_DELETE, cache_ttl: E::CACHE_TTL }
+        }
+        match self {
+            Self::Asset => of::<Asset>(),
+            Self::Chain => of::<Chain>(),
+            Self::Venue => of::<Venue>(),
+            Self::VenueAsset => of::<VenueAsset>(),
+            Self::Instrument => of::<Instrument>(),
+            Self::Market => of::<Market>(),
+        }
+    }
+
+    /// See [`TypedEntity::SOFT_DELETE`].
+    pub fn has_soft_delete(self) -> bool {
+        self.facts().soft_delete
+    }
+
+    /// See [`TypedEntity::CACHE_TTL`].
+    pub fn cache_ttl(self) -> Duration {
+        self.facts().cache_ttl
+    }
+}
+
+/// One arm of [`Entity`].
+pub trait EntityVariant: TypedEntity + Into<Entity> + TryFrom<Entity, Error = Entity> {
+    /// The entity, if it is of this type.
+    fn of(entity: &Entity) -> Option<&Self>;
+}
+
+macro_rules! variants {
+    ($($entity:ident)*) => {$(
+        impl From<$entity> for Entity {
+            fn from(entity: $entity) -> Self {
+                Self::$entity(entity)
+            }
+        }
+
+        impl TryFrom<Entity> for $entity {
+            /// The entity, which is of another type.
+            type Error = Entity;
+
+            fn try_from(entity: Entity) -> Result<Self, Entity> {
+                if let Entity::$entity(it) = entity { Ok(it) } else { Err(entity) }
+            }
+        }
+
+        impl EntityVariant for $entity {
+            fn of(entity: &Entity) -> Option<&Self> {
+                if let Entity::$entity(it) = entity { Some(it) } else { None }
+            }
+        }
+    )*};
+}
+variants!(Asset Chain Venue VenueAsset Instrument Market);
+
+impl Entity {
+    /// What names it.
+    pub fn key(&self) -> EntityKey {
+        each!(self, it => it.key())
+    }
+
+    /// Its revision and times.
+    pub fn meta(&self) -> &Meta {
+        each!(self, it => it.meta())
+    }
+
+    /// Its revision and times, to be set.
+    pub fn meta_mut(&mut self) -> &mut Meta {
+        each!(self, it => it.meta_mut())
+    }
+
+    /// Whether it is soft-deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.meta().delete_time.is_some()
+    }
+
+    /// The invariants of one entity alone: bounds, and fields that must agree.
+    pub fn check(&self) -> Violations {
+        let mut found = Violations::default();
+        each!(self, it => it.check(&mut found));
+        found
+    }
+
+    /// The venue that it is or belongs to.
+    pub fn venue(&self) -> Option<&VenueId> {
+        each!(self, it => it.venue())
+    }
+
+    /// See [`TypedEntity::unique_keys`].
+    pub fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
+        each!(self, it => it.unique_keys())
+    }
+
+    /// The entities that it refers to, with the path of the field that does.
+    pub fn references(&self) -> Vec<(&'static str, EntityKey)> {
+        let mut references = Vec::new();
+        each!(self, it => it.visit_references(&mut |field, target| references.push((field, target))));
+        references
+    }
+
+    /// See [`TypedEntity::replace_references`].
+    pub fn replace_references(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        each!(self, it => it.replace_references(replace));
+    }
+
+    /// The names of the fields that differ, system fields but for `delete_time` left out. Empty for different types.
+    pub fn changed_fields(&self, after: &Self) -> Vec<&'static str> {
+        fn changed<E: EntityVariant>(before: &E, after: &Entity) -> Option<Vec<&'static str>> {
+            E::of(after).map(|after| before.changed_fields(after))
+        }
+        let Some(mut fields) = each!(self, it => changed(it, after)) else { return Vec::new() };
+        if self.meta().delete_time != after.meta().delete_time {
+            fields.push("delete_time");
+        }
+        fields
+    }
+}

@@ -1,0 +1,90 @@
+//! Keys that no two entities share.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// A key that no two entities share, as text: `chain.caip2:eip155\:1`. It begins with its name, `<entity>.<what>`; the
+/// parts follow, in byte order, each after a colon. What is longer than 512 bytes, which both databases can still index, is
+/// hashed: `venue_asset.code#<SHA-256 in hex>`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UniqueKey(Box<str>);
+
+/// Longer keys are hashed. PostgreSQL indexes at most 2,704 bytes.
+const MAX_BYTES: usize = 512;
+
+impl UniqueKey {
+    /// The key of that name with these parts. Colons and backslashes within a part are escaped, so that no two lists of
+    /// parts have the same text.
+    pub fn new(name: &str, parts: &[&str]) -> Self {
+        let mut text = name.to_owned();
+        for part in parts {
+            text.push(':');
+            for c in part.chars() {
+                if matches!(c, ':' | '\\') {
+                    text.push('\\');
+                }
+                text.push(c);
+            }
+        }
+        if text.len() <= MAX_BYTES {
+            return Self(text.into());
+        }
+        let hash = Sha256::digest(text.as_bytes());
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("{name}#{hex}").into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// As it is stored.
+impl From<String> for UniqueKey {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for UniqueKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_its_name_and_its_parts() {
+        assert_eq!(UniqueKey::new("chain.caip2", &["eip155:1"]).as_str(), r"chain.caip2:eip155\:1");
+        assert_eq!(UniqueKey::new("venue_asset.code", &["kraken", "XBT"]).as_str(), "venue_asset.code:kraken:XBT");
+        assert_ne!(UniqueKey::new("a.b", &["x:", "y"]), UniqueKey::new("a.b", &["x", ":y"]));
+        assert_ne!(UniqueKey::new("a.b", &[r"x\", "y"]), UniqueKey::new("a.b", &["x:y"]));
+    }
+
+    #[test]
+    fn a_long_key_is_hashed_and_still_its_own() {
+        let long = "é".repeat(300);
+        let key = UniqueKey::new("venue_asset.code", &["kraken", &long]);
+        assert_eq!(key.as_str().len(), "venue_asset.code#".len() + 64);
+        assert_ne!(key, UniqueKey::new("venue_asset.code", &["kraken", &format!("{long}é")]));
+        assert_eq!(UniqueKey::new("a.b", &[&"x".repeat(508)]).as_str().len(), MAX_BYTES, "the longest that stays");
+    }
+
+    proptest! {
+        #[test]
+        fn other_parts_are_another_key(
+            a in proptest::collection::vec(r"[:\\a]{0,4}", 1..4),
+            b in proptest::collection::vec(r"[:\\a]{0,4}", 1..4),
+        ) {
+            let key = |parts: &[String]| UniqueKey::new("a.b", &parts.iter().map(String::as_str).collect::<Vec<_>>());
+            prop_assert_eq!(key(&a) == key(&b), a == b);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Entities of any type. This file alone of the crate lists them all: a new one gets a file beside this one, and an arm in
+//! each of the matches below.
+
+use cqar_domain::{
+    entities::{Entity, EntityVariant},
+    entity::{Revision, TypedEntity},
+    id::{EntityType, SystemIds},
+    violation::{Violation, Violations},
+};
+use serde::Serialize;
+
+use super::{
+    Reader,
+    mask::{Masked, lay_over},
+    refs::Refs,
+};
+use crate::v1::{self, entity::Entity as Message, mutation::Operation};
+
+/// The message of one type of entity.
+pub trait EntityMessage: Masked + Serialize + Sized + for<'a> From<&'a Self::Entity> {
+    /// What it is the message of.
+    type Entity: EntityVariant;
+
+    /// Its id; empty where the server is to make one.
+    fn id(&self) -> &str;
+
+    /// Its id, to be set.
+    fn id_mut(&mut self) -> &mut String;
+
+    /// Its etag; empty where the client gives none.
+    fn etag(&self) -> &str;
+
+    /// The revision of its last change; 0 before the first commit.
+    fn revision(&self) -> Revision;
+
+    /// What people call it: its symbol, code or name.
+    fn label(&self) -> &str;
+
+    /// Reads it, and notes every field that is wrong. References of the form `$name` are replaced by the ids that they
+    /// stand for.
+    fn read(&mut self, reader: &mut Reader<'_>) -> Option<Self::Entity>;
+
+    /// As a message of any type.
+    fn wrap(self) -> Message;
+
+    /// The message, if it is of this type.
+    fn unwrap(message: Message) -> Option<Self>;
+
+    /// The same, borrowed.
+    fn of(message: &Message) -> Option<&Self>;
+}
+
+/// The three methods of [`EntityMessage`] about the one arm that is its own.
+macro_rules! arm {
+    ($arm:ident) => {
+        fn wrap(self) -> $crate::v1::entity::Entity {
+            $crate::v1::entity::Entity::$arm(self)
+        }
+
+        fn unwrap(message: $crate::v1::entity::Entity) -> Option<Self> {
+            if let $crate::v1::entity::Entity::$arm(it) = message { Some(it) } else { None }
+        }
+
+        fn of(message: &$crate::v1::entity::Entity) -> Option<&Self> {
+            if let $crate::v1::entity::Entity::$arm(it) = message { Some(it) } else { None }
+        }
+    };
+}
+pub(super) use arm;
+
+/// Evaluates the same for whichever type of message it is.
+macro_rules! each {
+    ($message:expr, $it:ident => $body:expr) => {
+        match $message {
+            Message::Asset($it) => $body,
+            Message::Chain($it) => $body,
+            Message::Venue($it) => $body,
+            Message::VenueAsset($it) => $body,
+            Message::Instrument($it) => $body,
+            Message::Market($it) => $body,
+        }
+    };
+}
+
+impl From<&Entity> for Message {
+    fn from(entity: &Entity) -> Self {
+        match entity {
+            Entity::Asset(it) => Self::Asset(it.into()),
+            Entity::Chain(it) => Self::Chain(it.into()),
+            Entity::Venue(it) => Self::Venue(it.into()),
+            Entity::VenueAsset(it) => Self::VenueAsset(it.into()),
+            Entity::Instrument(it) => Self::Instrument(it.into()),
+            Entity::Market(it) => Self::Market(it.into()),
+        }
+    }
+}
+
+impl From<&Entity> for v1::Entity {
+    fn from(entity: &Entity) -> Self {
+        Self { entity: Some(entity.into()) }
+    }
+}
+
+impl Message {
+    /// The type of the entity.
+    pub fn entity_type(&self) -> EntityType {
+        fn of<M: EntityMessage>(_: &M) -> EntityType {
+            M::Entity::TYPE
+        }
+        each!(self, it => of(it))
+    }
+
+    /// See [`EntityMessage::id`].
+    pub fn id(&self) -> &str {
+        each!(self, it => EntityMessage::id(it))
+    }
+
+    /// See [`EntityMessage::revision`].
+    pub fn revision(&self) -> Revision {
+        each!(self, it => EntityMessage::revision(it))
+    }
+
+    /// See [`EntityMessage::label`].
+    pub fn label(&self) -> &str {
+        each!(self, it => it.label())
+    }
+
+    pub(super) fn id_mut(&mut self) -> &mut String {
+        each!(self, it => it.id_mut())
+    }
+
+    pub(super) fn etag(&self) -> &str {
+        each!(self, it => EntityMessage::etag(it))
+    }
+
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Option<Entity> {
+        each!(self, it => it.read(reader).map(Into::into))
+    }
+
+    /// Lays the masked fields of a message of the same type over this one.
+    pub(super) fn lay_over(&mut self, from: &Self, mask: &[String], found: &mut Violations) {
+        fn lay<M: EntityMessage>(onto: &mut M, from: &Message, mask: &[String], found: &mut Violations) {
+            if let Some(from) = M::of(from) {
+                lay_over(onto, from, mask, found);
+            }
+        }
+        each!(self, onto => lay(onto, from, mask, found));
+    }
+}
+
+/// The proto3 JSON of the entity's message.
+pub(crate) fn document(entity: &Entity) -> String {
+    each!(&Message::from(entity), it => crate::document::json(it))
+}
+
+/// The entity of a message that this registry made: with what is output-only, which a client's has not.
+pub fn stored(message: v1::Entity) -> Result<Entity, Vec<Violation>> {
+    let refs = Refs::default();
+    let mut reader = Reader::of_stored(&SystemIds, &refs);
+    let read = message.entity.and_then(|mut message| message.read(&mut reader));
+    reader.finish(read)
+}
+
+/// What an operation of a mutation does.
+pub(super) enum Action {
+    Create(Message),
+    Update(Message),
+    Delete(EntityType, String),
+    Undelete(EntityType, String),
+    Delist(v1::Delisting),
+}
+
+impl From<Operation> for Action {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::CreateAsset(it) => Self::Create(it.wrap()),
+            Operation::CreateChain(it) => Self::Create(it.wrap()),
+            Operation::CreateVenue(it) => Self::Create(it.wrap()),
+            Operation::CreateVenueAsset(it) => Self::Create(it.wrap()),
+            Operation::CreateInstrument(it) => Self::Create(it.wrap()),
+            Operation::CreateMarket(it) => Self::Create(it.wrap()),
+            Operation::UpdateAsset(it) => Self::Update(it.wrap()),
+            Operation::UpdateChain(it) => Self::Update(it.wrap()),
+            Operation::UpdateVenue(it) => Self::Update(it.wrap()),
+            Operation::UpdateVenueAsset(it) => Self::Update(it.wrap()),
+            Operation::UpdateInstrument(it) => Self::Update(it.wrap()),
+            Operation::UpdateMarket(it) => Self::Update(it.wrap()),
+            Operation::DeleteAsset(id) => Self::Delete(EntityType::Asset, id),
+            Operation::DeleteChain(id) => Self::Delete(EntityType::Chain, id),
+            Operation::DeleteVenue(id) => Self::Delete(EntityType::Venue, id),
+            Operation::DeleteVenueAsset(id) => Self::Delete(EntityType::VenueAsset, id),
+            Operation::DeleteInstrument(id) => Self::Delete(EntityType::Instrument, id),
+            Operation::DeleteMarket(id) => Self::Delete(EntityType::Market, id),
+            Operation::UndeleteAsset(id) => Self::Undelete(EntityType::Asset, id),
+            Operation::UndeleteVenue(id) => Self::Undelete(EntityType::Venue, id),
+            Operation::UndeleteInstrument(id) => Self::Undelete(EntityType::Instrument, id),
+            Operation::DelistMarket(it) => Self::Delist(it),
+        }
+    }
+}
+
+impl Action {
+    /// The operation's name in the contract.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Create(message) => format!("create_{}", message.entity_type()),
+            Self::Update(message) => format!("update_{}", message.entity_type()),
+            Self::Delete(entity_type, _) => format!("delete_{entity_type}"),
+            Self::Undelete(entity_type, _) => format!("undelete_{entity_type}"),
+            Self::Delist(_) => "delist_market".to_owned(),
+        }
+    }
+}
