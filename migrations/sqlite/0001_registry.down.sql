@@ -3,9 +3,10 @@
 DROP TABLE relay_fan_outs;
 DROP TABLE relay_cursor;
 DROP TABLE relay_lease;
-DROP TABLE import_moments;
+DROP TABLE import_watermarks;
 DROP TABLE idempotent_requests;
 DROP TABLE market_symbols;
+DROP TABLE unique_keys;
 DROP TABLE markets;
 DROP TABLE instruments;
 DROP TABLE venue_assets;

@@ -1,6 +1,7 @@
 -- The registry: entities, the event log with its counter, and what writes, imports and the relay remember.
 -- Times are microseconds since the Unix epoch. Decimals are canonical text. Enumerations are the contract's names.
 -- Foreign keys are checked at commit, so that one write may create what it refers to in any order.
+-- Columns by which lists are found have an index that ends with the id, which is the order of lists.
 
 CREATE TABLE log_state (
     id SMALLINT PRIMARY KEY CHECK (id = 1),
@@ -40,12 +41,13 @@ CREATE TABLE assets (
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX assets_symbol ON assets (symbol);
+CREATE INDEX assets_symbol ON assets (symbol, id);
+CREATE INDEX assets_type ON assets (type, id);
 
 CREATE TABLE chains (
     id TEXT PRIMARY KEY,
     name TEXT NOT NULL,
-    caip2 TEXT NOT NULL CONSTRAINT chains_caip2 UNIQUE,
+    caip2 TEXT NOT NULL,
     native_asset BLOB REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
     explorer_url TEXT NOT NULL,
     rpc_urls TEXT NOT NULL,
@@ -54,7 +56,8 @@ CREATE TABLE chains (
     create_us BIGINT NOT NULL,
     update_us BIGINT NOT NULL
 );
-CREATE INDEX chains_native_asset ON chains (native_asset);
+CREATE INDEX chains_caip2 ON chains (caip2, id);
+CREATE INDEX chains_native_asset ON chains (native_asset, id);
 
 CREATE TABLE venues (
     id TEXT PRIMARY KEY,
@@ -72,7 +75,8 @@ CREATE TABLE venues (
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX venues_chain ON venues (chain);
+CREATE INDEX venues_type ON venues (type, id);
+CREATE INDEX venues_chain ON venues (chain, id);
 
 CREATE TABLE venue_assets (
     id BLOB PRIMARY KEY,
@@ -81,12 +85,11 @@ CREATE TABLE venue_assets (
     code TEXT NOT NULL,
     revision BIGINT NOT NULL,
     create_us BIGINT NOT NULL,
-    update_us BIGINT NOT NULL,
-    CONSTRAINT venue_assets_code UNIQUE (venue, code)
+    update_us BIGINT NOT NULL
 );
-CREATE INDEX venue_assets_asset ON venue_assets (asset);
+CREATE INDEX venue_assets_venue ON venue_assets (venue, id);
+CREATE INDEX venue_assets_asset ON venue_assets (asset, id);
 
--- terms_key is a text that two instruments share only if their terms are equal.
 CREATE TABLE instruments (
     id BLOB PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -99,15 +102,15 @@ CREATE TABLE instruments (
     exercise_style TEXT,
     protocol TEXT,
     labels TEXT NOT NULL,
-    terms_key TEXT NOT NULL CONSTRAINT instruments_terms UNIQUE,
     revision BIGINT NOT NULL,
     create_us BIGINT NOT NULL,
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX instruments_base ON instruments (base, quote);
-CREATE INDEX instruments_quote ON instruments (quote);
-CREATE INDEX instruments_settle ON instruments (settle);
+CREATE INDEX instruments_kind ON instruments (kind, id);
+CREATE INDEX instruments_base ON instruments (base, id);
+CREATE INDEX instruments_quote ON instruments (quote, id);
+CREATE INDEX instruments_settle ON instruments (settle, id);
 
 CREATE TABLE markets (
     id BLOB PRIMARY KEY,
@@ -135,8 +138,16 @@ CREATE TABLE markets (
     create_us BIGINT NOT NULL,
     update_us BIGINT NOT NULL
 );
-CREATE INDEX markets_instrument ON markets (instrument, venue);
-CREATE INDEX markets_venue ON markets (venue, segment);
+CREATE INDEX markets_instrument ON markets (instrument, id);
+CREATE INDEX markets_venue ON markets (venue, id);
+CREATE INDEX markets_segment ON markets (venue, segment, id);
+
+-- Every key that no two entities share, as text, and who has it. Deleted entities keep theirs while they are only marked.
+CREATE TABLE unique_keys (
+    key TEXT PRIMARY KEY,
+    entity_type TEXT NOT NULL,
+    entity_id TEXT NOT NULL
+) WITHOUT ROWID;
 
 -- Every symbol and alias of every market, the past ones too: where resolving starts.
 CREATE TABLE market_symbols (
@@ -160,8 +171,8 @@ CREATE TABLE idempotent_requests (
 );
 CREATE INDEX idempotent_requests_expire ON idempotent_requests (expire_us);
 
--- The newest moment that a listing of each segment was imported for.
-CREATE TABLE import_moments (
+-- The newest moment of which a listing of each segment was imported.
+CREATE TABLE import_watermarks (
     venue TEXT NOT NULL,
     segment TEXT NOT NULL,
     observed_us BIGINT NOT NULL,

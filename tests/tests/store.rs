@@ -10,9 +10,26 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cqar_domain::{entities::{asset::{Asset, AssetType}, chain::Chain, instrument::{Contract, ExerciseStyle, Instrument, OptionType, Terms}, market::{ContractSize, ContractUnit, Market, MarketStatus}, venue::{Venue, VenueType}, venue_asset::VenueAsset, Entity}, entity::Meta, event::{EventLog, LogPosition}, id::{AssetId, EntityKey, InstrumentId, MarketId, SystemIds, VenueAssetId}, relay::RelayMemory, time::{Clock, SystemClock, Timestamp}};
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::{Asset, AssetType},
+        chain::Chain,
+        instrument::{Contract, ExerciseStyle, Instrument, OptionType, Terms},
+        market::{ContractSize, ContractUnit, Market, MarketStatus},
+        venue::{Venue, VenueType},
+        venue_asset::VenueAsset,
+    },
+    entity::Meta,
+    event::{EventLog, LogPosition},
+    id::{AssetId, EntityKey, InstrumentId, MarketId, SystemIds, VenueAssetId},
+    relay::RelayMemory,
+    time::{Clock, SystemClock, Timestamp},
+};
 use cqar_proto::v1;
-use cqar_store::{AnsweredRequest, Author, Change, Constraint, Error, Filter, RequestKey, Store, StoreSettings};
+use cqar_store::{
+    AnsweredRequest, Author, Change, Constraint, Error, RequestKey, Store, StoreSettings, filters::AssetFilter,
+};
 use cqar_tests::postgres::Postgres;
 use prost::Message;
 use uuid::Uuid;
@@ -277,8 +294,9 @@ async fn a_deletion_frees_the_key_for_a_creation_in_the_same_write(store: Arc<St
     let revision = write(&store, vec![change(None, Some(second.clone())), change(Some(first.clone()), None)]).await;
     assert_eq!(revision, 2);
     let mut snapshot = store.snapshot().await.unwrap();
-    let found = snapshot.venue_assets_with_codes(&"kraken".parse().unwrap(), &["XBT".into()]).await.unwrap();
-    assert_eq!(found.into_iter().map(|it| EntityKey::VenueAsset(it.id)).collect::<Vec<_>>(), [second.key()]);
+    let code = VenueAsset::code_key(&"kraken".parse().unwrap(), "XBT");
+    let found = snapshot.with_unique_keys(std::slice::from_ref(&code)).await.unwrap();
+    assert_eq!(found.into_iter().map(|(key, it)| (key, it.key())).collect::<Vec<_>>(), [(code, second.key())]);
     let log = store.read(LogPosition::start_of(2), 10).await.unwrap();
     assert_eq!(
         log.iter().map(|e| e.event_type.to_string()).collect::<Vec<_>>(),
@@ -321,7 +339,7 @@ async fn pages_list_everything_once_in_order(store: Arc<Store>) {
     let mut assets: Vec<Entity> = (0..25).map(|n| asset(&format!("S{}", n % 2)).into()).collect();
     create(&store, &assets).await;
     assets.sort_by_key(Entity::key);
-    let filter = Filter::Assets { symbol: None, asset_type: Some(AssetType::Coin), show_deleted: false };
+    let filter = AssetFilter { asset_type: Some(AssetType::Coin), ..AssetFilter::default() }.into();
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
         let mut snapshot = store.snapshot().await.unwrap();
@@ -334,9 +352,9 @@ async fn pages_list_everything_once_in_order(store: Arc<Store>) {
         }
     }
     assert_eq!(listed, assets.iter().map(Entity::key).collect::<Vec<_>>());
-    let odd = Filter::Assets { symbol: Some("S1".into()), asset_type: None, show_deleted: true };
+    let odd = AssetFilter { symbol: Some("S1".into()), asset_type: None, show_deleted: true }.into();
     assert_eq!(store.snapshot().await.unwrap().list(&odd, None, 100).await.unwrap().len(), 12);
-    let token = Filter::Assets { symbol: None, asset_type: Some(AssetType::Token), show_deleted: false };
+    let token = AssetFilter { asset_type: Some(AssetType::Token), ..AssetFilter::default() }.into();
     assert!(store.snapshot().await.unwrap().list(&token, None, 100).await.unwrap().is_empty());
 }
 
@@ -379,7 +397,8 @@ async fn referrers_are_named(store: Arc<Store>) {
     create(&store, &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();
     let mut referrers = async |n: usize| {
-        let mut of = snapshot.referrers(&entities[n].key(), 10).await.unwrap();
+        let of = snapshot.referrers(&entities[n].key(), 10).await.unwrap();
+        let mut of: Vec<EntityKey> = of.iter().map(Entity::key).collect();
         of.sort();
         of
     };
@@ -398,15 +417,15 @@ async fn an_answered_request_is_remembered_until_it_expires(store: Arc<Store>) {
     let (now, expire) = (now(), now().plus_seconds(60));
     let mut tx = store.begin_write().await.unwrap();
     tx.save_request(&key, &answered, now, expire).await.unwrap();
-    tx.save_import_moment(&"kraken".parse().unwrap(), &"".parse().unwrap(), now).await.unwrap();
+    tx.save_import_watermark(&"kraken".parse().unwrap(), &"".parse().unwrap(), now).await.unwrap();
     tx.commit().await.unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.answered_request(&key, now).await.unwrap(), Some(answered));
     assert_eq!(snapshot.answered_request(&key, expire).await.unwrap(), None);
     let other = RequestKey { actor: "b".into(), ..key };
     assert_eq!(snapshot.answered_request(&other, now).await.unwrap(), None);
-    assert_eq!(snapshot.import_moment(&"kraken".parse().unwrap(), &"".parse().unwrap()).await.unwrap(), Some(now));
-    assert_eq!(snapshot.import_moment(&"kraken".parse().unwrap(), &"spot".parse().unwrap()).await.unwrap(), None);
+    assert_eq!(snapshot.import_watermark(&"kraken".parse().unwrap(), &"".parse().unwrap()).await.unwrap(), Some(now));
+    assert_eq!(snapshot.import_watermark(&"kraken".parse().unwrap(), &"spot".parse().unwrap()).await.unwrap(), None);
 }
 
 async fn the_relay_remembers_lease_cursor_and_fan_outs(store: Arc<Store>) {

@@ -2,29 +2,20 @@
 
 use std::error::Error as StdError;
 
-use cqar_domain::{entities::Entity, entity::Revision, id::{EntityKey, EntityType}, text::{Text, VENUE_SYMBOL}, violation::Violations};
-use cqar_proto::{
-    rpc,
-    v1::{self, entity::Entity as Message},
+use cqar_domain::{
+    entities::{Entity, EntityVariant},
+    entity::{Revision, TypedEntity},
+    id::{EntityKey, EntityType},
+    text::{Text, VENUE_SYMBOL},
+    violation::Violations,
 };
+use cqar_proto::{convert::EntityMessage, rpc};
 use cqar_registry::{Answer, Error, Filter, Listed, Page};
 
 use crate::{
     services::{Api, MAX_BATCH, Reply, answered},
     status::{internal, invalid, status},
 };
-
-/// The message of one type of entity.
-pub(crate) trait EntityMessage: Sized {
-    /// The type.
-    const TYPE: EntityType;
-
-    /// The message of the entity, if it is of the type.
-    fn of(entity: &Entity) -> Option<Self>;
-
-    /// The same, of an entity that is a message already.
-    fn of_message(entity: v1::Entity) -> Option<Self>;
-}
 
 /// One result of a batch.
 pub(crate) trait BatchResult {
@@ -35,43 +26,25 @@ pub(crate) trait BatchResult {
     fn of(found: Result<Self::Message, rpc::Status>) -> Self;
 }
 
-macro_rules! entity_messages {
-    ($($entity:ident in $batch:ident),+) => {$(
-        impl EntityMessage for v1::$entity {
-            const TYPE: EntityType = EntityType::$entity;
+/// The results of a batch of one type of entity.
+macro_rules! batch_result {
+    ($entity:ident in $batch:ident) => {
+        impl $crate::reads::BatchResult for cqar_proto::v1::$batch::Result {
+            type Message = cqar_proto::v1::$entity;
 
-            fn of(entity: &Entity) -> Option<Self> {
-                if let Entity::$entity(it) = entity { Some(it.into()) } else { None }
-            }
-
-            fn of_message(entity: v1::Entity) -> Option<Self> {
-                if let Some(Message::$entity(it)) = entity.entity { Some(it) } else { None }
-            }
-        }
-
-        impl BatchResult for v1::$batch::Result {
-            type Message = v1::$entity;
-
-            fn of(found: Result<v1::$entity, rpc::Status>) -> Self {
-                use v1::$batch::result::Result as Found;
+            fn of(found: Result<cqar_proto::v1::$entity, cqar_proto::rpc::Status>) -> Self {
+                use cqar_proto::v1::$batch::result::Result as Found;
                 Self { result: Some(found.map_or_else(Found::Error, Found::$entity)) }
             }
         }
-    )+};
+    };
 }
-entity_messages!(
-    Asset in batch_get_assets_response,
-    Chain in batch_get_chains_response,
-    Venue in batch_get_venues_response,
-    VenueAsset in batch_get_venue_assets_response,
-    Instrument in batch_get_instruments_response,
-    Market in batch_get_markets_response
-);
+pub(crate) use batch_result;
 
 impl Api {
     /// The entity with the id.
     pub(crate) async fn get<M: EntityMessage>(&self, id: &str, min_revision: i64) -> Reply<M> {
-        let key = EntityKey::parse(M::TYPE, id).map_err(|error| status(invalid("id", "INVALID", error)))?;
+        let key = EntityKey::parse(M::Entity::TYPE, id).map_err(|error| status(invalid("id", "INVALID", error)))?;
         let found = self.registry.get(key, revision(min_revision).map_err(status)?).await.map_err(status)?;
         message(&found.value).map(|value| answered(Answer { revision: found.revision, value }))
     }
@@ -80,8 +53,10 @@ impl Api {
     pub(crate) async fn batch_get<R: BatchResult>(&self, ids: &[String], min_revision: i64) -> Reply<Vec<R>> {
         check_batch("ids", ids.len()).map_err(status)?;
         let min_revision = revision(min_revision).map_err(status)?;
-        let parse =
-            |id: &String| EntityKey::parse(<R::Message>::TYPE, id).map_err(|error| invalid("id", "INVALID", error));
+        let parse = |id: &String| {
+            EntityKey::parse(<R::Message as EntityMessage>::Entity::TYPE, id)
+                .map_err(|error| invalid("id", "INVALID", error))
+        };
         let keys: Vec<Result<EntityKey, Error>> = ids.iter().map(parse).collect();
         let well_formed = keys.iter().flatten().cloned().collect();
         let Answer { revision, value } = self.registry.batch_get(well_formed, min_revision).await.map_err(status)?;
@@ -100,12 +75,12 @@ impl Api {
     /// A page of entities, and what asks for the next one.
     pub(crate) async fn list<M: EntityMessage>(
         &self,
-        filter: Filter,
+        filter: impl Into<Filter>,
         page: Page,
         min_revision: i64,
     ) -> Reply<(Vec<M>, String)> {
         let min_revision = revision(min_revision).map_err(status)?;
-        let Answer { revision, value } = self.registry.list(filter, page, min_revision).await.map_err(status)?;
+        let Answer { revision, value } = self.registry.list(filter.into(), page, min_revision).await.map_err(status)?;
         let Listed { entities, next_page_token } = value;
         let messages = entities.iter().map(message).collect::<Result<_, _>>()?;
         Ok(answered(Answer { revision, value: (messages, next_page_token) }))
@@ -114,8 +89,8 @@ impl Api {
 
 /// The message of an entity of a type that was asked for by that type.
 pub(crate) fn message<M: EntityMessage>(entity: &Entity) -> Result<M, tonic::Status> {
-    M::of(entity)
-        .ok_or_else(|| internal(&WrongType { wanted: M::TYPE, key: entity.key() } as &(dyn StdError + 'static)))
+    let wrong = || WrongType { wanted: M::Entity::TYPE, key: entity.key() };
+    M::Entity::of(entity).map(Into::into).ok_or_else(|| internal(&wrong() as &(dyn StdError + 'static)))
 }
 
 /// A revision that a client names.

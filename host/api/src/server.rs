@@ -2,27 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cqar_proto::{
-    DESCRIPTORS,
-    server::{
-        asset_service_server::{AssetServiceServer, SERVICE_NAME as ASSETS},
-        chain_service_server::{ChainServiceServer, SERVICE_NAME as CHAINS},
-        event_service_server::{EventServiceServer, SERVICE_NAME as EVENTS},
-        instrument_service_server::{InstrumentServiceServer, SERVICE_NAME as INSTRUMENTS},
-        market_service_server::{MarketServiceServer, SERVICE_NAME as MARKETS},
-        plugin_service_server::{PluginServiceServer, SERVICE_NAME as PLUGINS},
-        registry_service_server::{RegistryServiceServer, SERVICE_NAME as REGISTRY},
-        venue_service_server::{SERVICE_NAME as VENUES, VenueServiceServer},
-    },
-};
+use cqar_proto::DESCRIPTORS;
 use cqar_registry::Registry;
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
-use tonic::{
-    codec::CompressionEncoding,
-    service::Routes,
-    transport::{Server, server::TcpIncoming},
-};
+use tonic::transport::{Server, server::TcpIncoming};
 use tonic_health::{pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS, server::health_reporter};
 use tonic_reflection::pb::{
     v1::FILE_DESCRIPTOR_SET as REFLECTION_DESCRIPTORS, v1alpha::FILE_DESCRIPTOR_SET as REFLECTION_ALPHA_DESCRIPTORS,
@@ -33,10 +17,9 @@ use crate::{
     calls::ObserveCalls,
     health::{self, Readiness},
     metrics::{Methods, MethodsError},
-    services::{Api, MAX_IMPORTS},
+    services::{Api, MAX_IMPORTS, SERVICES, routes},
 };
 
-const SERVICES: [&str; 8] = [ASSETS, CHAINS, EVENTS, INSTRUMENTS, MARKETS, PLUGINS, REGISTRY, VENUES];
 /// Calls at once on one connection: beyond it a client opens another one, or waits. It bounds what a connection can hold.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;
 /// A peer that is gone without a word is noticed after so long, twice.
@@ -115,31 +98,4 @@ pub async fn serve_grpc(
     let is_serving = || Readiness::of(&registry.components()).is_serving();
     let (served, ()) = tokio::join!(serving, health::report(is_serving, reporter, &SERVICES, &stopping));
     Ok(served?)
-}
-
-/// Each service with the limit of its messages. A client may compress what it sends, a listing above all. Answers are not
-/// compressed: some clients ask for it unasked, and it takes longer than to resolve a symbol.
-fn routes(api: &Api, max_request_bytes: usize) -> Result<Routes, ServeError> {
-    macro_rules! service {
-        ($server:ident) => {
-            $server::new(api.clone())
-                .max_decoding_message_size(max_request_bytes)
-                .accept_compressed(CompressionEncoding::Gzip)
-        };
-    }
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(HEALTH_DESCRIPTORS)
-    };
-    Ok(Routes::new(service!(MarketServiceServer))
-        .add_service(service!(AssetServiceServer))
-        .add_service(service!(ChainServiceServer))
-        .add_service(service!(VenueServiceServer))
-        .add_service(service!(InstrumentServiceServer))
-        .add_service(service!(RegistryServiceServer))
-        .add_service(service!(EventServiceServer))
-        .add_service(service!(PluginServiceServer))
-        .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?))
 }

@@ -2,7 +2,12 @@
 
 use std::{error::Error as StdError, fmt::Display};
 
-use cqar_domain::{event::PortError, id::{EntityKey, MarketId, Segment, VenueId}, time::Interval, violation::Violation};
+use cqar_domain::{
+    event::PortError,
+    id::{EntityKey, MarketId, Segment, VenueId},
+    time::Interval,
+    violation::Violation,
+};
 use cqar_registry::{Candidate, Error, StoreError, WatchError};
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -180,7 +185,11 @@ fn candidate(refusal: Refusal, candidate: &Candidate) -> Refusal {
 mod tests {
     use std::sync::Arc;
 
-    use cqar_domain::{finding::{Finding, Severity}, id::{InstrumentId, SystemIds}, time::Timestamp};
+    use cqar_domain::{
+        finding::{Finding, Severity},
+        id::{InstrumentId, SystemIds},
+        time::Timestamp,
+    };
     use tonic_types::StatusExt;
 
     use super::*;

@@ -1,9 +1,15 @@
 //! What the services have in common where they write: the write of one entity is an `Apply` of one mutation.
 
-use cqar_domain::{id::{EntityKey, IdSource}, mutation::Mutation, violation::Violation};
+use cqar_domain::{
+    entity::TypedEntity,
+    id::{EntityKey, IdSource},
+    mutation::Mutation,
+    violation::Violation,
+};
 use cqar_proto::{
-    convert,
-    v1::{self, entity::Entity as Message},
+    convert::{self, EntityMessage},
+    v1,
+    well_known::FieldMask,
 };
 use cqar_registry::{Answer, Error, WriteRequest};
 use tonic::Request;
@@ -11,7 +17,6 @@ use uuid::Uuid;
 
 use crate::{
     auth::{ANONYMOUS, Actor},
-    reads::EntityMessage,
     services::{Api, Reply, answered},
     status::{invalid, malformed, status, wrong},
 };
@@ -51,7 +56,7 @@ impl Api {
         let mutation = message.mutation(self.registry.ids()).map_err(malformed)?;
         let mutations = vec![(W::FIELD.to_owned(), mutation)];
         let Answer { revision, value } = self.registry.apply(request, mutations).await.map_err(status)?;
-        let entity = value.results.into_iter().next().and_then(W::Entity::of_message);
+        let entity = value.results.into_iter().next().and_then(|it| it.entity).and_then(W::Entity::unwrap);
         Ok(answered(Answer { revision, value: W::response(entity, value.warnings) }))
     }
 }
@@ -86,11 +91,33 @@ fn under(field: &str) -> impl Fn(Vec<Violation>) -> Vec<Violation> {
     move |found| found.into_iter().map(|violation| violation.under(field)).collect()
 }
 
-fn key<M: EntityMessage>(id: &str) -> Result<EntityKey, Vec<Violation>> {
-    EntityKey::parse(M::TYPE, id).map_err(|error| wrong("id", "INVALID", error))
+/// The creation of what a request holds in a field.
+pub(crate) fn create<M: EntityMessage>(
+    field: &str,
+    message: Option<M>,
+    ids: &dyn IdSource,
+) -> Result<Mutation, Vec<Violation>> {
+    let entity = v1::Entity { entity: message.map(M::wrap) };
+    convert::create(entity, false, ids).map_err(under(field))
 }
 
-fn etag(etag: String) -> Option<String> {
+/// The update that a request holds in a field.
+pub(crate) fn update<M: EntityMessage>(
+    field: &str,
+    message: Option<M>,
+    mask: Option<FieldMask>,
+) -> Result<Mutation, Vec<Violation>> {
+    let message = message.ok_or_else(|| wrong(field, "REQUIRED", "must be given"))?;
+    convert::update(v1::Entity { entity: Some(message.wrap()) }, mask).map_err(under(field))
+}
+
+/// The key of the entity that a request names by its id.
+pub(crate) fn key<M: EntityMessage>(id: &str) -> Result<EntityKey, Vec<Violation>> {
+    EntityKey::parse(M::Entity::TYPE, id).map_err(|error| wrong("id", "INVALID", error))
+}
+
+/// The etag that must be the current one, if any must.
+pub(crate) fn etag(etag: String) -> Option<String> {
     Some(etag).filter(|etag| !etag.is_empty())
 }
 
@@ -98,7 +125,7 @@ fn etag(etag: String) -> Option<String> {
 macro_rules! entity_writes {
     ($service:literal $entity:ident in $field:ident:
         $($what:ident as $method:literal in $request:ident => $response:ident),+ $(,)?) => {$(
-        impl EntityWrite for v1::$request {
+        impl $crate::writes::EntityWrite for v1::$request {
             type Entity = v1::$entity;
             type Response = v1::$response;
             const METHOD: &'static str = concat!("/cqar.v1.", $service, "/", $method);
@@ -112,8 +139,11 @@ macro_rules! entity_writes {
                 self.validate_only
             }
 
-            fn mutation(self, ids: &dyn IdSource) -> Result<Mutation, Vec<Violation>> {
-                entity_writes!(@$what self ids $entity $field)
+            fn mutation(
+                self,
+                ids: &dyn cqar_domain::id::IdSource,
+            ) -> Result<cqar_domain::mutation::Mutation, Vec<cqar_domain::violation::Violation>> {
+                $crate::writes::entity_writes!(@$what self ids $entity $field)
             }
 
             fn response($field: Option<v1::$entity>, warnings: Vec<v1::Finding>) -> v1::$response {
@@ -121,62 +151,28 @@ macro_rules! entity_writes {
             }
         }
     )+};
-    (@create $self:ident $ids:ident $entity:ident $field:ident) => {{
-        let entity = v1::Entity { entity: $self.$field.map(Message::$entity) };
-        convert::create(entity, false, $ids).map_err(under(Self::FIELD))
-    }};
+    (@create $self:ident $ids:ident $entity:ident $field:ident) => {
+        $crate::writes::create::<v1::$entity>(Self::FIELD, $self.$field, $ids)
+    };
     (@update $self:ident $ids:ident $entity:ident $field:ident) => {{
         let _ = $ids;
-        let entity = $self.$field.map(Message::$entity).ok_or_else(|| wrong(Self::FIELD, "REQUIRED", "must be given"))?;
-        convert::update(v1::Entity { entity: Some(entity) }, $self.update_mask).map_err(under(Self::FIELD))
+        $crate::writes::update::<v1::$entity>(Self::FIELD, $self.$field, $self.update_mask)
     }};
     (@delete $self:ident $ids:ident $entity:ident $field:ident) => {{
         let _ = $ids;
-        Ok(Mutation::Delete { key: key::<v1::$entity>(&$self.id)?, etag: etag($self.etag) })
+        let (key, etag) = ($crate::writes::key::<v1::$entity>(&$self.id)?, $crate::writes::etag($self.etag));
+        Ok(cqar_domain::mutation::Mutation::Delete { key, etag })
     }};
     (@undelete $self:ident $ids:ident $entity:ident $field:ident) => {{
         let _ = $ids;
-        Ok(Mutation::Undelete { key: key::<v1::$entity>(&$self.id)?, etag: etag($self.etag) })
+        let (key, etag) = ($crate::writes::key::<v1::$entity>(&$self.id)?, $crate::writes::etag($self.etag));
+        Ok(cqar_domain::mutation::Mutation::Undelete { key, etag })
     }};
     (@delist $self:ident $ids:ident $entity:ident $field:ident) => {{
         let _ = $ids;
-        let market = $self.id.parse().map_err(|error| wrong("id", "INVALID", error))?;
-        let at = convert::time("delisted_time", $self.delisted_time)?;
-        Ok(Mutation::Delist { market, at, etag: etag($self.etag) })
+        let market = $self.id.parse().map_err(|error| $crate::status::wrong("id", "INVALID", error))?;
+        let at = cqar_proto::convert::time("delisted_time", $self.delisted_time)?;
+        Ok(cqar_domain::mutation::Mutation::Delist { market, at, etag: $crate::writes::etag($self.etag) })
     }};
 }
-
-entity_writes! { "AssetService" Asset in asset:
-    create as "CreateAsset" in CreateAssetRequest => CreateAssetResponse,
-    update as "UpdateAsset" in UpdateAssetRequest => UpdateAssetResponse,
-    delete as "DeleteAsset" in DeleteAssetRequest => DeleteAssetResponse,
-    undelete as "UndeleteAsset" in UndeleteAssetRequest => UndeleteAssetResponse,
-}
-entity_writes! { "ChainService" Chain in chain:
-    create as "CreateChain" in CreateChainRequest => CreateChainResponse,
-    update as "UpdateChain" in UpdateChainRequest => UpdateChainResponse,
-    delete as "DeleteChain" in DeleteChainRequest => DeleteChainResponse,
-}
-entity_writes! { "VenueService" Venue in venue:
-    create as "CreateVenue" in CreateVenueRequest => CreateVenueResponse,
-    update as "UpdateVenue" in UpdateVenueRequest => UpdateVenueResponse,
-    delete as "DeleteVenue" in DeleteVenueRequest => DeleteVenueResponse,
-    undelete as "UndeleteVenue" in UndeleteVenueRequest => UndeleteVenueResponse,
-}
-entity_writes! { "VenueService" VenueAsset in venue_asset:
-    create as "CreateVenueAsset" in CreateVenueAssetRequest => CreateVenueAssetResponse,
-    update as "UpdateVenueAsset" in UpdateVenueAssetRequest => UpdateVenueAssetResponse,
-    delete as "DeleteVenueAsset" in DeleteVenueAssetRequest => DeleteVenueAssetResponse,
-}
-entity_writes! { "InstrumentService" Instrument in instrument:
-    create as "CreateInstrument" in CreateInstrumentRequest => CreateInstrumentResponse,
-    update as "UpdateInstrument" in UpdateInstrumentRequest => UpdateInstrumentResponse,
-    delete as "DeleteInstrument" in DeleteInstrumentRequest => DeleteInstrumentResponse,
-    undelete as "UndeleteInstrument" in UndeleteInstrumentRequest => UndeleteInstrumentResponse,
-}
-entity_writes! { "MarketService" Market in market:
-    create as "CreateMarket" in CreateMarketRequest => CreateMarketResponse,
-    update as "UpdateMarket" in UpdateMarketRequest => UpdateMarketResponse,
-    delete as "DeleteMarket" in DeleteMarketRequest => DeleteMarketResponse,
-    delist as "DelistMarket" in DelistMarketRequest => DelistMarketResponse,
-}
+pub(crate) use entity_writes;

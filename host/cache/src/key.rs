@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use cqar_domain::{event::{LogPosition, LoggedEvent}, id::{EntityKey, EntityType, IdError, InstrumentId, VenueId}};
+use cqar_domain::{
+    event::{LogPosition, LoggedEvent},
+    id::{EntityKey, EntityType, IdError, InstrumentId, VenueId},
+};
 use cqar_proto::v1::{self, entity::Entity as Message};
 use prost::Message as _;
 
@@ -19,10 +22,10 @@ pub enum Key {
 
 impl Key {
     /// How long a value of this key is kept at most.
-    pub const fn ttl(&self) -> Duration {
+    pub fn ttl(&self) -> Duration {
         match self {
-            Self::Entity(key) => ttl(key.entity_type()),
-            Self::Symbol(..) | Self::Listing(..) => ttl(EntityType::Market),
+            Self::Entity(key) => key.entity_type().cache_ttl(),
+            Self::Symbol(..) | Self::Listing(..) => EntityType::Market.cache_ttl(),
         }
     }
 }
@@ -35,14 +38,6 @@ impl fmt::Display for Key {
             Self::Symbol(venue, symbol) => write!(f, "symbol:{venue}:{symbol}"),
             Self::Listing(venue, instrument) => write!(f, "listing:{venue}:{instrument}"),
         }
-    }
-}
-
-/// How long an answer about an entity of this type is kept at most. A safety net: it is the log that invalidates.
-pub const fn ttl(entity_type: EntityType) -> Duration {
-    match entity_type {
-        EntityType::Asset | EntityType::Chain | EntityType::Venue | EntityType::Instrument => Duration::from_hours(1),
-        EntityType::VenueAsset | EntityType::Market => Duration::from_mins(15),
     }
 }
 
@@ -102,7 +97,10 @@ fn touched_by_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unr
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use cqar_domain::{event::EventType, id::{IdSource, MarketId, SystemIds}};
+    use cqar_domain::{
+        event::EventType,
+        id::{IdSource, MarketId, SystemIds},
+    };
 
     use super::*;
 

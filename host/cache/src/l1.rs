@@ -24,7 +24,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cqar_domain::{entity::Revision, event::{LogSink, LoggedEvent}};
+use cqar_domain::{
+    entity::Revision,
+    event::{LogSink, LoggedEvent},
+};
 use futures::{
     FutureExt,
     future::{Shared, pending},

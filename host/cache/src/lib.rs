@@ -26,7 +26,7 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
-//! use cqar_cache::{key::{self, Key}, l1::{L1, Loaded}, metrics::CacheMetrics};
+//! use cqar_cache::{key::Key, l1::{L1, Loaded}, metrics::CacheMetrics};
 //! use cqar_domain::entity::{EntityKey, EntityType};
 //! use tokio_util::task::TaskTracker;
 //!
@@ -39,7 +39,7 @@
 //! assert!(lookups.count(cache.get("binance")).is_none());
 //! let load = async {
 //!     let tags = vec![Key::Entity(EntityKey::Venue("binance".parse().unwrap()))];
-//!     Ok(Loaded { value: "Binance".into(), tags, revision: 7, bytes: 7, ttl: key::ttl(EntityType::Venue) })
+//!     Ok(Loaded { value: "Binance".into(), tags, revision: 7, bytes: 7, ttl: EntityType::Venue.cache_ttl() })
 //! };
 //! assert_eq!(cache.load("binance".to_owned(), load).await.unwrap().as_ref(), "Binance");
 //! assert_eq!(lookups.count(cache.get("binance")).as_deref(), Some("Binance"));

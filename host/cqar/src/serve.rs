@@ -12,7 +12,11 @@ use std::{
 use anyhow::Context;
 use cqar_api::{ApiKeys, GrpcSettings};
 use cqar_cache::{L2, L2Settings, metrics::CacheMetrics};
-use cqar_domain::{event::{EventLog, LogSink}, id::SystemIds, time::SystemClock};
+use cqar_domain::{
+    event::{EventLog, LogSink},
+    id::SystemIds,
+    time::SystemClock,
+};
 use cqar_events::{
     feed::{Feed, FeedSettings},
     relay::{Credentials, Relay, RelaySettings},

@@ -157,6 +157,9 @@ impl Display for Segment {
 pub trait EntityId: Clone + Display + FromStr<Err = IdError> + Into<EntityKey> + TryFrom<EntityKey> {
     /// The type of the entities that have such an id.
     const TYPE: EntityType;
+
+    /// The UUID that it is; none if it is a slug.
+    fn as_uuid(&self) -> Option<Uuid>;
 }
 
 /// The types of entity.
@@ -235,9 +238,14 @@ impl EntityKey {
         self.typed_id().1.to_string()
     }
 
-    fn typed_id(&self) -> (EntityType, &dyn Display) {
-        fn typed<I: EntityId>(id: &I) -> (EntityType, &dyn Display) {
-            (I::TYPE, id)
+    /// The UUID that the id is; none if it is a slug.
+    pub fn uuid(&self) -> Option<Uuid> {
+        self.typed_id().2
+    }
+
+    fn typed_id(&self) -> (EntityType, &dyn Display, Option<Uuid>) {
+        fn typed<I: EntityId>(id: &I) -> (EntityType, &dyn Display, Option<Uuid>) {
+            (I::TYPE, id, id.as_uuid())
         }
         match self {
             Self::Asset(id) => typed(id),
@@ -252,15 +260,19 @@ impl EntityKey {
 
 impl Display for EntityKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (entity_type, id) = self.typed_id();
+        let (entity_type, id, _) = self.typed_id();
         write!(f, "{entity_type} {id}")
     }
 }
 
 macro_rules! entity_ids {
-    ($($entity:ident $id:ident)*) => {$(
+    ($($form:ident $entity:ident $id:ident)*) => {$(
         impl EntityId for $id {
             const TYPE: EntityType = EntityType::$entity;
+
+            fn as_uuid(&self) -> Option<Uuid> {
+                entity_ids!(@$form self)
+            }
         }
 
         impl From<$id> for EntityKey {
@@ -278,8 +290,20 @@ macro_rules! entity_ids {
             }
         }
     )*};
+    (@uuid $id:ident) => { Some($id.0) };
+    (@slug $id:ident) => {{
+        let _ = $id;
+        None
+    }};
 }
-entity_ids!(Asset AssetId  Chain ChainId  Venue VenueId  VenueAsset VenueAssetId  Instrument InstrumentId  Market MarketId);
+entity_ids! {
+    uuid Asset AssetId
+    slug Chain ChainId
+    slug Venue VenueId
+    uuid VenueAsset VenueAssetId
+    uuid Instrument InstrumentId
+    uuid Market MarketId
+}
 
 /// Makes new ids. A parameter, so that tests can fix them.
 pub trait IdSource: Send + Sync {

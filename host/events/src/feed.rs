@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use cqar_domain::{entity::Revision, event::{EventLog, LogBounds, LogSink, LoggedEvent, PortError}};
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogBounds, LogSink, LoggedEvent, PortError},
+};
 use futures::{
     FutureExt,
     future::{BoxFuture, Fuse, FusedFuture},
@@ -310,7 +313,10 @@ impl Metrics {
 mod tests {
     use std::sync::atomic::Ordering::SeqCst;
 
-    use cqar_domain::{event::LogPosition, id::{IdSource, SystemIds}};
+    use cqar_domain::{
+        event::LogPosition,
+        id::{IdSource, SystemIds},
+    };
     use proptest::prelude::*;
 
     use super::*;

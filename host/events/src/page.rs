@@ -1,6 +1,9 @@
 //! What a read of the log must look like: positions without a gap.
 
-use cqar_domain::{entity::Revision, event::{EventLog, LogPosition, LoggedEvent, PortError}};
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogPosition, LoggedEvent, PortError},
+};
 
 /// Whether nothing can lie between what was read before `next` and `found`. The index of `next` may be the one after
 /// the last of its revision, and then the next revision follows.

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use cqar_domain::{entity::Revision, event::{LogPosition, LoggedEvent}};
+use cqar_domain::{
+    entity::Revision,
+    event::{LogPosition, LoggedEvent},
+};
 
 /// What an event costs beside its body, roughly: its key, its venue and its place here.
 const OVERHEAD_BYTES: usize = 200;

@@ -6,7 +6,11 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use cqar_domain::{entity::Revision, event::{EventLog, EventType, LogBounds, LogPosition, LogSink, LoggedEvent, PortError}, id::{AssetId, EntityKey, IdSource, SystemIds, VenueId}};
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, EventType, LogBounds, LogPosition, LogSink, LoggedEvent, PortError},
+    id::{AssetId, EntityKey, IdSource, SystemIds, VenueId},
+};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;

@@ -8,7 +8,11 @@ use std::{
     sync::Arc,
 };
 
-use cqar_domain::{entity::Revision, event::{LogPosition, LoggedEvent, PortError}, id::{EntityType, VenueId}};
+use cqar_domain::{
+    entity::Revision,
+    event::{LogPosition, LoggedEvent, PortError},
+    id::{EntityType, VenueId},
+};
 use futures::{Stream, stream};
 use tokio::{sync::watch, time::sleep};
 

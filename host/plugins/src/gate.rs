@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, io, sync::Arc};
 
 use bytes::Bytes;
-use cqar_domain::{lookup::Lookup, time::{Clock, Timestamp}};
+use cqar_domain::{
+    lookup::Lookup,
+    time::{Clock, Timestamp},
+};
 use serde_json::Value;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 use tokio_util::task::TaskTracker;

@@ -3,7 +3,11 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use cqar_domain::{lookup::Lookup, relay::{TransformFailure, Transforms}, time::Clock};
+use cqar_domain::{
+    lookup::Lookup,
+    relay::{TransformFailure, Transforms},
+    time::Clock,
+};
 use cqar_proto::v1::plugin::State;
 use parking_lot::Mutex;
 use tokio::{

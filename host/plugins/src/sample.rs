@@ -3,7 +3,11 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cqar_domain::{entities::instrument::InstrumentKind, id::{EntityType, Segment}, time::Timestamp};
+use cqar_domain::{
+    entities::instrument::InstrumentKind,
+    id::{EntityType, Segment},
+    time::Timestamp,
+};
 
 use crate::{
     error::CallError,

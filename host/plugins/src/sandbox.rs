@@ -2,7 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cqar_domain::{entity::Revision, id::EntityType, lookup::{Lookup, LookupError}, time::Timestamp};
+use cqar_domain::{
+    entity::Revision,
+    id::EntityType,
+    lookup::{Lookup, LookupError},
+    time::Timestamp,
+};
 use parking_lot::Mutex;
 use tokio::time::{Instant, error::Elapsed};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};

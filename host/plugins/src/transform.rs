@@ -3,7 +3,11 @@
 use std::{ops::Range, sync::Arc};
 
 use async_trait::async_trait;
-use cqar_domain::{event::LoggedEvent, relay::{Outgoing, OutgoingBody, TransformFailure, Transforms}, time::{Clock, Timestamp}};
+use cqar_domain::{
+    event::LoggedEvent,
+    relay::{Outgoing, OutgoingBody, TransformFailure, Transforms},
+    time::{Clock, Timestamp},
+};
 use cqar_proto::v1;
 use parking_lot::Mutex;
 use prost::Message;

@@ -2,7 +2,12 @@
 
 use std::{fmt, ops::Range, sync::Arc};
 
-use cqar_domain::{entity::Revision, finding::{Finding, Severity}, id::EntityType, time::Timestamp};
+use cqar_domain::{
+    entity::Revision,
+    finding::{Finding, Severity},
+    id::EntityType,
+    time::Timestamp,
+};
 use serde::Serialize;
 use uuid::Uuid;
 use wasmtime::{Store, component::Instance};

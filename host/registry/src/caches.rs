@@ -6,7 +6,12 @@ use cqar_cache::{
     L1,
     metrics::{CacheMetrics, Lookups as Counts},
 };
-use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, event::{LogSink, LoggedEvent}, id::{EntityKey, EntityType, InstrumentId, VenueId}};
+use cqar_domain::{
+    entities::{Entity, market::Market},
+    entity::Revision,
+    event::{LogSink, LoggedEvent},
+    id::{EntityKey, EntityType, InstrumentId, VenueId},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::resolve::{Symbol, SymbolKey};
@@ -24,7 +29,7 @@ pub struct Caches {
 
 /// Hits and misses, by what was asked for.
 pub(crate) struct CacheCounts {
-    entities: [(EntityType, Counts); 6],
+    entities: [(EntityType, Counts); EntityType::ALL.len()],
     pub(crate) symbols: Counts,
     pub(crate) listings: Counts,
 }

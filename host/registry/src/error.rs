@@ -3,7 +3,13 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use cqar_domain::{entity::Revision, finding::Finding, id::{EntityKey, MarketId, Segment, VenueId}, time::{Interval, Timestamp}, violation::Violation};
+use cqar_domain::{
+    entity::Revision,
+    finding::Finding,
+    id::{EntityKey, MarketId, Segment, VenueId},
+    time::{Interval, Timestamp},
+    violation::Violation,
+};
 
 /// Why a call was refused or failed. `field` is the path of the input that the refusal speaks of: `mutations[3].create_asset`
 /// in an `Apply`, empty where the call has only one subject.

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
-use cqar_cache::{Key, Loaded, key::ttl};
-use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, id::{EntityKey, EntityType, InstrumentId, Segment, VenueId}, time::Timestamp};
+use cqar_cache::{Key, Loaded};
+use cqar_domain::{
+    entities::{Entity, market::Market},
+    entity::Revision,
+    id::{EntityKey, EntityType, InstrumentId, Segment, VenueId},
+    time::Timestamp,
+};
 use cqar_proto::v1;
 
 use crate::{
@@ -98,7 +103,7 @@ impl Registry {
             let markets_tags = markets.iter().map(|market| Key::Entity(EntityKey::Market(market.id)));
             let tags = [Key::Listing(venue, instrument)].into_iter().chain(markets_tags).collect();
             let bytes = markets.len() * 2 * size_of::<Market>();
-            Ok(Loaded { value: markets.into(), tags, revision, bytes, ttl: ttl(EntityType::Market) })
+            Ok(Loaded { value: markets.into(), tags, revision, bytes, ttl: EntityType::Market.cache_ttl() })
         };
         let loaded = match &self.inner.caches {
             Some(caches) => caches.listings.load(key, load).await,

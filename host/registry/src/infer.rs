@@ -3,7 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
-use cqar_domain::{entities::{asset::Asset, instrument::Instrument, Entity}, id::{AssetId, EntityKey, VenueId}, time::Timestamp};
+use cqar_domain::{
+    entities::{Entity, asset::Asset, instrument::Instrument, venue_asset::VenueAsset},
+    id::{AssetId, EntityKey, VenueId},
+    time::Timestamp,
+    unique_key::UniqueKey,
+};
 use cqar_plugins::{Parsed, PluginSet, Query, Reading, Symbology};
 use cqar_proto::v1;
 use prost::Message;
@@ -18,7 +23,7 @@ use crate::{
 #[derive(Default)]
 struct Registered {
     assets: HashMap<String, Asset>,
-    instruments: HashMap<String, Instrument>,
+    instruments: HashMap<UniqueKey, Instrument>,
 }
 
 impl Registry {
@@ -105,7 +110,9 @@ impl Registry {
         }
         let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let mut snapshot = self.inner.store.snapshot().await?;
-        let bindings = snapshot.venue_assets_with_codes(venue, &all).await?;
+        let keys: Vec<UniqueKey> = all.iter().map(|code| VenueAsset::code_key(venue, code)).collect();
+        let bindings = snapshot.with_unique_keys(&keys).await?.into_values();
+        let bindings: Vec<VenueAsset> = bindings.filter_map(|it| it.try_into().ok()).collect();
         let keys: Vec<EntityKey> = bindings.iter().map(|it| EntityKey::Asset(it.asset)).collect();
         let found = snapshot.entities(&keys).await?;
         let assets = bindings.into_iter().zip(found).filter_map(|(binding, entity)| match entity {
@@ -113,17 +120,17 @@ impl Registry {
             _ => None,
         });
         let mut registered = Registered { assets: assets.collect(), ..Registered::default() };
-        let terms: Vec<String> = readings.filter_map(|reading| registered.terms_of(reading)).collect();
-        let instruments = snapshot.instruments_with_terms(&terms).await?.into_iter();
-        let present = instruments.filter(|it| it.meta.delete_time.is_none());
-        registered.instruments = present.map(|it| (it.terms.unique_key(), it)).collect();
+        let terms: Vec<UniqueKey> = readings.filter_map(|reading| registered.terms_of(reading)).collect();
+        let instruments = snapshot.with_unique_keys(&terms).await?.into_iter();
+        let present = instruments.filter(|(_, it)| !it.is_deleted());
+        registered.instruments = present.filter_map(|(terms, it)| Some((terms, it.try_into().ok()?))).collect();
         Ok(registered)
     }
 }
 
 impl Registered {
     /// The unique key of the terms, if all of the assets are known.
-    fn terms_of(&self, reading: &Reading) -> Option<String> {
+    fn terms_of(&self, reading: &Reading) -> Option<UniqueKey> {
         let assets: Option<Vec<AssetId>> =
             codes(reading).into_iter().map(|code| self.assets.get(code).map(|asset| asset.id)).collect();
         Some(terms(reading, reading.expiry, &assets?).ok()?.unique_key())

@@ -35,7 +35,7 @@ mod write;
 
 pub use caches::Caches;
 pub use cqar_events::watch::{Start, WatchError, WatchFilter, WatchItem};
-pub use cqar_store::{Error as StoreError, Filter};
+pub use cqar_store::{Error as StoreError, Filter, filters};
 pub use error::{Candidate, Error};
 pub use format::{FormatKey, FormatQuery};
 pub use list::{Listed, Page};

@@ -1,7 +1,7 @@
 //! Lists in pages.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use cqar_domain::{entities::Entity, entity::Revision, id::{EntityKey, EntityType}};
+use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
 use cqar_store::Filter;
 use sha2::{Digest, Sha256};
 
@@ -66,7 +66,7 @@ fn read_token(filter: &Filter, token: &str) -> Result<Option<EntityKey>, Error> 
         if hash != filter_hash(filter) {
             return None;
         }
-        EntityKey::parse(entity_type(filter), str::from_utf8(id).ok()?).ok()
+        EntityKey::parse(filter.entity_type(), str::from_utf8(id).ok()?).ok()
     };
     let refused =
         || Error::invalid("page_token", "FOREIGN_TOKEN", "must be the next_page_token of a call with the same filter");
@@ -74,29 +74,21 @@ fn read_token(filter: &Filter, token: &str) -> Result<Option<EntityKey>, Error> 
 }
 
 fn filter_hash(filter: &Filter) -> Vec<u8> {
-    let mut hash = Sha256::digest(format!("{filter:?}")).to_vec();
+    let mut hash = Sha256::digest(filter.fingerprint()).to_vec();
     hash.truncate(FILTER_BYTES);
     hash
 }
 
-const fn entity_type(filter: &Filter) -> EntityType {
-    match filter {
-        Filter::Assets { .. } => EntityType::Asset,
-        Filter::Chains { .. } => EntityType::Chain,
-        Filter::Venues { .. } => EntityType::Venue,
-        Filter::VenueAssets { .. } => EntityType::VenueAsset,
-        Filter::Instruments { .. } => EntityType::Instrument,
-        Filter::Markets { .. } => EntityType::Market,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use cqar_store::filters::ChainFilter;
+
     use super::*;
 
     #[test]
     fn a_token_is_bound_to_its_filter() {
-        let (all, one) = (Filter::Chains { caip2: None }, Filter::Chains { caip2: Some("eip155:1".into()) });
+        let chains = |caip2: Option<&str>| Filter::from(ChainFilter { caip2: caip2.map(Into::into) });
+        let (all, one) = (chains(None), chains(Some("eip155:1")));
         let last = EntityKey::Chain("ethereum".parse().unwrap());
         let token = token(&all, &last);
         assert_eq!(read_token(&all, &token).unwrap(), Some(last));

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cqar_domain::{entity::Revision, id::{EntityKey, EntityType}, lookup::{LookedUp, Lookup, LookupError}};
+use cqar_domain::{
+    entity::Revision,
+    id::{EntityKey, EntityType},
+    lookup::{LookedUp, Lookup, LookupError},
+};
 use cqar_proto::document::document;
 use cqar_store::Store;
 

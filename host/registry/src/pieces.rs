@@ -5,7 +5,11 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use cqar_cache::{Key, L2, Stamped, consistent};
-use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, id::{EntityKey, InstrumentId, MarketId, VenueId}};
+use cqar_domain::{
+    entities::{Entity, market::Market},
+    entity::Revision,
+    id::{EntityKey, InstrumentId, MarketId, VenueId},
+};
 use cqar_proto::{convert, v1};
 use cqar_store::{Snapshot, Store};
 use prost::Message;

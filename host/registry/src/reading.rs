@@ -1,6 +1,10 @@
 //! What a symbology plugin read, as the terms of an instrument.
 
-use cqar_domain::{entities::instrument::{Contract, ExerciseStyle, InstrumentKind, Terms}, id::AssetId, time::Timestamp};
+use cqar_domain::{
+    entities::instrument::{Contract, ExerciseStyle, InstrumentKind, Terms},
+    id::AssetId,
+    time::Timestamp,
+};
 use cqar_plugins::Reading;
 
 /// Why a reading is no instrument's terms.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cqar_cache::{Key, Loaded, key::ttl};
+use cqar_cache::{Key, Loaded};
 use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
 use cqar_proto::v1;
 use prost::Message;
@@ -97,7 +97,7 @@ impl Registry {
             tags: vec![Key::Entity(key.clone())],
             revision,
             bytes: entity.as_ref().map_or(0, |it| v1::Entity::from(it).encoded_len() * 2),
-            ttl: ttl(key.entity_type()),
+            ttl: key.entity_type().cache_ttl(),
             value: entity.map(Arc::new),
         });
         Ok(loaded.collect())

@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use cqar_cache::L2;
-use cqar_domain::{entity::Revision, id::IdSource, time::{Clock, Timestamp}};
+use cqar_domain::{
+    entity::Revision,
+    id::IdSource,
+    time::{Clock, Timestamp},
+};
 use cqar_events::{
     feed::Feed,
     relay::Relay,

@@ -6,8 +6,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use cqar_cache::{Equivalent, Key, Loaded, key::ttl};
-use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, id::{EntityKey, EntityType, MarketId, Segment, VenueId}, text::VENUE_SYMBOL, time::{Interval, Timestamp}, violation::Violations};
+use cqar_cache::{Equivalent, Key, Loaded};
+use cqar_domain::{
+    entities::{Entity, market::Market},
+    entity::Revision,
+    id::{EntityKey, EntityType, MarketId, Segment, VenueId},
+    text::VENUE_SYMBOL,
+    time::{Interval, Timestamp},
+    violation::Violations,
+};
 use cqar_proto::v1;
 use prost::Message;
 
@@ -199,7 +206,7 @@ impl Registry {
             tags,
             revision,
             bytes: symbol.bytes(),
-            ttl: ttl(EntityType::Market),
+            ttl: EntityType::Market.cache_ttl(),
             value: Arc::new(symbol),
         });
         Ok(loaded.collect())

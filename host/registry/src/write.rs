@@ -8,7 +8,13 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cqar_domain::{entities::Entity, entity::Revision, finding::{Finding, Severity}, id::{EntityKey, Segment, VenueId}, time::Timestamp};
+use cqar_domain::{
+    entities::Entity,
+    entity::Revision,
+    finding::{Finding, Severity},
+    id::{EntityKey, Segment, VenueId},
+    time::Timestamp,
+};
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
 use cqar_store::{AnsweredRequest, Author, Change, RequestKey, Snapshot, WriteTransaction};
@@ -261,7 +267,7 @@ impl<'a> Writer<'a> {
             return Ok(None);
         }
         for moment in draft.moments() {
-            if tx.reads().import_moment(&moment.venue, &moment.segment).await? != moment.newest {
+            if tx.reads().import_watermark(&moment.venue, &moment.segment).await? != moment.newest {
                 return Ok(None);
             }
         }
@@ -277,7 +283,7 @@ impl<'a> Writer<'a> {
         let written = written(plan, changes, revision, judgement);
         let answer = proposal.answer(draft, &written);
         for Moment { venue, segment, observed, .. } in draft.moments().iter().filter(|moment| moment.moves()) {
-            tx.save_import_moment(venue, segment, *observed).await?;
+            tx.save_import_watermark(venue, segment, *observed).await?;
         }
         if let Some(key) = self.request_key() {
             let answered =

@@ -72,31 +72,33 @@ impl Dialect {
 }
 
 /// The one place where errors of either database get their meaning, by code and never by text.
-pub(crate) fn translate(error: sqlx::Error) -> Error {
-    let meaning = match &error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed
-        | sqlx::Error::BeginFailed => Meaning::Unavailable,
-        sqlx::Error::Database(cause) => of_database(cause.as_ref()),
-        _ => Meaning::Other,
-    };
-    match meaning {
-        Meaning::Unavailable => Error::Unavailable(error),
-        Meaning::Constraint(kind, name) => Error::Constraint { kind, name, source: error },
-        Meaning::Other => Error::Database(error),
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        let class = match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => ErrorClass::Unavailable,
+            sqlx::Error::Database(cause) => class_of(cause.as_ref()),
+            _ => ErrorClass::Other,
+        };
+        match class {
+            ErrorClass::Unavailable => Self::Unavailable(error),
+            ErrorClass::Constraint(kind, name) => Self::Constraint { kind, name, source: error },
+            ErrorClass::Other => Self::Database(error),
+        }
     }
 }
 
-enum Meaning {
+enum ErrorClass {
     Unavailable,
     Constraint(Constraint, String),
     Other,
 }
 
-fn of_database(error: &dyn DatabaseError) -> Meaning {
+fn class_of(error: &dyn DatabaseError) -> ErrorClass {
     use sqlx::error::ErrorKind;
     let constraint = match error.kind() {
         ErrorKind::UniqueViolation => Some(Constraint::Unique),
@@ -109,12 +111,12 @@ fn of_database(error: &dyn DatabaseError) -> Meaning {
     if let Some(kind) = constraint {
         // SQLite names the columns in its message alone.
         let name = error.constraint().unwrap_or_else(|| error.message()).to_owned();
-        return Meaning::Constraint(kind, name);
+        return ErrorClass::Constraint(kind, name);
     }
     let code = error.code().unwrap_or_default();
     let is_sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
     let unavailable = if is_sqlite { sqlite_unavailable(&code) } else { postgres_unavailable(&code) };
-    if unavailable { Meaning::Unavailable } else { Meaning::Other }
+    if unavailable { ErrorClass::Unavailable } else { ErrorClass::Other }
 }
 
 /// The low byte of an extended result code is its class: BUSY, LOCKED, IOERR, FULL, CANTOPEN, READONLY.

@@ -89,12 +89,6 @@ impl Error {
     }
 }
 
-impl From<sqlx::Error> for Error {
-    fn from(error: sqlx::Error) -> Self {
-        crate::dialect::translate(error)
-    }
-}
-
 impl From<Error> for cqar_domain::event::PortError {
     fn from(error: Error) -> Self {
         Self::new(error)

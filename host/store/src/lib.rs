@@ -10,7 +10,8 @@
 //! | [`write`](WriteTransaction), [`requests`](RequestKey) | the write transaction |
 //! | `log`, `relay` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayMemory`] |
 //! | [`migrations`](MigrationStatus) | the schema |
-//! | `tables` | entities to rows and back |
+//! | `tables`, `symbols` | entities to rows and back, and the markets by symbol |
+//! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
 //! | `database`, `dialect` | the executor over both databases, and all that differs between them |
 //!
 //! ```
@@ -40,9 +41,11 @@ mod metrics;
 mod migrations;
 mod relay;
 mod requests;
+pub mod schema;
 mod settings;
 mod snapshot;
 mod store;
+mod symbols;
 mod tables;
 mod write;
 
@@ -53,4 +56,5 @@ pub use requests::{AnsweredRequest, RequestKey};
 pub use settings::{StoreSettings, without_credentials};
 pub use snapshot::Snapshot;
 pub use store::Store;
+pub use tables::filters;
 pub use write::{Author, Change, Committed, WriteTransaction};

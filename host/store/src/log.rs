@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cqar_domain::{event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError}, id::{EntityKey, EntityType}};
+use cqar_domain::{
+    event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError},
+    id::{EntityKey, EntityType},
+};
 use sqlx::{PgPool, postgres::PgListener};
 use uuid::Uuid;
 

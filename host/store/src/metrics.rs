@@ -1,6 +1,6 @@
 //! How long the database takes.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use prometheus::{HistogramOpts, HistogramVec, Registry};
 
@@ -9,7 +9,7 @@ use prometheus::{HistogramOpts, HistogramVec, Registry};
 pub(crate) struct Metrics(HistogramVec);
 
 /// Observes the time from its making to its drop.
-pub(crate) struct Timer<'a>(&'a Metrics, &'static str, Instant);
+pub(crate) struct Timer<'a>(&'a Metrics, Cow<'static, str>, Instant);
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
@@ -21,13 +21,13 @@ impl Metrics {
         Ok(Self(histogram))
     }
 
-    pub(crate) fn time(&self, operation: &'static str) -> Timer<'_> {
-        Timer(self, operation, Instant::now())
+    pub(crate) fn time(&self, operation: impl Into<Cow<'static, str>>) -> Timer<'_> {
+        Timer(self, operation.into(), Instant::now())
     }
 }
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
-        self.0.0.with_label_values(&[self.1]).observe(self.2.elapsed().as_secs_f64());
+        self.0.0.with_label_values(&[&*self.1]).observe(self.2.elapsed().as_secs_f64());
     }
 }

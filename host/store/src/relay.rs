@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cqar_domain::{event::{LogPosition, PortError}, relay::RelayMemory};
+use cqar_domain::{
+    event::{LogPosition, PortError},
+    relay::RelayMemory,
+};
 use uuid::Uuid;
 
 use crate::{

@@ -1,7 +1,11 @@
-//! What a write remembers besides entities: answered requests, and the moments of imported listings.
+//! What a write remembers besides entities: answered requests, and how far each venue was imported.
 
 use bytes::Bytes;
-use cqar_domain::{entity::Revision, id::{Segment, VenueId}, time::Timestamp};
+use cqar_domain::{
+    entity::Revision,
+    id::{Segment, VenueId},
+    time::Timestamp,
+};
 use uuid::Uuid;
 
 use crate::{database::Value, error::Error, snapshot::Snapshot, write::WriteTransaction};
@@ -36,7 +40,7 @@ const SAVE_REQUEST: &str = "INSERT INTO idempotent_requests (actor, method, requ
 /// A few at a time, with every request that is kept: the table never grows by more than what a day brings.
 const DROP_EXPIRED: &str = "DELETE FROM idempotent_requests WHERE (actor, method, request_id) IN \
     (SELECT actor, method, request_id FROM idempotent_requests WHERE expire_us <= $1 ORDER BY expire_us LIMIT 16)";
-const IMPORT_MOMENT: &str = "SELECT observed_us AS micros FROM import_moments WHERE venue = $1 AND segment = $2";
+const IMPORT_WATERMARK: &str = "SELECT observed_us FROM import_watermarks WHERE venue = $1 AND segment = $2";
 
 #[derive(sqlx::FromRow)]
 struct RequestRow {
@@ -46,8 +50,8 @@ struct RequestRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct Moment {
-    micros: i64,
+struct WatermarkRow {
+    observed_us: i64,
 }
 
 impl Snapshot {
@@ -72,13 +76,13 @@ impl Snapshot {
         }))
     }
 
-    /// The newest moment that a listing of the segment was imported for.
-    pub async fn import_moment(&mut self, venue: &VenueId, segment: &Segment) -> Result<Option<Timestamp>, Error> {
-        let _timer = self.metrics.time("import_moment");
+    /// The newest moment of which a listing of the segment was imported.
+    pub async fn import_watermark(&mut self, venue: &VenueId, segment: &Segment) -> Result<Option<Timestamp>, Error> {
+        let _timer = self.metrics.time("import_watermark");
         let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string())];
-        let moment = self.tx.first::<Moment>(IMPORT_MOMENT, values).await?;
-        let read = moment.map(|moment| Timestamp::from_micros(moment.micros)).transpose();
-        read.map_err(|error| Error::Corrupt { table: "import_moments", reason: error.to_string() })
+        let row = self.tx.first::<WatermarkRow>(IMPORT_WATERMARK, values).await?;
+        let read = row.map(|row| Timestamp::from_micros(row.observed_us)).transpose();
+        read.map_err(|error| Error::Corrupt { table: "import_watermarks", reason: error.to_string() })
     }
 }
 

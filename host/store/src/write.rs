@@ -4,7 +4,15 @@
 //! counter, and everything that it checks it reads after that. The increment is kept only if an event is written, and no
 //! event is written without it, so the log has no gap and no revision twice.
 
-use cqar_domain::{entities::{market::Market, Entity}, entity::Revision, event::{Event, EventType, LogPosition, LoggedEvent}, finding::Finding, id::{EntityKey, EntityType, Segment, VenueId}, time::Timestamp};
+use cqar_domain::{
+    entities::Entity,
+    entity::Revision,
+    event::{Event, EventType, LogPosition, LoggedEvent},
+    finding::Finding,
+    id::{EntityKey, Segment, VenueId},
+    time::Timestamp,
+    unique_key::UniqueKey,
+};
 use cqar_proto::v1;
 use prost::Message;
 use tokio::sync::OwnedMutexGuard;
@@ -14,7 +22,7 @@ use crate::{
     database::{MAX_KEYS, MAX_VALUES, Value, key_list, placeholders},
     error::Error,
     snapshot::{Snapshot, id_value},
-    tables::Table,
+    tables::TABLES,
 };
 
 /// One entity's change.
@@ -61,7 +69,7 @@ pub struct Committed {
     pub events: Vec<LoggedEvent>,
 }
 
-const SAVE_IMPORT_MOMENT: &str = "INSERT INTO import_moments (venue, segment, observed_us) VALUES ($1, $2, $3) \
+const SAVE_IMPORT_WATERMARK: &str = "INSERT INTO import_watermarks (venue, segment, observed_us) VALUES ($1, $2, $3) \
     ON CONFLICT (venue, segment) DO UPDATE SET observed_us = excluded.observed_us";
 const EVENT_COLUMNS: [&str; 12] = [
     "revision",
@@ -77,7 +85,7 @@ const EVENT_COLUMNS: [&str; 12] = [
     "time_us",
     "body",
 ];
-const SYMBOL_COLUMNS: [&str; 3] = ["venue", "symbol", "market"];
+const UNIQUE_KEY_COLUMNS: [&str; 3] = ["key", "entity_type", "entity_id"];
 
 impl WriteTransaction {
     /// The state after the lock, and after what was written so far.
@@ -106,19 +114,28 @@ impl WriteTransaction {
                 meta.update_time = Some(author.time);
             }
         }
-        // What is deleted goes first: its unique key may be what a creation takes.
+        // Out with what is no more, then in with what is new: a key may pass from one entity to another.
+        self.delete_unique_keys(&changes).await?;
+        self.delete_symbols(&changes).await?;
         self.delete(&changes).await?;
-        self.put(&changes).await?;
+        self.upsert(&changes).await?;
+        self.insert_symbols(&changes).await?;
+        self.insert_unique_keys(&changes).await?;
         self.log(&changes, revision, author).await?;
         let keep = self.snapshot.tx.dialect().keep_revision();
         self.snapshot.tx.execute(keep, vec![Value::Int(revision)]).await?;
         Ok(changes)
     }
 
-    /// Remembers the moment of a listing's import, for its venue and segment.
-    pub async fn save_import_moment(&mut self, venue: &VenueId, segment: &Segment, at: Timestamp) -> Result<(), Error> {
+    /// Remembers of which moment a listing of the segment was imported.
+    pub async fn save_import_watermark(
+        &mut self,
+        venue: &VenueId,
+        segment: &Segment,
+        at: Timestamp,
+    ) -> Result<(), Error> {
         let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros())];
-        self.snapshot.tx.execute(SAVE_IMPORT_MOMENT, values).await.map(drop)
+        self.snapshot.tx.execute(SAVE_IMPORT_WATERMARK, values).await.map(drop)
     }
 
     /// Makes it last. On an error the outcome may be unknown: a repetition with the same request id tells.
@@ -145,25 +162,36 @@ impl WriteTransaction {
             .filter_map(|c| c.before.as_ref().map(Entity::key))
             .collect();
         // What refers goes before what is referred to.
-        for entity_type in EntityType::ALL.into_iter().rev() {
-            let ids: Vec<Value> = gone.iter().filter(|key| key.entity_type() == entity_type).map(id_value).collect();
-            let table = match entity_type {
-                EntityType::Asset => "assets",
-                EntityType::Chain => "chains",
-                EntityType::Venue => "venues",
-                EntityType::VenueAsset => "venue_assets",
-                EntityType::Instrument => "instruments",
-                EntityType::Market => {
-                    self.delete_where("market_symbols", "market", &ids).await?;
-                    "markets"
-                }
-            };
-            self.delete_where(table, "id", &ids).await?;
+        for table in TABLES.into_iter().rev() {
+            let of_table = gone.iter().filter(|key| key.entity_type() == table.entity_type);
+            self.delete_where(table.name, "id", &of_table.map(id_value).collect::<Vec<_>>()).await?;
         }
         Ok(())
     }
 
-    async fn delete_where(&mut self, table: &str, column: &str, ids: &[Value]) -> Result<(), Error> {
+    async fn delete_unique_keys(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let lost = changes.iter().flat_map(|change| keys_beyond(change.before.as_ref(), change.after.as_ref()));
+        let lost: Vec<Value> = lost.map(|key| Value::Text(key.to_string())).collect();
+        self.delete_where("unique_keys", "key", &lost).await
+    }
+
+    async fn insert_unique_keys(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        for change in changes {
+            let Some(after) = &change.after else { continue };
+            let gained = keys_beyond(Some(after), change.before.as_ref());
+            if !gained.is_empty() {
+                let owner = after.key();
+                rows.extend(gained.into_iter().map(|key| {
+                    let of = Value::Text(owner.entity_type().to_string());
+                    vec![Value::Text(key.to_string()), of, Value::Text(owner.id())]
+                }));
+            }
+        }
+        self.insert("insert_unique_keys", "unique_keys", &UNIQUE_KEY_COLUMNS, rows, "").await
+    }
+
+    pub(crate) async fn delete_where(&mut self, table: &str, column: &str, ids: &[Value]) -> Result<(), Error> {
         for ids in ids.chunks(MAX_KEYS) {
             let _timer = self.snapshot.metrics.time("delete");
             let (list, ids) = key_list(self.snapshot.tx.dialect(), 1, ids.to_vec());
@@ -172,53 +200,15 @@ impl WriteTransaction {
         Ok(())
     }
 
-    async fn put(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let (mut assets, mut chains, mut venues, mut venue_assets, mut instruments, mut markets) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for after in changes.iter().filter_map(|change| change.after.as_ref()) {
-            match after {
-                Entity::Asset(it) => assets.push(it),
-                Entity::Chain(it) => chains.push(it),
-                Entity::Venue(it) => venues.push(it),
-                Entity::VenueAsset(it) => venue_assets.push(it),
-                Entity::Instrument(it) => instruments.push(it),
-                Entity::Market(it) => markets.push(it),
-            }
+    async fn upsert(&mut self, changes: &[Change]) -> Result<(), Error> {
+        for table in TABLES {
+            let rows = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
+            let updates: Vec<String> =
+                table.columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
+            let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
+            self.insert("upsert", table.name, table.columns, rows, &conflict).await?;
         }
-        self.upsert(&assets).await?;
-        self.upsert(&chains).await?;
-        self.upsert(&venues).await?;
-        self.upsert(&venue_assets).await?;
-        self.upsert(&instruments).await?;
-        self.upsert(&markets).await?;
-        self.put_symbols(changes).await
-    }
-
-    async fn upsert<T: Table>(&mut self, entities: &[&T]) -> Result<(), Error> {
-        let updates: Vec<String> =
-            T::COLUMNS.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
-        let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
-        let rows = entities.iter().map(|entity| entity.values()).collect();
-        self.insert("upsert", T::NAME, T::COLUMNS, rows, &conflict).await
-    }
-
-    /// Markets whose symbols changed lose all rows and get new ones.
-    async fn put_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let (mut stale, mut rows) = (Vec::new(), Vec::new());
-        for change in changes {
-            let Some(Entity::Market(after)) = &change.after else { continue };
-            match &change.before {
-                Some(Entity::Market(before)) if same_symbols(before, after) => continue,
-                Some(_) => stale.push(Value::Uuid(after.id.uuid())),
-                None => {}
-            }
-            for symbol in after.symbols() {
-                let market = Value::Uuid(after.id.uuid());
-                rows.push(vec![Value::Text(after.venue.to_string()), Value::Text(symbol.to_owned()), market]);
-            }
-        }
-        self.delete_where("market_symbols", "market", &stale).await?;
-        self.insert("insert_symbols", "market_symbols", &SYMBOL_COLUMNS, rows, "").await
+        Ok(())
     }
 
     async fn log(&mut self, changes: &[Change], revision: Revision, author: &Author) -> Result<(), Error> {
@@ -255,8 +245,15 @@ impl WriteTransaction {
     }
 }
 
-fn same_symbols(before: &Market, after: &Market) -> bool {
-    before.venue_symbol == after.venue_symbol && before.aliases == after.aliases
+/// The unique keys of an entity that another state of it has not.
+fn keys_beyond(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
+    let keys = |entity: Option<&Entity>| entity.map(Entity::unique_keys).unwrap_or_default();
+    let mut beyond = keys(of);
+    if !beyond.is_empty() {
+        let others = keys(other);
+        beyond.retain(|(_, key)| !others.iter().any(|(_, other)| other == key));
+    }
+    beyond.into_iter().map(|(_, key)| key).collect()
 }
 
 /// None for a change of nothing into nothing.

@@ -1,9 +1,6 @@
 //! Assets.
 
-use cqar_domain::{
-    entities::asset::{Asset, AssetType},
-    entity::Revision,
-};
+use cqar_domain::entities::asset::{Asset, AssetType};
 
 use super::{EntityMessage, Reader, entity::arm, etag, mask::masked, same_variants};
 use crate::v1;
@@ -36,22 +33,6 @@ impl EntityMessage for v1::Asset {
     type Entity = Asset;
 
     arm!(Asset);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn id_mut(&mut self) -> &mut String {
-        &mut self.id
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn revision(&self) -> Revision {
-        self.revision
-    }
 
     fn label(&self) -> &str {
         &self.symbol

@@ -1,6 +1,6 @@
 //! Chains.
 
-use cqar_domain::{entities::chain::Chain, entity::Revision};
+use cqar_domain::entities::chain::Chain;
 
 use super::{EntityMessage, Reader, entity::arm, etag, id_text, mask::masked};
 use crate::v1;
@@ -27,22 +27,6 @@ impl EntityMessage for v1::Chain {
     type Entity = Chain;
 
     arm!(Chain);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn id_mut(&mut self) -> &mut String {
-        &mut self.id
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn revision(&self) -> Revision {
-        self.revision
-    }
 
     fn label(&self) -> &str {
         &self.name

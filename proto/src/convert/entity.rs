@@ -50,9 +50,26 @@ pub trait EntityMessage: Masked + Serialize + Sized + for<'a> From<&'a Self::Ent
     fn of(message: &Message) -> Option<&Self>;
 }
 
-/// The three methods of [`EntityMessage`] about the one arm that is its own.
+/// What is alike in all implementations of [`EntityMessage`]: the fields that every message has, and the one arm of
+/// [`v1::Entity`] that is its own.
 macro_rules! arm {
     ($arm:ident) => {
+        fn id(&self) -> &str {
+            &self.id
+        }
+
+        fn id_mut(&mut self) -> &mut String {
+            &mut self.id
+        }
+
+        fn etag(&self) -> &str {
+            &self.etag
+        }
+
+        fn revision(&self) -> cqar_domain::entity::Revision {
+            self.revision
+        }
+
         fn wrap(self) -> $crate::v1::entity::Entity {
             $crate::v1::entity::Entity::$arm(self)
         }

@@ -2,7 +2,6 @@
 
 use cqar_domain::{
     entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
-    entity::Revision,
     id::InstrumentId,
     time::Date,
 };
@@ -72,22 +71,6 @@ impl EntityMessage for v1::Instrument {
     type Entity = Instrument;
 
     arm!(Instrument);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn id_mut(&mut self) -> &mut String {
-        &mut self.id
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn revision(&self) -> Revision {
-        self.revision
-    }
 
     fn label(&self) -> &str {
         &self.code

@@ -5,7 +5,6 @@ use std::time::Duration;
 use cqar_domain::{
     decimal::Decimal,
     entities::market::{ContractSize, ContractUnit, Market, MarketStatus},
-    entity::Revision,
     id::{MarketId, Segment},
 };
 
@@ -53,22 +52,6 @@ impl EntityMessage for v1::Market {
     type Entity = Market;
 
     arm!(Market);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn id_mut(&mut self) -> &mut String {
-        &mut self.id
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn revision(&self) -> Revision {
-        self.revision
-    }
 
     fn label(&self) -> &str {
         &self.venue_symbol

@@ -1,9 +1,6 @@
 //! Venues.
 
-use cqar_domain::{
-    entities::venue::{Venue, VenueType},
-    entity::Revision,
-};
+use cqar_domain::entities::venue::{Venue, VenueType};
 
 use super::{EntityMessage, Reader, entity::arm, etag, id_text, mask::masked, same_variants};
 use crate::v1;
@@ -36,22 +33,6 @@ impl EntityMessage for v1::Venue {
     type Entity = Venue;
 
     arm!(Venue);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn id_mut(&mut self) -> &mut String {
-        &mut self.id
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn revision(&self) -> Revision {
-        self.revision
-    }
 
     fn label(&self) -> &str {
         &self.name

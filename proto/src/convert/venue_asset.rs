@@ -1,6 +1,6 @@
 //! Venues' codes for assets.
 
-use cqar_domain::{entities::venue_asset::VenueAsset, entity::Revision, id::VenueAssetId};
+use cqar_domain::{entities::venue_asset::VenueAsset, id::VenueAssetId};
 
 use super::{EntityMessage, Reader, entity::arm, etag, mask::masked};
 use crate::v1;
@@ -24,22 +24,6 @@ impl EntityMessage for v1::VenueAsset {
     type Entity = VenueAsset;
 
     arm!(VenueAsset);
-
-    fn id(&self) -> &str {
-        &self.id
-    }
-
-    fn id_mut(&mut self) -> &mut String {
-        &mut self.id
-    }
-
-    fn etag(&self) -> &str {
-        &self.etag
-    }
-
-    fn revision(&self) -> Revision {
-        self.revision
-    }
 
     fn label(&self) -> &str {
         &self.code

@@ -25,7 +25,8 @@ cqar_tests::in_both_surroundings! {
     what_exists_is_left_as_it_is_where_that_is_allowed
     ten_thousand_are_applied_and_one_more_is_refused
     what_was_found_is_deleted_by_its_ref_as_any_other
-    a_key_is_not_free_again_in_the_request_that_gives_it_up
+    an_id_is_not_free_again_in_the_request_that_gives_it_up
+    unique_keys_are_judged_on_the_state_that_a_request_leaves
     an_etag_goes_with_every_change
     a_new_symbol_changes_the_codes_that_it_is_in
     the_starter_dataset_is_loaded_once
@@ -177,7 +178,7 @@ async fn what_was_found_is_deleted_by_its_ref_as_any_other(s: Surroundings) {
     assert_eq!(Asset::get(&mut clients, &lone, 0).await.unwrap().value.symbol, "LONE");
 }
 
-async fn a_key_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings) {
+async fn an_id_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let small = Small::write(&mut clients).await;
@@ -189,16 +190,6 @@ async fn a_key_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings
     assert_eq!(
         (refused.code(), says(&refused, "field").as_deref()),
         (Code::AlreadyExists, Some("mutations[1].create_market.id"))
-    );
-    // A unique key, which two exchange.
-    let (one, two) = (chain("one", "eip155:1"), chain("two", "eip155:2"));
-    let create = |chain| mutation(Operation::CreateChain(chain));
-    clients.apply(vec![create(one.clone()), create(two.clone())]).await.unwrap();
-    let with = |of: &Chain, caip2: &str| mutation(Operation::UpdateChain(Chain { caip2: caip2.into(), ..of.clone() }));
-    let refused = clients.apply(vec![with(&one, "eip155:2"), with(&two, "eip155:1")]).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), says(&refused, "field").as_deref()),
-        (Code::AlreadyExists, Some("mutations[0].update_chain.caip2"))
     );
     // What is deleted is referred to by one that stays, whatever becomes of all others.
     let codes = (0..30).map(|n| mutation(Operation::CreateVenueAsset(venue_asset("kraken", &format!("C{n}"), "$old"))));
@@ -212,6 +203,30 @@ async fn a_key_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings
     };
     let rest = codes.iter().map(bind).chain([mutation(Operation::DeleteAsset(old.clone()))]);
     assert_eq!(reason(&clients.apply(rest.collect()).await.unwrap_err()), "REFERRED_TO");
+}
+
+async fn unique_keys_are_judged_on_the_state_that_a_request_leaves(s: Surroundings) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let (one, two) = (chain("one", "eip155:1"), chain("two", "eip155:2"));
+    let create = |chain| mutation(Operation::CreateChain(chain));
+    clients.apply(vec![create(one.clone()), create(two.clone())]).await.unwrap();
+    let with = |of: &Chain, caip2: &str| mutation(Operation::UpdateChain(Chain { caip2: caip2.into(), ..of.clone() }));
+    let taken = clients.apply(vec![with(&one, "eip155:2"), with(&two, "eip155:2")]).await.unwrap_err();
+    assert_eq!(
+        (taken.code(), says(&taken, "field").as_deref()),
+        (Code::AlreadyExists, Some("mutations[0].update_chain.caip2"))
+    );
+    // Two exchange their keys; then one gives its key up, and a third takes it.
+    let swapped = clients.apply(vec![with(&one, "eip155:2"), with(&two, "eip155:1")]).await.unwrap();
+    assert_eq!(swapped.changed, 2);
+    clients.apply(vec![create(chain("three", "eip155:2")), with(&one, "eip155:3")]).await.unwrap();
+    let taken = clients.apply(vec![create(chain("four", "eip155:1"))]).await.unwrap_err();
+    assert_eq!((taken.code(), taken.message()), (Code::AlreadyExists, "chain two exists already"));
+    // What is found by its key is who has it then.
+    let again = Mutation { allow_existing: true, ..create(chain("five", "eip155:2")) };
+    let found = clients.apply(vec![again]).await.unwrap();
+    assert_eq!((found.changed, ids(&found)), (0, vec!["three".to_owned()]));
 }
 
 async fn an_etag_goes_with_every_change(s: Surroundings) {

@@ -11,7 +11,16 @@ use std::{
 
 use bytes::Bytes;
 use cqar_cache::{Key, L2, L2Health, L2Settings, Stamped, metrics::CacheMetrics};
-use cqar_domain::{entities::{venue::{Venue, VenueType}, Entity}, entity::{Meta, Revision}, event::EventLog, id::EntityKey, time::{Clock, SystemClock}};
+use cqar_domain::{
+    entities::{
+        Entity,
+        venue::{Venue, VenueType},
+    },
+    entity::{Meta, Revision},
+    event::EventLog,
+    id::EntityKey,
+    time::{Clock, SystemClock},
+};
 use cqar_store::{Author, Change, Store, StoreSettings};
 use cqar_tests::redis_server::RedisServer;
 use tempfile::TempDir;

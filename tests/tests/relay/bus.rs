@@ -15,7 +15,18 @@ use async_nats::{
     },
 };
 use async_trait::async_trait;
-use cqar_domain::{entities::{asset::{Asset, AssetType}, Entity}, entity::{Meta, Revision}, event::{EventLog, LogPosition, LoggedEvent}, id::{AssetId, SystemIds}, relay::{Outgoing, TransformFailure, Transforms}, text::Labels, time::{Clock, SystemClock}};
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::{Asset, AssetType},
+    },
+    entity::{Meta, Revision},
+    event::{EventLog, LogPosition, LoggedEvent},
+    id::{AssetId, SystemIds},
+    relay::{Outgoing, TransformFailure, Transforms},
+    text::Labels,
+    time::{Clock, SystemClock},
+};
 use cqar_events::{
     feed::{Feed, FeedSettings},
     relay::{Relay, RelayHealth, RelaySettings, RelayState},

@@ -1,13 +1,14 @@
 //! `cqar.v1.AssetService`
 
 use cqar_proto::{convert, server::asset_service_server::AssetService, v1};
-use cqar_registry::{Filter, Page};
+use cqar_registry::{Page, filters::AssetFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
-    reads::given,
+    reads::{batch_result, given},
     status::{malformed, status},
+    writes::entity_writes,
 };
 
 #[async_trait]
@@ -42,7 +43,7 @@ impl AssetService for Api {
     async fn list_assets(&self, request: Request<v1::ListAssetsRequest>) -> Reply<v1::ListAssetsResponse> {
         let v1::ListAssetsRequest { page_size: size, page_token: token, symbol, r#type, show_deleted, min_revision } =
             request.into_inner();
-        let filter = Filter::Assets {
+        let filter = AssetFilter {
             symbol: given("symbol", symbol).map_err(status)?,
             asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,
             show_deleted,
@@ -50,4 +51,12 @@ impl AssetService for Api {
         let listed = self.list(filter, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(assets, next_page_token)| v1::ListAssetsResponse { assets, next_page_token }))
     }
+}
+
+batch_result!(Asset in batch_get_assets_response);
+entity_writes! { "AssetService" Asset in asset:
+    create as "CreateAsset" in CreateAssetRequest => CreateAssetResponse,
+    update as "UpdateAsset" in UpdateAssetRequest => UpdateAssetResponse,
+    delete as "DeleteAsset" in DeleteAssetRequest => DeleteAssetResponse,
+    undelete as "UndeleteAsset" in UndeleteAssetRequest => UndeleteAssetResponse,
 }

@@ -1,11 +1,15 @@
 //! `cqar.v1.ChainService`
 
 use cqar_proto::{server::chain_service_server::ChainService, v1};
-use cqar_registry::{Filter, Page};
+use cqar_registry::{Page, filters::ChainFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
-use crate::{reads::given, status::status};
+use crate::{
+    reads::{batch_result, given},
+    status::status,
+    writes::entity_writes,
+};
 
 #[async_trait]
 impl ChainService for Api {
@@ -34,8 +38,15 @@ impl ChainService for Api {
 
     async fn list_chains(&self, request: Request<v1::ListChainsRequest>) -> Reply<v1::ListChainsResponse> {
         let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = request.into_inner();
-        let filter = Filter::Chains { caip2: given("caip2", caip2).map_err(status)? };
+        let filter = ChainFilter { caip2: given("caip2", caip2).map_err(status)? };
         let listed = self.list(filter, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(chains, next_page_token)| v1::ListChainsResponse { chains, next_page_token }))
     }
+}
+
+batch_result!(Chain in batch_get_chains_response);
+entity_writes! { "ChainService" Chain in chain:
+    create as "CreateChain" in CreateChainRequest => CreateChainResponse,
+    update as "UpdateChain" in UpdateChainRequest => UpdateChainResponse,
+    delete as "DeleteChain" in DeleteChainRequest => DeleteChainResponse,
 }

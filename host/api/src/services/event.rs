@@ -2,7 +2,11 @@
 
 use std::{collections::HashSet, pin::Pin};
 
-use cqar_domain::{event::{LogPosition, LoggedEvent}, id::EntityType, violation::Violations};
+use cqar_domain::{
+    event::{LogPosition, LoggedEvent},
+    id::EntityType,
+    violation::Violations,
+};
 use cqar_proto::{
     server::event_service_server::EventService,
     v1::{self, watch_response::Step},

@@ -5,13 +5,14 @@ use cqar_proto::{
     server::instrument_service_server::InstrumentService,
     v1::{self, get_instrument_request::Key},
 };
-use cqar_registry::{Answer, Filter, Page};
+use cqar_registry::{Answer, Page, filters::InstrumentFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
 use crate::{
-    reads::{given_id, message, revision},
+    reads::{batch_result, given_id, message, revision},
     status::{invalid, malformed, status},
+    writes::entity_writes,
 };
 
 #[async_trait]
@@ -80,7 +81,7 @@ impl InstrumentService for Api {
             show_deleted,
             min_revision,
         } = request.into_inner();
-        let filter = Filter::Instruments {
+        let filter = InstrumentFilter {
             kind: convert::filter::<v1::InstrumentKind, _>("kind", kind).map_err(malformed)?,
             base: given_id("base", &base).map_err(status)?,
             quote: given_id("quote", &quote).map_err(status)?,
@@ -89,4 +90,12 @@ impl InstrumentService for Api {
         let listed = self.list(filter, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(instruments, next_page_token)| v1::ListInstrumentsResponse { instruments, next_page_token }))
     }
+}
+
+batch_result!(Instrument in batch_get_instruments_response);
+entity_writes! { "InstrumentService" Instrument in instrument:
+    create as "CreateInstrument" in CreateInstrumentRequest => CreateInstrumentResponse,
+    update as "UpdateInstrument" in UpdateInstrumentRequest => UpdateInstrumentResponse,
+    delete as "DeleteInstrument" in DeleteInstrumentRequest => DeleteInstrumentResponse,
+    undelete as "UndeleteInstrument" in UndeleteInstrumentRequest => UndeleteInstrumentResponse,
 }

@@ -1,6 +1,11 @@
 //! `cqar.v1.MarketService`
 
-use cqar_domain::{entity::Revision, id::{IdError, Segment, VenueId}, time::Timestamp, violation::Violations};
+use cqar_domain::{
+    entity::Revision,
+    id::{IdError, Segment, VenueId},
+    time::Timestamp,
+    violation::Violations,
+};
 use cqar_proto::{
     convert,
     encoded::{BatchResolveMarketsResponse, BatchResult, ResolveMarketResponse},
@@ -8,14 +13,15 @@ use cqar_proto::{
     server::market_service_server::MarketService,
     v1::{self, format_symbol_request::Key},
 };
-use cqar_registry::{Answer, Error, Filter, FormatKey, FormatQuery, Page, ResolveQuery};
+use cqar_registry::{Answer, Error, FormatKey, FormatQuery, Page, ResolveQuery, filters::MarketFilter};
 use tonic::{Request, async_trait};
 use tracing::Span;
 
 use super::{Api, Reply, answered};
 use crate::{
-    reads::{check_batch, given, given_id, revision},
+    reads::{batch_result, check_batch, given, given_id, revision},
     status::{invalid, malformed, status},
+    writes::entity_writes,
 };
 
 #[async_trait]
@@ -57,7 +63,7 @@ impl MarketService for Api {
             venue_symbol,
             min_revision,
         } = request.into_inner();
-        let filter = Filter::Markets {
+        let filter = MarketFilter {
             venue: given_id("venue", &venue).map_err(status)?,
             segment: read_segment(segment.as_deref()).map_err(status)?,
             instrument: given_id("instrument", &instrument).map_err(status)?,
@@ -158,4 +164,12 @@ fn format_query(request: v1::FormatSymbolRequest) -> Result<FormatQuery, Error> 
         return Err(Error::Invalid(found.into_vec()));
     };
     Ok(FormatQuery { key, venue, segment, as_of, min_revision: revision(min_revision)? })
+}
+
+batch_result!(Market in batch_get_markets_response);
+entity_writes! { "MarketService" Market in market:
+    create as "CreateMarket" in CreateMarketRequest => CreateMarketResponse,
+    update as "UpdateMarket" in UpdateMarketRequest => UpdateMarketResponse,
+    delete as "DeleteMarket" in DeleteMarketRequest => DeleteMarketResponse,
+    delist as "DelistMarket" in DelistMarketRequest => DelistMarketResponse,
 }

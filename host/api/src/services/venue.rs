@@ -1,13 +1,17 @@
 //! `cqar.v1.VenueService`: venues, and the codes by which they know assets.
 
 use cqar_proto::{convert, server::venue_service_server::VenueService, v1};
-use cqar_registry::{Filter, Page};
+use cqar_registry::{
+    Page,
+    filters::{VenueAssetFilter, VenueFilter},
+};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
-    reads::given_id,
+    reads::{batch_result, given_id},
     status::{malformed, status},
+    writes::entity_writes,
 };
 
 #[async_trait]
@@ -43,7 +47,7 @@ impl VenueService for Api {
         let v1::ListVenuesRequest { page_size: size, page_token: token, r#type, show_deleted, min_revision } =
             request.into_inner();
         let venue_type = convert::filter::<v1::VenueType, _>("type", r#type).map_err(malformed)?;
-        let listed = self.list(Filter::Venues { venue_type, show_deleted }, Page { size, token }, min_revision).await?;
+        let listed = self.list(VenueFilter { venue_type, show_deleted }, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(venues, next_page_token)| v1::ListVenuesResponse { venues, next_page_token }))
     }
 
@@ -88,11 +92,26 @@ impl VenueService for Api {
     ) -> Reply<v1::ListVenueAssetsResponse> {
         let v1::ListVenueAssetsRequest { page_size: size, page_token: token, venue, asset, min_revision } =
             request.into_inner();
-        let filter = Filter::VenueAssets {
+        let filter = VenueAssetFilter {
             venue: given_id("venue", &venue).map_err(status)?,
             asset: given_id("asset", &asset).map_err(status)?,
         };
         let listed = self.list(filter, Page { size, token }, min_revision).await?;
         Ok(listed.map(|(venue_assets, next_page_token)| v1::ListVenueAssetsResponse { venue_assets, next_page_token }))
     }
+}
+
+batch_result!(Venue in batch_get_venues_response);
+entity_writes! { "VenueService" Venue in venue:
+    create as "CreateVenue" in CreateVenueRequest => CreateVenueResponse,
+    update as "UpdateVenue" in UpdateVenueRequest => UpdateVenueResponse,
+    delete as "DeleteVenue" in DeleteVenueRequest => DeleteVenueResponse,
+    undelete as "UndeleteVenue" in UndeleteVenueRequest => UndeleteVenueResponse,
+}
+
+batch_result!(VenueAsset in batch_get_venue_assets_response);
+entity_writes! { "VenueService" VenueAsset in venue_asset:
+    create as "CreateVenueAsset" in CreateVenueAssetRequest => CreateVenueAssetResponse,
+    update as "UpdateVenueAsset" in UpdateVenueAssetRequest => UpdateVenueAssetResponse,
+    delete as "DeleteVenueAsset" in DeleteVenueAssetRequest => DeleteVenueAssetResponse,
 }

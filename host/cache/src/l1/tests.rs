@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use cqar_domain::{event::{EventType, LogPosition}, id::{EntityKey, EntityType}};
+use cqar_domain::{
+    event::{EventType, LogPosition},
+    id::{EntityKey, EntityType},
+};
 use proptest::prelude::*;
 use tokio::task::{JoinHandle, yield_now};
 

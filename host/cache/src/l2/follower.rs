@@ -1,6 +1,9 @@
 //! Applies the log to Redis, in order and without a gap.
 
-use cqar_domain::{entity::Revision, event::{EventLog, LogBounds, LogPosition, PortError}};
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogBounds, LogPosition, PortError},
+};
 use redis::RedisError;
 
 use super::link::Link;

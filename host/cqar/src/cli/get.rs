@@ -1,17 +1,15 @@
 //! `cqar get`: one entity, by its id.
 
-use clap::{Args, ValueEnum};
-use cqar_proto::v1::{
-    GetAssetRequest, GetChainRequest, GetInstrumentRequest, GetMarketRequest, GetVenueAssetRequest, GetVenueRequest,
-    get_instrument_request::Key,
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use serde::Serialize;
 
 use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
+    entities::{ENTITIES, EntityCommands},
     error::{CliError, Exit},
-    output::{self, OutputFormat},
 };
 
 #[derive(Debug, Args)]
@@ -26,7 +24,8 @@ Examples:
 Soft-deleted entities are shown too. A code of several instruments is ambiguous (exit code 5).")]
 pub struct GetArgs {
     /// What it is.
-    kind: Kind,
+    #[arg(value_parser = kinds())]
+    kind: &'static EntityCommands,
     /// Its id; an instrument's canonical code will do.
     #[arg(value_name = "ID")]
     id: String,
@@ -35,51 +34,16 @@ pub struct GetArgs {
     min_revision: i64,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
-    #[value(alias = "assets")]
-    Asset,
-    #[value(alias = "chains")]
-    Chain,
-    #[value(alias = "venues")]
-    Venue,
-    #[value(aliases = ["venue-assets", "venue_asset", "venue_assets"])]
-    VenueAsset,
-    #[value(alias = "instruments")]
-    Instrument,
-    #[value(alias = "markets")]
-    Market,
+fn kinds() -> impl TypedValueParser<Value = &'static EntityCommands> {
+    let names = ENTITIES.map(|of| PossibleValue::new(of.name).aliases(of.name_aliases));
+    PossibleValuesParser::new(names).try_map(|name| {
+        let called = |of: &&EntityCommands| of.name == name || of.name_aliases.contains(&name.as_str());
+        ENTITIES.into_iter().find(called).ok_or("there is no such type of entity")
+    })
 }
 
 /// Shows the entity.
 pub async fn run(args: GetArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
-    let GetArgs { kind, id, min_revision } = args;
-    let format = client.format();
-    match kind {
-        Kind::Asset => show(format, server.assets().get_asset(GetAssetRequest { id, min_revision }).await?),
-        Kind::Chain => show(format, server.chains().get_chain(GetChainRequest { id, min_revision }).await?),
-        Kind::Venue => show(format, server.venues().get_venue(GetVenueRequest { id, min_revision }).await?),
-        Kind::VenueAsset => {
-            show(format, server.venues().get_venue_asset(GetVenueAssetRequest { id, min_revision }).await?)
-        }
-        Kind::Instrument => {
-            // Every canonical code has one of these, and no id has.
-            let key = if id.contains(['/', ':']) { Key::Code(id) } else { Key::Id(id) };
-            show(
-                format,
-                server.instruments().get_instrument(GetInstrumentRequest { key: Some(key), min_revision }).await?,
-            )
-        }
-        Kind::Market => show(format, server.markets().get_market(GetMarketRequest { id, min_revision }).await?),
-    }
-}
-
-fn show(format: OutputFormat, answer: tonic::Response<impl Serialize>) -> Result<Exit, CliError> {
-    let entity = answer.into_inner();
-    match format {
-        OutputFormat::Json => output::json(&entity)?,
-        OutputFormat::Table => output::pairs(output::fields(&entity))?,
-    }
-    Ok(Exit::Done)
+    (args.kind.get)(&server, args.id, args.min_revision, client.format()).await
 }

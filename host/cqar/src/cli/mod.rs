@@ -13,6 +13,7 @@
 mod apply;
 pub mod client;
 mod config;
+mod entities;
 pub mod error;
 mod get;
 mod import;

@@ -22,9 +22,10 @@ use tonic::Code;
 use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
+    entities::{asset_type, market_status},
     error::{CliError, Exit},
     output::{self, OutputFormat},
-    parse_time, rows,
+    parse_time,
 };
 
 /// Answers to so many fit into the 4 MiB that most clients accept.
@@ -191,7 +192,7 @@ fn row(symbol: &str, result: batch_resolve_markets_response::Result) -> [String;
     match result.result {
         Some(Resolved::Resolved(answer)) => {
             let market = answer.market.unwrap_or_default();
-            let status = if answer.inferred { "INFERRED".to_owned() } else { rows::market_status(&market) };
+            let status = if answer.inferred { "INFERRED".to_owned() } else { market_status(&market) };
             let code = answer.instrument.map(|instrument| instrument.code).unwrap_or_default();
             let symbol_of = |asset: Option<Asset>| asset.map(|asset| asset.symbol).unwrap_or_default();
             let [base, quote, settle] = [answer.base_asset, answer.quote_asset, answer.settle_asset].map(symbol_of);
@@ -230,7 +231,7 @@ fn described(answer: &ResolveMarketResponse) -> Vec<(String, String)> {
         [("base", &answer.base_asset), ("quote", &answer.quote_asset), ("settle", &answer.settle_asset)]
     {
         if let Some(asset) = asset {
-            add(name, format!("{} {}, {} ({})", asset.symbol, asset.name, rows::asset_type(asset), asset.id));
+            add(name, format!("{} {}, {} ({})", asset.symbol, asset.name, asset_type(asset), asset.id));
         }
     }
     if answer.market.is_some() {
@@ -245,7 +246,7 @@ fn described(answer: &ResolveMarketResponse) -> Vec<(String, String)> {
         add("min_notional", market.min_notional.clone());
         add("unit_multiplier", market.unit_multiplier.clone());
         add("contract_size", format!("{} {unit}", market.contract_size).trim().to_owned());
-        add("status", rows::market_status(&market));
+        add("status", market_status(&market));
         add(
             "live",
             match live {

@@ -14,7 +14,6 @@ use super::{
     client::Connection,
     error::{CliError, Exit},
     output::{self, OutputFormat},
-    rows,
 };
 
 #[derive(Debug, Args)]
@@ -164,7 +163,7 @@ fn show(event: &Event, format: OutputFormat) -> io::Result<()> {
                 event.revision,
                 event.index,
                 event.r#type,
-                entity.map_or("", rows::name),
+                entity.and_then(|it| it.entity.as_ref()).map_or("", |it| it.label()),
                 event.entity_id,
             );
             for (name, value) in

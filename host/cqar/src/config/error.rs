@@ -2,7 +2,7 @@
 
 use std::{fmt, io, path::PathBuf};
 
-use super::layer::Origin;
+use super::origin::Origin;
 
 /// Everything that is wrong.
 #[derive(Debug, thiserror::Error)]

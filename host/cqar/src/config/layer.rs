@@ -15,28 +15,8 @@ use serde_saphyr::Spanned;
 use super::{
     error::ConfigError,
     keys::{self, KEYS, PLUGIN_SETTINGS},
+    origin::Origin,
 };
-
-/// Where a value comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// `defaults.yaml`, compiled in.
-    Default,
-    /// `path:line`.
-    File(String),
-    /// The name of a variable.
-    Variable(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File(place) => f.write_str(place),
-            Self::Variable(name) => write!(f, "environment variable {name}"),
-        }
-    }
-}
 
 /// A layer. Every value outside `plugins.settings` is the text as written, so that a password of digits stays what it
 /// is and files and variables are read by the same rules. Some of it is secret.

@@ -12,6 +12,7 @@
 pub mod error;
 pub mod keys;
 pub mod layer;
+pub mod origin;
 pub mod sections;
 pub mod values;
 
@@ -28,7 +29,8 @@ use figment::{Figment, value::Value};
 use self::{
     error::{ConfigError, ConfigErrors},
     keys::{KEYS, Secrecy},
-    layer::{Layer, Origin},
+    layer::Layer,
+    origin::Origin,
     sections::Config,
 };
 

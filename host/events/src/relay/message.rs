@@ -19,7 +19,11 @@ use std::{borrow::Cow, fmt, fmt::Write, str::FromStr};
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
-use cqar_domain::{event::{LogPosition, LoggedEvent}, relay::Outgoing, time::Timestamp};
+use cqar_domain::{
+    event::{LogPosition, LoggedEvent},
+    relay::Outgoing,
+    time::Timestamp,
+};
 use cqar_proto::v1;
 use prost::Message as _;
 use uuid::Uuid;
@@ -188,7 +192,10 @@ fn encoded(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use cqar_domain::{id::{IdSource, SystemIds}, relay::OutgoingBody};
+    use cqar_domain::{
+        id::{IdSource, SystemIds},
+        relay::OutgoingBody,
+    };
 
     use super::*;
     use crate::testing::{event, venue_event};

@@ -25,7 +25,12 @@ mod trouble;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use async_nats::ServerAddr;
-use cqar_domain::{entity::Revision, event::{EventLog, LogPosition}, id::{IdSource, SystemIds}, relay::{RelayMemory, Transforms}};
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogPosition},
+    id::{IdSource, SystemIds},
+    relay::{RelayMemory, Transforms},
+};
 use prometheus::Registry;
 use tokio::{
     sync::watch,

@@ -25,7 +25,11 @@ use async_nats::{
         publish::PublishAck,
     },
 };
-use cqar_domain::{entity::Revision, event::{LogBounds, LogPosition, LoggedEvent}, relay::{Outgoing, TransformFailure}};
+use cqar_domain::{
+    entity::Revision,
+    event::{LogBounds, LogPosition, LoggedEvent},
+    relay::{Outgoing, TransformFailure},
+};
 use futures::future::BoxFuture;
 use tokio::{
     sync::watch,

@@ -1,6 +1,10 @@
 //! Why the relay does not get on, and who can change that.
 
-use cqar_domain::{entity::Revision, event::{LogPosition, PortError}, relay::TransformFailure};
+use cqar_domain::{
+    entity::Revision,
+    event::{LogPosition, PortError},
+    relay::TransformFailure,
+};
 use uuid::Uuid;
 
 use super::message::{Place, Unfit};

@@ -5,7 +5,15 @@ mod read;
 
 use std::{sync::Arc, time::Duration};
 
-use cqar_domain::{decimal::Decimal, entities::{instrument::{InstrumentKind, OptionType}, market::{ContractSize, MarketStatus}}, id::Segment, time::{Clock, Timestamp}};
+use cqar_domain::{
+    decimal::Decimal,
+    entities::{
+        instrument::{InstrumentKind, OptionType},
+        market::{ContractSize, MarketStatus},
+    },
+    id::Segment,
+    time::{Clock, Timestamp},
+};
 
 pub(crate) use call::{Format, NormalizeAssets, Parse, ReadListing};
 

@@ -2,7 +2,14 @@
 
 use std::{fmt::Display, str::FromStr, time::Duration};
 
-use cqar_domain::{decimal::Decimal, entities::{instrument::{InstrumentKind, OptionType}, market::{ContractSize, ContractUnit, MarketStatus}}, time::Timestamp};
+use cqar_domain::{
+    decimal::Decimal,
+    entities::{
+        instrument::{InstrumentKind, OptionType},
+        market::{ContractSize, ContractUnit, MarketStatus},
+    },
+    time::Timestamp,
+};
 use cqar_proto::v1;
 
 use super::{Listed, ListedMarket, Page, Parsed, Reading, RejectedItem};

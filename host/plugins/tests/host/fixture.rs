@@ -9,7 +9,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use cqar_domain::{entity::Revision, id::EntityType, lookup::{LookedUp, Lookup, LookupError}, time::{SystemClock, Timestamp}};
+use cqar_domain::{
+    entity::Revision,
+    id::EntityType,
+    lookup::{LookedUp, Lookup, LookupError},
+    time::{SystemClock, Timestamp},
+};
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost, PluginStatus};
 use serde_json::{Value, json};
 use tempfile::TempDir;

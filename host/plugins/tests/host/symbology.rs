@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, time::Instant};
 
-use cqar_domain::{entities::{instrument::InstrumentKind, market::MarketStatus}, id::Segment};
+use cqar_domain::{
+    entities::{instrument::InstrumentKind, market::MarketStatus},
+    id::Segment,
+};
 use cqar_plugins::{CallError, Page, Parsed, Query, Reading, Source, Symbology};
 use serde_json::Value;
 

@@ -1,6 +1,10 @@
 //! What transforms make of events.
 
-use cqar_domain::{event::{EventType, LogPosition, LoggedEvent}, id::{EntityKey, EntityType}, relay::Outgoing};
+use cqar_domain::{
+    event::{EventType, LogPosition, LoggedEvent},
+    id::{EntityKey, EntityType},
+    relay::Outgoing,
+};
 use cqar_proto::v1::{self, plugin::State};
 use prost::Message;
 use serde_json::json;

@@ -2,7 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use cqar_domain::{entities::{asset::{Asset, AssetType}, venue_asset::VenueAsset, Entity}, entity::Meta, id::{AssetId, EntityKey, IdSource, VenueAssetId, VenueId}, mutation::Mutation};
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::{Asset, AssetType},
+        venue_asset::VenueAsset,
+    },
+    entity::Meta,
+    id::{AssetId, EntityKey, IdSource, VenueAssetId, VenueId},
+    mutation::Mutation,
+    unique_key::UniqueKey,
+};
 use cqar_store::Snapshot;
 
 /// A venue's codes, and what the plugin makes of them.
@@ -68,8 +78,9 @@ impl Codes {
         venue: &'a VenueId,
         trust: Trust,
     ) -> Result<Meanings<'a>, cqar_store::Error> {
-        let codes: Vec<String> = self.codes.keys().cloned().collect();
-        let bound = reads.venue_assets_with_codes(venue, &codes).await?;
+        let keys: Vec<UniqueKey> = self.codes.keys().map(|code| VenueAsset::code_key(venue, code)).collect();
+        let bound = reads.with_unique_keys(&keys).await?.into_values();
+        let bound = bound.filter_map(|it| VenueAsset::try_from(it).ok()).map(|it| (it.code, it.asset)).collect();
         let symbols: BTreeSet<String> = self.codes.values().filter_map(|code| code.symbol.clone()).collect();
         let mut named: HashMap<String, Vec<Asset>> = HashMap::new();
         for asset in reads.assets_with_symbols(&symbols.into_iter().collect::<Vec<_>>()).await? {
@@ -77,7 +88,6 @@ impl Codes {
                 named.entry(asset.symbol.clone()).or_default().push(asset);
             }
         }
-        let bound = bound.into_iter().map(|binding| (binding.code, binding.asset)).collect();
         Ok(Meanings { codes: self, venue, trust, bound, named })
     }
 }

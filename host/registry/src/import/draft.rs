@@ -2,7 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cqar_domain::{entities::{instrument::Terms, market::Market, Entity}, finding::Finding, id::{AssetId, EntityKey, InstrumentId, MarketId, Segment}, mutation::Mutation, time::Timestamp};
+use cqar_domain::{
+    entities::{Entity, instrument::Terms, market::Market},
+    finding::Finding,
+    id::{AssetId, EntityKey, InstrumentId, MarketId, Segment},
+    mutation::Mutation,
+    time::Timestamp,
+};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 
@@ -140,7 +146,7 @@ async fn moments(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Moment>,
     let segments: BTreeSet<&Segment> = segments.collect();
     let mut moments = Vec::new();
     for segment in segments {
-        let newest = reads.import_moment(&listing.venue, segment).await?;
+        let newest = reads.import_watermark(&listing.venue, segment).await?;
         let (venue, segment, observed) = (listing.venue.clone(), segment.clone(), listing.observed);
         if let Some(newest) = newest.filter(|newest| *newest > observed && !listing.backfill) {
             return Err(Error::StaleListing { venue, segment, newest, observed });

@@ -13,7 +13,13 @@ use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cqar_domain::{entities::Entity, finding::Finding, id::{EntityKey, Segment, VenueId}, time::Timestamp, violation::Violations};
+use cqar_domain::{
+    entities::Entity,
+    finding::Finding,
+    id::{EntityKey, Segment, VenueId},
+    time::Timestamp,
+    violation::Violations,
+};
 use cqar_plugins::{CallError, Page, PluginSet, RejectedItem, Source};
 use cqar_proto::{convert, v1};
 use cqar_store::Snapshot;

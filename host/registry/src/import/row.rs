@@ -2,7 +2,18 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use cqar_domain::{decimal::Decimal, entities::{instrument::{Instrument, Terms}, market::{Market, MarketStatus}, Entity}, entity::Meta, id::{AssetId, IdSource, InstrumentId, MarketId, VenueId}, mutation::{Mutation, Patch}, time::{Interval, Timestamp}};
+use cqar_domain::{
+    decimal::Decimal,
+    entities::{
+        Entity,
+        instrument::{Instrument, Terms},
+        market::{Market, MarketStatus},
+    },
+    entity::Meta,
+    id::{AssetId, IdSource, InstrumentId, MarketId, VenueId},
+    mutation::{Mutation, Patch},
+    time::{Interval, Timestamp},
+};
 use cqar_plugins::Listed;
 
 use crate::reading::{self, NoTerms};

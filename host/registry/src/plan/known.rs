@@ -3,18 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use cqar_domain::{entities::Entity, id::{EntityKey, VenueId}, mutation::Mutation};
+use cqar_domain::{
+    entities::Entity,
+    id::{EntityKey, VenueId},
+    mutation::Mutation,
+    unique_key::UniqueKey,
+};
 use cqar_store::Snapshot;
-
-use super::mutate::Draft;
-
-/// A key that no two entities share.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum UniqueKey {
-    Caip2(String),
-    VenueCode(VenueId, String),
-    Terms(String),
-}
 
 /// The stored state, as far as it was looked at.
 #[derive(Debug, Default)]
@@ -29,27 +24,6 @@ pub(crate) struct Known {
     renamed: HashMap<EntityKey, Vec<EntityKey>>,
     /// The assets that have a symbol.
     named: HashMap<String, Vec<EntityKey>>,
-}
-
-impl UniqueKey {
-    /// The key of an entity that has one besides its id.
-    pub(crate) fn of(entity: &Entity) -> Option<Self> {
-        match entity {
-            Entity::Chain(it) => Some(Self::Caip2(it.caip2.clone())),
-            Entity::VenueAsset(it) => Some(Self::VenueCode(it.venue.clone(), it.code.clone())),
-            Entity::Instrument(it) => Some(Self::Terms(it.terms.unique_key())),
-            Entity::Asset(_) | Entity::Venue(_) | Entity::Market(_) => None,
-        }
-    }
-
-    /// The field that a collision is about.
-    pub(crate) const fn field(&self) -> &'static str {
-        match self {
-            Self::Caip2(_) => "caip2",
-            Self::VenueCode(..) => "code",
-            Self::Terms(_) => "terms",
-        }
-    }
 }
 
 impl Known {
@@ -110,7 +84,7 @@ impl Known {
                         named.insert(asset.symbol.clone());
                     }
                     keys.insert(entity.key());
-                    unique.extend(UniqueKey::of(entity));
+                    unique.extend(keys_of(entity));
                     symbols.extend(symbols_of(entity));
                 }
                 Mutation::Update { key, .. } | Mutation::Delete { key, .. } | Mutation::Undelete { key, .. } => {
@@ -127,27 +101,27 @@ impl Known {
         self.fetch(snapshot, keys).await
     }
 
-    /// What the drafted changes refer to, collide with, or are referred to by.
-    pub(crate) async fn fetch_surroundings(
+    /// What the touched entities refer to as they become, collide with, or are referred to by.
+    pub(crate) async fn fetch_surroundings<'a>(
         &mut self,
         snapshot: &mut Snapshot,
-        draft: &Draft,
+        touched: &[(&'a EntityKey, Option<&'a Entity>)],
     ) -> Result<(), cqar_store::Error> {
         let mut keys = HashSet::new();
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
         // Those that are touched may no longer refer: look far enough to see whether others do.
-        let limit = MAX_REFERRERS + draft.states().count();
-        for (key, state) in draft.states() {
+        let limit = MAX_REFERRERS + touched.len();
+        for (key, state) in touched.iter().copied() {
             if is_deleted(state) {
-                let referrers = snapshot.referrers(key, u32::try_from(limit).unwrap_or(u32::MAX)).await?;
-                self.fetch(snapshot, referrers.iter().cloned().collect()).await?;
-                self.referrers.insert(key.clone(), referrers);
+                let referrers = snapshot.referrers(key, limit).await?;
+                self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());
+                self.entities.extend(referrers.into_iter().map(|it| (it.key(), Some(it))));
             }
             let Some(after) = state else { continue };
             self.fetch_renamed(snapshot, after).await?;
             keys.extend(after.references().into_iter().map(|(_, key)| key));
-            unique.extend(UniqueKey::of(after));
+            unique.extend(keys_of(after));
             symbols.extend(symbols_of(after));
         }
         self.fetch_unique(snapshot, unique).await?;
@@ -204,30 +178,15 @@ impl Known {
         snapshot: &mut Snapshot,
         keys: HashSet<UniqueKey>,
     ) -> Result<(), cqar_store::Error> {
-        let (mut caip2, mut terms) = (Vec::new(), Vec::new());
-        let mut codes: HashMap<VenueId, Vec<String>> = HashMap::new();
-        for key in keys {
-            if self.unique.contains_key(&key) {
-                continue;
-            }
-            match &key {
-                UniqueKey::Caip2(it) => caip2.push(it.clone()),
-                UniqueKey::Terms(it) => terms.push(it.clone()),
-                UniqueKey::VenueCode(venue, code) => codes.entry(venue.clone()).or_default().push(code.clone()),
-            }
-            self.unique.insert(key, None);
-        }
-        let mut found: Vec<Entity> = Vec::new();
-        found.extend(snapshot.chains_with_caip2(&caip2).await?.into_iter().map(Entity::from));
-        found.extend(snapshot.instruments_with_terms(&terms).await?.into_iter().map(Entity::from));
-        for (venue, codes) in codes {
-            found.extend(snapshot.venue_assets_with_codes(&venue, &codes).await?.into_iter().map(Entity::from));
-        }
-        for entity in found {
-            if let Some(key) = UniqueKey::of(&entity) {
-                self.unique.insert(key, Some(entity.key()));
-            }
-            self.entities.insert(entity.key(), Some(entity));
+        let missing: Vec<UniqueKey> = keys.into_iter().filter(|key| !self.unique.contains_key(key)).collect();
+        let mut found = snapshot.with_unique_keys(&missing).await?;
+        for key in missing {
+            let owner = found.remove(&key).map(|entity| {
+                let owner = entity.key();
+                self.entities.insert(owner.clone(), Some(entity));
+                owner
+            });
+            self.unique.insert(key, owner);
         }
         Ok(())
     }
@@ -271,7 +230,11 @@ pub(crate) const MAX_REFERRERS: usize = 10;
 pub(crate) const MAX_RENAMED: u32 = 20_000;
 
 fn is_deleted(state: Option<&Entity>) -> bool {
-    state.is_none_or(|entity| entity.meta().delete_time.is_some())
+    state.is_none_or(Entity::is_deleted)
+}
+
+fn keys_of(entity: &Entity) -> impl Iterator<Item = UniqueKey> {
+    entity.unique_keys().into_iter().map(|(_, key)| key)
 }
 
 fn symbols_of(entity: &Entity) -> Vec<(VenueId, String)> {

@@ -67,11 +67,11 @@ pub(crate) async fn plan(
     let mut known = Known::default();
     known.fetch_targets(snapshot, mutations).await?;
     let mut drafted = mutate::draft(&known, mutations, now);
-    known.fetch_surroundings(snapshot, &drafted).await?;
+    known.fetch_surroundings(snapshot, &drafted.states().collect::<Vec<_>>()).await?;
     if drafted.found_assets() {
         // Only now is it known who has the terms of those assets.
         drafted = mutate::draft(&known, mutations, now);
-        known.fetch_surroundings(snapshot, &drafted).await?;
+        known.fetch_surroundings(snapshot, &drafted.states().collect::<Vec<_>>()).await?;
     }
     drafted.failures.extend(rules::broken(&known, &drafted, mutations));
     if !drafted.failures.is_empty() {

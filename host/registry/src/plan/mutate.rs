@@ -2,9 +2,22 @@
 
 use std::collections::HashMap;
 
-use cqar_domain::{code::canonical_code, entities::{asset::AssetType, market::{Market, MarketStatus}, Entity}, entity::Revision, id::{EntityKey, EntityType, MarketId, VenueId}, mutation::{Mutation, Substitutions}, time::Timestamp, violation::Violation};
+use cqar_domain::{
+    code::canonical_code,
+    entities::{
+        Entity,
+        asset::AssetType,
+        market::{Market, MarketStatus},
+    },
+    entity::Revision,
+    id::{EntityKey, MarketId, VenueId},
+    mutation::{Mutation, Substitutions},
+    time::Timestamp,
+    unique_key::UniqueKey,
+    violation::Violation,
+};
 
-use super::{Failure, Known, Plan, PlannedChange, known::UniqueKey};
+use super::{Failure, Known, Plan, PlannedChange};
 use crate::error::Error;
 
 /// The state after the mutations so far.
@@ -88,8 +101,13 @@ impl Draft {
         }
     }
 
+    /// Whether the mutations leave the entity with the unique key.
+    pub(crate) fn has_unique_key(&self, known: &Known, key: &EntityKey, unique: &UniqueKey) -> bool {
+        self.current(known, key).is_some_and(|it| it.unique_keys().iter().any(|(_, of_it)| of_it == unique))
+    }
+
     fn put(&mut self, key: EntityKey, after: Option<Entity>, mutation: usize, effective_time: Option<Timestamp>) {
-        if let Some(unique) = after.as_ref().and_then(UniqueKey::of) {
+        for (_, unique) in after.as_ref().map(Entity::unique_keys).unwrap_or_default() {
             self.unique.insert(unique, key.clone());
         }
         match &after {
@@ -203,7 +221,7 @@ impl One<'_> {
         self.draft.substitutions.apply(&mut entity);
         let made = entity.key();
         if allow_existing && let Some(existing) = self.existing(&entity)? {
-            if self.draft.current(self.known, &existing).is_some_and(|it| it.meta().delete_time.is_some()) {
+            if self.draft.current(self.known, &existing).is_some_and(Entity::is_deleted) {
                 return Err(Error::AlreadyExists { field: self.path.to_owned(), existing, deleted: true });
             }
             self.draft.found_assets |= matches!(made, EntityKey::Asset(_)) && made != existing;
@@ -212,7 +230,7 @@ impl One<'_> {
         }
         // An id that was deleted in the same request is not free either: what has it would become something else.
         if let Some(existing) = self.draft.current(self.known, &made).or_else(|| self.known.entity(&made)) {
-            let deleted = existing.meta().delete_time.is_some();
+            let deleted = existing.is_deleted();
             return Err(Error::AlreadyExists { field: format!("{}.id", self.path), existing: made, deleted });
         }
         self.checked(&entity)?;
@@ -230,9 +248,11 @@ impl One<'_> {
         let exists = |key: &EntityKey| self.draft.current(self.known, key).is_some();
         let key = Some(entity.key()).filter(exists);
         let unique = || {
-            let unique = UniqueKey::of(entity)?;
-            let drafted = self.draft.unique.get(&unique).filter(|key| exists(key));
-            drafted.or_else(|| self.known.owner(&unique)).filter(|key| exists(key)).cloned()
+            entity.unique_keys().into_iter().find_map(|(_, unique)| {
+                let has_it = |key: &&EntityKey| self.draft.has_unique_key(self.known, key, &unique);
+                let drafted = self.draft.unique.get(&unique).filter(has_it);
+                drafted.or_else(|| self.known.owner(&unique).filter(has_it)).cloned()
+            })
         };
         let listed = || {
             let Entity::Market(market) = entity else { return None };
@@ -290,10 +310,10 @@ impl One<'_> {
     fn delete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
         let key = &self.draft.substitutions.key(key);
         let before = self.existing_with_etag(key, etag)?;
-        if before.meta().delete_time.is_some() {
+        if before.is_deleted() {
             return Err(Error::NotFound { field: self.path.to_owned(), key: key.clone() });
         }
-        let after = is_soft(key.entity_type()).then(|| {
+        let after = key.entity_type().has_soft_delete().then(|| {
             let mut after = before;
             after.meta_mut().delete_time = Some(self.now);
             after
@@ -305,7 +325,7 @@ impl One<'_> {
     fn undelete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
         let key = &self.draft.substitutions.key(key);
         let before = self.existing_with_etag(key, etag)?;
-        if before.meta().delete_time.is_some() {
+        if before.is_deleted() {
             let mut after = before;
             after.meta_mut().delete_time = None;
             self.draft.put(key.clone(), Some(after), self.mutation, None);
@@ -315,7 +335,6 @@ impl One<'_> {
 
     /// A market delisted from a later moment on is DELISTING until then.
     fn delist(&mut self, market: MarketId, at: Option<Timestamp>, etag: Option<&str>) -> Result<EntityKey, Error> {
-        let market = self.draft.substitutions.market(market);
         let before = self.present(&EntityKey::Market(market), etag)?;
         let Entity::Market(listed) = &before else { return Ok(before.key()) };
         if listed.status == MarketStatus::Delisted && at.is_none_or(|at| listed.delisted == Some(at)) {
@@ -344,7 +363,7 @@ impl One<'_> {
     /// The entity, undeleted.
     fn present(&self, key: &EntityKey, etag: Option<&str>) -> Result<Entity, Error> {
         let entity = self.existing_with_etag(key, etag)?;
-        if entity.meta().delete_time.is_some() {
+        if entity.is_deleted() {
             return Err(Error::Deleted { field: self.path.to_owned(), key: key.clone() });
         }
         Ok(entity)
@@ -372,13 +391,5 @@ impl One<'_> {
         let of_mask = |violation: &Violation| violation.field.starts_with("update_mask");
         let located = |it: Violation| if of_mask(&it) { it.under(beside) } else { it.under(self.path) };
         Error::Invalid(found.into_iter().map(located).collect())
-    }
-}
-
-/// Whether the type's deletion can be taken back.
-pub(super) const fn is_soft(entity_type: EntityType) -> bool {
-    match entity_type {
-        EntityType::Asset | EntityType::Venue | EntityType::Instrument => true,
-        EntityType::Chain | EntityType::VenueAsset | EntityType::Market => false,
     }
 }

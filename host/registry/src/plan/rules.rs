@@ -2,12 +2,21 @@
 
 use std::collections::HashMap;
 
-use cqar_domain::{entities::{market::{Market, MarketStatus}, Entity}, id::{EntityKey, VenueId}, mutation::Mutation, violation::Violations};
+use cqar_domain::{
+    entities::{
+        Entity,
+        market::{Market, MarketStatus},
+    },
+    id::{EntityKey, VenueId},
+    mutation::Mutation,
+    unique_key::UniqueKey,
+    violation::Violations,
+};
 
 use super::{
     Failure, Known,
-    known::{MAX_REFERRERS, MAX_RENAMED, UniqueKey},
-    mutate::{Draft, State, is_soft},
+    known::{MAX_REFERRERS, MAX_RENAMED},
+    mutate::{Draft, State},
 };
 use crate::error::Error;
 
@@ -18,7 +27,7 @@ pub(crate) fn broken(known: &Known, draft: &Draft, mutations: &[(String, Mutatio
     for (key, state) in draft.touched() {
         let path = mutations.get(state.mutation).map_or("", |(path, _)| path.as_str());
         let found = match &state.after {
-            Some(after) if after.meta().delete_time.is_none() => rules.of_present(key, after, state, path),
+            Some(after) if !after.is_deleted() => rules.of_present(key, after, state, path),
             _ => rules.of_deleted(key, path),
         };
         failures.extend(found.into_iter().map(|error| Failure { mutation: state.mutation, error }));
@@ -45,7 +54,7 @@ impl<'a> Index<'a> {
         let mut index = Self { unique: HashMap::new(), symbols: HashMap::new(), referrers: HashMap::new() };
         for (key, state) in draft.states() {
             let Some(after) = state else { continue };
-            if let Some(unique) = UniqueKey::of(after) {
+            for (_, unique) in after.unique_keys() {
                 index.unique.entry(unique).or_default().push(key);
             }
             if let Entity::Market(market) = after {
@@ -53,7 +62,7 @@ impl<'a> Index<'a> {
                     index.symbols.entry((&market.venue, symbol)).or_default().push(key);
                 }
             }
-            if after.meta().delete_time.is_none() {
+            if !after.is_deleted() {
                 for (_, target) in after.references() {
                     index.referrers.entry(target).or_default().push(key);
                 }
@@ -82,7 +91,7 @@ impl Rules<'_> {
         if let Err(found) = found.into_result() {
             errors.push(Error::Invalid(found.into_iter().map(|violation| violation.under(path)).collect()));
         }
-        errors.extend(self.unique(key, after, state, path));
+        errors.extend(self.unique_keys(key, after, state, path));
         if let Entity::Market(market) = after {
             errors.extend(self.symbols(key, market, state, path));
         }
@@ -91,17 +100,13 @@ impl Rules<'_> {
 
     /// What is referred to exists. What is deleted takes no new references.
     fn references(&self, key: &EntityKey, after: &Entity, found: &mut Violations) {
-        let before = self.known.entity(key).filter(|before| before.meta().delete_time.is_none());
+        let before = self.known.entity(key).filter(|before| !before.is_deleted());
         let old = before.map(Entity::references).unwrap_or_default();
         for (field, target) in after.references() {
-            let path = match after {
-                Entity::Instrument(it) => format!("{}.{field}", it.terms.kind().name()),
-                _ => field.to_owned(),
-            };
             match self.current(&target) {
-                None => found.add(path, "UNKNOWN_REFERENCE", format_args!("there is no {target}")),
-                Some(it) if it.meta().delete_time.is_some() && !old.contains(&(field, target.clone())) => {
-                    found.add(path, "DELETED_REFERENCE", format_args!("{target} is deleted"));
+                None => found.add(field, "UNKNOWN_REFERENCE", format_args!("there is no {target}")),
+                Some(it) if it.is_deleted() && !old.contains(&(field, target.clone())) => {
+                    found.add(field, "DELETED_REFERENCE", format_args!("{target} is deleted"));
                 }
                 Some(_) => {}
             }
@@ -133,14 +138,17 @@ impl Rules<'_> {
         }
     }
 
-    fn unique(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Option<Error> {
-        let unique = UniqueKey::of(after)?;
-        // Who has it now keeps it until the end of the request, even if it gets another: the database sees every step.
-        let stored = self.known.owner(&unique).filter(|other| *other != key && self.current(other).is_some());
-        let mut drafted = self.index.unique.get(&unique).into_iter().flatten().copied();
-        let existing = stored.or_else(|| drafted.find(|other| *other != key && self.is_before(other, state)))?;
-        let deleted = self.current(existing).is_some_and(|it| it.meta().delete_time.is_some());
-        Some(Error::AlreadyExists { field: format!("{path}.{}", unique.field()), existing: existing.clone(), deleted })
+    /// Judged on the state that the request leaves, so that two may exchange their keys.
+    fn unique_keys(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Vec<Error> {
+        let collision = |(field, unique): (&str, UniqueKey)| {
+            let has_it = |other: &&EntityKey| self.draft.has_unique_key(self.known, other, &unique);
+            let stored = self.known.owner(&unique).filter(|other| *other != key).filter(has_it);
+            let mut drafted = self.index.unique.get(&unique).into_iter().flatten().copied();
+            let existing = stored.or_else(|| drafted.find(|other| *other != key && self.is_before(other, state)))?;
+            let deleted = self.current(existing).is_some_and(Entity::is_deleted);
+            Some(Error::AlreadyExists { field: format!("{path}.{field}"), existing: existing.clone(), deleted })
+        };
+        after.unique_keys().into_iter().filter_map(collision).collect()
     }
 
     /// Of two that collide in one request, the later is at fault.
@@ -174,7 +182,7 @@ impl Rules<'_> {
 
     /// Nothing that stays refers to what is deleted.
     fn of_deleted(&self, key: &EntityKey, path: &str) -> Vec<Error> {
-        let is_newly_deleted = self.known.entity(key).is_some_and(|before| before.meta().delete_time.is_none());
+        let is_newly_deleted = self.known.entity(key).is_some_and(|before| !before.is_deleted());
         if !is_newly_deleted {
             return Vec::new();
         }
@@ -193,7 +201,7 @@ impl Rules<'_> {
     /// What is deleted for good may not be referred to by what is only marked as deleted either.
     fn refers(&self, referrer: &EntityKey, key: &EntityKey) -> bool {
         self.current(referrer).is_some_and(|it| {
-            (it.meta().delete_time.is_none() || !is_soft(key.entity_type()))
+            (!it.is_deleted() || !key.entity_type().has_soft_delete())
                 && it.references().iter().any(|(_, target)| target == key)
         })
     }

@@ -1,11 +1,34 @@
 //! Table `assets`.
 
-use cqar_domain::{entities::asset::Asset, id::AssetId};
+use cqar_domain::{
+    entities::asset::{Asset, AssetType},
+    id::AssetId,
+};
 use cqar_proto::v1;
 use uuid::Uuid;
 
 use super::{JsonText, MetaRow, Table, json_value, meta_values, named, time_value};
-use crate::database::Value;
+use crate::{database::Value, list::Filter, schema::IndexedFilter};
+
+/// Which assets to list; an absent field is no condition.
+#[derive(Debug, Clone, Default)]
+pub struct AssetFilter {
+    /// The exact symbol.
+    pub symbol: Option<String>,
+    /// The type.
+    pub asset_type: Option<AssetType>,
+    /// Deleted ones too.
+    pub show_deleted: bool,
+}
+
+impl From<AssetFilter> for Filter {
+    fn from(filter: AssetFilter) -> Self {
+        Self::of::<Asset>()
+            .and_text("symbol", filter.symbol)
+            .and_text("type", filter.asset_type.map(|of| v1::AssetType::from(of).as_str_name()))
+            .show_deleted(filter.show_deleted)
+    }
+}
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct AssetRow {
@@ -42,6 +65,10 @@ impl Table for Asset {
     ];
     const SELECT: &'static str = "SELECT e.id, e.symbol, e.name, e.type, e.category, e.description, e.logo_url, \
         e.website_url, e.labels, e.revision, e.create_us, e.update_us, e.delete_us FROM assets e";
+    const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter { columns: &["symbol"], index: "assets_symbol" },
+        IndexedFilter { columns: &["type"], index: "assets_type" },
+    ];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);

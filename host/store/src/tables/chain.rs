@@ -1,10 +1,30 @@
 //! Table `chains`.
 
-use cqar_domain::{entities::chain::Chain, id::AssetId};
+use cqar_domain::{
+    entities::chain::Chain,
+    id::{AssetId, EntityType},
+};
 use uuid::Uuid;
 
 use super::{JsonText, MetaRow, Table, json_value, meta_values, parse};
-use crate::database::Value;
+use crate::{
+    database::Value,
+    list::Filter,
+    schema::{IndexedFilter, Reference},
+};
+
+/// Which chains to list; an absent field is no condition.
+#[derive(Debug, Clone, Default)]
+pub struct ChainFilter {
+    /// The CAIP-2 id.
+    pub caip2: Option<String>,
+}
+
+impl From<ChainFilter> for Filter {
+    fn from(filter: ChainFilter) -> Self {
+        Self::of::<Chain>().and_text("caip2", filter.caip2)
+    }
+}
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct ChainRow {
@@ -36,6 +56,9 @@ impl Table for Chain {
     ];
     const SELECT: &'static str = "SELECT e.id, e.name, e.caip2, e.native_asset, e.explorer_url, e.rpc_urls, \
         e.is_testnet, e.revision, e.create_us, e.update_us FROM chains e";
+    const REFERENCES: &'static [Reference] =
+        &[Reference { column: "native_asset", target: EntityType::Asset, index: "chains_native_asset" }];
+    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter { columns: &["caip2"], index: "chains_caip2" }];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);

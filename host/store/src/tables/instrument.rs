@@ -1,12 +1,43 @@
 //! Table `instruments`. The canonical code is no column: it is derived, in the same snapshot, from today's symbols. A write
 //! that changes a symbol changes the instruments whose code it is part of, so a code and its revision never disagree.
 
-use cqar_domain::{code::canonical_code, entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms}, id::{AssetId, InstrumentId}};
+use cqar_domain::{
+    code::canonical_code,
+    entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
+    id::{AssetId, EntityType, InstrumentId},
+};
 use cqar_proto::v1;
 use uuid::Uuid;
 
 use super::{JsonText, MetaRow, Table, json_value, meta_values, named, parse, time_value};
-use crate::database::Value;
+use crate::{
+    database::Value,
+    list::Filter,
+    schema::{IndexedFilter, Reference},
+};
+
+/// Which instruments to list; an absent field is no condition.
+#[derive(Debug, Clone, Default)]
+pub struct InstrumentFilter {
+    /// The kind.
+    pub kind: Option<InstrumentKind>,
+    /// The base or underlying.
+    pub base: Option<AssetId>,
+    /// The quote.
+    pub quote: Option<AssetId>,
+    /// Deleted ones too.
+    pub show_deleted: bool,
+}
+
+impl From<InstrumentFilter> for Filter {
+    fn from(filter: InstrumentFilter) -> Self {
+        Self::of::<Instrument>()
+            .and_text("kind", filter.kind.map(InstrumentKind::name))
+            .and("base", filter.base.map(|id| Value::Uuid(id.uuid())))
+            .and("quote", filter.quote.map(|id| Value::Uuid(id.uuid())))
+            .show_deleted(filter.show_deleted)
+    }
+}
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct InstrumentRow {
@@ -43,7 +74,6 @@ impl Table for Instrument {
         "exercise_style",
         "protocol",
         "labels",
-        "terms_key",
         "revision",
         "create_us",
         "update_us",
@@ -53,6 +83,16 @@ impl Table for Instrument {
         e.exercise_style, e.protocol, e.labels, e.revision, e.create_us, e.update_us, e.delete_us, \
         b.symbol AS base_symbol, q.symbol AS quote_symbol, s.symbol AS settle_symbol FROM instruments e \
         LEFT JOIN assets b ON b.id = e.base LEFT JOIN assets q ON q.id = e.quote LEFT JOIN assets s ON s.id = e.settle";
+    const REFERENCES: &'static [Reference] = &[
+        Reference { column: "base", target: EntityType::Asset, index: "instruments_base" },
+        Reference { column: "quote", target: EntityType::Asset, index: "instruments_quote" },
+        Reference { column: "settle", target: EntityType::Asset, index: "instruments_settle" },
+    ];
+    const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter { columns: &["base"], index: "instruments_base" },
+        IndexedFilter { columns: &["quote"], index: "instruments_quote" },
+        IndexedFilter { columns: &["kind"], index: "instruments_kind" },
+    ];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
@@ -85,7 +125,6 @@ impl Table for Instrument {
             Value::OptText(style),
             Value::OptText(protocol),
             json_value(&self.labels),
-            Value::Text(self.terms.unique_key()),
             revision,
             create,
             update,

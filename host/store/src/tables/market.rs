@@ -2,14 +2,47 @@
 
 use std::time::Duration;
 
-use cqar_domain::{entities::market::{ContractSize, ContractUnit, Market}, id::{InstrumentId, MarketId}};
+use cqar_domain::{
+    entities::market::{ContractSize, ContractUnit, Market, MarketStatus},
+    id::{EntityType, InstrumentId, MarketId, Segment, VenueId},
+};
 use cqar_proto::v1;
 use uuid::Uuid;
 
 use super::{
     JsonText, MetaRow, Table, decimal_value, json_value, meta_values, named, optional, optional_time, parse, time_value,
 };
-use crate::database::Value;
+use crate::{
+    database::Value,
+    list::Filter,
+    schema::{IndexedFilter, Reference},
+};
+
+/// Which markets to list; an absent field is no condition.
+#[derive(Debug, Clone, Default)]
+pub struct MarketFilter {
+    /// Of one venue.
+    pub venue: Option<VenueId>,
+    /// Of one segment; the empty one is that of venues without segments.
+    pub segment: Option<Segment>,
+    /// Of one instrument.
+    pub instrument: Option<InstrumentId>,
+    /// In one status.
+    pub status: Option<MarketStatus>,
+    /// With this very symbol (aliases do not count).
+    pub venue_symbol: Option<String>,
+}
+
+impl From<MarketFilter> for Filter {
+    fn from(filter: MarketFilter) -> Self {
+        Self::of::<Market>()
+            .and_text("venue", filter.venue)
+            .and_text("segment", filter.segment)
+            .and("instrument", filter.instrument.map(|id| Value::Uuid(id.uuid())))
+            .and_text("status", filter.status.map(|of| v1::MarketStatus::from(of).as_str_name()))
+            .and_text("venue_symbol", filter.venue_symbol)
+    }
+}
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct MarketRow {
@@ -71,6 +104,15 @@ impl Table for Market {
         e.unit_multiplier, e.contract_size, e.contract_unit, e.tick_size, e.lot_size, e.min_quantity, e.max_quantity, \
         e.min_notional, e.maker_fee, e.taker_fee, e.funding_interval_us, e.status, e.listed_us, e.delisted_us, \
         e.expiry_us, e.revision, e.create_us, e.update_us FROM markets e";
+    const REFERENCES: &'static [Reference] = &[
+        Reference { column: "venue", target: EntityType::Venue, index: "markets_venue" },
+        Reference { column: "instrument", target: EntityType::Instrument, index: "markets_instrument" },
+    ];
+    const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter { columns: &["instrument"], index: "markets_instrument" },
+        IndexedFilter { columns: &["venue", "segment"], index: "markets_segment" },
+        IndexedFilter { columns: &["venue"], index: "markets_venue" },
+    ];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);

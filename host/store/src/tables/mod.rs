@@ -9,12 +9,37 @@ mod venue_asset;
 
 use std::{fmt::Display, str::FromStr};
 
-use cqar_domain::{decimal::Decimal, entities::Entity, entity::Meta, text::Labels, time::Timestamp};
+use cqar_domain::{
+    decimal::Decimal,
+    entities::{
+        EntityVariant, asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue::Venue,
+        venue_asset::VenueAsset,
+    },
+    entity::Meta,
+    id::EntityType,
+    text::Labels,
+    time::Timestamp,
+};
 
-use crate::database::{Row, Value};
+use crate::{
+    database::{Row, Value},
+    schema::{IndexedFilter, Reference, TableSchema},
+};
+
+/// What each type of entity can be listed by.
+pub mod filters {
+    pub use super::{
+        asset::AssetFilter, chain::ChainFilter, instrument::InstrumentFilter, market::MarketFilter, venue::VenueFilter,
+        venue_asset::VenueAssetFilter,
+    };
+}
+
+/// The tables, in the order of the types: what is referred to stands before what refers to it.
+pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] =
+    [Asset::SCHEMA, Chain::SCHEMA, Venue::SCHEMA, VenueAsset::SCHEMA, Instrument::SCHEMA, Market::SCHEMA];
 
 /// An entity that has a table.
-pub(crate) trait Table: Into<Entity> {
+pub(crate) trait Table: EntityVariant {
     /// A row as it is selected.
     type Row: Row;
     /// The table.
@@ -23,6 +48,13 @@ pub(crate) trait Table: Into<Entity> {
     const COLUMNS: &'static [&'static str];
     /// Selects what `Row` reads; the table is `e`.
     const SELECT: &'static str;
+    /// The columns that refer to other entities.
+    const REFERENCES: &'static [Reference] = &[];
+    /// What a list looks for first, in order of choice. Whatever else it asks for is checked along the index.
+    const FILTERS: &'static [IndexedFilter] = &[];
+    /// All of this, for code that knows the type at run time alone.
+    const SCHEMA: &'static TableSchema = &TableSchema::of::<Self>();
+
     /// The values of the columns, in their order.
     fn values(&self) -> Vec<Value>;
     /// The entity of a row, or what is wrong with it.

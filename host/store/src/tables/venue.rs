@@ -1,10 +1,34 @@
 //! Table `venues`.
 
-use cqar_domain::entities::venue::Venue;
+use cqar_domain::{
+    entities::venue::{Venue, VenueType},
+    id::EntityType,
+};
 use cqar_proto::v1;
 
 use super::{MetaRow, Table, meta_values, named, optional, parse, time_value};
-use crate::database::Value;
+use crate::{
+    database::Value,
+    list::Filter,
+    schema::{IndexedFilter, Reference},
+};
+
+/// Which venues to list; an absent field is no condition.
+#[derive(Debug, Clone, Default)]
+pub struct VenueFilter {
+    /// The type.
+    pub venue_type: Option<VenueType>,
+    /// Deleted ones too.
+    pub show_deleted: bool,
+}
+
+impl From<VenueFilter> for Filter {
+    fn from(filter: VenueFilter) -> Self {
+        Self::of::<Venue>()
+            .and_text("type", filter.venue_type.map(|of| v1::VenueType::from(of).as_str_name()))
+            .show_deleted(filter.show_deleted)
+    }
+}
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct VenueRow {
@@ -43,6 +67,9 @@ impl Table for Venue {
     ];
     const SELECT: &'static str = "SELECT e.id, e.name, e.type, e.chain, e.protocol_address, e.website_url, \
         e.api_endpoint, e.mic, e.symbology, e.is_active, e.revision, e.create_us, e.update_us, e.delete_us FROM venues e";
+    const REFERENCES: &'static [Reference] =
+        &[Reference { column: "chain", target: EntityType::Chain, index: "venues_chain" }];
+    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter { columns: &["type"], index: "venues_type" }];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);

@@ -13,7 +13,14 @@ use std::{
 
 use anyhow::{Context, ensure};
 use async_trait::async_trait;
-use cqar_domain::{entities::Entity, entity::Revision, event::PortError, id::EntityType, lookup::{LookedUp, Lookup, LookupError}, time::{Clock, SystemClock}};
+use cqar_domain::{
+    entities::Entity,
+    entity::Revision,
+    event::PortError,
+    id::EntityType,
+    lookup::{LookedUp, Lookup, LookupError},
+    time::{Clock, SystemClock},
+};
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost};
 use cqar_proto::{convert, document::document, v1};
 use cqar_tests::server::testing_plugins;

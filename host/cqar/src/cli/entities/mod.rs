@@ -1,0 +1,138 @@
+//! What the command line knows of each type of entity: how to get one, and how to list many. One file each; this one lists
+//! them.
+
+mod asset;
+mod chain;
+mod instrument;
+mod market;
+mod venue;
+mod venue_asset;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use super::{
+    ClientArgs,
+    client::Connection,
+    error::{CliError, Exit},
+    output::{self, OutputFormat},
+};
+
+pub use self::{asset::asset_type, market::market_status};
+
+/// Every type of entity.
+pub const ENTITIES: [&EntityCommands; 6] = [
+    &asset::COMMANDS,
+    &chain::COMMANDS,
+    &venue::COMMANDS,
+    &venue_asset::COMMANDS,
+    &instrument::COMMANDS,
+    &market::COMMANDS,
+];
+
+/// The commands about one type of entity.
+#[derive(Debug)]
+pub struct EntityCommands {
+    /// What `cqar get` calls one.
+    pub name: &'static str,
+    /// What else it may be called there.
+    pub name_aliases: &'static [&'static str],
+    /// What `cqar list` calls them.
+    pub plural: &'static str,
+    /// What else they may be called there.
+    pub plural_aliases: &'static [&'static str],
+    /// What `cqar list` says of itself.
+    pub about: &'static str,
+    /// Adds the options of `cqar list`.
+    pub filters: fn(Command) -> Command,
+    /// Shows the entity with this id, from a state of at least this revision.
+    pub get: for<'a> fn(&'a Connection, String, i64, OutputFormat) -> Running<'a>,
+    /// Lists what the options ask for.
+    pub list: for<'a> fn(&'a ArgMatches, &'a ClientArgs) -> Running<'a>,
+}
+
+/// A command at work.
+pub type Running<'a> = BoxFuture<'a, Result<Exit, CliError>>;
+
+/// How many entities to list, and from where on.
+#[derive(Debug, Args)]
+struct Paging {
+    /// At most so many.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..))]
+    limit: i32,
+    /// All of them.
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// Go on after the page that gave this token.
+    #[arg(long, value_name = "TOKEN", default_value = "", hide_default_value = true)]
+    page_token: String,
+    /// Answer from a state of at least this revision.
+    #[arg(long, value_name = "REVISION", default_value_t = 0)]
+    min_revision: i64,
+}
+
+/// The most that a server gives in one page.
+const MAX_PAGE_SIZE: i32 = 1000;
+
+/// Fetches pages until there are as many as asked for, and prints them as one.
+macro_rules! list {
+    ($args:expr, $paging:expr, $server:ident.$method:ident, $request:expr, $response:ident.$items:ident) => {{
+        let paging = $paging;
+        let connection =
+            $crate::cli::client::Connection::open($args, Some($crate::cli::client::DEFAULT_TIMEOUT)).await?;
+        let mut client = connection.$server();
+        let mut request = $request;
+        request.page_token = paging.page_token;
+        request.min_revision = paging.min_revision;
+        let mut whole = $response::default();
+        let mut wanted = if paging.all { i32::MAX } else { paging.limit };
+        loop {
+            request.page_size = wanted.min(super::MAX_PAGE_SIZE);
+            let page = client.$method(request.clone()).await?.into_inner();
+            wanted = wanted.saturating_sub(i32::try_from(page.$items.len()).unwrap_or(i32::MAX));
+            whole.$items.extend(page.$items);
+            whole.next_page_token.clone_from(&page.next_page_token);
+            request.page_token = page.next_page_token;
+            if request.page_token.is_empty() || wanted <= 0 {
+                break;
+            }
+        }
+        match $args.format() {
+            $crate::cli::output::OutputFormat::Json => $crate::cli::output::json(&whole)?,
+            $crate::cli::output::OutputFormat::Table => {
+                let (shown, more) = (whole.$items.len(), !whole.next_page_token.is_empty());
+                $crate::cli::output::table(HEADERS, whole.$items.into_iter().map(row))?;
+                if more {
+                    eprintln!("{shown} shown, and there are more: --all, or a larger --limit");
+                }
+            }
+        }
+        Ok($crate::cli::error::Exit::Done)
+    }};
+}
+use list;
+
+/// The options of `cqar list`, which were parsed.
+fn options<O: FromArgMatches>(matches: &ArgMatches) -> Result<O, CliError> {
+    O::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))
+}
+
+/// Shows one entity.
+fn show(format: OutputFormat, answer: tonic::Response<impl Serialize>) -> Result<Exit, CliError> {
+    let entity = answer.into_inner();
+    match format {
+        OutputFormat::Json => output::json(&entity)?,
+        OutputFormat::Table => output::pairs(output::fields(&entity))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// A name, of what may be soft-deleted.
+fn name_of(name: String, is_deleted: bool) -> String {
+    if is_deleted { format!("{name} (deleted)") } else { name }
+}
+
+fn yes(flag: bool) -> String {
+    if flag { "yes" } else { "no" }.to_owned()
+}

@@ -1,0 +1,77 @@
+//! Table `market_symbols`: every symbol and alias of every market, the past ones too. A symbol means one market at a time,
+//! which no unique key can say; so it is where resolving starts, and nothing more.
+
+use std::collections::HashSet;
+
+use cqar_domain::{
+    entities::{Entity, market::Market},
+    id::VenueId,
+};
+
+use crate::{
+    database::{MAX_KEYS, Value, key_list, placeholders},
+    error::Error,
+    snapshot::{Snapshot, texts},
+    tables::Table,
+    write::{Change, WriteTransaction},
+};
+
+const TABLE: &str = "market_symbols";
+const COLUMNS: [&str; 3] = ["venue", "symbol", "market"];
+
+impl Snapshot {
+    /// The venue's markets that have, or had, one of the symbols or aliases.
+    pub async fn markets_with_symbols(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Market>, Error> {
+        let (mut markets, mut seen) = (Vec::new(), HashSet::new());
+        for symbols in texts(symbols.iter().map(String::as_str)).chunks(MAX_KEYS) {
+            let dialect = self.tx.dialect();
+            let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, symbols.to_vec()));
+            let sql = format!(
+                "{} WHERE e.id IN (SELECT market FROM {TABLE} WHERE venue = {of} AND symbol IN {list}) ORDER BY e.id",
+                Market::SELECT
+            );
+            let values = [vec![Value::Text(venue.to_string())], symbols].concat();
+            let found = self.select::<Market>("markets_by_symbol", sql, values).await?;
+            // One with several symbols may be found by each of them.
+            markets.extend(found.into_iter().filter(|market| seen.insert(market.id)));
+        }
+        Ok(markets)
+    }
+}
+
+impl WriteTransaction {
+    /// Takes out the symbols that markets no longer have.
+    pub(crate) async fn delete_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let stale = changes.iter().filter_map(|change| match (&change.before, &change.after) {
+            (Some(Entity::Market(before)), after) if !has_same_symbols(before, after.as_ref()) => {
+                Some(Value::Uuid(before.id.uuid()))
+            }
+            _ => None,
+        });
+        self.delete_where(TABLE, "market", &stale.collect::<Vec<_>>()).await
+    }
+
+    /// Puts in the symbols that markets got.
+    pub(crate) async fn insert_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        for change in changes {
+            let Some(Entity::Market(after)) = &change.after else { continue };
+            if matches!(&change.before, Some(Entity::Market(before)) if has_same_symbols(before, change.after.as_ref()))
+            {
+                continue;
+            }
+            for symbol in after.symbols() {
+                let market = Value::Uuid(after.id.uuid());
+                rows.push(vec![Value::Text(after.venue.to_string()), Value::Text(symbol.to_owned()), market]);
+            }
+        }
+        self.insert("insert_symbols", TABLE, &COLUMNS, rows, "").await
+    }
+}
+
+fn has_same_symbols(before: &Market, after: Option<&Entity>) -> bool {
+    match after {
+        Some(Entity::Market(after)) => before.venue_symbol == after.venue_symbol && before.aliases == after.aliases,
+        _ => false,
+    }
+}
