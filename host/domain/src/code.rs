@@ -79,16 +79,16 @@ pub fn parse_code(code: &str) -> Option<ParsedCode> {
         .filter(ParsedCode::has_symbols)
 }
 
-type Contract<'a> = (&'a str, InstrumentKind, Option<Date>, Option<Decimal>, Option<OptionType>);
+type ContractCode<'a> = (&'a str, InstrumentKind, Option<Date>, Option<Decimal>, Option<OptionType>);
 
 /// `USDT-261225`
-fn future(contract: &str) -> Option<Contract<'_>> {
+fn future(contract: &str) -> Option<ContractCode<'_>> {
     let (settle, expiry) = contract.rsplit_once('-')?;
     Some((settle, InstrumentKind::Future, Some(parse_yymmdd(expiry)?), None, None))
 }
 
 /// `BTC-261225-100000-C`
-fn option(contract: &str) -> Option<Contract<'_>> {
+fn option(contract: &str) -> Option<ContractCode<'_>> {
     let (rest, side) = contract.rsplit_once('-')?;
     let option_type = match side {
         "C" => OptionType::Call,
@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        entities::instrument::{Contract, ExerciseStyle},
+        entities::instrument::{DerivativeAssets, ExerciseStyle},
         id::SystemIds,
     };
 
@@ -145,7 +145,7 @@ mod tests {
             ["BTC", "USD", "USDT"].into_iter().map(|s| (AssetId::new(&SystemIds), s)).collect();
         let id = |symbol| *symbols.iter().find(|(_, s)| **s == symbol).unwrap().0;
         let (base, quote, settle) = (id("BTC"), id("USD"), id("BTC"));
-        let contract = Contract { base, quote, settle };
+        let contract = DerivativeAssets { base, quote, settle };
         let expiry = "2026-12-25".parse().unwrap();
         let option = Terms::Option {
             contract,
@@ -156,7 +156,7 @@ mod tests {
         };
         let cases = [
             (Terms::Spot { base, quote: id("USDT") }, "BTC/USDT"),
-            (Terms::Perpetual(Contract { base, quote: id("USDT"), settle: id("USDT") }), "BTC/USDT:USDT"),
+            (Terms::Perpetual(DerivativeAssets { base, quote: id("USDT"), settle: id("USDT") }), "BTC/USDT:USDT"),
             (Terms::Perpetual(contract), "BTC/USD:BTC"),
             (Terms::Future { contract, expiry }, "BTC/USD:BTC-261225"),
             (option, "BTC/USD:BTC-261225-100000-C"),

@@ -14,9 +14,9 @@ use crate::{
     time::Timestamp,
 };
 
-/// Action happened to an entity.
+/// The kind of change that an event records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Action {
+enum ChangeKind {
     Created,
     Updated,
     StatusChanged,
@@ -25,31 +25,31 @@ enum Action {
     Undeleted,
 }
 
-/// The type of an event, `<entity>_<what>`.
+/// The type of an event, `<entity>_<kind>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EventType {
     entity: EntityType,
-    what: Action,
+    kind: ChangeKind,
 }
 
 impl EventType {
     /// The type of the event that turns `before` into `after`. None if neither is there.
     pub fn of(before: Option<&Entity>, after: Option<&Entity>) -> Option<Self> {
         let entity = after.or(before)?.key().entity_type();
-        let what = match (before, after) {
-            (None, _) => Action::Created,
-            (Some(_), None) => Action::Deleted,
+        let kind = match (before, after) {
+            (None, _) => ChangeKind::Created,
+            (Some(_), None) => ChangeKind::Deleted,
             (Some(Entity::Market(a)), Some(Entity::Market(b))) if a.status != b.status => match b.status {
-                MarketStatus::Delisted => Action::Delisted,
-                _ => Action::StatusChanged,
+                MarketStatus::Delisted => ChangeKind::Delisted,
+                _ => ChangeKind::StatusChanged,
             },
             (Some(a), Some(b)) => match (a.meta().delete_time, b.meta().delete_time) {
-                (None, Some(_)) => Action::Deleted,
-                (Some(_), None) => Action::Undeleted,
-                _ => Action::Updated,
+                (None, Some(_)) => ChangeKind::Deleted,
+                (Some(_), None) => ChangeKind::Undeleted,
+                _ => ChangeKind::Updated,
             },
         };
-        Some(Self { entity, what })
+        Some(Self { entity, kind })
     }
 
     /// The entity's type.
@@ -59,11 +59,11 @@ impl EventType {
 
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        use Action::{Created, Deleted, Delisted, StatusChanged, Undeleted, Updated};
+        use ChangeKind::{Created, Deleted, Delisted, StatusChanged, Undeleted, Updated};
         EntityType::ALL
             .into_iter()
             .flat_map(|entity| {
-                [Created, Updated, StatusChanged, Delisted, Deleted, Undeleted].map(|what| Self { entity, what })
+                [Created, Updated, StatusChanged, Delisted, Deleted, Undeleted].map(|kind| Self { entity, kind })
             })
             .find(|event_type| event_type.to_string() == name)
     }
@@ -71,16 +71,16 @@ impl EventType {
 
 impl fmt::Display for EventType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match (self.entity, self.what) {
-            (EntityType::Market, Action::Created) => "listed",
-            (_, Action::Created) => "created",
-            (_, Action::Updated) => "updated",
-            (_, Action::StatusChanged) => "status_changed",
-            (_, Action::Delisted) => "delisted",
-            (_, Action::Deleted) => "deleted",
-            (_, Action::Undeleted) => "undeleted",
+        let kind = match (self.entity, self.kind) {
+            (EntityType::Market, ChangeKind::Created) => "listed",
+            (_, ChangeKind::Created) => "created",
+            (_, ChangeKind::Updated) => "updated",
+            (_, ChangeKind::StatusChanged) => "status_changed",
+            (_, ChangeKind::Delisted) => "delisted",
+            (_, ChangeKind::Deleted) => "deleted",
+            (_, ChangeKind::Undeleted) => "undeleted",
         };
-        write!(f, "{}_{what}", self.entity)
+        write!(f, "{}_{kind}", self.entity)
     }
 }
 
@@ -135,7 +135,7 @@ pub struct Event {
     pub after: Option<Entity>,
     /// The validators that judged it, as `name@hash`.
     pub judged_by: Vec<String>,
-    /// Action they warned of.
+    /// What they warned of without refusing.
     pub warnings: Vec<Finding>,
 }
 
@@ -172,7 +172,7 @@ pub struct LogBounds {
     pub newest: Revision,
 }
 
-/// Action lies behind a port could not answer now: the database is away, say.
+/// What lies behind a trait of this crate could not answer now: the database is away, say.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct PortError(#[source] Box<dyn std::error::Error + Send + Sync>);
@@ -194,10 +194,10 @@ pub trait EventLog: Send + Sync {
     async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError>;
 
     /// Resolves when another process may have written to the log. May never resolve: whoever waits polls as well.
-    async fn grown(&self);
+    async fn wait_for_append(&self);
 }
 
-/// Action is kept in step with the log in this process: the cache of what reads return.
+/// What follows the log in this process: the cache of what reads return.
 pub trait LogSink: Send + Sync {
     /// Takes the events of whole revisions, in order and without a gap, `through` being the last of them. When it
     /// returns, no read answers with what was true before them.

@@ -6,7 +6,7 @@ use crate::{entity::Revision, event::PortError, id::EntityType};
 
 /// The answer to a look-up: a document, or None where there is no such entity, for each key, in order.
 #[derive(Debug, Clone)]
-pub struct LookedUp {
+pub struct LookupResult {
     /// The revision that all of it is of.
     pub revision: Revision,
     /// The entities as proto3 JSON with proto field names.
@@ -37,5 +37,5 @@ pub trait Lookup: Send + Sync {
         entity_type: EntityType,
         keys: &[String],
         at: Option<Revision>,
-    ) -> Result<LookedUp, LookupError>;
+    ) -> Result<LookupResult, LookupError>;
 }

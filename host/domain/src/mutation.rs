@@ -80,9 +80,9 @@ pub enum Mutation {
 
 /// The entities that creations with `allow_existing` turned out to mean, by the id that was made for them.
 #[derive(Debug, Default)]
-pub struct Substitutions(HashMap<EntityKey, EntityKey>);
+pub struct KeyRemap(HashMap<EntityKey, EntityKey>);
 
-impl Substitutions {
+impl KeyRemap {
     /// Notes that `made` means `existing`.
     pub fn insert(&mut self, made: EntityKey, existing: EntityKey) {
         if made != existing {

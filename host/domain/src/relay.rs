@@ -10,18 +10,18 @@ use crate::event::{LogPosition, LoggedEvent, PortError};
 
 /// One message that an event becomes on the bus.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Outgoing {
+pub struct OutboundMessage {
     /// Tokens of `[A-Za-z0-9_-]` under the event's own subject, joined by dots; empty for none.
     pub subject_suffix: String,
     /// CloudEvents extension attributes.
     pub attributes: Vec<(String, String)>,
     /// Another body than the event's protobuf.
-    pub body: Option<OutgoingBody>,
+    pub body: Option<OutboundPayload>,
 }
 
 /// A body that a transform made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutgoingBody {
+pub struct OutboundPayload {
     /// Its media type.
     pub content_type: String,
     /// The bytes.
@@ -46,7 +46,7 @@ pub trait Transforms: Send + Sync {
         &self,
         events: &[LoggedEvent],
         subject_prefix: &str,
-    ) -> (Vec<Vec<Outgoing>>, Option<TransformFailure>);
+    ) -> (Vec<Vec<OutboundMessage>>, Option<TransformFailure>);
 
     /// Resolves when a transform was swapped, so that one that failed may work now.
     async fn changed(&self);
@@ -54,7 +54,7 @@ pub trait Transforms: Send + Sync {
 
 /// What the relay remembers in the database.
 #[async_trait]
-pub trait RelayMemory: Send + Sync {
+pub trait RelayStateStore: Send + Sync {
     /// Takes or renews the lease that lets one server alone publish. False while another holds it.
     async fn hold_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, PortError>;
 

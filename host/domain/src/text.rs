@@ -9,7 +9,7 @@ pub type Labels = BTreeMap<String, String>;
 
 /// What a text field may hold.
 #[derive(Debug, Clone, Copy)]
-pub struct Text {
+pub struct TextBounds {
     /// The fewest characters.
     pub min: usize,
     /// The most characters.
@@ -17,26 +17,26 @@ pub struct Text {
 }
 
 /// A name for people.
-pub const NAME: Text = Text { min: 1, max: 200 };
+pub const NAME: TextBounds = TextBounds { min: 1, max: 200 };
 /// An asset's symbol.
-pub const ASSET_SYMBOL: Text = Text { min: 1, max: 32 };
+pub const ASSET_SYMBOL: TextBounds = TextBounds { min: 1, max: 32 };
 /// A venue's code for an asset.
-pub const VENUE_CODE: Text = Text { min: 1, max: 64 };
+pub const VENUE_CODE: TextBounds = TextBounds { min: 1, max: 64 };
 /// A venue's symbol for a market.
-pub const VENUE_SYMBOL: Text = Text { min: 1, max: 128 };
+pub const VENUE_SYMBOL: TextBounds = TextBounds { min: 1, max: 128 };
 /// A free-form category.
-pub const CATEGORY: Text = Text { min: 0, max: 64 };
+pub const CATEGORY: TextBounds = TextBounds { min: 0, max: 64 };
 /// A description.
-pub const DESCRIPTION: Text = Text { min: 0, max: 4000 };
+pub const DESCRIPTION: TextBounds = TextBounds { min: 0, max: 4000 };
 /// An address on a chain.
-pub const ADDRESS: Text = Text { min: 0, max: 128 };
-const LABEL_KEY: Text = Text { min: 1, max: 63 };
-const LABEL_VALUE: Text = Text { min: 0, max: 255 };
-const URL: Text = Text { min: 0, max: 2048 };
+pub const ADDRESS: TextBounds = TextBounds { min: 0, max: 128 };
+const LABEL_KEY: TextBounds = TextBounds { min: 1, max: 63 };
+const LABEL_VALUE: TextBounds = TextBounds { min: 0, max: 255 };
+const URL: TextBounds = TextBounds { min: 0, max: 2048 };
 /// The most labels of one entity.
 pub const MAX_LABELS: usize = 64;
 
-impl Text {
+impl TextBounds {
     /// Notes under `field` what is wrong with `value`. Control characters (the zero byte among them) are refused
     /// everywhere: no venue uses them, and they corrupt terminals, CSV and PostgreSQL text.
     pub fn check(self, field: &str, value: &str, found: &mut Violations) {

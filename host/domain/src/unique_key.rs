@@ -1,6 +1,6 @@
 //! Keys that no two entities share.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use sha2::{Digest, Sha256};
 
@@ -30,9 +30,12 @@ impl UniqueKey {
         if text.len() <= MAX_BYTES {
             return Self(text.into());
         }
-        let hash = Sha256::digest(text.as_bytes());
-        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("{name}#{hex}").into())
+        let mut hashed = format!("{name}#");
+        for byte in Sha256::digest(text.as_bytes()) {
+            // Writing to a String cannot fail.
+            let _ = write!(hashed, "{byte:02x}");
+        }
+        Self(hashed.into())
     }
 
     /// The text.

@@ -38,18 +38,18 @@ pub enum Terms {
         quote: AssetId,
     },
     /// A future without expiry.
-    Perpetual(Contract),
+    Perpetual(DerivativeAssets),
     /// A dated future.
     Future {
         /// What it is on.
-        contract: Contract,
+        contract: DerivativeAssets,
         /// The UTC date; the exact instant belongs to the market.
         expiry: Date,
     },
     /// The right to buy or sell.
     Option {
         /// What it is on.
-        contract: Contract,
+        contract: DerivativeAssets,
         /// The UTC date.
         expiry: Date,
         /// The price in quote.
@@ -77,7 +77,7 @@ pub enum Terms {
 
 /// The assets of a derivative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Contract {
+pub struct DerivativeAssets {
     /// The underlying.
     pub base: AssetId,
     /// What the price is in.
@@ -197,13 +197,13 @@ impl Terms {
     fn assets_mut(&mut self) -> Vec<(&'static str, &mut AssetId)> {
         match self {
             Self::Spot { base, quote } => vec![("spot.base", base), ("spot.quote", quote)],
-            Self::Perpetual(Contract { base, quote, settle }) => {
+            Self::Perpetual(DerivativeAssets { base, quote, settle }) => {
                 vec![("perpetual.base", base), ("perpetual.quote", quote), ("perpetual.settle", settle)]
             }
-            Self::Future { contract: Contract { base, quote, settle }, .. } => {
+            Self::Future { contract: DerivativeAssets { base, quote, settle }, .. } => {
                 vec![("future.base", base), ("future.quote", quote), ("future.settle", settle)]
             }
-            Self::Option { contract: Contract { base, quote, settle }, .. } => {
+            Self::Option { contract: DerivativeAssets { base, quote, settle }, .. } => {
                 vec![("option.base", base), ("option.quote", quote), ("option.settle", settle)]
             }
             Self::LendingDeposit { underlying, .. } => vec![("lending_deposit.underlying", underlying)],

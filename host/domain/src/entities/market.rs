@@ -98,7 +98,7 @@ const MAX_FUNDING_INTERVAL: Duration = Duration::from_hours(24 * 30);
 impl MarketStatus {
     /// Whether a market may go from this status to the next: forward, ACTIVE and HALTED back and forth, and back from
     /// DELISTING, which venues call off now and then. What has ended stays so: a symbol seen again is a new market.
-    pub fn may_become(self, next: Self) -> bool {
+    pub fn can_become(self, next: Self) -> bool {
         use MarketStatus::{Active, Announced, Delisted, Delisting, Expired, Halted, PreLaunch, Settled};
         match (self, next) {
             (a, b) if a == b => true,
@@ -111,7 +111,7 @@ impl MarketStatus {
     }
 
     /// Whether it is an end.
-    pub fn is_final(self) -> bool {
+    pub fn is_terminal(self) -> bool {
         matches!(self, Self::Delisted | Self::Expired | Self::Settled)
     }
 }
@@ -142,7 +142,7 @@ impl Market {
         }
     }
 
-    /// What is nonsense anywhere. What is implausible is the business of validators.
+    /// What holds at every venue. Plausibility is checked by validator plugins, whose rules operators can replace.
     fn check_amounts(&self, found: &mut Violations) {
         let positive = [
             ("unit_multiplier", Some(&self.unit_multiplier)),
@@ -205,7 +205,11 @@ impl TypedEntity for Market {
         self.check_times(found);
     }
 
-    changed_fields!(venue, segment, venue_symbol, instrument, aliases, unit_multiplier, contract_size, tick_size, lot_size, min_quantity, max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed as "listed_time", delisted as "delisted_time", expiry_time);
+    changed_fields!(
+        venue, segment, venue_symbol, instrument, aliases, unit_multiplier, contract_size, tick_size, lot_size,
+        min_quantity, max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status,
+        listed as "listed_time", delisted as "delisted_time", expiry_time,
+    );
 
     fn venue(&self) -> Option<&VenueId> {
         Some(&self.venue)
@@ -221,16 +225,16 @@ mod tests {
     #[test]
     fn what_has_ended_stays_so() {
         for next in [Announced, PreLaunch, Active, Halted, Delisting, Expired] {
-            assert!(!Delisted.may_become(next));
-            assert!(!Settled.may_become(next));
+            assert!(!Delisted.can_become(next));
+            assert!(!Settled.can_become(next));
         }
-        assert!(Expired.may_become(Settled) && !Expired.may_become(Active));
+        assert!(Expired.can_become(Settled) && !Expired.can_become(Active));
     }
 
     #[test]
     fn trading_halts_and_goes_on_and_never_becomes_a_plan_again() {
-        assert!(Active.may_become(Halted) && Halted.may_become(Active));
-        assert!(Announced.may_become(Active) && Delisting.may_become(Active));
-        assert!(!Active.may_become(PreLaunch) && !PreLaunch.may_become(Announced));
+        assert!(Active.can_become(Halted) && Halted.can_become(Active));
+        assert!(Announced.can_become(Active) && Delisting.can_become(Active));
+        assert!(!Active.can_become(PreLaunch) && !PreLaunch.can_become(Announced));
     }
 }

@@ -47,15 +47,15 @@ macro_rules! each {
 }
 
 /// What [`TypedEntity`] says of each type.
-struct TypeFacts {
+struct TypeProperties {
     soft_delete: bool,
     cache_ttl: Duration,
 }
 
 impl EntityType {
-    fn facts(self) -> TypeFacts {
-        const fn of<E: TypedEntity>() -> TypeFacts {
-            TypeFacts { soft_delete: E::SOFT_DELETE, cache_ttl: E::CACHE_TTL }
+    fn properties(self) -> TypeProperties {
+        const fn of<E: TypedEntity>() -> TypeProperties {
+            TypeProperties { soft_delete: E::SOFT_DELETE, cache_ttl: E::CACHE_TTL }
         }
         match self {
             Self::Asset => of::<Asset>(),
@@ -69,12 +69,12 @@ impl EntityType {
 
     /// See [`TypedEntity::SOFT_DELETE`].
     pub fn has_soft_delete(self) -> bool {
-        self.facts().soft_delete
+        self.properties().soft_delete
     }
 
     /// See [`TypedEntity::CACHE_TTL`].
     pub fn cache_ttl(self) -> Duration {
-        self.facts().cache_ttl
+        self.properties().cache_ttl
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     entity::{Meta, TypedEntity, changed_fields, references},
     id::{ChainId, EntityKey, EntityType, VenueId},
-    text::{ADDRESS, NAME, Text, WEB, check_url},
+    text::{ADDRESS, NAME, TextBounds, WEB, check_url},
     violation::Violations,
 };
 
@@ -77,10 +77,12 @@ impl TypedEntity for Venue {
         if !self.mic.is_empty() && !is_mic {
             found.add("mic", "INVALID_MIC", "must be an ISO 10383 code: four capital letters or digits");
         }
-        Text { min: 0, max: 64 }.check("symbology", &self.symbology, found);
+        TextBounds { min: 0, max: 64 }.check("symbology", &self.symbology, found);
     }
 
-    changed_fields!(name, venue_type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology, is_active);
+    changed_fields!(
+        name, venue_type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology, is_active,
+    );
 
     fn venue(&self) -> Option<&VenueId> {
         Some(&self.id)
