@@ -23,7 +23,7 @@ pub trait Masked: Default {
 const OUTPUT_ONLY: &[&str] = &["id", "code", "revision", "etag", "create_time", "update_time", "delete_time"];
 
 /// Lays the masked fields of `from` over `onto`.
-pub(super) fn lay_over<M: Masked>(onto: &mut M, from: &M, mask: &[String], found: &mut Violations) {
+pub(super) fn apply_mask<M: Masked>(onto: &mut M, from: &M, mask: &[String], found: &mut Violations) {
     let everything = mask.iter().any(|path| path == "*");
     let is_named = |field: &str| mask.iter().any(|path| path == field);
     for path in mask.iter().filter(|path| *path != "*") {
@@ -83,7 +83,7 @@ mod tests {
         let mut onto = v1::Asset { symbol: "BTC".into(), name: "Bitcoin".into(), ..Default::default() };
         let mut found = Violations::default();
         let mask: Vec<String> = mask.iter().map(ToString::to_string).collect();
-        lay_over(&mut onto, from, &mask, &mut found);
+        apply_mask(&mut onto, from, &mask, &mut found);
         (onto, found.into_vec().into_iter().map(|v| v.code).collect())
     }
 
@@ -108,9 +108,9 @@ mod tests {
     fn an_immutable_field_may_be_repeated_but_not_changed() {
         let mut onto = v1::VenueAsset { venue: "binance".into(), code: "BTC".into(), ..Default::default() };
         let mut found = Violations::default();
-        lay_over(&mut onto, &v1::VenueAsset { code: "BTC".into(), ..Default::default() }, &[], &mut found);
+        apply_mask(&mut onto, &v1::VenueAsset { code: "BTC".into(), ..Default::default() }, &[], &mut found);
         assert!(found.is_empty());
-        lay_over(&mut onto, &v1::VenueAsset { code: "XBT".into(), ..Default::default() }, &[], &mut found);
+        apply_mask(&mut onto, &v1::VenueAsset { code: "XBT".into(), ..Default::default() }, &[], &mut found);
         assert_eq!(found.into_vec()[0].code, "IMMUTABLE");
     }
 }

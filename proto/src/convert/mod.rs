@@ -3,17 +3,11 @@
 //! From the domain is `From`, which cannot fail. To the domain is a [`Reader`], which notes every field that is wrong
 //! before it gives up, so that a client mends all of them at once.
 
-mod asset;
-mod chain;
-mod entity;
+mod entities;
 mod event;
-mod instrument;
-mod market;
 mod mask;
 mod mutation;
 mod refs;
-mod venue;
-mod venue_asset;
 
 use std::{fmt::Display, str::FromStr};
 
@@ -25,17 +19,18 @@ use cqar_domain::{
     violation::{Violation, Violations},
 };
 
-pub(crate) use entity::document;
-pub use entity::{EntityMessage, stored};
+pub(crate) use entities::document;
+pub use entities::{EntityMessage, stored};
 pub use mutation::{create, mutations, update};
-pub use refs::Refs;
+use refs::NamedRefs;
 
 use crate::well_known;
 
 /// Reads messages, and notes what is wrong with their fields.
 pub struct Reader<'a> {
     ids: &'a dyn IdSource,
-    refs: &'a Refs,
+    /// None outside of an `Apply`, where `$name` is no id.
+    refs: Option<&'a NamedRefs>,
     is_stored: bool,
     found: Violations,
 }
@@ -43,13 +38,13 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of what a client sent, which has the ids that the client did not choose made. What is output-only is left
     /// out.
-    fn new(ids: &'a dyn IdSource, refs: &'a Refs) -> Self {
+    fn new(ids: &'a dyn IdSource, refs: Option<&'a NamedRefs>) -> Self {
         Self { ids, refs, is_stored: false, found: Violations::default() }
     }
 
     /// A reader of what this registry made, with what is output-only.
-    fn of_stored(ids: &'a dyn IdSource, refs: &'a Refs) -> Self {
-        Self { is_stored: true, ..Self::new(ids, refs) }
+    fn of_stored(ids: &'a dyn IdSource) -> Self {
+        Self { is_stored: true, ..Self::new(ids, None) }
     }
 
     /// What it read, unless anything was wrong.
@@ -82,7 +77,7 @@ impl<'a> Reader<'a> {
     where
         T: EntityId,
     {
-        if self.refs.resolve(field, id, &mut self.found) { self.required(field, id) } else { None }
+        if self.resolve(field, T::TYPE, id) { self.required(field, id) } else { None }
     }
 
     /// The same, where it may be left out.
@@ -91,13 +86,19 @@ impl<'a> Reader<'a> {
     where
         T: EntityId,
     {
-        if self.refs.resolve(field, id, &mut self.found) { self.optional(field, id) } else { None }
+        if self.resolve(field, T::TYPE, id) { self.optional(field, id) } else { None }
     }
 
-    /// The same, of an entity of any type: what the whole message is about.
-    fn key(&mut self, entity_type: EntityType, mut id: String) -> Option<EntityKey> {
-        let is_known = self.refs.resolve("", &mut id, &mut self.found);
-        if is_known { self.found.take("", EntityKey::parse(entity_type, &id)) } else { None }
+    /// The key of what the whole message is about.
+    fn key(&mut self, field: &str, entity_type: EntityType, id: &mut String) -> Option<EntityKey> {
+        if !self.resolve(field, entity_type, id) {
+            return None;
+        }
+        self.found.take(field, EntityKey::parse(entity_type, id))
+    }
+
+    fn resolve(&mut self, field: &str, of: EntityType, id: &mut String) -> bool {
+        self.refs.is_none_or(|refs| refs.resolve(field, of, id, &mut self.found))
     }
 
     /// Revision and times.

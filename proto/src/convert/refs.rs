@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use cqar_domain::{
-    id::EntityKey,
+    id::{EntityKey, EntityType},
     violation::{Violation, Violations},
 };
 
 /// The entities that mutations of one request create, by the names that they give them.
 #[derive(Debug, Default)]
-pub struct Refs(HashMap<String, EntityKey>);
+pub(super) struct NamedRefs(HashMap<String, EntityKey>);
 
-impl Refs {
+impl NamedRefs {
     /// Names an entity.
     pub(super) fn insert(&mut self, name: String, key: EntityKey) -> Result<(), Vec<Violation>> {
         let mut found = Violations::default();
@@ -24,17 +24,21 @@ impl Refs {
         found.into_result()
     }
 
-    /// Replaces `$name` by the id that it stands for. False, and noted, if it stands for none.
-    pub(super) fn resolve(&self, field: &str, id: &mut String, found: &mut Violations) -> bool {
+    /// Replaces `$name` by the id of the entity of that type that it stands for. False, and noted, if it stands for none.
+    pub(super) fn resolve(&self, field: &str, of: EntityType, id: &mut String, found: &mut Violations) -> bool {
         let Some(name) = id.strip_prefix('$') else { return true };
         match self.0.get(name) {
-            Some(key) => *id = key.id(),
-            None => {
-                found.add(field, UNKNOWN_REF, format_args!("no mutation before this one has the ref {name:?}"));
-                return false;
+            Some(key) if key.entity_type() == of => {
+                *id = key.id();
+                return true;
             }
+            Some(key) => {
+                let message = format_args!("the ref {name:?} is of {}, and must be of {of}", key.entity_type());
+                found.add(field, UNKNOWN_REF, message);
+            }
+            None => found.add(field, UNKNOWN_REF, format_args!("no mutation before this one has the ref {name:?}")),
         }
-        true
+        false
     }
 }
 

@@ -2,8 +2,11 @@
 
 use cqar_domain::entities::asset::{Asset, AssetType};
 
-use super::{EntityMessage, Reader, entity::arm, etag, mask::masked, same_variants};
-use crate::v1;
+use super::{EntityMessage, arm};
+use crate::{
+    convert::{Reader, etag, mask::masked, same_variants},
+    v1,
+};
 
 same_variants!(v1::AssetType, AssetType: Coin, Token, Stablecoin, Wrapped, Receipt, LpToken, Synthetic, Nft, Fiat,
     Commodity, Equity, Index, Unclassified);

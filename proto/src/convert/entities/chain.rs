@@ -2,8 +2,11 @@
 
 use cqar_domain::entities::chain::Chain;
 
-use super::{EntityMessage, Reader, entity::arm, etag, id_text, mask::masked};
-use crate::v1;
+use super::{EntityMessage, arm};
+use crate::{
+    convert::{Reader, etag, id_text, mask::masked},
+    v1,
+};
 
 impl From<&Chain> for v1::Chain {
     fn from(chain: &Chain) -> Self {

@@ -2,8 +2,11 @@
 
 use cqar_domain::entities::venue::{Venue, VenueType};
 
-use super::{EntityMessage, Reader, entity::arm, etag, id_text, mask::masked, same_variants};
-use crate::v1;
+use super::{EntityMessage, arm};
+use crate::{
+    convert::{Reader, etag, id_text, mask::masked, same_variants},
+    v1,
+};
 
 same_variants!(v1::VenueType, VenueType: Cex, Dex, DexAggregator, Bridge, Lending, Otc);
 

@@ -2,8 +2,11 @@
 
 use cqar_domain::{entities::venue_asset::VenueAsset, id::VenueAssetId};
 
-use super::{EntityMessage, Reader, entity::arm, etag, mask::masked};
-use crate::v1;
+use super::{EntityMessage, arm};
+use crate::{
+    convert::{Reader, etag, mask::masked},
+    v1,
+};
 
 impl From<&VenueAsset> for v1::VenueAsset {
     fn from(it: &VenueAsset) -> Self {

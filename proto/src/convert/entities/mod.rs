@@ -1,5 +1,12 @@
-//! Entities of any type. This file alone of the crate lists them all: a new one gets a file beside this one, and an arm in
-//! each of the matches below.
+//! The entities, one file each: from the domain to the contract and back. This file alone of the crate lists them all: a new
+//! one gets a file here, and an arm in each of the matches below.
+
+mod asset;
+mod chain;
+mod instrument;
+mod market;
+mod venue;
+mod venue_asset;
 
 use cqar_domain::{
     entities::{Entity, EntityVariant},
@@ -11,8 +18,7 @@ use serde::Serialize;
 
 use super::{
     Reader,
-    mask::{Masked, lay_over},
-    refs::Refs,
+    mask::{Masked, apply_mask},
 };
 use crate::v1::{self, entity::Entity as Message, mutation::Operation};
 
@@ -83,7 +89,7 @@ macro_rules! arm {
         }
     };
 }
-pub(super) use arm;
+use arm;
 
 /// Evaluates the same for whichever type of message it is.
 macro_rules! each {
@@ -142,23 +148,23 @@ impl Message {
         each!(self, it => it.label())
     }
 
-    pub(super) fn id_mut(&mut self) -> &mut String {
+    pub(in crate::convert) fn id_mut(&mut self) -> &mut String {
         each!(self, it => it.id_mut())
     }
 
-    pub(super) fn etag(&self) -> &str {
+    pub(in crate::convert) fn etag(&self) -> &str {
         each!(self, it => EntityMessage::etag(it))
     }
 
-    pub(super) fn read(&mut self, reader: &mut Reader<'_>) -> Option<Entity> {
+    pub(in crate::convert) fn read(&mut self, reader: &mut Reader<'_>) -> Option<Entity> {
         each!(self, it => it.read(reader).map(Into::into))
     }
 
     /// Lays the masked fields of a message of the same type over this one.
-    pub(super) fn lay_over(&mut self, from: &Self, mask: &[String], found: &mut Violations) {
+    pub(in crate::convert) fn apply_mask(&mut self, from: &Self, mask: &[String], found: &mut Violations) {
         fn lay<M: EntityMessage>(onto: &mut M, from: &Message, mask: &[String], found: &mut Violations) {
             if let Some(from) = M::of(from) {
-                lay_over(onto, from, mask, found);
+                apply_mask(onto, from, mask, found);
             }
         }
         each!(self, onto => lay(onto, from, mask, found));
@@ -172,14 +178,21 @@ pub(crate) fn document(entity: &Entity) -> String {
 
 /// The entity of a message that this registry made: with what is output-only, which a client's has not.
 pub fn stored(message: v1::Entity) -> Result<Entity, Vec<Violation>> {
-    let refs = Refs::default();
-    let mut reader = Reader::of_stored(&SystemIds, &refs);
-    let read = message.entity.and_then(|mut message| message.read(&mut reader));
+    let mut reader = Reader::of_stored(&SystemIds);
+    let read = given(message)?.read(&mut reader);
     reader.finish(read)
 }
 
+/// The message of the one arm, which must be there.
+pub(in crate::convert) fn given(entity: v1::Entity) -> Result<Message, Vec<Violation>> {
+    entity.entity.ok_or_else(|| {
+        let (code, message) = ("REQUIRED".to_owned(), "the entity must be given".to_owned());
+        vec![Violation { field: String::new(), code, message }]
+    })
+}
+
 /// What an operation of a mutation does.
-pub(super) enum Action {
+pub(super) enum EntityOperation {
     Create(Message),
     Update(Message),
     Delete(EntityType, String),
@@ -187,7 +200,7 @@ pub(super) enum Action {
     Delist(v1::Delisting),
 }
 
-impl From<Operation> for Action {
+impl From<Operation> for EntityOperation {
     fn from(operation: Operation) -> Self {
         match operation {
             Operation::CreateAsset(it) => Self::Create(it.wrap()),
@@ -216,7 +229,7 @@ impl From<Operation> for Action {
     }
 }
 
-impl Action {
+impl EntityOperation {
     /// The operation's name in the contract.
     pub(super) fn name(&self) -> String {
         match self {

@@ -8,8 +8,11 @@ use cqar_domain::{
     id::{MarketId, Segment},
 };
 
-use super::{EntityMessage, Reader, decimal_text, entity::arm, etag, mask::masked, same_variants};
-use crate::v1;
+use super::{EntityMessage, arm};
+use crate::{
+    convert::{Reader, decimal_text, etag, mask::masked, same_variants},
+    v1,
+};
 
 same_variants!(v1::MarketStatus, MarketStatus: Announced, PreLaunch, Active, Halted, Delisting, Delisted, Expired,
     Settled);

@@ -1,13 +1,16 @@
 //! Instruments and their terms.
 
 use cqar_domain::{
-    entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
+    entities::instrument::{DerivativeAssets, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     id::InstrumentId,
     time::Date,
 };
 
-use super::{EntityMessage, Reader, entity::arm, etag, mask::masked, same_variants};
-use crate::v1::{self, instrument::Terms as Message};
+use super::{EntityMessage, arm};
+use crate::{
+    convert::{Reader, etag, mask::masked, same_variants},
+    v1::{self, instrument::Terms as Message},
+};
 
 same_variants!(v1::OptionType, OptionType: Call, Put);
 same_variants!(v1::ExerciseStyle, ExerciseStyle: European, American);
@@ -139,11 +142,11 @@ impl Reader<'_> {
         })
     }
 
-    fn contract(&mut self, kind: &str, [base, quote, settle]: [&mut String; 3]) -> Option<Contract> {
+    fn contract(&mut self, kind: &str, [base, quote, settle]: [&mut String; 3]) -> Option<DerivativeAssets> {
         let base = self.reference(&format!("{kind}.base"), base);
         let quote = self.reference(&format!("{kind}.quote"), quote);
         let settle = self.reference(&format!("{kind}.settle"), settle);
-        Some(Contract { base: base?, quote: quote?, settle: settle? })
+        Some(DerivativeAssets { base: base?, quote: quote?, settle: settle? })
     }
 
     fn date(&mut self, field: &str, text: &str) -> Option<Date> {
