@@ -108,6 +108,7 @@ CREATE TABLE instruments (
     delete_us BIGINT
 );
 CREATE INDEX instruments_kind ON instruments (kind, id);
+CREATE INDEX instruments_pair ON instruments (base, quote, id);
 CREATE INDEX instruments_base ON instruments (base, id);
 CREATE INDEX instruments_quote ON instruments (quote, id);
 CREATE INDEX instruments_settle ON instruments (settle, id);

@@ -14,23 +14,22 @@ use cqar_domain::{
     entities::{
         Entity,
         asset::{Asset, AssetType},
-        chain::Chain,
-        instrument::{Contract, ExerciseStyle, Instrument, OptionType, Terms},
-        market::{ContractSize, ContractUnit, Market, MarketStatus},
-        venue::{Venue, VenueType},
+        instrument::Terms,
+        market::Market,
         venue_asset::VenueAsset,
     },
-    entity::Meta,
     event::{EventLog, LogPosition},
-    id::{AssetId, EntityKey, InstrumentId, MarketId, SystemIds, VenueAssetId},
-    relay::RelayMemory,
+    id::{AssetId, EntityKey, SystemIds},
+    relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},
 };
 use cqar_proto::v1;
-use cqar_store::{
-    AnsweredRequest, Author, Change, Constraint, Error, RequestKey, Store, StoreSettings, filters::AssetFilter,
+use cqar_store::{Constraint, Error, IdempotencyKey, IdempotencyRecord, Store, StoreSettings, filters::AssetFilter};
+use cqar_tests::{
+    entities::{asset, attribution, change, create, instrument, market, venue, venue_asset, write},
+    kinds::one_of_each,
+    postgres::Postgres,
 };
-use cqar_tests::postgres::Postgres;
 use prost::Message;
 use uuid::Uuid;
 
@@ -83,137 +82,11 @@ fn now() -> Timestamp {
     SystemClock.now()
 }
 
-fn author() -> Author {
-    Author { actor: "tester".into(), request_id: Some(Uuid::now_v7()), time: now() }
-}
-
-fn change(before: Option<Entity>, after: Option<Entity>) -> Change {
-    Change { before, after, effective_time: None, judged_by: vec!["sanity@1".into()], warnings: Vec::new() }
-}
-
-async fn write(store: &Store, changes: Vec<Change>) -> i64 {
-    let mut tx = store.begin_write().await.unwrap();
-    tx.write(changes, &author()).await.unwrap();
-    tx.commit().await.unwrap().revision
-}
-
-async fn create(store: &Store, entities: &[Entity]) -> i64 {
-    write(store, entities.iter().map(|it| change(None, Some(it.clone()))).collect()).await
-}
-
-fn asset(symbol: &str) -> Asset {
-    Asset {
-        id: AssetId::new(&SystemIds),
-        symbol: symbol.into(),
-        name: format!("The {symbol}"),
-        asset_type: AssetType::Coin,
-        category: "currency".into(),
-        description: "two\nlines".into(),
-        logo_url: String::new(),
-        website_url: "https://example.org".into(),
-        labels: [("desk".to_owned(), "spot \"1\"".to_owned())].into(),
-        meta: Meta::default(),
-    }
-}
-
-fn venue(id: &str) -> Venue {
-    Venue {
-        id: id.parse().unwrap(),
-        name: id.into(),
-        venue_type: VenueType::Cex,
-        chain: None,
-        protocol_address: String::new(),
-        website_url: String::new(),
-        api_endpoint: String::new(),
-        mic: String::new(),
-        symbology: String::new(),
-        is_active: true,
-        meta: Meta::default(),
-    }
-}
-
-fn instrument(terms: Terms) -> Instrument {
-    let id = InstrumentId::new(&SystemIds);
-    Instrument { id, terms, code: String::new(), labels: [].into(), meta: Meta::default() }
-}
-
-fn market(venue: &str, symbol: &str, instrument: InstrumentId) -> Market {
-    Market {
-        id: MarketId::new(&SystemIds),
-        venue: venue.parse().unwrap(),
-        segment: "spot".parse().unwrap(),
-        venue_symbol: symbol.into(),
-        instrument,
-        aliases: vec![format!("{symbol}-alias")],
-        unit_multiplier: "1000".parse().unwrap(),
-        contract_size: Some(ContractSize { size: "0.001".parse().unwrap(), unit: ContractUnit::Base }),
-        tick_size: Some("0.00000000000000000000000000000000000001".parse().unwrap()),
-        lot_size: Some("99999999999999999999999999999999999999".parse().unwrap()),
-        min_quantity: None,
-        max_quantity: None,
-        min_notional: Some("5".parse().unwrap()),
-        maker_fee: Some("-0.0001".parse().unwrap()),
-        taker_fee: Some("0.001".parse().unwrap()),
-        funding_interval: Some(Duration::from_hours(8)),
-        status: MarketStatus::Active,
-        listed: Some("2020-01-01T00:00:00.000001Z".parse().unwrap()),
-        delisted: None,
-        expiry_time: None,
-        meta: Meta::default(),
-    }
-}
-
-/// One of each kind of entity, with every optional field given somewhere.
-fn one_of_each() -> Vec<Entity> {
-    let (btc, usd) = (asset("BTC"), asset("USD"));
-    let chain = Chain {
-        id: "bitcoin".parse().unwrap(),
-        name: "Bitcoin".into(),
-        caip2: "bip122:000000000019d6689c085ae165831e93".into(),
-        native_asset: Some(btc.id),
-        explorer_url: String::new(),
-        rpc_urls: vec!["https://a.example".into(), "wss://b.example".into()],
-        is_testnet: false,
-        meta: Meta::default(),
-    };
-    let on_chain = Venue { chain: Some(chain.id.clone()), protocol_address: "abc".into(), ..venue("dex") };
-    let binding = VenueAsset {
-        id: VenueAssetId::new(&SystemIds),
-        venue: on_chain.id.clone(),
-        asset: btc.id,
-        code: "XBT".into(),
-        meta: Meta::default(),
-    };
-    let contract = Contract { base: btc.id, quote: usd.id, settle: btc.id };
-    let option = instrument(Terms::Option {
-        contract,
-        expiry: "2026-12-25".parse().unwrap(),
-        strike: "100000.5".parse().unwrap(),
-        option_type: OptionType::Put,
-        style: ExerciseStyle::American,
-    });
-    let lending = instrument(Terms::LendingDeposit { underlying: usd.id, protocol: "aave-v3".parse().unwrap() });
-    let listed = Market {
-        expiry_time: Some("2026-12-25T08:00:00Z".parse().unwrap()),
-        ..market("dex", "BTC-25DEC26-100000.5-P", option.id)
-    };
-    vec![
-        btc.into(),
-        usd.into(),
-        chain.into(),
-        on_chain.into(),
-        binding.into(),
-        option.into(),
-        lending.into(),
-        listed.into(),
-    ]
-}
-
 async fn every_entity_reads_back_as_it_was_written(store: Arc<Store>) {
     let entities = one_of_each();
     let mut tx = store.begin_write().await.unwrap();
     let written =
-        tx.write(entities.iter().map(|it| change(None, Some(it.clone()))).collect(), &author()).await.unwrap();
+        tx.write(entities.iter().map(|it| change(None, Some(it.clone()))).collect(), &attribution()).await.unwrap();
     let committed = tx.commit().await.unwrap();
     assert_eq!(committed.revision, 1);
 
@@ -268,25 +141,19 @@ async fn concurrent_writers_get_revisions_without_gap_or_repetition(store: Arc<S
 async fn what_is_not_committed_leaves_nothing(store: Arc<Store>) {
     let btc = asset("BTC");
     let mut tx = store.begin_write().await.unwrap();
-    tx.write(vec![change(None, Some(btc.clone().into()))], &author()).await.unwrap();
+    tx.write(vec![change(None, Some(btc.clone().into()))], &attribution()).await.unwrap();
     drop(tx);
     let mut tx = store.begin_write().await.unwrap();
-    assert_eq!(tx.locked(), 0);
+    assert_eq!(tx.base_revision(), 0);
     assert_eq!(tx.reads().entities(&[EntityKey::Asset(btc.id)]).await.unwrap(), [None]);
-    assert_eq!(tx.write(Vec::new(), &author()).await.unwrap(), []);
+    assert_eq!(tx.write(Vec::new(), &attribution()).await.unwrap(), []);
     assert_eq!(tx.commit().await.unwrap().revision, 0, "a write without change makes no revision");
     assert!(store.read(LogPosition::default(), 10).await.unwrap().is_empty());
 }
 
 async fn a_deletion_frees_the_key_for_a_creation_in_the_same_write(store: Arc<Store>) {
     let (btc, venue) = (asset("BTC"), venue("kraken"));
-    let binding = |asset| VenueAsset {
-        id: VenueAssetId::new(&SystemIds),
-        venue: "kraken".parse().unwrap(),
-        asset,
-        code: "XBT".into(),
-        meta: Meta::default(),
-    };
+    let binding = |asset| venue_asset("kraken", "XBT", asset);
     let first: Entity = binding(btc.id).into();
     create(&store, &[btc.clone().into(), venue.into(), first.clone()]).await;
     let first = stored(&store, &first.key()).await;
@@ -311,14 +178,14 @@ async fn the_database_itself_refuses_dangling_references_and_doubled_keys(store:
     };
     let dangling = instrument(Terms::Spot { base: AssetId::new(&SystemIds), quote: AssetId::new(&SystemIds) });
     let mut tx = store.begin_write().await.unwrap();
-    tx.write(vec![change(None, Some(dangling.into()))], &author()).await.unwrap();
+    tx.write(vec![change(None, Some(dangling.into()))], &attribution()).await.unwrap();
     assert_eq!(kind(tx.commit().await.unwrap_err()), Constraint::ForeignKey, "checked at commit");
 
     let (btc, usd) = (asset("BTC"), asset("USD"));
     let terms = Terms::Spot { base: btc.id, quote: usd.id };
     create(&store, &[btc.into(), usd.into(), instrument(terms.clone()).into()]).await;
     let mut tx = store.begin_write().await.unwrap();
-    let doubled = tx.write(vec![change(None, Some(instrument(terms).into()))], &author()).await;
+    let doubled = tx.write(vec![change(None, Some(instrument(terms).into()))], &attribution()).await;
     assert_eq!(kind(doubled.unwrap_err()), Constraint::Unique);
     drop(tx);
     assert_eq!(store.log_bounds().await.unwrap().newest, 1);
@@ -412,18 +279,18 @@ async fn referrers_are_named(store: Arc<Store>) {
 }
 
 async fn an_answered_request_is_remembered_until_it_expires(store: Arc<Store>) {
-    let key = RequestKey { actor: "a".into(), method: "/m".into(), request_id: Uuid::now_v7() };
-    let answered = AnsweredRequest { body_hash: vec![0, 255], revision: 7, answer: Bytes::from_static(b"\0answer") };
+    let key = IdempotencyKey { actor: "a".into(), method: "/m".into(), request_id: Uuid::now_v7() };
+    let answered = IdempotencyRecord { body_hash: vec![0, 255], revision: 7, answer: Bytes::from_static(b"\0answer") };
     let (now, expire) = (now(), now().plus_seconds(60));
     let mut tx = store.begin_write().await.unwrap();
     tx.save_request(&key, &answered, now, expire).await.unwrap();
     tx.save_import_watermark(&"kraken".parse().unwrap(), &"".parse().unwrap(), now).await.unwrap();
     tx.commit().await.unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
-    assert_eq!(snapshot.answered_request(&key, now).await.unwrap(), Some(answered));
-    assert_eq!(snapshot.answered_request(&key, expire).await.unwrap(), None);
-    let other = RequestKey { actor: "b".into(), ..key };
-    assert_eq!(snapshot.answered_request(&other, now).await.unwrap(), None);
+    assert_eq!(snapshot.idempotency_record(&key, now).await.unwrap(), Some(answered));
+    assert_eq!(snapshot.idempotency_record(&key, expire).await.unwrap(), None);
+    let other = IdempotencyKey { actor: "b".into(), ..key };
+    assert_eq!(snapshot.idempotency_record(&other, now).await.unwrap(), None);
     assert_eq!(snapshot.import_watermark(&"kraken".parse().unwrap(), &"".parse().unwrap()).await.unwrap(), Some(now));
     assert_eq!(snapshot.import_watermark(&"kraken".parse().unwrap(), &"spot".parse().unwrap()).await.unwrap(), None);
 }
@@ -453,7 +320,7 @@ async fn migrations_go_up_and_down_and_up_again(store: Arc<Store>) {
     let first = store.log_bounds().await.unwrap().log_id;
     assert_eq!(store.migrate_up().await.unwrap(), [""; 0], "nothing is missing");
     assert_eq!(store.migrate_down(1).await.unwrap(), ["0001_registry"]);
-    assert!(matches!(store.check_migrations().await.unwrap_err(), Error::Behind { found: 0, needed: 1 }));
+    assert!(matches!(store.check_migrations().await.unwrap_err(), Error::SchemaOutdated { found: 0, needed: 1 }));
     assert_eq!(store.migrate_up().await.unwrap(), ["0001_registry"]);
     assert_ne!(store.log_bounds().await.unwrap().log_id, first, "another log");
     let status = store.migration_status().await.unwrap();
@@ -465,7 +332,9 @@ async fn postgres_tells_of_what_others_write() {
     let postgres = Postgres::start();
     let (store, other) = (open(postgres.url()).await, open(postgres.url()).await);
     let noticed =
-        tokio::spawn(async move { tokio::time::timeout(Duration::from_secs(30), store.grown()).await.is_ok() });
+        tokio::spawn(
+            async move { tokio::time::timeout(Duration::from_secs(30), store.wait_for_append()).await.is_ok() },
+        );
     // It may begin to listen at any time, so write until it was told.
     while !noticed.is_finished() {
         create(&other, &[asset("BTC").into()]).await;

@@ -52,8 +52,8 @@ impl Dialect {
         }
     }
 
-    /// Keeps the increment of the revision, and tells the other servers once it is committed.
-    pub(crate) const fn keep_revision(self) -> &'static str {
+    /// Sets the revision, and tells the other servers once it is committed.
+    pub(crate) const fn set_revision(self) -> &'static str {
         match self {
             Self::Sqlite => "UPDATE log_state SET revision = $1 WHERE id = 1",
             Self::Postgres => {

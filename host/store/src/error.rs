@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// Migrations are missing.
     #[error("the database is at migration {found} and this version needs {needed}: run `cqar migrate up`")]
-    Behind {
+    SchemaOutdated {
         /// The newest migration that was applied; 0 for an empty database.
         found: i64,
         /// The newest that this binary knows.
@@ -58,7 +58,7 @@ pub enum Error {
         "the database is at migration {found} ({name}) and this version knows none after {known}: \
          run the newer `cqar`, or restore the backup that was made before the migration"
     )]
-    Newer {
+    SchemaTooNew {
         /// The newest migration that was applied.
         found: i64,
         /// Its name.

@@ -1,4 +1,4 @@
-//! The registry's memory: one SQL for SQLite and PostgreSQL, with the revision counter, the event log and the answered
+//! Persistence: one SQL for SQLite and PostgreSQL, with the revision counter, the event log and the answered
 //! requests in the same transaction as the change.
 //!
 //! It may depend on `cqar-domain` and `cqar-proto`, and it alone names sqlx.
@@ -6,9 +6,9 @@
 //! | module | subject |
 //! |---|---|
 //! | [`settings`](StoreSettings) | where the database is |
-//! | [`snapshot`](Snapshot), [`list`](Filter) | reads of one revision |
-//! | [`write`](WriteTransaction), [`requests`](RequestKey) | the write transaction |
-//! | `log`, `relay` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayMemory`] |
+//! | [`snapshot`](Snapshot), [`list`, `filter`](Filter) | reads of one revision |
+//! | [`write`](WriteTransaction), [`requests`](IdempotencyKey) | the write transaction |
+//! | `log`, `relay` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
 //! | `tables`, `symbols` | entities to rows and back, and the markets by symbol |
 //! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
@@ -35,6 +35,7 @@
 mod database;
 mod dialect;
 mod error;
+mod filter;
 mod list;
 mod log;
 mod metrics;
@@ -50,11 +51,11 @@ mod tables;
 mod write;
 
 pub use error::{Constraint, Error};
-pub use list::Filter;
+pub use filter::Filter;
 pub use migrations::MigrationStatus;
-pub use requests::{AnsweredRequest, RequestKey};
+pub use requests::{IdempotencyKey, IdempotencyRecord};
 pub use settings::{StoreSettings, without_credentials};
 pub use snapshot::Snapshot;
 pub use store::Store;
-pub use tables::filters;
-pub use write::{Author, Change, Committed, WriteTransaction};
+pub use tables::{filters, planned_statements, table_schemas};
+pub use write::{Change, Committed, WriteAttribution, WriteTransaction};

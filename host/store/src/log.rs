@@ -73,7 +73,7 @@ impl EventLog for Store {
 
     /// PostgreSQL's NOTIFY. On SQLite, where one server owns the file, and behind a pooler that keeps no session,
     /// nothing comes, and polling finds what others wrote.
-    async fn grown(&self) {
+    async fn wait_for_append(&self) {
         let Database::Postgres(pool) = &self.database else { return std::future::pending().await };
         let mut listener = self.listener.lock().await;
         if listener.is_none() {

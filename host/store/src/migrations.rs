@@ -1,4 +1,5 @@
-//! The schema's migrations: embedded, numbered, each applied in a transaction of its own.
+//! The schema's migrations: embedded, numbered, each applied in a transaction of its own. One is a pair of files in each of
+//! `migrations/postgres` and `migrations/sqlite`, and nothing else.
 
 use cqar_domain::time::Timestamp;
 use uuid::Uuid;
@@ -22,25 +23,8 @@ struct Script {
     down: &'static str,
 }
 
-macro_rules! migration {
-    ($number:literal, $file:literal) => {
-        Migration {
-            number: $number,
-            name: $file,
-            postgres: Script {
-                up: include_str!(concat!("../../../migrations/postgres/", $file, ".up.sql")),
-                down: include_str!(concat!("../../../migrations/postgres/", $file, ".down.sql")),
-            },
-            sqlite: Script {
-                up: include_str!(concat!("../../../migrations/sqlite/", $file, ".up.sql")),
-                down: include_str!(concat!("../../../migrations/sqlite/", $file, ".down.sql")),
-            },
-        }
-    };
-}
-
-/// All of them, in order. A test compares this list with the folders.
-const MIGRATIONS: &[Migration] = &[migration!(1, "0001_registry")];
+/// All of them, in order: what is in the folders, as `build.rs` found it.
+const MIGRATIONS: &[Migration] = include!(concat!(env!("OUT_DIR"), "/migrations.rs"));
 
 const CREATE_TABLE: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (number BIGINT PRIMARY KEY, name TEXT NOT NULL, apply_us BIGINT NOT NULL)";
 const APPLIED: &str = "SELECT number, name, apply_us FROM schema_migrations ORDER BY number";
@@ -146,10 +130,10 @@ impl Store {
         let found = status.iter().rfind(|migration| migration.applied.is_some());
         match found {
             Some(found) if found.number > newest() => {
-                Err(Error::Newer { found: found.number, name: found.name.clone(), known: newest() })
+                Err(Error::SchemaTooNew { found: found.number, name: found.name.clone(), known: newest() })
             }
             Some(found) if found.number == newest() => Ok(()),
-            found => Err(Error::Behind { found: found.map_or(0, |it| it.number), needed: newest() }),
+            found => Err(Error::SchemaOutdated { found: found.map_or(0, |it| it.number), needed: newest() }),
         }
     }
 
@@ -173,7 +157,7 @@ async fn applied(tx: &mut Tx) -> Result<Vec<AppliedRow>, Error> {
 fn refuse_newer(applied: &[AppliedRow]) -> Result<(), Error> {
     match applied.last() {
         Some(row) if row.number > newest() => {
-            Err(Error::Newer { found: row.number, name: row.name.clone(), known: newest() })
+            Err(Error::SchemaTooNew { found: row.number, name: row.name.clone(), known: newest() })
         }
         _ => Ok(()),
     }
@@ -184,7 +168,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_databases_have_the_same_migrations_and_all_are_embedded() {
+    fn migrations_are_numbered_without_a_gap_and_are_the_same_for_both_databases() {
+        assert!(MIGRATIONS.iter().zip(1..).all(|(m, n)| m.number == n && m.name.starts_with(&format!("{n:04}_"))));
         let mut expected: Vec<String> =
             MIGRATIONS.iter().flat_map(|m| [format!("{}.down.sql", m.name), format!("{}.up.sql", m.name)]).collect();
         expected.sort();
@@ -197,6 +182,5 @@ mod tests {
             files.sort();
             assert_eq!(files, expected, "{dialect}");
         }
-        assert!(MIGRATIONS.iter().zip(1..).all(|(m, n)| m.number == n && m.name.starts_with(&format!("{n:04}_"))));
     }
 }

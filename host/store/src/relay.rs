@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cqar_domain::{
     event::{LogPosition, PortError},
-    relay::RelayMemory,
+    relay::RelayStateStore,
 };
 use uuid::Uuid;
 
@@ -43,8 +43,8 @@ impl Store {
     /// A short transaction of its own, in turn with the other writers of this process but without the log's lock: the
     /// relay's memory is no part of the registry's state.
     async fn begin_relay(&self) -> Result<(Tx, tokio::sync::OwnedMutexGuard<()>), Error> {
-        let turn = self.write_turn.clone().lock_owned().await;
-        Ok((self.database.begin_write().await?, turn))
+        let writer_guard = self.writer_lock.clone().lock_owned().await;
+        Ok((self.database.begin_write().await?, writer_guard))
     }
 
     async fn relay_write(&self, statements: Vec<(&'static str, Vec<Value>)>) -> Result<u64, Error> {
@@ -68,7 +68,7 @@ impl Store {
 }
 
 #[async_trait]
-impl RelayMemory for Store {
+impl RelayStateStore for Store {
     async fn hold_lease(&self, holder: Uuid, ttl: Duration) -> Result<bool, PortError> {
         let now = self.clock.now();
         let expire = now.plus_seconds(i64::try_from(ttl.as_secs().max(1)).unwrap_or(i64::MAX));

@@ -12,7 +12,7 @@ use crate::{database::Value, error::Error, snapshot::Snapshot, write::WriteTrans
 
 /// Which request it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestKey {
+pub struct IdempotencyKey {
     /// Who asked.
     pub actor: String,
     /// The full gRPC method.
@@ -23,7 +23,7 @@ pub struct RequestKey {
 
 /// A request that was answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnsweredRequest {
+pub struct IdempotencyRecord {
     /// A hash of the request's canonical encoding without the id.
     pub body_hash: Vec<u8>,
     /// The revision that the answer reflects.
@@ -56,11 +56,11 @@ struct WatermarkRow {
 
 impl Snapshot {
     /// What the request was answered, if it was and is still remembered.
-    pub async fn answered_request(
+    pub async fn idempotency_record(
         &mut self,
-        key: &RequestKey,
+        key: &IdempotencyKey,
         now: Timestamp,
-    ) -> Result<Option<AnsweredRequest>, Error> {
+    ) -> Result<Option<IdempotencyRecord>, Error> {
         let _timer = self.metrics.time("find_request");
         let values = vec![
             Value::Text(key.actor.clone()),
@@ -69,7 +69,7 @@ impl Snapshot {
             Value::Int(now.micros()),
         ];
         let row = self.tx.first::<RequestRow>(FIND_REQUEST, values).await?;
-        Ok(row.map(|row| AnsweredRequest {
+        Ok(row.map(|row| IdempotencyRecord {
             body_hash: row.body_hash,
             revision: row.revision,
             answer: row.answer.into(),
@@ -90,8 +90,8 @@ impl WriteTransaction {
     /// Remembers what the request is answered until it expires, and forgets some that have.
     pub async fn save_request(
         &mut self,
-        key: &RequestKey,
-        answered: &AnsweredRequest,
+        key: &IdempotencyKey,
+        answered: &IdempotencyRecord,
         now: Timestamp,
         expire: Timestamp,
     ) -> Result<(), Error> {

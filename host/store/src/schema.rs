@@ -1,15 +1,12 @@
-//! What the tables say of themselves: the columns that refer to others, and those that lists look for. The statements about
-//! any table are made from this, and tests hold it against the database's own schema and its plans.
+//! Metadata of the tables: the columns that refer to other tables, and the indexes that serve lists. The statements about any
+//! table are made from it, and tests compare it with the database's own schema and with its plans.
 
 use cqar_domain::{entities::Entity, id::EntityType};
 use futures::future::BoxFuture;
 
 use crate::{
-    database::{Value, placeholders},
-    dialect::Dialect,
+    database::{Tx, Value},
     error::Error,
-    snapshot::Snapshot,
-    tables::{TABLES, Table},
 };
 
 /// A table of entities.
@@ -23,18 +20,18 @@ pub struct TableSchema {
     pub soft_delete: bool,
     /// The columns that refer to other entities.
     pub references: &'static [Reference],
-    /// What lists look for first, in order of choice.
+    /// What lists may look for by an index.
     pub filters: &'static [IndexedFilter],
     pub(crate) columns: &'static [&'static str],
     pub(crate) select: &'static str,
     /// The values of the columns; none of an entity of another type.
     pub(crate) values: fn(&Entity) -> Option<Vec<Value>>,
     /// The entities of a statement that begins with `select`.
-    pub(crate) read: for<'a> fn(&'a mut Snapshot, String, String, Vec<Value>) -> Entities<'a>,
+    pub(crate) read: for<'a> fn(&'a mut Tx, String, Vec<Value>) -> EntitiesFuture<'a>,
 }
 
 /// The entities that a statement reads.
-pub(crate) type Entities<'a> = BoxFuture<'a, Result<Vec<Entity>, Error>>;
+pub(crate) type EntitiesFuture<'a> = BoxFuture<'a, Result<Vec<Entity>, Error>>;
 
 /// A column that refers to entities of another type, by a foreign key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub struct IndexedFilter {
 
 /// A statement about any table, as it is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
+pub struct PlannedStatement {
     /// The table.
     pub table: &'static str,
     /// The statement.
@@ -70,25 +67,6 @@ pub struct Statement {
 }
 
 impl TableSchema {
-    pub(crate) const fn of<T: Table>() -> Self {
-        Self {
-            entity_type: T::TYPE,
-            name: T::NAME,
-            soft_delete: T::SOFT_DELETE,
-            references: T::REFERENCES,
-            filters: T::FILTERS,
-            columns: T::COLUMNS,
-            select: T::SELECT,
-            values: |entity| T::of(entity).map(Table::values),
-            read: |snapshot, operation, sql, values| {
-                Box::pin(async move {
-                    let found = snapshot.select::<T>(operation, sql, values).await?;
-                    Ok(found.into_iter().map(Into::into).collect())
-                })
-            },
-        }
-    }
-
     /// Lists the rows that pass the conditions and stand after an id, in the order of the ids. The values are those of
     /// the conditions, the id, and how many at most.
     pub(crate) fn list(&self, conditions: &[&str], after: bool, hide_deleted: bool) -> String {
@@ -114,38 +92,8 @@ impl TableSchema {
         (!columns.is_empty()).then(|| format!("{} WHERE ({}){undeleted} LIMIT $2", self.select, columns.join(" OR ")))
     }
 
-    fn references_to(&self, target: EntityType) -> impl Iterator<Item = &'static Reference> {
+    /// The columns that refer to entities of the type.
+    pub(crate) fn references_to(&self, target: EntityType) -> impl Iterator<Item = &'static Reference> {
         self.references.iter().filter(move |it| it.target == target)
     }
-}
-
-/// Finds the entities that have unique keys.
-pub(crate) fn unique_keys(dialect: Dialect, keys: usize) -> String {
-    let list = placeholders(dialect, 1, keys);
-    format!("SELECT key, entity_type, entity_id FROM unique_keys WHERE key IN {list}")
-}
-
-/// The tables of the entities.
-pub fn tables() -> [&'static TableSchema; EntityType::ALL.len()] {
-    TABLES
-}
-
-/// Every list that an index serves, and every search for referrers.
-pub fn statements() -> Vec<Statement> {
-    let lists = TABLES.into_iter().flat_map(|table| {
-        let filters = table.filters.iter();
-        filters.map(|filter| Statement {
-            table: table.name,
-            sql: table.list(filter.columns, true, true),
-            values: filter.columns.len() + 2,
-            indexes: vec![filter.index],
-        })
-    });
-    let referrers = TABLES.into_iter().flat_map(|target| {
-        TABLES.into_iter().filter_map(|table| {
-            let indexes = table.references_to(target.entity_type).map(|it| it.index).collect();
-            Some(Statement { table: table.name, sql: table.referrers(target)?, values: 2, indexes })
-        })
-    });
-    lists.chain(referrers).collect()
 }

@@ -12,11 +12,11 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{MAX_KEYS, Tx, Value, key_list, placeholders},
+    database::{MAX_KEYS, Tx, Value, key_list},
     error::Error,
     metrics::Metrics,
-    schema::unique_keys,
-    tables::{TABLES, Table},
+    schema::TableSchema,
+    tables::{TABLES, Table, read_all},
 };
 
 /// A state of the registry, and the revision that it is of.
@@ -51,7 +51,7 @@ impl Snapshot {
             for ids in ids.chunks(MAX_KEYS) {
                 let (list, ids) = key_list(self.tx.dialect(), 1, ids.to_vec());
                 let sql = format!("{} WHERE e.id IN {list} ORDER BY e.id", table.select);
-                let entities = (table.read)(self, format!("get_{}", table.name), sql, ids).await?;
+                let entities = self.read(table, format!("get_{}", table.name), sql, ids).await?;
                 found.extend(entities.into_iter().map(|entity| (entity.key(), entity)));
             }
         }
@@ -63,9 +63,9 @@ impl Snapshot {
         let mut owners: Vec<(UniqueKey, EntityKey)> = Vec::with_capacity(keys.len());
         for keys in texts(keys.iter().map(UniqueKey::as_str)).chunks(MAX_KEYS) {
             let _timer = self.metrics.time("unique_keys");
-            let padded = keys.len().next_power_of_two();
-            let (_, keys) = key_list(self.tx.dialect(), 1, keys.to_vec());
-            let rows = self.tx.all::<UniqueKeyRow>(unique_keys(self.tx.dialect(), padded), keys).await?;
+            let (list, keys) = key_list(self.tx.dialect(), 1, keys.to_vec());
+            let sql = format!("SELECT key, entity_type, entity_id FROM unique_keys WHERE key IN {list}");
+            let rows = self.tx.all::<UniqueKeyRow>(sql, keys).await?;
             for row in rows {
                 owners.push(row.read()?);
             }
@@ -102,8 +102,11 @@ impl Snapshot {
         venue: &VenueId,
         instruments: &[InstrumentId],
     ) -> Result<Vec<Market>, Error> {
+        // An instrument trades at a few dozen venues at most. Asked for the venue too, SQLite, which keeps no statistics,
+        // may take the index of the venue and read all of its markets.
         let ids = instruments.iter().map(|id| Value::Uuid(id.uuid())).collect();
-        self.by_both("markets_by_instrument", ("e.venue", Value::Text(venue.to_string())), "e.instrument", ids).await
+        let found: Vec<Market> = self.by("markets_by_instrument", "e.instrument", ids).await?;
+        Ok(found.into_iter().filter(|market| market.venue == *venue).collect())
     }
 
     /// The venue's markets in a segment that are live at the instant.
@@ -130,8 +133,12 @@ impl Snapshot {
         let mut found = Vec::new();
         for table in TABLES {
             let Some(sql) = table.referrers(target) else { continue };
-            let left = i64::try_from(limit - found.len()).unwrap_or(i64::MAX);
-            found.extend((table.read)(self, "referrers".to_owned(), sql, vec![id_value(key), Value::Int(left)]).await?);
+            let left = limit.saturating_sub(found.len());
+            if left == 0 {
+                break;
+            }
+            let left = i64::try_from(left).unwrap_or(i64::MAX);
+            found.extend(self.read(table, "referrers", sql, vec![id_value(key), Value::Int(left)]).await?);
         }
         Ok(found)
     }
@@ -147,24 +154,6 @@ impl Snapshot {
         Ok(found)
     }
 
-    /// The same, of those whose other column has the one value.
-    async fn by_both<T: Table>(
-        &mut self,
-        operation: &'static str,
-        (only, value): (&str, Value),
-        column: &str,
-        keys: Vec<Value>,
-    ) -> Result<Vec<T>, Error> {
-        let mut found = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(MAX_KEYS) {
-            let dialect = self.tx.dialect();
-            let (of, (list, keys)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, keys.to_vec()));
-            let sql = format!("{} WHERE {only} = {of} AND {column} IN {list} ORDER BY e.id", T::SELECT);
-            found.extend(self.select::<T>(operation, sql, [vec![value.clone()], keys].concat()).await?);
-        }
-        Ok(found)
-    }
-
     pub(crate) async fn select<T: Table>(
         &mut self,
         operation: impl Into<Cow<'static, str>>,
@@ -172,8 +161,19 @@ impl Snapshot {
         values: Vec<Value>,
     ) -> Result<Vec<T>, Error> {
         let _timer = self.metrics.time(operation);
-        let rows = self.tx.all::<T::Row>(sql, values).await?;
-        rows.into_iter().map(|row| T::read(row).map_err(|reason| Error::Corrupt { table: T::NAME, reason })).collect()
+        read_all(&mut self.tx, sql, values).await
+    }
+
+    /// The same for a table that is known at run time alone.
+    pub(crate) async fn read(
+        &mut self,
+        table: &TableSchema,
+        operation: impl Into<Cow<'static, str>>,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<Entity>, Error> {
+        let _timer = self.metrics.time(operation);
+        (table.read)(&mut self.tx, sql, values).await
     }
 }
 

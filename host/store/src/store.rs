@@ -25,9 +25,9 @@ pub struct Store {
     pub(crate) database: Database,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
-    /// The turn to write. The database serialises writers as well; taking turns before a connection is taken keeps
+    /// Held by the one writer of this process. The database serialises writers as well; taking turns before a connection is taken keeps
     /// waiting writers from holding the connections that readers need.
-    pub(crate) write_turn: Arc<Mutex<()>>,
+    pub(crate) writer_lock: Arc<Mutex<()>>,
     pub(crate) listener: Mutex<Option<PgListener>>,
 }
 
@@ -59,7 +59,7 @@ impl Store {
         };
         let metrics = Metrics::new(registry)
             .map_err(|error| Error::Open { url: settings.redacted_url(), reason: error.to_string() })?;
-        Ok(Self { database, clock, metrics, write_turn: Arc::default(), listener: Mutex::new(None) })
+        Ok(Self { database, clock, metrics, writer_lock: Arc::default(), listener: Mutex::new(None) })
     }
 
     /// Reads from now on see the present state, whatever is written meanwhile.
@@ -74,12 +74,12 @@ impl Store {
     /// Begins a write: waits for the writers before, and locks the log.
     pub async fn begin_write(&self) -> Result<WriteTransaction, Error> {
         let _timer = self.metrics.time("begin_write");
-        let turn = self.write_turn.clone().lock_owned().await;
+        let writer_guard = self.writer_lock.clone().lock_owned().await;
         let mut tx = self.database.begin_write().await?;
         let lock = tx.dialect().lock_log();
         let revision = revision(&mut tx, lock).await?;
         let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision };
-        Ok(WriteTransaction { snapshot, turn, events: Vec::new() })
+        Ok(WriteTransaction { snapshot, writer_guard, events: Vec::new() })
     }
 
     /// Ends all connections, after what runs on them.

@@ -42,7 +42,7 @@ pub struct Change {
 
 /// Who makes a write, and when.
 #[derive(Debug, Clone)]
-pub struct Author {
+pub struct WriteAttribution {
     /// The name of the key, or of the embedded default.
     pub actor: String,
     /// The client's id of the request.
@@ -56,7 +56,7 @@ pub struct Author {
 pub struct WriteTransaction {
     pub(crate) snapshot: Snapshot,
     /// Keeps this process's other writers waiting in order, and off the pool's connections.
-    pub(crate) turn: OwnedMutexGuard<()>,
+    pub(crate) writer_guard: OwnedMutexGuard<()>,
     pub(crate) events: Vec<LoggedEvent>,
 }
 
@@ -94,13 +94,17 @@ impl WriteTransaction {
     }
 
     /// The newest committed revision.
-    pub fn locked(&self) -> Revision {
+    pub fn base_revision(&self) -> Revision {
         self.snapshot.revision
     }
 
     /// Writes the changes, one for each entity, and their events. May be called once; returns the changes with revision
     /// and times set.
-    pub async fn write(&mut self, mut changes: Vec<Change>, author: &Author) -> Result<Vec<Change>, Error> {
+    pub async fn write(
+        &mut self,
+        mut changes: Vec<Change>,
+        attribution: &WriteAttribution,
+    ) -> Result<Vec<Change>, Error> {
         if changes.is_empty() {
             return Ok(changes);
         }
@@ -110,8 +114,8 @@ impl WriteTransaction {
             if let Some(after) = &mut change.after {
                 let meta = after.meta_mut();
                 meta.revision = revision;
-                meta.create_time = before.and_then(|before| before.create_time).or(Some(author.time));
-                meta.update_time = Some(author.time);
+                meta.create_time = before.and_then(|before| before.create_time).or(Some(attribution.time));
+                meta.update_time = Some(attribution.time);
             }
         }
         // Out with what is no more, then in with what is new: a key may pass from one entity to another.
@@ -121,9 +125,9 @@ impl WriteTransaction {
         self.upsert(&changes).await?;
         self.insert_symbols(&changes).await?;
         self.insert_unique_keys(&changes).await?;
-        self.log(&changes, revision, author).await?;
-        let keep = self.snapshot.tx.dialect().keep_revision();
-        self.snapshot.tx.execute(keep, vec![Value::Int(revision)]).await?;
+        self.log(&changes, revision, attribution).await?;
+        let set_revision = self.snapshot.tx.dialect().set_revision();
+        self.snapshot.tx.execute(set_revision, vec![Value::Int(revision)]).await?;
         Ok(changes)
     }
 
@@ -140,13 +144,13 @@ impl WriteTransaction {
 
     /// Makes it last. On an error the outcome may be unknown: a repetition with the same request id tells.
     pub async fn commit(self) -> Result<Committed, Error> {
-        let Self { snapshot, turn, events } = self;
+        let Self { snapshot, writer_guard, events } = self;
         let revision = events.last().map_or(snapshot.revision, |event| event.position.revision);
         {
             let _timer = snapshot.metrics.time("commit");
             snapshot.tx.commit().await?;
         }
-        drop(turn);
+        drop(writer_guard);
         Ok(Committed { revision, events })
     }
 
@@ -170,7 +174,7 @@ impl WriteTransaction {
     }
 
     async fn delete_unique_keys(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let lost = changes.iter().flat_map(|change| keys_beyond(change.before.as_ref(), change.after.as_ref()));
+        let lost = changes.iter().flat_map(|change| keys_only_in(change.before.as_ref(), change.after.as_ref()));
         let lost: Vec<Value> = lost.map(|key| Value::Text(key.to_string())).collect();
         self.delete_where("unique_keys", "key", &lost).await
     }
@@ -179,7 +183,7 @@ impl WriteTransaction {
         let mut rows = Vec::new();
         for change in changes {
             let Some(after) = &change.after else { continue };
-            let gained = keys_beyond(Some(after), change.before.as_ref());
+            let gained = keys_only_in(Some(after), change.before.as_ref());
             if !gained.is_empty() {
                 let owner = after.key();
                 rows.extend(gained.into_iter().map(|key| {
@@ -211,12 +215,17 @@ impl WriteTransaction {
         Ok(())
     }
 
-    async fn log(&mut self, changes: &[Change], revision: Revision, author: &Author) -> Result<(), Error> {
+    async fn log(
+        &mut self,
+        changes: &[Change],
+        revision: Revision,
+        attribution: &WriteAttribution,
+    ) -> Result<(), Error> {
         let mut rows = Vec::with_capacity(changes.len());
         for (change, index) in changes.iter().zip(0i32..) {
             let position = LogPosition { revision, index };
-            let Some(logged) = logged_event(change, position, author) else { continue };
-            rows.push(event_row(&logged, change, author));
+            let Some(logged) = logged_event(change, position, attribution) else { continue };
+            rows.push(event_row(&logged, change, attribution));
             self.events.push(logged);
         }
         self.insert("insert_events", "event_log", &EVENT_COLUMNS, rows, "").await
@@ -246,7 +255,7 @@ impl WriteTransaction {
 }
 
 /// The unique keys of an entity that another state of it has not.
-fn keys_beyond(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
+fn keys_only_in(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
     let keys = |entity: Option<&Entity>| entity.map(Entity::unique_keys).unwrap_or_default();
     let mut beyond = keys(of);
     if !beyond.is_empty() {
@@ -257,14 +266,14 @@ fn keys_beyond(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
 }
 
 /// None for a change of nothing into nothing.
-fn logged_event(change: &Change, position: LogPosition, author: &Author) -> Option<LoggedEvent> {
+fn logged_event(change: &Change, position: LogPosition, attribution: &WriteAttribution) -> Option<LoggedEvent> {
     let event = Event {
         position,
         event_type: EventType::of(change.before.as_ref(), change.after.as_ref())?,
-        actor: author.actor.clone(),
-        request_id: author.request_id,
+        actor: attribution.actor.clone(),
+        request_id: attribution.request_id,
         changed_fields: changed_fields(change),
-        time: author.time,
+        time: attribution.time,
         effective_time: change.effective_time,
         before: change.before.clone(),
         after: change.after.clone(),
@@ -288,7 +297,7 @@ fn changed_fields(change: &Change) -> Vec<&'static str> {
     }
 }
 
-fn event_row(event: &LoggedEvent, change: &Change, author: &Author) -> Vec<Value> {
+fn event_row(event: &LoggedEvent, change: &Change, attribution: &WriteAttribution) -> Vec<Value> {
     vec![
         Value::Int(event.position.revision),
         Value::Index(event.position.index),
@@ -296,11 +305,11 @@ fn event_row(event: &LoggedEvent, change: &Change, author: &Author) -> Vec<Value
         Value::Text(event.key.entity_type().to_string()),
         Value::Text(event.key.id()),
         Value::OptText(event.venue.as_ref().map(ToString::to_string)),
-        Value::Text(author.actor.clone()),
-        Value::OptUuid(author.request_id),
+        Value::Text(attribution.actor.clone()),
+        Value::OptUuid(attribution.request_id),
         Value::Text(serde_json::json!(changed_fields(change)).to_string()),
         Value::OptInt(change.effective_time.map(Timestamp::micros)),
-        Value::Int(author.time.micros()),
+        Value::Int(attribution.time.micros()),
         Value::Bytes(event.body.to_vec()),
     ]
 }

@@ -8,7 +8,7 @@ use cqar_proto::v1;
 use uuid::Uuid;
 
 use super::{JsonText, MetaRow, Table, json_value, meta_values, named, time_value};
-use crate::{database::Value, list::Filter, schema::IndexedFilter};
+use crate::{database::Value, filter::Filter, schema::IndexedFilter};
 
 /// Which assets to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +23,7 @@ pub struct AssetFilter {
 
 impl From<AssetFilter> for Filter {
     fn from(filter: AssetFilter) -> Self {
-        Self::of::<Asset>()
+        Self::of(Asset::SCHEMA)
             .and_text("symbol", filter.symbol)
             .and_text("type", filter.asset_type.map(|of| v1::AssetType::from(of).as_str_name()))
             .show_deleted(filter.show_deleted)

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{JsonText, MetaRow, Table, json_value, meta_values, parse};
 use crate::{
     database::Value,
-    list::Filter,
+    filter::Filter,
     schema::{IndexedFilter, Reference},
 };
 
@@ -22,7 +22,7 @@ pub struct ChainFilter {
 
 impl From<ChainFilter> for Filter {
     fn from(filter: ChainFilter) -> Self {
-        Self::of::<Chain>().and_text("caip2", filter.caip2)
+        Self::of(Chain::SCHEMA).and_text("caip2", filter.caip2)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use cqar_domain::{
     code::canonical_code,
-    entities::instrument::{Contract, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
+    entities::instrument::{DerivativeAssets, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     id::{AssetId, EntityType, InstrumentId},
 };
 use cqar_proto::v1;
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::{JsonText, MetaRow, Table, json_value, meta_values, named, parse, time_value};
 use crate::{
     database::Value,
-    list::Filter,
+    filter::Filter,
     schema::{IndexedFilter, Reference},
 };
 
@@ -31,7 +31,7 @@ pub struct InstrumentFilter {
 
 impl From<InstrumentFilter> for Filter {
     fn from(filter: InstrumentFilter) -> Self {
-        Self::of::<Instrument>()
+        Self::of(Instrument::SCHEMA)
             .and_text("kind", filter.kind.map(InstrumentKind::name))
             .and("base", filter.base.map(|id| Value::Uuid(id.uuid())))
             .and("quote", filter.quote.map(|id| Value::Uuid(id.uuid())))
@@ -89,6 +89,7 @@ impl Table for Instrument {
         Reference { column: "settle", target: EntityType::Asset, index: "instruments_settle" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter { columns: &["base", "quote"], index: "instruments_pair" },
         IndexedFilter { columns: &["base"], index: "instruments_base" },
         IndexedFilter { columns: &["quote"], index: "instruments_quote" },
         IndexedFilter { columns: &["kind"], index: "instruments_kind" },
@@ -156,8 +157,13 @@ fn terms(row: &InstrumentRow) -> Result<Terms, String> {
         super::id(column, AssetId::from_uuid(id.ok_or_else(|| format!("{column}: is missing"))?))
     };
     let text = |column: &str, text: &Option<String>| text.clone().ok_or_else(|| format!("{column}: is missing"));
-    let contract =
-        || Ok::<_, String>(Contract { base, quote: asset("quote", row.quote)?, settle: asset("settle", row.settle)? });
+    let contract = || {
+        Ok::<_, String>(DerivativeAssets {
+            base,
+            quote: asset("quote", row.quote)?,
+            settle: asset("settle", row.settle)?,
+        })
+    };
     let expiry = || parse("expiry", &text("expiry", &row.expiry)?);
     let protocol = || parse("protocol", &text("protocol", &row.protocol)?);
     let kind = InstrumentKind::from_name(&row.kind).ok_or_else(|| format!("kind: no value named {}", row.kind))?;

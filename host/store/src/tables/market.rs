@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     database::Value,
-    list::Filter,
+    filter::Filter,
     schema::{IndexedFilter, Reference},
 };
 
@@ -35,7 +35,7 @@ pub struct MarketFilter {
 
 impl From<MarketFilter> for Filter {
     fn from(filter: MarketFilter) -> Self {
-        Self::of::<Market>()
+        Self::of(Market::SCHEMA)
             .and_text("venue", filter.venue)
             .and_text("segment", filter.segment)
             .and("instrument", filter.instrument.map(|id| Value::Uuid(id.uuid())))

@@ -22,8 +22,9 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{Row, Value},
-    schema::{IndexedFilter, Reference, TableSchema},
+    database::{Row, Tx, Value},
+    error::Error,
+    schema::{IndexedFilter, PlannedStatement, Reference, TableSchema},
 };
 
 /// What each type of entity can be listed by.
@@ -50,15 +51,61 @@ pub(crate) trait Table: EntityVariant {
     const SELECT: &'static str;
     /// The columns that refer to other entities.
     const REFERENCES: &'static [Reference] = &[];
-    /// What a list looks for first, in order of choice. Whatever else it asks for is checked along the index.
+    /// What a list may look for by an index. Whatever else it asks for is checked along that.
     const FILTERS: &'static [IndexedFilter] = &[];
     /// All of this, for code that knows the type at run time alone.
-    const SCHEMA: &'static TableSchema = &TableSchema::of::<Self>();
+    const SCHEMA: &'static TableSchema = &schema_of::<Self>();
 
     /// The values of the columns, in their order.
     fn values(&self) -> Vec<Value>;
     /// The entity of a row, or what is wrong with it.
     fn read(row: Self::Row) -> Result<Self, String>;
+}
+
+const fn schema_of<T: Table>() -> TableSchema {
+    TableSchema {
+        entity_type: T::TYPE,
+        name: T::NAME,
+        soft_delete: T::SOFT_DELETE,
+        references: T::REFERENCES,
+        filters: T::FILTERS,
+        columns: T::COLUMNS,
+        select: T::SELECT,
+        values: |entity| T::of(entity).map(Table::values),
+        read: |tx, sql, values| {
+            Box::pin(async move { Ok(read_all::<T>(tx, sql, values).await?.into_iter().map(Into::into).collect()) })
+        },
+    }
+}
+
+/// The entities of a statement that begins with [`Table::SELECT`].
+pub(crate) async fn read_all<T: Table>(tx: &mut Tx, sql: String, values: Vec<Value>) -> Result<Vec<T>, Error> {
+    let rows = tx.all::<T::Row>(sql, values).await?;
+    rows.into_iter().map(|row| T::read(row).map_err(|reason| Error::Corrupt { table: T::NAME, reason })).collect()
+}
+
+/// The tables of the entities, for tests and tools.
+pub fn table_schemas() -> [&'static TableSchema; EntityType::ALL.len()] {
+    TABLES
+}
+
+/// Every list that an index serves, and every search for referrers, for the test that reads their plans.
+pub fn planned_statements() -> Vec<PlannedStatement> {
+    let lists = TABLES.into_iter().flat_map(|table| {
+        table.filters.iter().map(|filter| PlannedStatement {
+            table: table.name,
+            sql: table.list(filter.columns, true, true),
+            values: filter.columns.len() + 2,
+            indexes: vec![filter.index],
+        })
+    });
+    let referrers = TABLES.into_iter().flat_map(|target| {
+        TABLES.into_iter().filter_map(|table| {
+            let indexes = table.references_to(target.entity_type).map(|it| it.index).collect();
+            Some(PlannedStatement { table: table.name, sql: table.referrers(target)?, values: 2, indexes })
+        })
+    });
+    lists.chain(referrers).collect()
 }
 
 /// The system's columns, of entities that are deleted for good.

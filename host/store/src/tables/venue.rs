@@ -9,7 +9,7 @@ use cqar_proto::v1;
 use super::{MetaRow, Table, meta_values, named, optional, parse, time_value};
 use crate::{
     database::Value,
-    list::Filter,
+    filter::Filter,
     schema::{IndexedFilter, Reference},
 };
 
@@ -24,7 +24,7 @@ pub struct VenueFilter {
 
 impl From<VenueFilter> for Filter {
     fn from(filter: VenueFilter) -> Self {
-        Self::of::<Venue>()
+        Self::of(Venue::SCHEMA)
             .and_text("type", filter.venue_type.map(|of| v1::VenueType::from(of).as_str_name()))
             .show_deleted(filter.show_deleted)
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{MetaRow, Table, meta_values, parse};
 use crate::{
     database::Value,
-    list::Filter,
+    filter::Filter,
     schema::{IndexedFilter, Reference},
 };
 
@@ -24,7 +24,7 @@ pub struct VenueAssetFilter {
 
 impl From<VenueAssetFilter> for Filter {
     fn from(filter: VenueAssetFilter) -> Self {
-        Self::of::<VenueAsset>()
+        Self::of(VenueAsset::SCHEMA)
             .and_text("venue", filter.venue)
             .and("asset", filter.asset.map(|id| Value::Uuid(id.uuid())))
     }

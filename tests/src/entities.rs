@@ -1,0 +1,138 @@
+//! Entities of the domain, and writes of them, for tests of what lies below the services.
+
+use std::time::Duration;
+
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::{Asset, AssetType},
+        chain::Chain,
+        instrument::{Instrument, Terms},
+        market::{ContractSize, ContractUnit, Market, MarketStatus},
+        venue::{Venue, VenueType},
+        venue_asset::VenueAsset,
+    },
+    entity::Meta,
+    id::{AssetId, InstrumentId, MarketId, SystemIds, VenueAssetId},
+    time::{Clock, SystemClock},
+};
+use cqar_store::{Change, Store, WriteAttribution};
+use uuid::Uuid;
+
+/// A tester, with a request id.
+pub fn attribution() -> WriteAttribution {
+    WriteAttribution { actor: "tester".into(), request_id: Some(Uuid::now_v7()), time: SystemClock.now() }
+}
+
+/// A change that a validator judged.
+pub fn change(before: Option<Entity>, after: Option<Entity>) -> Change {
+    Change { before, after, effective_time: None, judged_by: vec!["sanity@1".into()], warnings: Vec::new() }
+}
+
+/// Commits the changes, and returns the revision.
+pub async fn write(store: &Store, changes: Vec<Change>) -> i64 {
+    let mut tx = store.begin_write().await.unwrap();
+    tx.write(changes, &attribution()).await.unwrap();
+    tx.commit().await.unwrap().revision
+}
+
+/// Creates the entities, and returns the revision.
+pub async fn create(store: &Store, entities: &[Entity]) -> i64 {
+    write(store, entities.iter().map(|it| change(None, Some(it.clone()))).collect()).await
+}
+
+/// An asset.
+pub fn asset(symbol: &str) -> Asset {
+    Asset {
+        id: AssetId::new(&SystemIds),
+        symbol: symbol.into(),
+        name: format!("The {symbol}"),
+        asset_type: AssetType::Coin,
+        category: "currency".into(),
+        description: "two\nlines".into(),
+        logo_url: String::new(),
+        website_url: "https://example.org".into(),
+        labels: [("desk".to_owned(), "spot \"1\"".to_owned())].into(),
+        meta: Meta::default(),
+    }
+}
+
+/// A chain with that CAIP-2 id.
+pub fn chain(id: &str, caip2: &str, native_asset: Option<AssetId>) -> Chain {
+    Chain {
+        id: id.parse().unwrap(),
+        name: id.into(),
+        caip2: caip2.into(),
+        native_asset,
+        explorer_url: String::new(),
+        rpc_urls: vec!["https://a.example".into(), "wss://b.example".into()],
+        is_testnet: false,
+        meta: Meta::default(),
+    }
+}
+
+/// A venue without anything.
+pub fn venue(id: &str) -> Venue {
+    Venue {
+        id: id.parse().unwrap(),
+        name: id.into(),
+        venue_type: VenueType::Cex,
+        chain: None,
+        protocol_address: String::new(),
+        website_url: String::new(),
+        api_endpoint: String::new(),
+        mic: String::new(),
+        symbology: String::new(),
+        is_active: true,
+        meta: Meta::default(),
+    }
+}
+
+/// The venue's code for an asset.
+pub fn venue_asset(venue: &str, code: &str, asset: AssetId) -> VenueAsset {
+    VenueAsset {
+        id: VenueAssetId::new(&SystemIds),
+        venue: venue.parse().unwrap(),
+        asset,
+        code: code.into(),
+        meta: Meta::default(),
+    }
+}
+
+/// An instrument of these terms.
+pub fn instrument(terms: Terms) -> Instrument {
+    let id = InstrumentId::new(&SystemIds);
+    Instrument { id, terms, code: String::new(), labels: [].into(), meta: Meta::default() }
+}
+
+/// The terms of a deposit.
+pub fn deposit(underlying: AssetId) -> Terms {
+    Terms::LendingDeposit { underlying, protocol: "aave-v3".parse().unwrap() }
+}
+
+/// A market with as many digits as there may be.
+pub fn market(venue: &str, symbol: &str, instrument: InstrumentId) -> Market {
+    Market {
+        id: MarketId::new(&SystemIds),
+        venue: venue.parse().unwrap(),
+        segment: "spot".parse().unwrap(),
+        venue_symbol: symbol.into(),
+        instrument,
+        aliases: vec![format!("{symbol}-alias")],
+        unit_multiplier: "1000".parse().unwrap(),
+        contract_size: Some(ContractSize { size: "0.001".parse().unwrap(), unit: ContractUnit::Base }),
+        tick_size: Some("0.00000000000000000000000000000000000001".parse().unwrap()),
+        lot_size: Some("99999999999999999999999999999999999999".parse().unwrap()),
+        min_quantity: None,
+        max_quantity: None,
+        min_notional: Some("5".parse().unwrap()),
+        maker_fee: Some("-0.0001".parse().unwrap()),
+        taker_fee: Some("0.001".parse().unwrap()),
+        funding_interval: Some(Duration::from_hours(8)),
+        status: MarketStatus::Active,
+        listed: Some("2020-01-01T00:00:00.000001Z".parse().unwrap()),
+        delisted: None,
+        expiry_time: None,
+        meta: Meta::default(),
+    }
+}
