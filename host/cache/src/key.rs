@@ -1,4 +1,4 @@
-//! What a change alters: the tags of answers in L1, and the keys of values in L2.
+//! What a change alters: what answers in L1 depend on, and the keys of values in L2.
 
 use std::{fmt, time::Duration};
 
@@ -62,15 +62,16 @@ enum Unreadable {
 
 /// What the event alters: the entity; for a market also what its symbol and aliases mean at its venue, those before
 /// and those after, and under which symbols the venue lists its instrument.
-pub fn touched(event: &LoggedEvent) -> Result<Vec<Key>, UnreadableEvent> {
+pub fn changed_keys(event: &LoggedEvent) -> Result<Vec<Key>, UnreadableEvent> {
     let mut keys = vec![Key::Entity(event.key.clone())];
     if event.key.entity_type() == EntityType::Market {
-        touched_by_market(event, &mut keys).map_err(|cause| UnreadableEvent { position: event.position, cause })?;
+        changed_keys_of_market(event, &mut keys)
+            .map_err(|cause| UnreadableEvent { position: event.position, cause })?;
     }
     Ok(keys)
 }
 
-fn touched_by_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
+fn changed_keys_of_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
     let body = v1::Event::decode(event.body.clone())?;
     let mut add = |key| {
         if !keys.contains(&key) {
@@ -133,7 +134,7 @@ mod tests {
         let event = market_event(Some(market(instrument, &["OLD"])), Some(market(instrument, &["NEW"])));
         let symbol = |s: &str| Key::Symbol(venue.clone(), s.into());
         assert_eq!(
-            touched(&event).unwrap(),
+            changed_keys(&event).unwrap(),
             [
                 Key::Entity(event.key.clone()),
                 Key::Listing(venue.clone(), instrument),
@@ -146,8 +147,8 @@ mod tests {
 
     #[test]
     fn an_event_that_cannot_be_read_is_an_error_and_never_a_change_of_nothing() {
-        assert!(touched(&market_event(None, None)).is_err());
+        assert!(changed_keys(&market_event(None, None)).is_err());
         let garbage = LoggedEvent { body: Bytes::from_static(b"\xff"), ..market_event(None, None) };
-        assert_eq!(touched(&garbage).unwrap_err().to_string(), "event 1.0 of the log cannot be read");
+        assert_eq!(changed_keys(&garbage).unwrap_err().to_string(), "event 1.0 of the log cannot be read");
     }
 }

@@ -3,8 +3,8 @@
 //! **Why no answer is older than the applied revision.** Recording changes, taking answers in, and joining loads happen
 //! under one lock, so they have an order.
 //!
-//! - An answer *kept* was admitted: no change to its tags after its revision had been recorded then. It stands in the
-//!   ledger under each of its tags, and leaves that only after it has left moka, or with a later change of one of them,
+//! - A *cached* answer was admitted: no change to its dependencies after its revision had been recorded then. It stands
+//!   in the index under each of them, and leaves that only after it has left moka, or with a later change of one of them,
 //!   which [`LogSink::apply`] then removes from moka before it returns.
 //! - An answer *returned by a load* that began after the caller came reflects everything that was applied by then: it
 //!   reads a snapshot of a database in which that is committed.
@@ -38,15 +38,15 @@ use tokio::{sync::oneshot, task::JoinError};
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    key::{Key, UnreadableEvent, touched},
-    ledger::{AnswerId, Ledger, Tag},
+    dependency_index::{DependencyIndex, EntryId, KeyHash},
+    key::{Key, UnreadableEvent, changed_keys},
     metrics::L1Metrics,
 };
 
 /// What an answer takes beside its own bytes: moka's entry, its place in the queues and the timer wheel, the key twice.
 const ANSWER_OVERHEAD_BYTES: usize = 512;
-/// What each tag takes: its hash, and its pair in the index.
-const TAG_OVERHEAD_BYTES: usize = 32;
+/// What each dependency takes: its hash, and its pair in the index.
+const DEPENDENCY_OVERHEAD_BYTES: usize = 32;
 
 /// A bounded cache of answers `V` to questions `K`, whose loads fail with `E`. Cheap to clone; clones share it.
 pub struct L1<K, V, E>(Arc<Inner<K, V, E>>);
@@ -57,45 +57,45 @@ pub struct Loaded<V> {
     /// The answer.
     pub value: V,
     /// Everything that it depends on: a change of any makes it old. That nothing was found depends on something too.
-    pub tags: Vec<Key>,
+    pub dependencies: Vec<Key>,
     /// The revision of the snapshot that it was read at; not below what was applied when the load began.
     pub revision: Revision,
     /// Its size.
     pub bytes: usize,
-    /// How long it is kept at most.
+    /// How long it is cached at most.
     pub ttl: Duration,
 }
 
 struct Inner<K, V, E> {
-    answers: Cache<K, Kept<V>>,
+    answers: Cache<K, CacheEntry<V>>,
     state: Mutex<State<K, V, E>>,
-    /// What moka dropped, until the ledger is locked next. Its listener must not lock the ledger: it is called within
+    /// What moka dropped, until the index is locked next. Its listener must not lock the index: it is called within
     /// operations that are made under that lock. Holds no more than there were answers.
-    dropped: Arc<Mutex<Vec<AnswerId>>>,
+    dropped: Arc<Mutex<Vec<EntryId>>>,
     metrics: L1Metrics,
     tracker: TaskTracker,
 }
 
 struct State<K, V, E> {
-    ledger: Ledger<K>,
+    index: DependencyIndex<K>,
     /// The loads that can be joined, one for each question at most.
     loads: HashMap<K, Load<V, E>>,
 }
 
 /// Ends without a result if the load panicked.
-type Load<V, E> = Shared<oneshot::Receiver<Result<Landed<V>, E>>>;
+type Load<V, E> = Shared<oneshot::Receiver<Result<FinishedLoad<V>, E>>>;
 
 #[derive(Clone)]
-struct Landed<V> {
+struct FinishedLoad<V> {
     value: V,
-    tags: Arc<[Tag]>,
+    dependencies: Arc<[KeyHash]>,
     revision: Revision,
 }
 
 #[derive(Clone)]
-struct Kept<V> {
+struct CacheEntry<V> {
     value: V,
-    id: AnswerId,
+    id: EntryId,
     weight: u32,
     ttl: Duration,
 }
@@ -112,47 +112,47 @@ where
     V: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// An empty cache of at most that many bytes. Loads run in the tracker. They end on no token: each ends with the
-    /// reading that it is, which requests that are being drained wait for.
+    /// An empty cache of at most that many bytes. Loads run in the tracker, and are not cancelled at shutdown: requests
+    /// that are being drained wait for them.
     pub fn new(max_bytes: u64, metrics: L1Metrics, tracker: TaskTracker) -> Self {
         let dropped = Arc::new(Mutex::new(Vec::new()));
         let listener = {
             let (dropped, evictions) = (Arc::clone(&dropped), metrics.evictions.clone());
-            move |_: Arc<K>, kept: Kept<V>, cause: RemovalCause| {
+            move |_: Arc<K>, cached: CacheEntry<V>, cause: RemovalCause| {
                 if cause.was_evicted() {
                     evictions.inc();
                 }
-                dropped.lock().push(kept.id);
+                dropped.lock().push(cached.id);
             }
         };
         let answers = Cache::builder()
             .max_capacity(max_bytes)
-            .weigher(|_, kept: &Kept<V>| kept.weight)
+            .weigher(|_, cached: &CacheEntry<V>| cached.weight)
             .expire_after(TtlOfEach)
             .eviction_listener(listener)
             .build();
-        let state = Mutex::new(State { ledger: Ledger::default(), loads: HashMap::new() });
+        let state = Mutex::new(State { index: DependencyIndex::default(), loads: HashMap::new() });
         Self(Arc::new(Inner { answers, state, dropped, metrics, tracker }))
     }
 
-    /// The answer, if it is kept. It holds at the applied revision; whether it holds now, where that depends on the
+    /// The answer, if it is cached. It holds at the applied revision; whether it holds now, where that depends on the
     /// time, is for the caller to see.
     pub fn get<Q>(&self, key: &Q) -> Option<V>
     where
         Q: Equivalent<K> + Hash + ?Sized,
     {
-        self.0.answers.get(key).map(|kept| kept.value)
+        self.0.answers.get(key).map(|cached| cached.value)
     }
 
-    /// Loads an answer that is not kept, or that no longer holds. Concurrent callers share one load, its failure too.
-    /// It runs on, and is kept, if the caller goes away.
+    /// Loads an answer that is not cached, or that no longer holds. Concurrent callers share one load, its failure too.
+    /// It runs on, and is cached, if the caller goes away.
     ///
     /// `load` must read a snapshot that it takes once it is polled, never before.
     pub async fn load<F>(&self, key: K, load: F) -> Result<V, E>
     where
         F: Future<Output = Result<Loaded<V>, E>> + Send + 'static,
     {
-        let arrived = self.0.state.lock().ledger.applied();
+        let arrived = self.0.state.lock().index.applied();
         loop {
             let running = {
                 let mut state = self.0.state.lock();
@@ -163,7 +163,7 @@ where
             };
             match running.await {
                 Ok(Err(error)) => return Err(error),
-                Ok(Ok(landed)) if self.serves(&landed, arrived) => return Ok(landed.value),
+                Ok(Ok(finished)) if self.is_fresh_for(&finished, arrived) => return Ok(finished.value),
                 // Too old for this caller; or the load panicked, which is for the caller who began it.
                 Ok(Ok(_)) | Err(_) => {}
             }
@@ -171,7 +171,7 @@ where
         .await
     }
 
-    /// Loads many answers at once, in the order of their keys. They are kept by the same rule, but shared with nobody
+    /// Loads many answers at once, in the order of their keys. They are cached by the same rule, but shared with nobody
     /// until they are.
     pub async fn load_many<F>(&self, keys: Vec<K>, load: impl FnOnce(Vec<K>) -> F) -> Result<Vec<V>, E>
     where
@@ -179,12 +179,9 @@ where
     {
         let loaded = load(keys.clone()).await?;
         let mut state = self.0.state.lock();
-        let values = keys
-            .into_iter()
-            .zip(loaded)
-            .map(|(key, loaded)| self.admit(&mut state.ledger, key, loaded).value)
-            .collect();
-        self.tidy(&mut state.ledger);
+        let values =
+            keys.into_iter().zip(loaded).map(|(key, loaded)| self.admit(&mut state.index, key, loaded).value).collect();
+        self.reap_evicted(&mut state.index);
         Ok(values)
     }
 
@@ -206,10 +203,10 @@ where
                 this.0.state.lock().loads.remove(&key);
                 resume_unwind(panic)
             });
-            let landed = this.land(key, outcome);
-            let own = landed.clone().map(|landed| landed.value);
+            let finished = this.finish(key, outcome);
+            let own = finished.clone().map(|finished| finished.value);
             // Fails if nobody joined.
-            let _ = sender.send(landed);
+            let _ = sender.send(finished);
             own
         });
         async move {
@@ -228,40 +225,40 @@ where
     K: Eq + Hash + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    /// Ends a load: from here on it cannot be joined, and who asks next finds what was kept, for both happen at once.
-    fn land(&self, key: K, outcome: Result<Loaded<V>, E>) -> Result<Landed<V>, E> {
+    /// Ends a load: from here on it cannot be joined, and who asks next finds what was cached, for both happen at once.
+    fn finish(&self, key: K, outcome: Result<Loaded<V>, E>) -> Result<FinishedLoad<V>, E> {
         let mut state = self.0.state.lock();
         state.loads.remove(&key);
-        let landed = outcome.map(|loaded| self.admit(&mut state.ledger, key, loaded));
-        self.tidy(&mut state.ledger);
-        landed
+        let finished = outcome.map(|loaded| self.admit(&mut state.index, key, loaded));
+        self.reap_evicted(&mut state.index);
+        finished
     }
 
     /// Keeps an answer, unless a change to what it depends on was applied since it was read.
-    fn admit(&self, ledger: &mut Ledger<K>, key: K, loaded: Loaded<V>) -> Landed<V> {
-        let Loaded { value, tags, revision, bytes, ttl } = loaded;
-        let tags = ledger.tags(&tags);
-        if ledger.holds(&tags, revision) {
-            let bytes = bytes + ANSWER_OVERHEAD_BYTES + tags.len() * TAG_OVERHEAD_BYTES;
+    fn admit(&self, index: &mut DependencyIndex<K>, key: K, loaded: Loaded<V>) -> FinishedLoad<V> {
+        let Loaded { value, dependencies, revision, bytes, ttl } = loaded;
+        let dependencies = index.hashes(&dependencies);
+        if index.is_current(&dependencies, revision) {
+            let bytes = bytes + ANSWER_OVERHEAD_BYTES + dependencies.len() * DEPENDENCY_OVERHEAD_BYTES;
             let weight = u32::try_from(bytes).unwrap_or(u32::MAX);
-            // First into the ledger: what is in moka is always known to it.
-            let id = ledger.add(key.clone(), Arc::clone(&tags), revision);
-            self.0.answers.insert(key, Kept { value: value.clone(), id, weight, ttl });
+            // First into the index: what is in moka is always known to it.
+            let id = index.add(key.clone(), Arc::clone(&dependencies), revision);
+            self.0.answers.insert(key, CacheEntry { value: value.clone(), id, weight, ttl });
         } else {
             self.0.metrics.not_admitted.inc();
         }
-        Landed { value, tags, revision }
+        FinishedLoad { value, dependencies, revision }
     }
 
     /// Whether the answer of a load that was joined is new enough for who came when `arrived` was applied.
-    fn serves(&self, landed: &Landed<V>, arrived: Revision) -> bool {
-        landed.revision >= arrived || self.0.state.lock().ledger.holds(&landed.tags, landed.revision)
+    fn is_fresh_for(&self, finished: &FinishedLoad<V>, arrived: Revision) -> bool {
+        finished.revision >= arrived || self.0.state.lock().index.is_current(&finished.dependencies, finished.revision)
     }
 
-    /// Takes what moka dropped out of the ledger.
-    fn tidy(&self, ledger: &mut Ledger<K>) {
+    /// Takes what moka dropped out of the index.
+    fn reap_evicted(&self, index: &mut DependencyIndex<K>) {
         for id in self.0.dropped.lock().drain(..) {
-            ledger.remove(id);
+            index.remove(id);
         }
         self.0.metrics.bytes.set(self.0.answers.weighted_size().try_into().unwrap_or(i64::MAX));
         self.0.metrics.answers.set(self.0.answers.entry_count().try_into().unwrap_or(i64::MAX));
@@ -278,26 +275,26 @@ where
 {
     fn apply(&self, events: &[LoggedEvent], through: Revision) {
         let changes: Result<Vec<_>, UnreadableEvent> =
-            events.iter().map(|it| Ok((it.position.revision, touched(it)?))).collect();
+            events.iter().map(|it| Ok((it.position.revision, changed_keys(it)?))).collect();
         let mut removed = Vec::new();
         {
-            let ledger = &mut self.0.state.lock().ledger;
+            let index = &mut self.0.state.lock().index;
             match changes {
-                Ok(changes) if without_gap(ledger.applied(), events, through) => {
+                Ok(changes) if without_gap(index.applied(), events, through) => {
                     for (revision, keys) in changes {
-                        for tag in ledger.tags(&keys).iter() {
-                            ledger.change(*tag, revision, &mut removed);
+                        for hash in index.hashes(&keys).iter() {
+                            index.invalidate(*hash, revision, &mut removed);
                         }
                     }
-                    ledger.advance(through);
+                    index.advance(through);
                 }
                 Ok(_) => {
-                    tracing::info!(applied = ledger.applied(), through, "cache_emptied");
-                    ledger.advance_blindly(through, &mut removed);
+                    tracing::info!(applied = index.applied(), through, "cache_emptied");
+                    index.invalidate_through(through, &mut removed);
                 }
                 Err(error) => {
                     tracing::error!(error = &error as &dyn Error, through, "cache_emptied");
-                    ledger.advance_blindly(through, &mut removed);
+                    index.invalidate_through(through, &mut removed);
                 }
             }
         }
@@ -305,7 +302,7 @@ where
         for key in &removed {
             self.0.answers.invalidate(key);
         }
-        self.tidy(&mut self.0.state.lock().ledger);
+        self.reap_evicted(&mut self.0.state.lock().index);
     }
 }
 
@@ -323,13 +320,13 @@ fn without_gap(applied: Revision, events: &[LoggedEvent], through: Revision) -> 
 
 struct TtlOfEach;
 
-impl<K, V> Expiry<K, Kept<V>> for TtlOfEach {
-    fn expire_after_create(&self, _: &K, kept: &Kept<V>, _: Instant) -> Option<Duration> {
-        Some(kept.ttl)
+impl<K, V> Expiry<K, CacheEntry<V>> for TtlOfEach {
+    fn expire_after_create(&self, _: &K, cached: &CacheEntry<V>, _: Instant) -> Option<Duration> {
+        Some(cached.ttl)
     }
 
-    fn expire_after_update(&self, _: &K, kept: &Kept<V>, _: Instant, _: Option<Duration>) -> Option<Duration> {
-        Some(kept.ttl)
+    fn expire_after_update(&self, _: &K, cached: &CacheEntry<V>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(cached.ttl)
     }
 }
 

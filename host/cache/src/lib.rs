@@ -1,5 +1,5 @@
-//! What reads return, kept near: in this process ([`L1`]) and, where it is configured, in Redis ([`L2`]). Both are kept
-//! in step with the event log, so that no answer is older than what this replica has acknowledged.
+//! The read caches: in this process ([`L1`]) and, where it is configured, in Redis ([`L2`]). Both are invalidated from the
+//! event log, so that no answer is older than what this replica has acknowledged.
 //!
 //! **The invariant.** *After a write is acknowledged no read on this replica returns what was true before it, and no
 //! read with a `min_revision` does either.* Both levels keep it by the same rule:
@@ -20,14 +20,14 @@
 //! |---|---|
 //! | [`key`] | what a change alters, and how long anything is kept |
 //! | [`l1`] | answers in this process; a load is shared by those who wait for it, and admitted by the rule |
-//! | `ledger` | L1's memory: which answers depend on what, and what changed lately |
+//! | `dependency_index` | L1's memory: which answers depend on what, and what changed lately |
 //! | [`l2`] | values in Redis |
 //! | [`metrics`] | what both count |
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //! use cqar_cache::{key::Key, l1::{L1, Loaded}, metrics::CacheMetrics};
-//! use cqar_domain::entity::{EntityKey, EntityType};
+//! use cqar_domain::id::{EntityKey, EntityType};
 //! use tokio_util::task::TaskTracker;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -38,21 +38,21 @@
 //!
 //! assert!(lookups.count(cache.get("binance")).is_none());
 //! let load = async {
-//!     let tags = vec![Key::Entity(EntityKey::Venue("binance".parse().unwrap()))];
-//!     Ok(Loaded { value: "Binance".into(), tags, revision: 7, bytes: 7, ttl: EntityType::Venue.cache_ttl() })
+//!     let dependencies = vec![Key::Entity(EntityKey::Venue("binance".parse().unwrap()))];
+//!     Ok(Loaded { value: "Binance".into(), dependencies, revision: 7, bytes: 7, ttl: EntityType::Venue.cache_ttl() })
 //! };
 //! assert_eq!(cache.load("binance".to_owned(), load).await.unwrap().as_ref(), "Binance");
 //! assert_eq!(lookups.count(cache.get("binance")).as_deref(), Some("Binance"));
 //! # }
 //! ```
 
+mod dependency_index;
 pub mod key;
 pub mod l1;
 pub mod l2;
-mod ledger;
 pub mod metrics;
 
 pub use key::Key;
 pub use l1::{L1, Loaded};
-pub use l2::{L2, L2Health, L2Settings, Stamped, consistent};
+pub use l2::{L2, L2Health, L2Settings, Versioned, common_revision};
 pub use moka::Equivalent;

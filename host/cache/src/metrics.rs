@@ -14,7 +14,7 @@ pub struct CacheMetrics {
 /// How often answers of one kind were found in L1. The reader counts, for it alone knows whether an answer that was
 /// found is still true now.
 #[derive(Debug, Clone)]
-pub struct Lookups {
+pub struct LookupCounters {
     hits: IntCounter,
     misses: IntCounter,
 }
@@ -120,8 +120,11 @@ impl CacheMetrics {
     }
 
     /// The counters of look-ups in L1 for one kind of answer, such as `asset` or `resolve`.
-    pub fn lookups(&self, entity: &'static str) -> Lookups {
-        Lookups { hits: self.hits.with_label_values(&[entity]), misses: self.misses.with_label_values(&[entity]) }
+    pub fn lookups(&self, entity: &'static str) -> LookupCounters {
+        LookupCounters {
+            hits: self.hits.with_label_values(&[entity]),
+            misses: self.misses.with_label_values(&[entity]),
+        }
     }
 
     /// What one cache of the process counts.
@@ -135,7 +138,7 @@ impl CacheMetrics {
     }
 }
 
-impl Lookups {
+impl LookupCounters {
     /// Counts what a look-up came to, and hands it on.
     pub fn count<V>(&self, found: Option<V>) -> Option<V> {
         let counter = if found.is_some() { &self.hits } else { &self.misses };

@@ -80,7 +80,7 @@ async fn run(redis: &RedisServer, steps: Vec<Step>) -> Result<(), TestCaseError>
             Step::Restart | Step::Lose => {
                 cache.stop().await;
                 if matches!(step, Step::Lose) {
-                    let _: i64 = raw(redis, &["DEL", &format!("{prefix}:ledger")]).await;
+                    let _: i64 = raw(redis, &["DEL", &format!("{prefix}:tombstones")]).await;
                 }
                 cache = registry.cache_with(settings.clone());
                 cache.serves_at(0).await;

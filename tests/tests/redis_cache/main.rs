@@ -14,15 +14,15 @@ mod replica;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cqar_cache::{L2Health, L2Settings, Stamped};
+use cqar_cache::{L2Health, L2Settings, Versioned};
 use cqar_domain::entity::Revision;
 use cqar_tests::redis_server::RedisServer;
 use tokio::time::timeout;
 
 use crate::replica::{DEADLINE, Registry, venue};
 
-fn stamped(bytes: &'static str, valid_from: Revision, valid_through: Revision) -> Stamped {
-    Stamped { bytes: bytes.into(), valid_from, valid_through }
+fn versioned(bytes: &'static str, valid_from: Revision, valid_through: Revision) -> Versioned {
+    Versioned { bytes: bytes.into(), valid_from, valid_through }
 }
 
 async fn raw<T: redis::FromRedisValue>(redis: &RedisServer, command: &[&str]) -> T {
@@ -31,8 +31,8 @@ async fn raw<T: redis::FromRedisValue>(redis: &RedisServer, command: &[&str]) ->
     call.query_async(&mut redis.connect().await).await.unwrap()
 }
 
-async fn ledger(redis: &RedisServer) -> String {
-    raw::<Vec<String>>(redis, &["KEYS", "*:ledger"]).await.remove(0)
+async fn tombstones_key(redis: &RedisServer) -> String {
+    raw::<Vec<String>>(redis, &["KEYS", "*:tombstones"]).await.remove(0)
 }
 
 #[tokio::test]
@@ -45,20 +45,20 @@ async fn a_value_holds_from_its_read_until_its_key_changes() {
     assert_eq!(cache.get("binance", 0).await, None);
 
     cache.put("binance", registry.at("binance", 1), 1, 1).await;
-    assert_eq!(cache.get("binance", 1).await, Some(stamped("I", 1, 1)));
+    assert_eq!(cache.get("binance", 1).await, Some(versioned("I", 1, 1)));
     assert_eq!(cache.get("binance", 2).await, None, "Redis has not seen 2");
 
     registry.commit(&["kraken"]).await;
     registry.apply().await;
     cache.serves_at(2).await;
-    assert_eq!(cache.get("binance", 2).await, Some(stamped("I", 1, 2)));
+    assert_eq!(cache.get("binance", 2).await, Some(versioned("I", 1, 2)));
 
     registry.commit(&["binance"]).await;
     registry.apply().await;
     cache.serves_at(3).await;
     assert_eq!(cache.get("binance", 0).await, None);
     cache.put("coinbase", Bytes::new(), 3, 3).await;
-    assert_eq!(cache.get("coinbase", 3).await, Some(stamped("", 3, 3)), "known to be absent");
+    assert_eq!(cache.get("coinbase", 3).await, Some(versioned("", 3, 3)), "known to be absent");
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn a_slow_reader_cannot_put_an_older_value_back() {
     cache.put("binance", registry.at("binance", 2), 2, 3).await;
     assert_eq!(
         cache.get("binance", 0).await,
-        Some(stamped("III", 3, 3)),
+        Some(versioned("III", 3, 3)),
         "over a newer value, whose change is not seen yet"
     );
 }
@@ -104,7 +104,7 @@ async fn what_was_read_before_forgotten_changes_is_not_stored() {
 
     cache.put("binance", registry.at("binance", 1), 1, 8).await;
     assert_eq!(cache.get("binance", 0).await, None);
-    assert_eq!(cache.get("kraken", 8).await, Some(stamped("I", 1, 8)), "what was stored before stays");
+    assert_eq!(cache.get("kraken", 8).await, Some(versioned("I", 1, 8)), "what was stored before stays");
 }
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn a_server_killed_between_commit_and_invalidation_leaves_nothing_stale() 
     assert_eq!(next.get("binance", 0).await, None, "not asked before the log is applied");
     next.serves_at(2).await;
     assert_eq!(next.get("binance", 0).await, None);
-    assert_eq!(next.get("kraken", 2).await, Some(stamped("I", 1, 2)), "what did not change is kept over a restart");
+    assert_eq!(next.get("kraken", 2).await, Some(versioned("I", 1, 2)), "what did not change is kept over a restart");
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn redis_away_during_writes_comes_back_with_nothing_stale() {
     redis.restart();
     cache.serves_at(2).await;
     assert_eq!(cache.get("binance", 0).await, None);
-    assert_eq!(cache.get("kraken", 2).await, Some(stamped("I", 1, 2)));
+    assert_eq!(cache.get("kraken", 2).await, Some(versioned("I", 1, 2)));
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_flushed_redis_begins_anew() {
     cache.put("binance", slow, 1, 2).await;
     assert_eq!(cache.get("binance", 0).await, None, "its change is forgotten, and so is what was read before");
     cache.put("binance", registry.at("binance", 2), 2, 2).await;
-    assert_eq!(cache.get("binance", 2).await, Some(stamped("II", 2, 2)));
+    assert_eq!(cache.get("binance", 2).await, Some(versioned("II", 2, 2)));
 }
 
 #[tokio::test]
@@ -208,9 +208,9 @@ async fn values_that_outlive_what_redis_knew_of_the_log_do_not_count() {
     first.serves_at(1).await;
     first.put("binance", registry.at("binance", 1), 1, 1).await;
     first.stop().await;
-    let ledger = ledger(&redis).await;
+    let tombstones = tombstones_key(&redis).await;
 
-    let _: i64 = raw(&redis, &["DEL", &ledger]).await;
+    let _: i64 = raw(&redis, &["DEL", &tombstones]).await;
     registry.commit(&["binance"]).await;
     registry.apply().await;
     let second = registry.cache(&redis);
@@ -219,7 +219,7 @@ async fn values_that_outlive_what_redis_knew_of_the_log_do_not_count() {
     second.stop().await;
 
     // A log that no longer reaches back to the watermark is as good as none.
-    let _: i64 = raw(&redis, &["HSET", &ledger, "watermark", "-1", "floor", "-1", "base", "-1"]).await;
+    let _: i64 = raw(&redis, &["HSET", &tombstones, "watermark", "-1", "floor", "-1", "base", "-1"]).await;
     let third = registry.cache(&redis);
     third.serves_at(2).await;
     assert_eq!(third.get("binance", 0).await, None);
@@ -233,16 +233,16 @@ async fn a_redis_that_fell_back_to_an_older_state_is_caught_up() {
     let cache = registry.cache(&redis);
     cache.serves_at(1).await;
     cache.put("binance", registry.at("binance", 1), 1, 1).await;
-    let ledger = ledger(&redis).await;
-    let key = ledger.replace("ledger", &venue("binance").to_string());
+    let tombstones = tombstones_key(&redis).await;
+    let key = tombstones.replace("tombstones", &venue("binance").to_string());
     let old: Vec<u8> = raw(&redis, &["GET", &key]).await;
     registry.commit(&["binance"]).await;
     registry.apply().await;
     cache.serves_at(2).await;
 
     let mut back = redis::pipe();
-    back.atomic().cmd("SET").arg(&key).arg(old).cmd("HSET").arg(&ledger).arg(&["watermark", "1"]);
-    back.cmd("HDEL").arg(&ledger).arg(&key);
+    back.atomic().cmd("SET").arg(&key).arg(old).cmd("HSET").arg(&tombstones).arg(&["watermark", "1"]);
+    back.cmd("HDEL").arg(&tombstones).arg(&key);
     let () = back.query_async(&mut redis.connect().await).await.unwrap();
     assert_eq!(cache.get("binance", 2).await, None, "Redis does not know of 2");
     registry.commit(&["kraken"]).await;
@@ -274,7 +274,7 @@ async fn a_log_that_ends_before_what_redis_has_seen_is_not_followed() {
     let first = registry.cache(&redis);
     first.serves_at(1).await;
     first.stop().await;
-    let _: i64 = raw(&redis, &["HSET", &ledger(&redis).await, "watermark", "9"]).await;
+    let _: i64 = raw(&redis, &["HSET", &tombstones_key(&redis).await, "watermark", "9"]).await;
 
     let second = registry.cache(&redis);
     let says_why =
@@ -303,7 +303,7 @@ async fn revisions_longer_than_a_page_are_applied_whole() {
     }
     // All of them at once.
     cache.stop().await;
-    let _: i64 = raw(&redis, &["HSET", &ledger(&redis).await, "watermark", "1"]).await;
+    let _: i64 = raw(&redis, &["HSET", &tombstones_key(&redis).await, "watermark", "1"]).await;
     registry.cache(&redis).serves_at(revision).await;
 }
 

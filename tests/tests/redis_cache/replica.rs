@@ -10,18 +10,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use cqar_cache::{Key, L2, L2Health, L2Settings, Stamped, metrics::CacheMetrics};
+use cqar_cache::{Key, L2, L2Health, L2Settings, Versioned, metrics::CacheMetrics};
 use cqar_domain::{
-    entities::{
-        Entity,
-        venue::{Venue, VenueType},
-    },
-    entity::{Meta, Revision},
+    entities::{Entity, venue::Venue},
+    entity::Revision,
     event::EventLog,
     id::EntityKey,
     time::{Clock, SystemClock},
 };
-use cqar_store::{Author, Change, Store, StoreSettings};
+use cqar_store::{Change, Store, StoreSettings, WriteAttribution};
 use cqar_tests::redis_server::RedisServer;
 use tempfile::TempDir;
 use tokio::{sync::watch, time::timeout};
@@ -50,9 +47,9 @@ impl Registry {
     /// Creates or changes the venues.
     pub async fn commit(&self, names: &[&str]) -> Revision {
         let changes = names.iter().map(|name| self.change(name)).collect();
-        let author = Author { actor: "tester".into(), request_id: None, time: SystemClock.now() };
+        let attribution = WriteAttribution { actor: "tester".into(), request_id: None, time: SystemClock.now() };
         let mut write = self.store.begin_write().await.unwrap();
-        let written = write.write(changes, &author).await.unwrap();
+        let written = write.write(changes, &attribution).await.unwrap();
         let revision = write.commit().await.unwrap().revision;
         for change in written {
             let Some(Entity::Venue(venue)) = change.after else { unreachable!("only venues are written") };
@@ -63,19 +60,7 @@ impl Registry {
 
     fn change(&self, name: &str) -> Change {
         let before = self.venues.lock().unwrap().get(name).and_then(|states| states.last().cloned());
-        let created = Venue {
-            id: name.parse().unwrap(),
-            name: String::new(),
-            venue_type: VenueType::Cex,
-            chain: None,
-            protocol_address: String::new(),
-            website_url: String::new(),
-            api_endpoint: String::new(),
-            mic: String::new(),
-            symbology: String::new(),
-            is_active: true,
-            meta: Meta::default(),
-        };
+        let created = Venue { name: String::new(), ..cqar_tests::entities::venue(name) };
         let mut after = before.clone().unwrap_or(created);
         after.name.push('I');
         Change {
@@ -142,7 +127,7 @@ impl Cache {
         timeout(DEADLINE, self.l2.watch_health().wait_for(away)).await.expect("Redis is missed in time").unwrap();
     }
 
-    pub async fn get(&self, name: &str, needs: Revision) -> Option<Stamped> {
+    pub async fn get(&self, name: &str, needs: Revision) -> Option<Versioned> {
         self.l2.get(&[venue(name)], needs).await.remove(0)
     }
 

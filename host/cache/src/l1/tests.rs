@@ -37,9 +37,9 @@ fn change(name: &str, revision: Revision) -> LoggedEvent {
     }
 }
 
-fn loaded<V>(value: V, tags: &[&str], revision: Revision) -> Loaded<V> {
-    let tags = tags.iter().map(|name| Key::Entity(chain(name))).collect();
-    Loaded { value, tags, revision, bytes: 100, ttl: Duration::from_hours(1) }
+fn loaded<V>(value: V, dependencies: &[&str], revision: Revision) -> Loaded<V> {
+    let dependencies = dependencies.iter().map(|name| Key::Entity(chain(name))).collect();
+    Loaded { value, dependencies, revision, bytes: 100, ttl: Duration::from_hours(1) }
 }
 
 /// Lets every task run until all wait: on this runtime, of one thread, nothing is left to chance.
@@ -174,7 +174,7 @@ async fn a_gap_in_the_log_and_an_event_that_cannot_be_read_empty_the_cache() {
 #[tokio::test]
 async fn what_is_evicted_leaves_the_index_too() {
     let room = 20;
-    let weight = 100 + ANSWER_OVERHEAD_BYTES + 2 * TAG_OVERHEAD_BYTES;
+    let weight = 100 + ANSWER_OVERHEAD_BYTES + 2 * DEPENDENCY_OVERHEAD_BYTES;
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap();
     let cache: L1<u32, u32, ()> = L1::new((room * weight) as u64, metrics.l1("test"), TaskTracker::new());
     for key in 0..1000u32 {
@@ -184,10 +184,10 @@ async fn what_is_evicted_leaves_the_index_too() {
     }
     cache.0.answers.run_pending_tasks();
     let mut state = cache.0.state.lock();
-    cache.tidy(&mut state.ledger);
-    let (answers, tags) = state.ledger.size();
+    cache.reap_evicted(&mut state.index);
+    let (answers, dependencies) = state.index.size();
     assert!((1..=room).contains(&answers), "{answers}");
-    assert_eq!(tags, 2 * answers);
+    assert_eq!(dependencies, 2 * answers);
     assert_eq!(metrics.l1("test").evictions.get(), 1000 - answers as u64);
     assert_eq!(metrics.l1("test").bytes.get(), i64::try_from(answers * weight).unwrap());
 }
@@ -268,8 +268,8 @@ async fn read_slowly(world: Arc<Mutex<World>>, question: usize) -> Result<Loaded
     let (go, end) = oneshot::channel();
     world.lock().to_end.push(go);
     end.await.unwrap();
-    let tags: Vec<_> = QUESTIONS[question].iter().map(|tag| TAGS[*tag]).collect();
-    Ok(loaded(versions, &tags, revision))
+    let dependencies: Vec<_> = QUESTIONS[question].iter().map(|tag| TAGS[*tag]).collect();
+    Ok(loaded(versions, &dependencies, revision))
 }
 
 fn let_one_go(waiting: &mut Vec<oneshot::Sender<()>>, choice: usize) {
@@ -290,7 +290,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let steps = steps.into_iter().chain((0..rest).flat_map(|_| [Step::Read(0), Step::End(0)]));
     for step in steps {
         match step {
-            Step::Commit(tags) => world.lock().log.push(tags),
+            Step::Commit(dependencies) => world.lock().log.push(dependencies),
             Step::Apply(count) => {
                 let through = world.lock().newest().min(applied + Revision::from(count));
                 let changed = |revision: Revision| world.lock().changed_by(revision).to_vec();
@@ -312,8 +312,8 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         settle().await;
         for question in 0..QUESTIONS.len() {
-            if let Some(kept) = cache.get(&question) {
-                prop_assert!(at_least(&kept, &world.lock().versions(question, applied)), "kept at {}", applied);
+            if let Some(cached) = cache.get(&question) {
+                prop_assert!(at_least(&cached, &world.lock().versions(question, applied)), "cached at {}", applied);
             }
         }
     }

@@ -6,8 +6,8 @@ use cqar_domain::{
 };
 use redis::RedisError;
 
-use super::link::Link;
-use crate::key::{UnreadableEvent, touched};
+use super::connection::RedisConnection;
+use crate::key::{UnreadableEvent, changed_keys};
 
 /// Events read and applied at once: some 1,000 keys, with which Redis is busy for some 3 ms.
 const PAGE_EVENTS: u32 = 256;
@@ -22,7 +22,7 @@ pub(super) enum FollowError {
     #[error("Redis: {0}")]
     Redis(#[from] RedisError),
     #[error("Redis has lost what it knew")]
-    LedgerLost,
+    TombstonesLost,
     #[error("Redis last saw revision {watermark}, and the log begins after it")]
     LogCompacted { watermark: Revision },
     #[error("Redis has seen revision {watermark}, and the log ends at {newest}: a restored log needs a new id")]
@@ -33,7 +33,7 @@ pub(super) enum FollowError {
 
 /// Follows the log on behalf of one connection.
 pub(super) struct Follower<'a> {
-    link: &'a Link,
+    connection: &'a RedisConnection,
     log: &'a dyn EventLog,
     /// Where Redis is, as it last said.
     watermark: Revision,
@@ -43,8 +43,12 @@ pub(super) struct Follower<'a> {
 
 impl<'a> Follower<'a> {
     /// Begins where Redis is, or anew at the log's end if it knows of nothing or the log no longer reaches back.
-    pub(super) async fn begin(link: &'a Link, log: &'a dyn EventLog, bounds: LogBounds) -> Result<Self, FollowError> {
-        let watermark = link.begin(bounds).await?;
+    pub(super) async fn begin(
+        connection: &'a RedisConnection,
+        log: &'a dyn EventLog,
+        bounds: LogBounds,
+    ) -> Result<Self, FollowError> {
+        let watermark = connection.begin(bounds).await?;
         // Another replica may be ahead of the bounds that were read before.
         if watermark > bounds.newest {
             let newest = log.bounds().await?.newest;
@@ -52,7 +56,7 @@ impl<'a> Follower<'a> {
                 return Err(FollowError::LogBehind { watermark, newest });
             }
         }
-        Ok(Self { link, log, watermark, next: LogPosition::start_of(watermark + 1) })
+        Ok(Self { connection, log, watermark, next: LogPosition::start_of(watermark + 1) })
     }
 
     /// Applies the log to its end, and returns the watermark. Asks Redis even if there is nothing new, and so finds out
@@ -70,9 +74,10 @@ impl<'a> Follower<'a> {
             let through = page.last().map_or(begun, |last| last.position.revision - i64::from(!at_end));
             let mut changes = Vec::new();
             for event in &page {
-                changes.extend(touched(event)?.into_iter().map(|key| (key, event.position.revision)));
+                changes.extend(changed_keys(event)?.into_iter().map(|key| (key, event.position.revision)));
             }
-            let reached = self.link.apply(self.watermark, through, &changes).await?.ok_or(FollowError::LedgerLost)?;
+            let reached =
+                self.connection.apply(self.watermark, through, &changes).await?.ok_or(FollowError::TombstonesLost)?;
             let fell_back = reached < self.watermark;
             self.watermark = reached;
             let follows = LogPosition::start_of(reached + 1);

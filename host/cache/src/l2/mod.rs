@@ -2,7 +2,7 @@
 //!
 //! **Why no value is older than a reader needs.** Redis holds, with the values, the revision through which it has seen
 //! the log: its watermark. Values and watermark are read at once, so that every value comes with the range of revisions
-//! at which it is known to hold, and counts only if that reaches the revision that the reader needs. The module `link`
+//! at which it is known to hold, and counts only if that reaches the revision that the reader needs. The module `connection`
 //! says why the range is right, whatever slow readers, replicas, crashes and flushes do.
 //!
 //! Redis is a help and never a condition: every failure is a miss. It is asked only over a connection that was seen to
@@ -10,10 +10,10 @@
 //! connection away from all readers, so that an outage costs those the timeout who were waiting just then, and nobody
 //! after. The task that follows the log then connects anew, applies the log, and hands the connection out again.
 
+mod connection;
 mod follower;
-mod link;
 mod settings;
-mod stamped;
+mod versioned;
 
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
@@ -27,17 +27,17 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::{
+    connection::RedisConnection,
     follower::{FollowError, Follower},
-    link::Link,
 };
 pub use self::{
     settings::L2Settings,
-    stamped::{Stamped, consistent},
+    versioned::{Versioned, common_revision},
 };
 use crate::{key::Key, metrics::L2Metrics};
 
-/// How long Redis is left alone after a failure. Short against an outage; long against a reader's timeout, which some
-/// readers pay each time that a server is handed out which answers too slowly.
+/// The pause before connecting again. Short against an outage; long against a reader's timeout, which the readers that
+/// wait just then pay each time that a slow Redis is tried again.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 /// How often Redis is looked at while nothing is written: it may have been flushed, or the write been another's.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -55,11 +55,11 @@ pub struct L2 {
     settings: L2Settings,
     metrics: L2Metrics,
     /// The connection that readers and writers of values may use.
-    link: RwLock<Option<Arc<Link>>>,
+    connection: RwLock<Option<Arc<RedisConnection>>>,
     /// Wakes the follower: something is wrong with Redis.
-    doubt: Notify,
+    recheck: Notify,
     health: watch::Sender<L2Health>,
-    waiting: mpsc::UnboundedSender<Put>,
+    waiting: mpsc::UnboundedSender<PendingPut>,
     /// Bounds what waits, by its bytes.
     waiting_room: Arc<Semaphore>,
 }
@@ -79,7 +79,7 @@ pub enum L2Health {
     },
 }
 
-struct Put {
+struct PendingPut {
     key: Key,
     bytes: Bytes,
     revision: Revision,
@@ -101,8 +101,8 @@ impl L2 {
         let l2 = Arc::new(Self {
             settings,
             metrics,
-            link: RwLock::new(None),
-            doubt: Notify::new(),
+            connection: RwLock::new(None),
+            recheck: Notify::new(),
             health: watch::Sender::new(L2Health::Away { reason: "not connected yet".to_owned() }),
             waiting,
             waiting_room: Arc::new(Semaphore::new(WAITING_BYTES)),
@@ -113,8 +113,8 @@ impl L2 {
     }
 
     /// The values of the keys, in order, that are known to hold at revision `needs` or later. One round trip.
-    pub async fn get(&self, keys: &[Key], needs: Revision) -> Vec<Option<Stamped>> {
-        let asked = if keys.is_empty() { None } else { self.ask(keys).await };
+    pub async fn get(&self, keys: &[Key], needs: Revision) -> Vec<Option<Versioned>> {
+        let asked = if keys.is_empty() { None } else { self.fetch(keys).await };
         let Some(mut values) = asked else {
             self.metrics.not_asked.inc_by(keys.len() as u64);
             return vec![None; keys.len()];
@@ -133,16 +133,16 @@ impl L2 {
         for (key, bytes) in values {
             let room = u32::try_from(bytes.len() + WAITING_OVERHEAD_BYTES)
                 .ok()
-                .filter(|_| self.link.read().is_some())
+                .filter(|_| self.connection.read().is_some())
                 .and_then(|room| Arc::clone(&self.waiting_room).try_acquire_many_owned(room).ok());
-            let sent = room.map(|room| self.waiting.send(Put { key, bytes, revision, _room: room }));
+            let sent = room.map(|room| self.waiting.send(PendingPut { key, bytes, revision, _room: room }));
             if !matches!(sent, Some(Ok(()))) {
                 self.metrics.dropped.inc();
             }
         }
     }
 
-    /// How Redis is.
+    /// The current health of the connection to Redis.
     pub fn health(&self) -> L2Health {
         self.health.borrow().clone()
     }
@@ -152,33 +152,33 @@ impl L2 {
         self.health.subscribe()
     }
 
-    async fn ask(&self, keys: &[Key]) -> Option<Vec<Option<Stamped>>> {
-        let link = self.link.read().clone()?;
+    async fn fetch(&self, keys: &[Key]) -> Option<Vec<Option<Versioned>>> {
+        let connection = self.connection.read().clone()?;
         let times = keys.len().div_ceil(KEYS_PER_TIMEOUT).min(5);
         let patience = self.settings.timeout * u32::try_from(times).unwrap_or(1);
-        match timeout(patience, link.get(keys)).await {
+        match timeout(patience, connection.get(keys)).await {
             Ok(Ok(Some(values))) => return Some(values),
-            Ok(Ok(None)) => self.doubt.notify_one(),
-            Ok(Err(error)) => self.withdraw(&link, &error),
-            Err(elapsed) => self.withdraw(&link, &elapsed),
+            Ok(Ok(None)) => self.recheck.notify_one(),
+            Ok(Err(error)) => self.disconnect(&connection, &error),
+            Err(elapsed) => self.disconnect(&connection, &elapsed),
         }
         None
     }
 
     /// Stores what waits.
-    async fn store(self: Arc<Self>, mut queue: mpsc::UnboundedReceiver<Put>) {
+    async fn store(self: Arc<Self>, mut queue: mpsc::UnboundedReceiver<PendingPut>) {
         let mut batch = Vec::with_capacity(PUT_VALUES);
         while queue.recv_many(&mut batch, PUT_VALUES).await > 0 {
-            let link = self.link.read().clone();
-            let stored = match &link {
-                Some(link) => link.put(batch.iter().map(|it| (&it.key, &it.bytes, it.revision))).await,
+            let connection = self.connection.read().clone();
+            let stored = match &connection {
+                Some(connection) => connection.put(batch.iter().map(|it| (&it.key, &it.bytes, it.revision))).await,
                 None => Ok(false),
             };
-            match (stored, &link) {
+            match (stored, &connection) {
                 (Ok(true), _) => {}
-                (Err(error), Some(link)) => self.withdraw(link, &error),
+                (Err(error), Some(connection)) => self.disconnect(connection, &error),
                 (Ok(false) | Err(_), _) => {
-                    self.doubt.notify_one();
+                    self.recheck.notify_one();
                     self.metrics.dropped.inc_by(batch.len() as u64);
                 }
             }
@@ -187,12 +187,12 @@ impl L2 {
     }
 
     /// Takes a connection away that failed, unless it was replaced meanwhile.
-    fn withdraw(&self, link: &Arc<Link>, reason: &dyn fmt::Display) {
+    fn disconnect(&self, connection: &Arc<RedisConnection>, reason: &dyn fmt::Display) {
         self.metrics.failures.inc();
-        let ours = self.link.write().take_if(|current| Arc::ptr_eq(current, link)).is_some();
+        let ours = self.connection.write().take_if(|current| Arc::ptr_eq(current, connection)).is_some();
         if ours {
             tracing::warn!(%reason, "redis_withdrawn");
-            self.doubt.notify_one();
+            self.recheck.notify_one();
         }
     }
 
@@ -200,7 +200,7 @@ impl L2 {
     async fn follow(self: Arc<Self>, log: Arc<dyn EventLog>, mut applied: watch::Receiver<Revision>) {
         loop {
             let Err(error) = self.follow_once(log.as_ref(), &mut applied).await;
-            *self.link.write() = None;
+            *self.connection.write() = None;
             let was_serving = matches!(
                 self.health.send_replace(L2Health::Away { reason: error.to_string() }),
                 L2Health::Serving { .. }
@@ -221,10 +221,10 @@ impl L2 {
         applied: &mut watch::Receiver<Revision>,
     ) -> Result<Infallible, FollowError> {
         let bounds = log.bounds().await?;
-        let link = Arc::new(Link::open(&self.settings, bounds.log_id).await?);
-        let mut follower = Follower::begin(&link, log, bounds).await?;
+        let connection = Arc::new(RedisConnection::open(&self.settings, bounds.log_id).await?);
+        let mut follower = Follower::begin(&connection, log, bounds).await?;
         let mut watermark = follower.catch_up().await?;
-        *self.link.write() = Some(Arc::clone(&link));
+        *self.connection.write() = Some(Arc::clone(&connection));
         self.metrics.serving.set(1);
         tracing::info!(watermark, "redis_serving");
         loop {
@@ -232,10 +232,10 @@ impl L2 {
             self.health.send_replace(L2Health::Serving { watermark });
             tokio::select! {
                 Ok(()) = applied.changed() => {}
-                () = self.doubt.notified() => {}
+                () = self.recheck.notified() => {}
                 () = sleep(LOOK_AGAIN_AFTER) => {}
             }
-            if !self.link.read().as_ref().is_some_and(|current| Arc::ptr_eq(current, &link)) {
+            if !self.connection.read().as_ref().is_some_and(|current| Arc::ptr_eq(current, &connection)) {
                 return Err(FollowError::Withdrawn);
             }
             watermark = follower.catch_up().await?;

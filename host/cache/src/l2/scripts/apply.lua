@@ -1,8 +1,8 @@
--- Applies changes, and returns the watermark then; nil if there is no ledger.
--- KEYS: ledger, then what changed. ARGV: the watermark that the changes follow on, the one that they lead to, how many
+-- Applies changes, and returns the watermark then; nil if there is no tombstone hash.
+-- KEYS: tombstone hash, then what changed. ARGV: the watermark that the changes follow on, the one that they lead to, how many
 -- changes to remember, lifetime in milliseconds, then the revision of each change, in order.
-local ledger = KEYS[1]
-local watermark = redis.call('HGET', ledger, 'watermark')
+local tombstones = KEYS[1]
+local watermark = redis.call('HGET', tombstones, 'watermark')
 if not watermark then
   return false
 end
@@ -17,22 +17,22 @@ for i = 2, #KEYS do
   if stamp ~= '' and tonumber(stamp) < revision then
     redis.call('UNLINK', KEYS[i])
   end
-  local changed = redis.call('HGET', ledger, KEYS[i])
+  local changed = redis.call('HGET', tombstones, KEYS[i])
   if not changed or tonumber(changed) < revision then
-    redis.call('HSET', ledger, KEYS[i], ARGV[i + 3])
+    redis.call('HSET', tombstones, KEYS[i], ARGV[i + 3])
   end
   newest = math.max(newest, revision)
 end
 if tonumber(ARGV[2]) > watermark then
   watermark = tonumber(ARGV[2])
-  redis.call('HSET', ledger, 'watermark', ARGV[2])
+  redis.call('HSET', tombstones, 'watermark', ARGV[2])
 end
-if redis.call('HLEN', ledger) > tonumber(ARGV[3]) then
+if redis.call('HLEN', tombstones) > tonumber(ARGV[3]) then
   -- Forgets the changes. The floor stands for them, also for those of a revision that has not been applied whole.
-  local base = redis.call('HGET', ledger, 'base')
+  local base = redis.call('HGET', tombstones, 'base')
   local floor = string.format('%.0f', math.max(newest, watermark))
-  redis.call('UNLINK', ledger)
-  redis.call('HSET', ledger, 'watermark', string.format('%.0f', watermark), 'floor', floor, 'base', base)
+  redis.call('UNLINK', tombstones)
+  redis.call('HSET', tombstones, 'watermark', string.format('%.0f', watermark), 'floor', floor, 'base', base)
 end
-redis.call('PEXPIRE', ledger, ARGV[4])
+redis.call('PEXPIRE', tombstones, ARGV[4])
 return watermark

@@ -1,5 +1,5 @@
--- Makes sure that there is a ledger, and returns its watermark.
--- KEYS: ledger. ARGV: newest and oldest revision of the log, lifetime in milliseconds.
+-- Makes sure that there is a tombstone hash, and returns its watermark.
+-- KEYS: tombstone hash. ARGV: newest and oldest revision of the log, lifetime in milliseconds.
 local watermark = redis.call('HGET', KEYS[1], 'watermark')
 if watermark and tonumber(watermark) + 1 >= tonumber(ARGV[2]) then
   return tonumber(watermark)

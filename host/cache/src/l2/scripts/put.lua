@@ -1,5 +1,5 @@
--- Stores values, each unless a later change or a value as new is there; returns how many, nil if there is no ledger.
--- KEYS: ledger, then a key for each value. ARGV: for each a value, beginning with its stamp, and its lifetime in
+-- Stores values, each unless a later change or a value as new is there; returns how many, nil if there is no tombstone hash.
+-- KEYS: tombstone hash, then a key for each value. ARGV: for each a value, beginning with its stamp, and its lifetime in
 -- milliseconds.
 local floor = redis.call('HGET', KEYS[1], 'floor')
 if not floor then

@@ -1,14 +1,14 @@
 //! One connection to Redis, and what is said over it. Each exchange is atomic there.
 //!
-//! Beside the values there is one hash, the ledger: `watermark`, the revision through which Redis has seen the log
+//! Beside the values there is one hash, `tombstones`: `watermark`, the revision through which Redis has seen the log
 //! without a gap; the revision of the last change of each key that changed lately; `floor`, the newest revision whose
-//! changes may have been forgotten; `base`, the revision at which this ledger was begun. The ledger is the tombstones
-//! of all keys in one: they are evicted together with the watermark or not at all, and none is missed for having
-//! expired while a load took longer.
+//! changes may have been forgotten; `base`, the revision at which the hash was begun. It is the tombstones of all keys in
+//! one: they are evicted together with the watermark or not at all, and none is missed for having expired while a load
+//! took longer.
 //!
 //! - A value is stored only if its stamp reaches the floor and the last change of its key.
 //! - A change removes the value if that is older.
-//! - So a value that is there was not changed from its stamp through the watermark, provided that the ledger saw its
+//! - So a value that is there was not changed from its stamp through the watermark, provided that the tombstone hash saw its
 //!   whole life: that its stamp reaches the base.
 //!
 //! Whatever is sent twice, late or from another replica changes nothing, for each script compares revisions. The same
@@ -26,20 +26,20 @@ use uuid::Uuid;
 
 use super::{
     L2Settings,
-    stamped::{Stamped, stored},
+    versioned::{Versioned, stored},
 };
 use crate::key::Key;
 
 /// How long the log's follower waits for an answer, and for a connection. Applying a page takes Redis some 3 ms.
 const FOLLOWER_TIMEOUT: Duration = Duration::from_secs(1);
-/// A ledger that nobody follows goes away. Then it is begun anew.
-const LEDGER_TTL: Duration = Duration::from_hours(24 * 7);
+/// A tombstone hash that nobody follows goes away. Then it is begun anew.
+const TOMBSTONES_TTL: Duration = Duration::from_hours(24 * 7);
 
 /// The watermark and the base.
-type LedgerHead = (Option<Revision>, Option<Revision>);
+type WatermarkAndBase = (Option<Revision>, Option<Revision>);
 
 /// A connection to Redis.
-pub(super) struct Link {
+pub(super) struct RedisConnection {
     connection: MultiplexedConnection,
     /// `<prefix>:<log id>:`
     prefix: String,
@@ -54,7 +54,7 @@ struct Scripts {
     put: Script,
 }
 
-impl Link {
+impl RedisConnection {
     /// Connects.
     pub(super) async fn open(settings: &L2Settings, log_id: Uuid) -> RedisResult<Self> {
         let mut access =
@@ -85,35 +85,35 @@ impl Link {
         })
     }
 
-    /// Makes sure that there is a ledger, and returns its watermark.
+    /// Makes sure that there is a tombstone hash, and returns its watermark.
     pub(super) async fn begin(&self, log: LogBounds) -> RedisResult<Revision> {
-        let mut call = self.scripts.begin.key(self.ledger());
-        call.arg(log.newest).arg(log.oldest).arg(millis(LEDGER_TTL));
+        let mut call = self.scripts.begin.key(self.tombstones());
+        call.arg(log.newest).arg(log.oldest).arg(millis(TOMBSTONES_TTL));
         call.invoke_async(&mut self.connection.clone()).await
     }
 
     /// Applies changes that follow on the watermark `from`, and lead to `through`. Returns the watermark then, which is
-    /// below `from` if Redis fell back, and then nothing was applied; none if there is no ledger.
+    /// below `from` if Redis fell back, and then nothing was applied; none if there is no tombstone hash.
     pub(super) async fn apply(
         &self,
         from: Revision,
         through: Revision,
         changes: &[(Key, Revision)],
     ) -> RedisResult<Option<Revision>> {
-        let mut call = self.scripts.apply.key(self.ledger());
-        call.arg(from).arg(through).arg(self.remembered_changes).arg(millis(LEDGER_TTL));
+        let mut call = self.scripts.apply.key(self.tombstones());
+        call.arg(from).arg(through).arg(self.remembered_changes).arg(millis(TOMBSTONES_TTL));
         for (key, revision) in changes {
             call.key(self.name(key)).arg(*revision);
         }
         call.invoke_async(&mut self.connection.clone()).await
     }
 
-    /// Stores values with the revisions that they were read at, where they are newer. False if there is no ledger.
+    /// Stores values with the revisions that they were read at, where they are newer. False if there is no tombstone hash.
     pub(super) async fn put<'a>(
         &self,
         values: impl IntoIterator<Item = (&'a Key, &'a Bytes, Revision)>,
     ) -> RedisResult<bool> {
-        let mut call = self.scripts.put.key(self.ledger());
+        let mut call = self.scripts.put.key(self.tombstones());
         for (key, bytes, revision) in values {
             let ttl = key.ttl().min(self.max_ttl).max(Duration::from_millis(1));
             call.key(self.name(key)).arg(stored(bytes, revision).as_ref()).arg(millis(ttl));
@@ -122,26 +122,26 @@ impl Link {
         Ok(stored.is_some())
     }
 
-    /// The values of the keys, in order; none at all if there is no ledger.
-    pub(super) async fn get(&self, keys: &[Key]) -> RedisResult<Option<Vec<Option<Stamped>>>> {
+    /// The values of the keys, in order; none at all if there is no tombstone hash.
+    pub(super) async fn get(&self, keys: &[Key]) -> RedisResult<Option<Vec<Option<Versioned>>>> {
         let mut call = redis::pipe();
-        call.atomic().cmd("HMGET").arg(self.ledger()).arg(&["watermark", "base"]).cmd("MGET");
+        call.atomic().cmd("HMGET").arg(self.tombstones()).arg(&["watermark", "base"]).cmd("MGET");
         for key in keys {
             call.arg(self.name(key));
         }
-        let (ledger, values): (LedgerHead, Vec<Option<Vec<u8>>>) =
+        let (tombstones, values): (WatermarkAndBase, Vec<Option<Vec<u8>>>) =
             call.query_async(&mut self.connection.clone()).await?;
-        let (Some(watermark), Some(base)) = ledger else {
+        let (Some(watermark), Some(base)) = tombstones else {
             return Ok(None);
         };
         let read = |value: Option<Vec<u8>>| {
-            value.and_then(|it| Stamped::read(&it.into(), watermark)).filter(|it| it.valid_from >= base)
+            value.and_then(|it| Versioned::read(&it.into(), watermark)).filter(|it| it.valid_from >= base)
         };
         Ok(Some(values.into_iter().map(read).collect()))
     }
 
-    fn ledger(&self) -> String {
-        format!("{}ledger", self.prefix)
+    fn tombstones(&self) -> String {
+        format!("{}tombstones", self.prefix)
     }
 
     fn name(&self, key: &Key) -> String {
