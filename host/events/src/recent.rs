@@ -13,7 +13,7 @@ const OVERHEAD_BYTES: usize = 200;
 /// Whole revisions up to the one that was applied last, as many of the newest as fit. What is pushed out is read from
 /// the log instead.
 #[derive(Debug)]
-pub(crate) struct Recent {
+pub(crate) struct RecentEvents {
     events: VecDeque<Arc<LoggedEvent>>,
     /// Every applied event of this revision and later is here.
     oldest: Revision,
@@ -21,7 +21,7 @@ pub(crate) struct Recent {
     max_bytes: usize,
 }
 
-impl Recent {
+impl RecentEvents {
     /// Holds nothing; `applied` is the last revision that it will never hold.
     pub(crate) fn after(applied: Revision, max_bytes: usize) -> Self {
         Self { events: VecDeque::new(), oldest: applied + 1, bytes: 0, max_bytes }
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_oldest_revisions_leave_whole_when_the_bytes_are_spent() {
-        let mut recent = Recent::after(0, 3 * (OVERHEAD_BYTES + event(1, 0).body.len()));
+        let mut recent = RecentEvents::after(0, 3 * (OVERHEAD_BYTES + event(1, 0).body.len()));
         recent.push(vec![event(1, 0), event(1, 1)]);
         recent.push(vec![event(2, 0)]);
         assert_eq!(recent.read(LogPosition::start_of(1), 10).unwrap().len(), 3);
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_revision_larger_than_all_of_it_is_left_to_the_log() {
-        let mut recent = Recent::after(4, 1);
+        let mut recent = RecentEvents::after(4, 1);
         recent.push(vec![event(5, 0), event(5, 1)]);
         assert!(recent.read(LogPosition::start_of(5), 10).is_none());
         assert_eq!(recent.read(LogPosition::start_of(6), 10).unwrap(), []);

@@ -45,7 +45,7 @@ pub(crate) struct MemoryLog {
     pub(crate) fails: AtomicBool,
     pub(crate) reads: AtomicUsize,
     pub(crate) gate: Semaphore,
-    grown: Notify,
+    appended: Notify,
 }
 
 impl MemoryLog {
@@ -60,7 +60,7 @@ impl MemoryLog {
             fails: AtomicBool::new(false),
             reads: AtomicUsize::new(0),
             gate: Semaphore::new(Self::READERS as usize),
-            grown: Notify::new(),
+            appended: Notify::new(),
         })
     }
 
@@ -70,9 +70,9 @@ impl MemoryLog {
     }
 
     /// Tells whoever follows that another process wrote.
-    pub(crate) fn grow(&self) {
-        self.grown.notify_waiters();
-        self.grown.notify_one();
+    pub(crate) fn notify_append(&self) {
+        self.appended.notify_waiters();
+        self.appended.notify_one();
     }
 }
 
@@ -111,7 +111,7 @@ impl EventLog for MemoryLog {
         Ok(kept.take(limit as usize).cloned().collect())
     }
 
-    async fn grown(&self) {
-        self.grown.notified().await;
+    async fn wait_for_append(&self) {
+        self.appended.notified().await;
     }
 }

@@ -16,11 +16,11 @@ use cqar_domain::{
 use futures::{Stream, stream};
 use tokio::{sync::watch, time::sleep};
 
-use crate::{feed::Feed, page::follows};
+use crate::{log_tailer::LogTailer, page::follows};
 
 /// Where to start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
+pub enum WatchStart {
     /// With the revision after the applied one.
     Now,
     /// With the oldest event that is kept.
@@ -81,32 +81,32 @@ pub enum WatchError {
     Stopping,
 }
 
-impl Feed {
+impl LogTailer {
     /// Streams the log from a position on, then live, until an error, which is the last item. A mark of progress comes
     /// after each batch, at once where there is nothing to send, and whenever nothing was sent for a while.
     pub fn watch(
         self: &Arc<Self>,
-        start: Start,
+        start: WatchStart,
         filter: WatchFilter,
     ) -> impl Stream<Item = Result<WatchItem, WatchError>> + Send + use<> {
         let applied = self.subscribe();
         // "Now" is when the caller asked, not when the stream is first polled.
-        let next = (start == Start::Now).then(|| LogPosition::start_of(self.applied() + 1));
-        let watching =
-            Watching { feed: Arc::clone(self), start, filter, applied, next, progress: None, ready: VecDeque::new() };
-        stream::unfold(Some(watching), |watching| async move {
-            let mut watching = watching?;
-            match watching.step().await {
-                Ok(item) => Some((Ok(item), Some(watching))),
+        let next = (start == WatchStart::Now).then(|| LogPosition::start_of(self.applied() + 1));
+        let watcher =
+            Watcher { tailer: Arc::clone(self), start, filter, applied, next, progress: None, ready: VecDeque::new() };
+        stream::unfold(Some(watcher), |watcher| async move {
+            let mut watcher = watcher?;
+            match watcher.step().await {
+                Ok(item) => Some((Ok(item), Some(watcher))),
                 Err(error) => Some((Err(error), None)),
             }
         })
     }
 }
 
-struct Watching {
-    feed: Arc<Feed>,
-    start: Start,
+struct Watcher {
+    tailer: Arc<LogTailer>,
+    start: WatchStart,
     filter: WatchFilter,
     applied: watch::Receiver<Revision>,
     /// The position to go on with, once it is found in the log.
@@ -117,7 +117,7 @@ struct Watching {
     ready: VecDeque<WatchItem>,
 }
 
-impl Watching {
+impl Watcher {
     async fn step(&mut self) -> Result<WatchItem, WatchError> {
         let mut next = match self.next {
             Some(next) => next,
@@ -134,10 +134,10 @@ impl Watching {
             } else if self.progress.is_none() {
                 self.mark(next.revision - 1);
             } else {
-                let idle = self.feed.settings.progress_interval;
+                let idle = self.tailer.settings.progress_interval;
                 tokio::select! {
-                    () = self.feed.stopped.cancelled() => return Err(WatchError::Stopping),
-                    // The sender lives in the feed, which this holds: it cannot be gone.
+                    () = self.tailer.stopped.cancelled() => return Err(WatchError::Stopping),
+                    // The sender lives in the tailer, which this holds: it cannot be gone.
                     _ = self.applied.changed() => {}
                     () = sleep(idle) => self.mark(next.revision - 1),
                 }
@@ -146,23 +146,23 @@ impl Watching {
     }
 
     async fn find_start(&self) -> Result<LogPosition, WatchError> {
-        let bounds = self.feed.log.bounds().await?;
+        let bounds = self.tailer.log.bounds().await?;
         match self.start {
-            Start::Now => Ok(LogPosition::start_of(bounds.newest + 1)),
-            Start::Oldest => Ok(LogPosition::start_of(bounds.oldest)),
-            Start::At(at) if at.revision < bounds.oldest => Err(WatchError::Compacted { oldest: bounds.oldest }),
-            Start::At(at) if at.revision > bounds.newest + 1 => Err(WatchError::Future { newest: bounds.newest }),
-            Start::At(at) => Ok(at),
+            WatchStart::Now => Ok(LogPosition::start_of(bounds.newest + 1)),
+            WatchStart::Oldest => Ok(LogPosition::start_of(bounds.oldest)),
+            WatchStart::At(at) if at.revision < bounds.oldest => Err(WatchError::Compacted { oldest: bounds.oldest }),
+            WatchStart::At(at) if at.revision > bounds.newest + 1 => Err(WatchError::Future { newest: bounds.newest }),
+            WatchStart::At(at) => Ok(at),
         }
     }
 
     /// Reads a page of what is applied, and says where to go on.
     async fn fill(&mut self, next: LogPosition, applied: Revision) -> Result<LogPosition, WatchError> {
-        let page = self.feed.settings.page_events;
-        let recent = self.feed.recent.lock().read(next, page as usize);
+        let page = self.tailer.settings.page_events;
+        let recent = self.tailer.recent.lock().read(next, page as usize);
         let mut events = match recent {
             Some(events) => events,
-            None => self.feed.log.read(next, page).await?.into_iter().map(Arc::new).collect(),
+            None => self.tailer.log.read(next, page).await?.into_iter().map(Arc::new).collect(),
         };
         let is_last = events.len() < page as usize;
         let read = events.len();
@@ -172,7 +172,7 @@ impl Watching {
         if let Some(first) = events.first()
             && !follows(next, first.position)
         {
-            let oldest = self.feed.log.bounds().await?.oldest;
+            let oldest = self.tailer.log.bounds().await?.oldest;
             return Err(WatchError::Compacted { oldest });
         }
         let last = events.last().map(|event| event.position);
@@ -209,13 +209,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        feed::FeedSettings,
+        log_tailer::LogTailerSettings,
         testing::{MemoryLog, Recorder, event, venue_event},
     };
 
-    async fn started(log: &Arc<MemoryLog>, settings: FeedSettings) -> (Arc<Feed>, CancellationToken) {
+    async fn started(log: &Arc<MemoryLog>, settings: LogTailerSettings) -> (Arc<LogTailer>, CancellationToken) {
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
-        let feed = Feed::start(
+        let tailer = LogTailer::start(
             log.clone(),
             Arc::new(Recorder::default()),
             settings,
@@ -225,15 +225,15 @@ mod tests {
         )
         .await
         .unwrap();
-        (feed, token)
+        (tailer, token)
     }
 
     /// Commits revisions of one event each, and has them applied.
-    async fn commit(log: &MemoryLog, feed: &Feed, revisions: impl IntoIterator<Item = Revision>) {
+    async fn commit(log: &MemoryLog, tailer: &LogTailer, revisions: impl IntoIterator<Item = Revision>) {
         for revision in revisions {
             log.commit(&[event(revision, 0)]);
-            feed.committed(vec![event(revision, 0)]);
-            assert!(feed.wait_for(revision, Duration::from_secs(5)).await);
+            tailer.committed(vec![event(revision, 0)]);
+            assert!(tailer.wait_for(revision, Duration::from_secs(5)).await);
         }
     }
 
@@ -255,45 +255,46 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_watch_from_a_position_sends_it_and_all_after_it_and_then_lives() {
         let log = MemoryLog::with(vec![event(1, 0), event(2, 0), event(2, 1), event(3, 0)]);
-        let (feed, _) = started(&log, FeedSettings { page_events: 2, ..FeedSettings::default() }).await;
+        let (tailer, _) = started(&log, LogTailerSettings { page_events: 2, ..LogTailerSettings::default() }).await;
         let at = LogPosition { revision: 2, index: 1 };
-        let mut stream = pin!(feed.watch(Start::At(at), WatchFilter::default()));
+        let mut stream = pin!(tailer.watch(WatchStart::At(at), WatchFilter::default()));
         assert_eq!(until_progress(&mut stream, 3).await, [at, LogPosition::start_of(3)]);
-        commit(&log, &feed, [4]).await;
+        commit(&log, &tailer, [4]).await;
         assert_eq!(until_progress(&mut stream, 4).await, [LogPosition::start_of(4)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_index_beyond_its_revision_goes_on_with_the_next_one() {
         let log = MemoryLog::with(vec![event(1, 0), event(2, 0)]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
-        let mut stream = pin!(feed.watch(Start::At(LogPosition { revision: 1, index: 7 }), WatchFilter::default()));
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
+        let mut stream =
+            pin!(tailer.watch(WatchStart::At(LogPosition { revision: 1, index: 7 }), WatchFilter::default()));
         assert_eq!(until_progress(&mut stream, 2).await, [LogPosition::start_of(2)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn now_is_when_the_watch_was_asked_for_and_a_mark_says_that_it_stands() {
         let log = MemoryLog::with(vec![event(1, 0)]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
-        let mut early = pin!(feed.watch(Start::Now, WatchFilter::default()));
-        commit(&log, &feed, [2]).await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
+        let mut early = pin!(tailer.watch(WatchStart::Now, WatchFilter::default()));
+        commit(&log, &tailer, [2]).await;
         assert_eq!(until_progress(&mut early, 2).await, [LogPosition::start_of(2)]);
-        let mut late = pin!(feed.watch(Start::Now, WatchFilter::default()));
+        let mut late = pin!(tailer.watch(WatchStart::Now, WatchFilter::default()));
         assert_eq!(late.next().now_or_never().unwrap().unwrap().unwrap(), WatchItem::Progress(2));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_filtered_out_still_makes_progress() {
         let log = MemoryLog::with(vec![event(1, 0), venue_event(2, "kraken"), venue_event(3, "binance"), event(4, 0)]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
         let venues = HashSet::from(["binance".parse().unwrap()]);
-        let mut stream = pin!(feed.watch(Start::Oldest, WatchFilter { venues, ..WatchFilter::default() }));
+        let mut stream = pin!(tailer.watch(WatchStart::Oldest, WatchFilter { venues, ..WatchFilter::default() }));
         assert_eq!(until_progress(&mut stream, 4).await, [LogPosition::start_of(3)]);
-        commit(&log, &feed, [5]).await;
+        commit(&log, &tailer, [5]).await;
         assert_eq!(stream.next().await.unwrap().unwrap(), WatchItem::Progress(5));
         let before = tokio::time::Instant::now();
         assert_eq!(stream.next().await.unwrap().unwrap(), WatchItem::Progress(5));
-        assert_eq!(before.elapsed(), FeedSettings::default().progress_interval);
+        assert_eq!(before.elapsed(), LogTailerSettings::default().progress_interval);
     }
 
     #[tokio::test(start_paused = true)]
@@ -313,11 +314,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_watcher_is_caught_up_from_the_log() {
         let log = MemoryLog::with(vec![event(1, 0)]);
-        let settings = FeedSettings { recent_bytes: 1000, page_events: 4, ..FeedSettings::default() };
-        let (feed, _) = started(&log, settings).await;
-        let mut stream = pin!(feed.watch(Start::Oldest, WatchFilter::default()));
+        let settings = LogTailerSettings { recent_bytes: 1000, page_events: 4, ..LogTailerSettings::default() };
+        let (tailer, _) = started(&log, settings).await;
+        let mut stream = pin!(tailer.watch(WatchStart::Oldest, WatchFilter::default()));
         assert_eq!(until_progress(&mut stream, 1).await, [LogPosition::start_of(1)]);
-        commit(&log, &feed, 2..=50).await;
+        commit(&log, &tailer, 2..=50).await;
         let sent = until_progress(&mut stream, 50).await;
         assert_eq!(sent, (2..=50).map(LogPosition::start_of).collect::<Vec<_>>());
     }
@@ -325,9 +326,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_what_is_applied_is_sent() {
         let log = MemoryLog::with(vec![event(1, 0)]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
         log.commit(&[event(2, 0)]);
-        let mut stream = pin!(feed.watch(Start::Oldest, WatchFilter::default()));
+        let mut stream = pin!(tailer.watch(WatchStart::Oldest, WatchFilter::default()));
         assert!(matches!(stream.next().await.unwrap().unwrap(), WatchItem::Event(e) if e.position.revision == 1));
         assert_eq!(stream.next().await.unwrap().unwrap(), WatchItem::Progress(1));
         assert!(matches!(stream.next().await.unwrap().unwrap(), WatchItem::Event(e) if e.position.revision == 2));
@@ -337,9 +338,10 @@ mod tests {
     async fn a_start_that_is_not_kept_or_not_made_yet_is_out_of_range() {
         let log = MemoryLog::with((1..=5).map(|revision| event(revision, 0)).collect());
         *log.oldest.lock() = 3;
-        let (feed, _) = started(&log, FeedSettings::default()).await;
-        let first =
-            async |at| pin!(feed.watch(Start::At(LogPosition::start_of(at)), WatchFilter::default())).next().await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
+        let first = async |at| {
+            pin!(tailer.watch(WatchStart::At(LogPosition::start_of(at)), WatchFilter::default())).next().await
+        };
         assert!(matches!(first(2).await, Some(Err(WatchError::Compacted { oldest: 3 }))));
         assert!(matches!(first(7).await, Some(Err(WatchError::Future { newest: 5 }))));
         assert!(matches!(first(6).await, Some(Ok(WatchItem::Progress(5)))));
@@ -348,8 +350,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_watcher_that_compaction_overtakes_is_told() {
         let log = MemoryLog::with((1..=9).map(|revision| event(revision, 0)).collect());
-        let (feed, _) = started(&log, FeedSettings { page_events: 2, ..FeedSettings::default() }).await;
-        let mut stream = pin!(feed.watch(Start::Oldest, WatchFilter::default()));
+        let (tailer, _) = started(&log, LogTailerSettings { page_events: 2, ..LogTailerSettings::default() }).await;
+        let mut stream = pin!(tailer.watch(WatchStart::Oldest, WatchFilter::default()));
         stream.next().await.unwrap().unwrap();
         *log.oldest.lock() = 8;
         let end = loop {
@@ -364,8 +366,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_watch_ends_when_the_server_stops() {
         let log = MemoryLog::with(vec![]);
-        let (feed, token) = started(&log, FeedSettings::default()).await;
-        let mut stream = pin!(feed.watch(Start::Now, WatchFilter::default()));
+        let (tailer, token) = started(&log, LogTailerSettings::default()).await;
+        let mut stream = pin!(tailer.watch(WatchStart::Now, WatchFilter::default()));
         assert_eq!(stream.next().await.unwrap().unwrap(), WatchItem::Progress(0));
         token.cancel();
         assert!(matches!(stream.next().await, Some(Err(WatchError::Stopping))));

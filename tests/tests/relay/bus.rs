@@ -23,15 +23,15 @@ use cqar_domain::{
     entity::{Meta, Revision},
     event::{EventLog, LogPosition, LoggedEvent},
     id::{AssetId, SystemIds},
-    relay::{Outgoing, TransformFailure, Transforms},
+    relay::{OutboundMessage, TransformFailure, Transforms},
     text::Labels,
     time::{Clock, SystemClock},
 };
 use cqar_events::{
-    feed::{Feed, FeedSettings},
+    log_tailer::{LogTailer, LogTailerSettings},
     relay::{Relay, RelayHealth, RelaySettings, RelayState},
 };
-use cqar_store::{Author, Change, Store, StoreSettings};
+use cqar_store::{Change, Store, StoreSettings, WriteAttribution};
 use cqar_tests::collect::{DEADLINE, until};
 use prometheus::Registry;
 use tempfile::TempDir;
@@ -49,10 +49,10 @@ pub fn settings(url: impl Into<String>) -> RelaySettings {
     }
 }
 
-/// A log in SQLite, and its feed.
+/// A log in SQLite, and its tailer.
 pub struct Log {
     pub store: Arc<Store>,
-    pub feed: Arc<Feed>,
+    pub tailer: Arc<LogTailer>,
     token: CancellationToken,
     _folder: TempDir,
 }
@@ -65,9 +65,10 @@ impl Log {
         store.migrate_up().await.unwrap();
         let (store, token) = (Arc::new(store), CancellationToken::new());
         let (metrics, tracker) = (Registry::new(), TaskTracker::new());
-        let settings = FeedSettings::default();
-        let feed = Feed::start(store.clone(), Arc::new(()), settings, &metrics, &tracker, token.clone()).await.unwrap();
-        Self { store, feed, token, _folder: folder }
+        let settings = LogTailerSettings::default();
+        let tailer =
+            LogTailer::start(store.clone(), Arc::new(()), settings, &metrics, &tracker, token.clone()).await.unwrap();
+        Self { store, tailer, token, _folder: folder }
     }
 
     /// Commits a revision that creates so many assets, and has it applied.
@@ -84,12 +85,12 @@ impl Log {
             judged_by: Vec::new(),
             warnings: Vec::new(),
         });
-        let author = Author { actor: "test".into(), request_id: None, time: SystemClock.now() };
+        let attribution = WriteAttribution { actor: "test".into(), request_id: None, time: SystemClock.now() };
         let mut write = self.store.begin_write().await.unwrap();
-        write.write(changes.collect(), &author).await.unwrap();
+        write.write(changes.collect(), &attribution).await.unwrap();
         let committed = write.commit().await.unwrap();
-        self.feed.committed(committed.events);
-        assert!(self.feed.wait_for(committed.revision, DEADLINE).await);
+        self.tailer.committed(committed.events);
+        assert!(self.tailer.wait_for(committed.revision, DEADLINE).await);
         committed.revision
     }
 
@@ -125,7 +126,7 @@ fn asset(description: &str) -> Asset {
     }
 }
 
-type RuleFn = dyn Fn(&LoggedEvent) -> Result<Vec<Outgoing>, TransformFailure> + Send + Sync;
+type RuleFn = dyn Fn(&LoggedEvent) -> Result<Vec<OutboundMessage>, TransformFailure> + Send + Sync;
 
 /// A transform that a test writes, and swaps.
 pub struct Rule {
@@ -135,7 +136,7 @@ pub struct Rule {
 
 impl Rule {
     pub fn new(
-        rule: impl Fn(&LoggedEvent) -> Result<Vec<Outgoing>, TransformFailure> + Send + Sync + 'static,
+        rule: impl Fn(&LoggedEvent) -> Result<Vec<OutboundMessage>, TransformFailure> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self { rule: Mutex::new(Arc::new(rule)), changed: Notify::new() })
     }
@@ -150,20 +151,27 @@ impl Rule {
         Self::new(move |_| Ok((0..parts).map(|part| outgoing(&format!("part-{part}"))).collect()))
     }
 
-    pub fn swap(&self, rule: impl Fn(&LoggedEvent) -> Result<Vec<Outgoing>, TransformFailure> + Send + Sync + 'static) {
+    pub fn swap(
+        &self,
+        rule: impl Fn(&LoggedEvent) -> Result<Vec<OutboundMessage>, TransformFailure> + Send + Sync + 'static,
+    ) {
         *self.rule.lock().unwrap() = Arc::new(rule);
         self.changed.notify_waiters();
     }
 }
 
 /// A message under a suffix.
-pub fn outgoing(suffix: &str) -> Outgoing {
-    Outgoing { subject_suffix: suffix.into(), ..Outgoing::default() }
+pub fn outgoing(suffix: &str) -> OutboundMessage {
+    OutboundMessage { subject_suffix: suffix.into(), ..OutboundMessage::default() }
 }
 
 #[async_trait]
 impl Transforms for Rule {
-    async fn transform(&self, events: &[LoggedEvent], _: &str) -> (Vec<Vec<Outgoing>>, Option<TransformFailure>) {
+    async fn transform(
+        &self,
+        events: &[LoggedEvent],
+        _: &str,
+    ) -> (Vec<Vec<OutboundMessage>>, Option<TransformFailure>) {
         let rule = self.rule.lock().unwrap().clone();
         let mut answers = Vec::new();
         for event in events {
@@ -194,7 +202,7 @@ impl Server {
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
         let relay = {
             let _guard = runtime.enter();
-            let (store, applied) = (log.store.clone(), log.feed.subscribe());
+            let (store, applied) = (log.store.clone(), log.tailer.subscribe());
             let metrics = Registry::new();
             Relay::start(settings, store.clone(), store, transforms, applied, &metrics, &tracker, token.clone())
                 .unwrap()

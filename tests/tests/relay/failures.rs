@@ -3,7 +3,7 @@
 use cqar_events::relay::RelayState;
 use cqar_tests::{
     nats::Nats,
-    nats_proxy::{Fate, NatsProxy},
+    nats_proxy::{NatsProxy, PublishFault},
 };
 
 use crate::bus::{Log, Rule, Server, Tap, settings};
@@ -16,7 +16,7 @@ async fn a_message_lost_in_the_middle_of_the_window_is_published_in_its_place() 
     log.write(1).await;
     server.caught_up().await;
     for lost in [0, 1, 17, 99] {
-        proxy.plan((0..lost).map(|_| Fate::Pass).chain([Fate::Lose]));
+        proxy.plan((0..lost).map(|_| PublishFault::Pass).chain([PublishFault::Lose]));
         log.write(100).await;
         server.caught_up().await;
     }
@@ -31,7 +31,7 @@ async fn a_foreign_message_in_the_middle_of_the_window_makes_no_event_be_passed_
     let server = Server::start(&log, settings(proxy.url()), Rule::pass());
     log.write(1).await;
     server.caught_up().await;
-    proxy.plan([Fate::Pass, Fate::Pass, Fate::Hold]);
+    proxy.plan([PublishFault::Pass, PublishFault::Pass, PublishFault::Hold]);
     log.write(10).await;
     proxy.holds_publish().await;
     tap.holds(3).await;

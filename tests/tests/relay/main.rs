@@ -14,7 +14,7 @@ mod transforms;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use bus::{Log, Rule, Server, Tap, header, settings};
-use cqar_domain::relay::Outgoing;
+use cqar_domain::relay::OutboundMessage;
 use cqar_events::relay::{Credentials, Relay, RelayError, RelaySettings, RelayState};
 use cqar_proto::v1;
 use cqar_tests::{collect::until, nats::Nats};
@@ -27,7 +27,7 @@ async fn every_event_is_published_once_in_order_as_a_cloud_event() {
     for size in [1, 3, 600, 1] {
         log.write(size).await;
     }
-    let server = Server::start(&log, settings(nats.url()), Rule::new(|_| Ok(vec![Outgoing::default()])));
+    let server = Server::start(&log, settings(nats.url()), Rule::new(|_| Ok(vec![OutboundMessage::default()])));
     log.write(2).await;
     server.caught_up().await;
 
@@ -38,7 +38,7 @@ async fn every_event_is_published_once_in_order_as_a_cloud_event() {
         assert_eq!(message.subject.as_str(), "cqc.events.v1.asset_created");
         assert_eq!(message.payload, event.body);
         let header = |name: &str| header(&message.headers, name);
-        let log_id = log.feed.log_id();
+        let log_id = log.tailer.log_id();
         assert_eq!(header("ce-specversion"), "1.0");
         assert_eq!(header("ce-source"), format!("urn:uuid:{log_id}"));
         assert_eq!(header("ce-type"), "asset_created");
@@ -138,7 +138,7 @@ async fn settings_that_cannot_work_stop_the_start() {
         change(&mut settings);
         let (tracker, token) = Default::default();
         let store = log.store.clone();
-        let applied = log.feed.subscribe();
+        let applied = log.tailer.subscribe();
         let metrics = prometheus::Registry::new();
         Relay::start(settings, store.clone(), store, Rule::pass(), applied, &metrics, &tracker, token)
     };

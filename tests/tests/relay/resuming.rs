@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use cqar_domain::{event::LogPosition, relay::RelayMemory};
+use cqar_domain::{event::LogPosition, relay::RelayStateStore};
 use cqar_events::relay::RelayState;
 use cqar_tests::{
     collect::until,
     nats::Nats,
-    nats_proxy::{Fate, NatsProxy},
+    nats_proxy::{NatsProxy, PublishFault},
 };
 
 use crate::bus::{Log, Rule, Server, Tap, settings};
@@ -117,7 +117,7 @@ async fn the_stream_of_another_log_is_left_alone_and_reported() {
     log.write(4).await;
     let server = Server::start(&log, settings(nats.url()), Rule::pass());
     let health = server.comes_to(RelayState::Refused).await;
-    assert!(health.message.contains(&other.feed.log_id().to_string()), "{}", health.message);
+    assert!(health.message.contains(&other.tailer.log_id().to_string()), "{}", health.message);
     assert_eq!(health.lag_revisions, Some(1));
     assert_eq!(tap.names().await, other.names().await);
 
@@ -133,7 +133,7 @@ async fn a_stream_ahead_of_the_log_is_left_alone_and_reported() {
     log.write(1).await;
     tap.create(|_| {}).await;
     let mut headers = HeaderMap::new();
-    headers.insert("Nats-Msg-Id", format!("{}:7.0.0", log.feed.log_id()));
+    headers.insert("Nats-Msg-Id", format!("{}:7.0.0", log.tailer.log_id()));
     headers.insert("ce-parts", "1");
     tap.jetstream.publish_with_headers("cqc.events.v1.x", headers, "".into()).await.unwrap().await.unwrap();
     let server = Server::start(&log, settings(nats.url()), Rule::pass());
@@ -166,7 +166,7 @@ async fn what_a_dead_server_sent_and_arrives_late_changes_nothing() {
     let first = Server::start(&log, settings(proxy.url()), Rule::pass());
     log.write(5).await;
     first.caught_up().await;
-    proxy.plan([Fate::Pass, Fate::Pass, Fate::Hold]);
+    proxy.plan([PublishFault::Pass, PublishFault::Pass, PublishFault::Hold]);
     log.write(20).await;
     proxy.holds_publish().await;
     first.crash();
@@ -189,11 +189,11 @@ async fn what_arrives_late_is_not_mistaken_for_a_part_of_another_split() {
     let (old_way, new_way) = (NatsProxy::start(nats.address()).await, NatsProxy::start(nats.address()).await);
     let first = Server::start(&log, settings(old_way.url()), Rule::pass());
     first.caught_up().await;
-    old_way.plan([Fate::Pass, Fate::Hold].into_iter().chain([Fate::Lose; 100]));
+    old_way.plan([PublishFault::Pass, PublishFault::Hold].into_iter().chain([PublishFault::Lose; 100]));
     log.write(4).await;
     old_way.holds_publish().await;
     first.crash();
-    new_way.plan([Fate::Hold]);
+    new_way.plan([PublishFault::Hold]);
     let second = Server::start(&log, settings(new_way.url()), Rule::split(2));
     new_way.holds_publish().await;
     old_way.release();
@@ -212,11 +212,11 @@ async fn what_arrives_late_is_not_doubled_when_the_stream_has_forgotten_it() {
     let (old_way, new_way) = (NatsProxy::start(nats.address()).await, NatsProxy::start(nats.address()).await);
     let first = Server::start(&log, settings(old_way.url()), Rule::pass());
     first.caught_up().await;
-    old_way.plan([Fate::Hold]);
+    old_way.plan([PublishFault::Hold]);
     log.write(3).await;
     old_way.holds_publish().await;
     first.crash();
-    new_way.plan([Fate::Hold]);
+    new_way.plan([PublishFault::Hold]);
     let second = Server::start(&log, settings(new_way.url()), Rule::pass());
     new_way.holds_publish().await;
     old_way.release();

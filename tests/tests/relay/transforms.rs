@@ -5,7 +5,7 @@ use cqar_events::relay::RelayState;
 use cqar_tests::{
     collect::until,
     nats::Nats,
-    nats_proxy::{Fate, NatsProxy},
+    nats_proxy::{NatsProxy, PublishFault},
 };
 
 use crate::bus::{Log, Rule, Server, Tap, header, outgoing, settings};
@@ -17,7 +17,7 @@ async fn a_half_published_event_is_finished_as_it_was_begun() {
     let proxy = NatsProxy::start(nats.address()).await;
     let first = Server::start(&log, settings(proxy.url()), Rule::split(4));
     // Two of the four parts of the second event.
-    proxy.plan([Fate::Pass; 6].into_iter().chain([Fate::Lose; 100]));
+    proxy.plan([PublishFault::Pass; 6].into_iter().chain([PublishFault::Lose; 100]));
     log.write(3).await;
     tap.holds(6).await;
     first.crash();
@@ -39,7 +39,7 @@ async fn a_split_that_was_remembered_is_kept_to_although_none_of_it_arrived() {
     let proxy = NatsProxy::start(nats.address()).await;
     let first = Server::start(&log, settings(proxy.url()), Rule::split(2));
     first.caught_up().await;
-    proxy.plan([Fate::Hold]);
+    proxy.plan([PublishFault::Hold]);
     log.write(2).await;
     proxy.holds_publish().await;
     first.crash();
@@ -113,7 +113,7 @@ async fn parts_lost_at_any_place_are_published_in_their_place() {
     server.caught_up().await;
     let mut expected = Vec::new();
     for lost in 0..6 {
-        proxy.plan((0..lost).map(|_| Fate::Pass).chain([Fate::Lose]));
+        proxy.plan((0..lost).map(|_| PublishFault::Pass).chain([PublishFault::Lose]));
         let revision = log.write(2).await;
         expected.extend((0..6).map(|place| format!("{revision}.{}.{}", place / 3, place % 3)));
         server.caught_up().await;

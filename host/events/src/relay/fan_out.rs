@@ -1,7 +1,7 @@
 //! The messages that an event was split into, as the relay remembers them in the database.
 
 use bytes::Bytes;
-use cqar_domain::relay::{Outgoing, OutgoingBody};
+use cqar_domain::relay::{OutboundMessage, OutboundPayload};
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -38,21 +38,21 @@ struct Body {
 }
 
 /// The parts as bytes.
-pub(super) fn encode(parts: &[Outgoing]) -> Bytes {
-    let part = |part: &Outgoing| Part {
+pub(super) fn encode(parts: &[OutboundMessage]) -> Bytes {
+    let part = |part: &OutboundMessage| Part {
         subject_suffix: part.subject_suffix.clone(),
         attributes: part.attributes.iter().cloned().map(|(name, value)| Attribute { name, value }).collect(),
-        body: part.body.clone().map(|OutgoingBody { content_type, bytes }| Body { content_type, bytes }),
+        body: part.body.clone().map(|OutboundPayload { content_type, bytes }| Body { content_type, bytes }),
     };
     FanOut { parts: parts.iter().map(part).collect() }.encode_to_vec().into()
 }
 
 /// The parts that were encoded.
-pub(super) fn decode(bytes: Bytes) -> Result<Vec<Outgoing>, prost::DecodeError> {
-    let part = |part: Part| Outgoing {
+pub(super) fn decode(bytes: Bytes) -> Result<Vec<OutboundMessage>, prost::DecodeError> {
+    let part = |part: Part| OutboundMessage {
         subject_suffix: part.subject_suffix,
         attributes: part.attributes.into_iter().map(|Attribute { name, value }| (name, value)).collect(),
-        body: part.body.map(|Body { content_type, bytes }| OutgoingBody { content_type, bytes }),
+        body: part.body.map(|Body { content_type, bytes }| OutboundPayload { content_type, bytes }),
     };
     Ok(FanOut::decode(bytes)?.parts.into_iter().map(part).collect())
 }
@@ -64,11 +64,11 @@ mod tests {
     #[test]
     fn a_fan_out_reads_back_as_it_was() {
         let parts = [
-            Outgoing::default(),
-            Outgoing {
+            OutboundMessage::default(),
+            OutboundMessage {
                 subject_suffix: "binance".into(),
                 attributes: vec![("venue".into(), "binance".into()), ("b".into(), String::new())],
-                body: Some(OutgoingBody { content_type: "text/plain".into(), bytes: Bytes::new() }),
+                body: Some(OutboundPayload { content_type: "text/plain".into(), bytes: Bytes::new() }),
             },
         ];
         assert_eq!(decode(encode(&parts)).unwrap(), parts);

@@ -21,7 +21,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use cqar_domain::{
     event::{LogPosition, LoggedEvent},
-    relay::Outgoing,
+    relay::OutboundMessage,
     time::Timestamp,
 };
 use cqar_proto::v1;
@@ -49,7 +49,7 @@ const RESERVED: [&str; 13] = [
 
 /// Which part of which event of which log a message is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct MessageId {
     pub(super) log: Uuid,
     pub(super) position: LogPosition,
     /// From 0.
@@ -58,23 +58,23 @@ pub(super) struct Place {
     pub(super) parts: u32,
 }
 
-impl Place {
-    /// The place that a message on the stream was given, if this relay's kind wrote it.
+impl MessageId {
+    /// The id of a message on the stream, if this relay's kind wrote it.
     pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
-        let (log, place) = text("Nats-Msg-Id")?.split_once(':')?;
-        let mut numbers = place.splitn(3, '.');
-        let place = Self {
+        let (log, id) = text("Nats-Msg-Id")?.split_once(':')?;
+        let mut numbers = id.splitn(3, '.');
+        let id = Self {
             log: Uuid::from_str(log).ok()?,
             position: LogPosition { revision: numbers.next()?.parse().ok()?, index: numbers.next()?.parse().ok()? },
             part: numbers.next()?.parse().ok()?,
             parts: text("ce-parts")?.parse().ok()?,
         };
-        (place.part < place.parts).then_some(place)
+        (id.part < id.parts).then_some(id)
     }
 
     /// The id of the message, by which the stream knows a duplicate.
-    pub(super) fn message_id(&self) -> String {
+    pub(super) fn to_header(self) -> String {
         format!("{}:{self}", self.log)
     }
 
@@ -84,7 +84,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.position, self.part)
     }
@@ -92,7 +92,7 @@ impl fmt::Display for Place {
 
 /// Why an event cannot be put on the bus as it is, or as a transform made it.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unfit {
+pub(super) enum UnpublishableEvent {
     #[error("its body is no cqar.v1.Event: {0}")]
     Body(#[from] prost::DecodeError),
     #[error("its time is missing or out of range")]
@@ -106,7 +106,7 @@ pub(super) enum Unfit {
 /// A message that is ready to be sent, but for what it expects of the stream.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub(super) place: Place,
+    pub(super) id: MessageId,
     pub(super) subject: String,
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
@@ -114,11 +114,16 @@ pub(super) struct Message {
 
 impl Message {
     /// The message of one part of an event.
-    pub(super) fn new(place: Place, event: &LoggedEvent, part: &Outgoing, subject_prefix: &str) -> Result<Self, Unfit> {
+    pub(super) fn new(
+        id: MessageId,
+        event: &LoggedEvent,
+        part: &OutboundMessage,
+        subject_prefix: &str,
+    ) -> Result<Self, UnpublishableEvent> {
         let mut subject = format!("{subject_prefix}.{}", event.event_type);
         if !part.subject_suffix.is_empty() {
             if !part.subject_suffix.split('.').all(is_token) {
-                return Err(Unfit::Suffix(part.subject_suffix.clone()));
+                return Err(UnpublishableEvent::Suffix(part.subject_suffix.clone()));
             }
             subject.push('.');
             subject.push_str(&part.subject_suffix);
@@ -130,23 +135,23 @@ impl Message {
         };
         let content_type = encoded(content_type);
         let mut headers = HeaderMap::new();
-        headers.insert("Nats-Msg-Id", place.message_id());
+        headers.insert("Nats-Msg-Id", id.to_header());
         headers.insert("ce-specversion", "1.0");
-        headers.insert("ce-source", format!("urn:uuid:{}", place.log));
-        headers.insert("ce-id", place.to_string());
+        headers.insert("ce-source", format!("urn:uuid:{}", id.log));
+        headers.insert("ce-id", id.to_string());
         headers.insert("ce-type", event.event_type.to_string());
-        headers.insert("ce-time", time.ok_or(Unfit::Time)?.to_string());
+        headers.insert("ce-time", time.ok_or(UnpublishableEvent::Time)?.to_string());
         headers.insert("ce-subject", format!("{}/{}", event.key.entity_type(), event.key.id()));
         headers.insert("ce-datacontenttype", content_type.as_ref());
         headers.insert("content-type", content_type.as_ref());
-        headers.insert("ce-revision", place.position.revision.to_string());
-        headers.insert("ce-index", place.position.index.to_string());
-        headers.insert("ce-part", place.part.to_string());
-        headers.insert("ce-parts", place.parts.to_string());
+        headers.insert("ce-revision", id.position.revision.to_string());
+        headers.insert("ce-index", id.position.index.to_string());
+        headers.insert("ce-part", id.part.to_string());
+        headers.insert("ce-parts", id.parts.to_string());
         for (name, value) in &part.attributes {
             headers.insert(attribute_header(name)?, encoded(value).as_ref());
         }
-        Ok(Self { place, subject, headers, payload })
+        Ok(Self { id, subject, headers, payload })
     }
 
     /// What the server counts against its `max_payload`: headers and payload.
@@ -163,12 +168,12 @@ pub(super) fn is_token(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-fn attribute_header(name: &str) -> Result<HeaderName, Unfit> {
+fn attribute_header(name: &str) -> Result<HeaderName, UnpublishableEvent> {
     let is_legal = (1..=20).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
         && !RESERVED.contains(&name);
     let header = if is_legal { HeaderName::from_str(&format!("ce-{name}")).ok() } else { None };
-    header.ok_or_else(|| Unfit::Attribute(name.to_owned()))
+    header.ok_or_else(|| UnpublishableEvent::Attribute(name.to_owned()))
 }
 
 /// A header's value: all but printable ASCII, and space, quote and percent, as percent-encoded UTF-8 (HTTP protocol
@@ -194,14 +199,14 @@ fn encoded(value: &str) -> Cow<'_, str> {
 mod tests {
     use cqar_domain::{
         id::{IdSource, SystemIds},
-        relay::OutgoingBody,
+        relay::OutboundPayload,
     };
 
     use super::*;
     use crate::testing::{event, venue_event};
 
-    fn place() -> Place {
-        Place { log: SystemIds.uuid(), position: LogPosition { revision: 7, index: 2 }, part: 1, parts: 3 }
+    fn sample_id() -> MessageId {
+        MessageId { log: SystemIds.uuid(), position: LogPosition { revision: 7, index: 2 }, part: 1, parts: 3 }
     }
 
     fn with_time(mut event: LoggedEvent) -> LoggedEvent {
@@ -213,13 +218,13 @@ mod tests {
     #[test]
     fn a_message_is_a_cloud_event_in_binary_mode() {
         let event = with_time(venue_event(7, "binance"));
-        let place = place();
-        let part = Outgoing { subject_suffix: "binance.x".into(), ..Outgoing::default() };
-        let message = Message::new(place, &event, &part, "cqc.events.v1").unwrap();
+        let id = sample_id();
+        let part = OutboundMessage { subject_suffix: "binance.x".into(), ..OutboundMessage::default() };
+        let message = Message::new(id, &event, &part, "cqc.events.v1").unwrap();
         assert_eq!(message.subject, "cqc.events.v1.venue_created.binance.x");
         assert_eq!(message.payload, event.body);
         let header = |name: &str| message.headers.get(name).map(ToString::to_string).unwrap_or_default();
-        let source = format!("urn:uuid:{}", place.log);
+        let source = format!("urn:uuid:{}", id.log);
         for (name, value) in [
             ("ce-specversion", "1.0"),
             ("ce-id", "7.2.1"),
@@ -236,34 +241,40 @@ mod tests {
         ] {
             assert_eq!(header(name), value, "{name}");
         }
-        assert_eq!(Place::read(&message.headers), Some(place));
+        assert_eq!(MessageId::read(&message.headers), Some(id));
     }
 
     #[test]
     fn a_transform_adds_attributes_and_another_body_and_nothing_else() {
         let event = with_time(event(7, 2));
-        let part = Outgoing {
+        let part = OutboundMessage {
             attributes: vec![("venue".into(), "50 % of \"é\"\r\nX: y".into())],
-            body: Some(OutgoingBody { content_type: "text/plain".into(), bytes: "hello".into() }),
-            ..Outgoing::default()
+            body: Some(OutboundPayload { content_type: "text/plain".into(), bytes: "hello".into() }),
+            ..OutboundMessage::default()
         };
-        let message = Message::new(place(), &event, &part, "p").unwrap();
+        let message = Message::new(sample_id(), &event, &part, "p").unwrap();
         let header = |name: &str| message.headers.get(name).unwrap().to_string();
         assert_eq!(header("ce-venue"), "50%20%25%20of%20%22%C3%A9%22%0D%0AX:%20y");
         assert_eq!(header("ce-datacontenttype"), "text/plain");
         assert_eq!(message.payload, "hello");
         for name in ["id", "parts", "Venue", "", "a-b", "abcdefghijklmnopqrstu"] {
-            let part = Outgoing { attributes: vec![(name.into(), "x".into())], ..Outgoing::default() };
-            assert!(matches!(Message::new(place(), &event, &part, "p"), Err(Unfit::Attribute(_))), "{name}");
+            let part = OutboundMessage { attributes: vec![(name.into(), "x".into())], ..OutboundMessage::default() };
+            assert!(
+                matches!(Message::new(sample_id(), &event, &part, "p"), Err(UnpublishableEvent::Attribute(_))),
+                "{name}"
+            );
         }
         for suffix in ["*", ">", "a..b", ".a", "a b", "é"] {
-            let part = Outgoing { subject_suffix: suffix.into(), ..Outgoing::default() };
-            assert!(matches!(Message::new(place(), &event, &part, "p"), Err(Unfit::Suffix(_))), "{suffix}");
+            let part = OutboundMessage { subject_suffix: suffix.into(), ..OutboundMessage::default() };
+            assert!(
+                matches!(Message::new(sample_id(), &event, &part, "p"), Err(UnpublishableEvent::Suffix(_))),
+                "{suffix}"
+            );
         }
     }
 
     #[test]
-    fn a_message_that_another_wrote_has_no_place() {
+    fn a_message_that_another_wrote_has_no_id() {
         let headers = |id: &str, parts: &str| {
             let mut headers = HeaderMap::new();
             headers.insert("Nats-Msg-Id", id);
@@ -271,10 +282,10 @@ mod tests {
             headers
         };
         let log = SystemIds.uuid();
-        assert!(Place::read(&headers(&format!("{log}:1.0.0"), "1")).is_some());
-        assert!(Place::read(&HeaderMap::new()).is_none());
-        assert!(Place::read(&headers("order-17", "1")).is_none());
-        assert!(Place::read(&headers(&format!("{log}:1.0"), "1")).is_none());
-        assert!(Place::read(&headers(&format!("{log}:1.0.1"), "1")).is_none(), "part 1 of 1 part");
+        assert!(MessageId::read(&headers(&format!("{log}:1.0.0"), "1")).is_some());
+        assert!(MessageId::read(&HeaderMap::new()).is_none());
+        assert!(MessageId::read(&headers("order-17", "1")).is_none());
+        assert!(MessageId::read(&headers(&format!("{log}:1.0"), "1")).is_none());
+        assert!(MessageId::read(&headers(&format!("{log}:1.0.1"), "1")).is_none(), "part 1 of 1 part");
     }
 }

@@ -10,17 +10,17 @@
 //! | `resume` | where to go on |
 //! | `stream` | making, checking and reading the stream |
 //! | `message`, `fan_out` | what an event becomes |
-//! | `link` | the connection |
-//! | `status`, `trouble` | how it is, and why |
+//! | `connection` | the connection |
+//! | `status`, `fault` | how it is, and why |
 
+mod connection;
 mod fan_out;
-mod link;
+mod fault;
 mod message;
 mod resume;
 mod session;
 mod status;
 mod stream;
-mod trouble;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ use cqar_domain::{
     entity::Revision,
     event::{EventLog, LogPosition},
     id::{IdSource, SystemIds},
-    relay::{RelayMemory, Transforms},
+    relay::{RelayStateStore, Transforms},
 };
 use prometheus::Registry;
 use tokio::{
@@ -39,16 +39,16 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-pub use link::Credentials;
-use link::Link;
-use status::Status;
+pub use connection::Credentials;
+use connection::NatsConnection;
+use fault::RelayFault;
+use status::SharedStatus;
 pub use status::{RelayHealth, RelayState};
-use trouble::Trouble;
 
 use crate::backoff::Backoff;
 
-/// How long the last words to the database may take when the server stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+/// The time for saving the cursor and releasing the lease when the server stops.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Where and how the relay publishes.
 #[derive(Debug, Clone)]
@@ -123,10 +123,10 @@ pub struct Relay {
     settings: RelaySettings,
     servers: Vec<ServerAddr>,
     log: Arc<dyn EventLog>,
-    memory: Arc<dyn RelayMemory>,
+    state_store: Arc<dyn RelayStateStore>,
     transforms: Arc<dyn Transforms>,
     applied: watch::Receiver<Revision>,
-    status: Status,
+    status: SharedStatus,
     /// This server, to the lease.
     holder: Uuid,
 }
@@ -137,7 +137,7 @@ impl Relay {
     pub fn start(
         settings: RelaySettings,
         log: Arc<dyn EventLog>,
-        memory: Arc<dyn RelayMemory>,
+        state_store: Arc<dyn RelayStateStore>,
         transforms: Arc<dyn Transforms>,
         applied: watch::Receiver<Revision>,
         metrics: &Registry,
@@ -154,9 +154,9 @@ impl Relay {
         if !settings.subject_prefix.split('.').all(message::is_token) {
             return Err(RelayError::SubjectPrefix(settings.subject_prefix));
         }
-        let status = Status::register(metrics)?;
+        let status = SharedStatus::register(metrics)?;
         let holder = SystemIds.uuid();
-        let relay = Arc::new(Self { settings, servers, log, memory, transforms, applied, status, holder });
+        let relay = Arc::new(Self { settings, servers, log, state_store, transforms, applied, status, holder });
         tracker.spawn(Arc::clone(&relay).run(token));
         Ok(relay)
     }
@@ -169,16 +169,16 @@ impl Relay {
     async fn run(self: Arc<Self>, token: CancellationToken) {
         tokio::select! {
             () = token.cancelled() => {}
-            never = self.lead() => match never {},
+            never = self.run_as_leader() => match never {},
             never = self.show_lag() => match never {},
         }
-        let farewell = async {
-            if let Some(done) = self.status.done() {
-                self.memory.save_cursor(done).await?;
+        let release = async {
+            if let Some(done_before) = self.status.done_before() {
+                self.state_store.save_cursor(done_before).await?;
             }
-            self.memory.release_lease(self.holder).await
+            self.state_store.release_lease(self.holder).await
         };
-        match timeout(FAREWELL, farewell).await {
+        match timeout(SHUTDOWN_TIMEOUT, release).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the relay's lease is left to expire"),
             Err(_) => tracing::warn!("the relay's lease is left to expire: the database does not answer"),
@@ -186,9 +186,9 @@ impl Relay {
     }
 
     /// Takes the lease whenever it is free, and publishes while it is held.
-    async fn lead(&self) -> Infallible {
+    async fn run_as_leader(&self) -> Infallible {
         loop {
-            match self.memory.hold_lease(self.holder, self.settings.lease_ttl).await {
+            match self.state_store.hold_lease(self.holder, self.settings.lease_ttl).await {
                 Ok(true) => {
                     tokio::select! {
                         () = self.keep_lease() => self.status.set(RelayState::Waiting, "the lease to publish was lost"),
@@ -196,7 +196,7 @@ impl Relay {
                     }
                 }
                 Ok(false) => self.status.set(RelayState::Standby, "another server publishes, or did a moment ago"),
-                Err(error) => self.status.trouble(&Trouble::Memory(error)),
+                Err(error) => self.status.fault(&RelayFault::Database(error)),
             }
             sleep(self.lease_interval()).await;
         }
@@ -210,7 +210,7 @@ impl Relay {
             sleep(self.lease_interval()).await;
             let asked_at = Instant::now();
             let left = self.settings.lease_ttl.saturating_sub(held_at.elapsed());
-            match timeout(left, self.memory.hold_lease(self.holder, self.settings.lease_ttl)).await {
+            match timeout(left, self.state_store.hold_lease(self.holder, self.settings.lease_ttl)).await {
                 Ok(Ok(true)) => held_at = asked_at,
                 Ok(Ok(false)) => return,
                 Ok(Err(error)) => tracing::warn!(%error, "the relay's lease is not renewed"),
@@ -225,43 +225,45 @@ impl Relay {
 
     /// Publishes, session after session.
     async fn publish(&self) -> Infallible {
-        let mut link = loop {
-            match Link::connect(&self.servers, &self.settings.credentials).await {
-                Ok(link) => break link,
-                Err(error) => self.status.trouble(&Trouble::Away(error)),
+        let mut connection = loop {
+            match NatsConnection::connect(&self.servers, &self.settings.credentials).await {
+                Ok(connection) => break connection,
+                Err(error) => self.status.fault(&RelayFault::Away(error)),
             }
             sleep(self.settings.retry).await;
         };
         // Until the stream is reached, the cursor is the best guess at the lag.
-        if let Ok(cursor) = self.memory.cursor().await {
+        if let Ok(cursor) = self.state_store.cursor().await {
             self.status.advance(cursor.unwrap_or(LogPosition::start_of(1)));
         }
         let mut backoff = Backoff::up_to(self.settings.retry);
-        let mut known = None;
+        let mut confirmed = None;
         loop {
-            let waiting = |reason: &str| self.status.trouble(&Trouble::Away(reason.to_owned()));
-            let connection = link.connected(waiting).await;
-            let client = link.client.clone();
-            let before = self.status.done();
+            let waiting = |reason: &str| self.status.fault(&RelayFault::Away(reason.to_owned()));
+            let connected = connection.connected(waiting).await;
+            let client = connection.client.clone();
+            let before = self.status.done_before();
             let outcome = tokio::select! {
-                outcome = session::run(self, &client, &mut known) => outcome,
-                reason = link.lost(connection) => Err(Trouble::Away(reason)),
+                outcome = session::run(self, &client, &mut confirmed) => outcome,
+                reason = connection.lost(connected) => Err(RelayFault::Away(reason)),
             };
-            let trouble = match outcome {
-                Err(trouble) => trouble,
+            let fault = match outcome {
+                Err(fault) => fault,
                 Ok(never) => match never {},
             };
-            self.status.trouble(&trouble);
-            if self.status.done() != before {
+            self.status.fault(&fault);
+            if self.status.done_before() != before {
                 backoff.reset();
             }
             let pause = sleep(backoff.delay());
-            match trouble {
-                Trouble::Held { .. } => tokio::select! {
+            match fault {
+                RelayFault::Held { .. } => tokio::select! {
                     () = pause => {}
                     () = self.transforms.changed() => {}
                 },
-                Trouble::Away(_) | Trouble::Diverged(_) | Trouble::Memory(_) | Trouble::Refused(_) => pause.await,
+                RelayFault::Away(_) | RelayFault::Diverged(_) | RelayFault::Database(_) | RelayFault::Refused(_) => {
+                    pause.await;
+                }
             }
         }
     }
@@ -272,7 +274,7 @@ impl Relay {
         loop {
             self.status.show_lag(*applied.borrow_and_update());
             if applied.changed().await.is_err() {
-                // The feed has stopped: the log does not grow any more.
+                // The tailer has stopped: the log does not grow any more.
                 std::future::pending::<()>().await;
             }
         }

@@ -28,7 +28,7 @@ use async_nats::{
 use cqar_domain::{
     entity::Revision,
     event::{LogBounds, LogPosition, LoggedEvent},
-    relay::{Outgoing, TransformFailure},
+    relay::{OutboundMessage, TransformFailure},
 };
 use futures::future::BoxFuture;
 use tokio::{
@@ -39,10 +39,10 @@ use uuid::Uuid;
 
 use super::{
     Relay, RelayState, fan_out,
-    message::{Message, Place},
+    fault::{PermanentFault, RelayFault},
+    message::{Message, MessageId},
     resume::{Resume, resume},
     stream,
-    trouble::{Refusal, Trouble},
 };
 use crate::page::follows;
 
@@ -55,12 +55,13 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
 /// What a message grows by when it is sent: the names of the stream and of the message before it, and a sequence.
 const EXPECTATIONS_BYTES: usize = 512;
 
-/// Publishes until something goes wrong. `known` is where the stream itself said that everything before it was there.
+/// Publishes until something goes wrong. Everything before `confirmed` was stored on the stream once, by its own word: an
+/// acknowledgement, or its last message.
 pub(super) async fn run(
     relay: &Relay,
     client: &async_nats::Client,
-    known: &mut Option<LogPosition>,
-) -> Result<Infallible, Trouble> {
+    confirmed: &mut Option<LogPosition>,
+) -> Result<Infallible, RelayFault> {
     let jetstream = ContextBuilder::new()
         .timeout(relay.settings.ack_timeout)
         .ack_timeout(relay.settings.ack_timeout)
@@ -70,13 +71,13 @@ pub(super) async fn run(
     let end = stream::end(&stream, &relay.settings).await?;
     // After the end was read: what the stream holds is in the log by now.
     let bounds = relay.log.bounds().await?;
-    let start = resume(&end, &bounds, relay.memory.cursor().await?, *known)?;
+    let start = resume(&end, &bounds, relay.state_store.cursor().await?, *confirmed)?;
     let next = match start {
         Resume::At(next) => next,
-        Resume::After(place) => place.position,
+        Resume::After(id) => id.position,
     };
-    if let Some(place) = end.last.and_then(|last| last.place) {
-        check_last(relay, place, &bounds).await?;
+    if let Some(id) = end.last.and_then(|last| last.id) {
+        check_last(relay, id, &bounds).await?;
     }
     relay.status.advance(next);
     let mut session = Session {
@@ -84,7 +85,7 @@ pub(super) async fn run(
         jetstream,
         applied: relay.applied.clone(),
         log_id: bounds.log_id,
-        known,
+        confirmed,
         base: end.sequence,
         predicted: end.sequence,
         last_id: None,
@@ -95,13 +96,13 @@ pub(super) async fn run(
         began: false,
         is_settled: false,
     };
-    let trouble = match session.publish(start).await {
-        Err(trouble) => trouble,
+    let fault = match session.publish(start).await {
+        Err(fault) => fault,
         Ok(never) => match never {},
     };
     // Best effort: the next session reads the stream's end.
     session.save_cursor().await;
-    Err(trouble)
+    Err(fault)
 }
 
 struct Session<'a> {
@@ -109,7 +110,7 @@ struct Session<'a> {
     jetstream: Context,
     applied: watch::Receiver<Revision>,
     log_id: Uuid,
-    known: &'a mut Option<LogPosition>,
+    confirmed: &'a mut Option<LogPosition>,
     /// The stream's last sequence when the session began.
     base: u64,
     /// The stream's last sequence when all in flight is stored.
@@ -135,14 +136,14 @@ struct InFlight {
     sequence: u64,
     position: LogPosition,
     /// What is done when it is acknowledged.
-    done: LogPosition,
+    done_before: LogPosition,
     sent: Instant,
 }
 
 impl Session<'_> {
-    async fn publish(&mut self, start: Resume) -> Result<Infallible, Trouble> {
-        if let Resume::After(place) = start {
-            self.finish(place).await?;
+    async fn publish(&mut self, start: Resume) -> Result<Infallible, RelayFault> {
+        if let Resume::After(id) = start {
+            self.finish(id).await?;
         }
         loop {
             let applied = *self.applied.borrow_and_update();
@@ -165,30 +166,30 @@ impl Session<'_> {
                 self.drain().await?;
                 let no_answer = || TransformFailure { plugin: String::new(), message: "gave no answer".to_owned() };
                 let failure = failure.unwrap_or_else(no_answer);
-                return Err(Trouble::Held { position: event.position, failure });
+                return Err(RelayFault::Held { position: event.position, failure });
             }
             self.save_cursor_if_due().await;
         }
     }
 
     /// Sends the parts of a half-published event that are missing.
-    async fn finish(&mut self, place: Place) -> Result<(), Trouble> {
-        let forgotten = || Refusal::FanOutForgotten(place);
-        let event = self.relay.log.read(place.position, 1).await?.into_iter().next().ok_or_else(forgotten)?;
-        let parts = begun(self.relay, place.position).await?.ok_or_else(forgotten)?;
-        if parts.len() != place.parts as usize {
+    async fn finish(&mut self, id: MessageId) -> Result<(), RelayFault> {
+        let forgotten = || PermanentFault::FanOutForgotten(id);
+        let event = self.relay.log.read(id.position, 1).await?.into_iter().next().ok_or_else(forgotten)?;
+        let parts = begun(self.relay, id.position).await?.ok_or_else(forgotten)?;
+        if parts.len() != id.parts as usize {
             return Err(forgotten().into());
         }
-        for message in self.messages(&event, &parts)?.into_iter().skip(place.part as usize + 1) {
+        for message in self.messages(&event, &parts)?.into_iter().skip(id.part as usize + 1) {
             self.send(message).await?;
         }
         self.began = true;
-        self.next = place.position.next();
+        self.next = id.position.next();
         Ok(())
     }
 
     /// Publishes the messages that an event became; none if it is dropped.
-    async fn publish_event(&mut self, event: &LoggedEvent, mut parts: Vec<Outgoing>) -> Result<(), Trouble> {
+    async fn publish_event(&mut self, event: &LoggedEvent, mut parts: Vec<OutboundMessage>) -> Result<(), RelayFault> {
         let mut is_begun = false;
         if (!self.began || parts.len() > 1)
             && let Some(begun) = begun(self.relay, event.position).await?
@@ -208,7 +209,7 @@ impl Session<'_> {
         if is_split {
             self.drain().await?;
             if !is_begun {
-                self.relay.memory.save_fan_out(event.position, fan_out::encode(&parts)).await?;
+                self.relay.state_store.save_fan_out(event.position, fan_out::encode(&parts)).await?;
             }
         }
         self.next = event.position.next();
@@ -216,7 +217,7 @@ impl Session<'_> {
             self.pass(self.next);
         }
         for message in messages {
-            let is_first = message.place.part == 0;
+            let is_first = message.id.part == 0;
             self.send(message).await?;
             self.began = true;
             if is_first && is_split {
@@ -226,27 +227,27 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn messages(&self, event: &LoggedEvent, parts: &[Outgoing]) -> Result<Vec<Message>, Refusal> {
+    fn messages(&self, event: &LoggedEvent, parts: &[OutboundMessage]) -> Result<Vec<Message>, PermanentFault> {
         let position = event.position;
         let max_payload = self.jetstream.client().max_payload();
         let count = u32::try_from(parts.len()).unwrap_or(u32::MAX);
         (0..count)
             .zip(parts)
             .map(|(part, outgoing)| {
-                let place = Place { log: self.log_id, position, part, parts: count };
-                let message = Message::new(place, event, outgoing, &self.relay.settings.subject_prefix)
-                    .map_err(|reason| Refusal::Unfit { position, reason })?;
+                let id = MessageId { log: self.log_id, position, part, parts: count };
+                let message = Message::new(id, event, outgoing, &self.relay.settings.subject_prefix)
+                    .map_err(|reason| PermanentFault::Unpublishable { position, reason })?;
                 let bytes = message.bytes() + EXPECTATIONS_BYTES;
-                if bytes > max_payload { Err(Refusal::TooLarge { place, bytes, max_payload }) } else { Ok(message) }
+                if bytes > max_payload { Err(PermanentFault::TooLarge { id, bytes, max_payload }) } else { Ok(message) }
             })
             .collect()
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), Trouble> {
+    async fn send(&mut self, message: Message) -> Result<(), RelayFault> {
         while self.in_flight.len() >= self.window() {
             self.settle_next().await?;
         }
-        let Message { place, subject, mut headers, payload } = message;
+        let Message { id, subject, mut headers, payload } = message;
         headers.insert("Nats-Expected-Stream", self.relay.settings.stream.as_str());
         headers.insert("Nats-Expected-Last-Sequence", HeaderValue::from(self.predicted));
         if let Some(last_id) = self.last_id.take() {
@@ -254,15 +255,15 @@ impl Session<'_> {
         }
         let publish = PublishMessage::build().headers(headers).payload(payload);
         let ack = self.jetstream.send_publish(subject, publish).await;
-        let ack = ack.map_err(|error| Trouble::Away(error.to_string()))?.into_future();
+        let ack = ack.map_err(|error| RelayFault::Away(error.to_string()))?.into_future();
         self.predicted += 1;
-        self.last_id = Some(place.message_id());
-        let position = place.position;
+        self.last_id = Some(id.to_header());
+        let position = id.position;
         self.in_flight.push_back(InFlight {
             ack,
             sequence: self.predicted,
             position,
-            done: if place.is_last() { position.next() } else { position },
+            done_before: if id.is_last() { position.next() } else { position },
             sent: Instant::now(),
         });
         Ok(())
@@ -272,23 +273,24 @@ impl Session<'_> {
         if self.is_settled { self.relay.settings.window.max(1) } else { 1 }
     }
 
-    /// Nothing is sent of what lies before this position: it is done when what was sent before it is.
-    fn pass(&mut self, done: LogPosition) {
+    /// Notes that nothing up to this position needs a message: it is done as soon as all earlier messages are acknowledged.
+    fn pass(&mut self, done_before: LogPosition) {
         match self.in_flight.back_mut() {
-            Some(last) => last.done = done,
-            None => self.relay.status.advance(done),
+            Some(last) => last.done_before = done_before,
+            None => self.relay.status.advance(done_before),
         }
     }
 
     /// The log has nothing more up to `applied`: waits for more, while what is in flight is acknowledged.
-    async fn wait(&mut self, applied: Revision) -> Result<(), Trouble> {
+    async fn wait(&mut self, applied: Revision) -> Result<(), RelayFault> {
         let caught_up = self.next.max(LogPosition::start_of(applied + 1));
         self.next = caught_up;
         self.pass(caught_up);
         self.relay.status.set(RelayState::Ok, "");
         loop {
             self.relay.status.show_lag(applied);
-            let (is_busy, is_unsaved) = (!self.in_flight.is_empty(), self.relay.status.done() != Some(self.saved));
+            let (is_busy, is_unsaved) =
+                (!self.in_flight.is_empty(), self.relay.status.done_before() != Some(self.saved));
             // Cloned, so that the acknowledgement can be awaited beside it.
             let mut growing = self.applied.clone();
             let save_at = self.save_at;
@@ -296,7 +298,7 @@ impl Session<'_> {
                 settled = self.settle_next(), if is_busy => settled?,
                 grown = growing.changed() => match grown {
                     Ok(()) => return Ok(()),
-                    // The feed has stopped, and with it the growth.
+                    // The tailer has stopped, and with it the growth.
                     Err(_) => return std::future::pending().await,
                 },
                 () = sleep_until(save_at), if is_unsaved => self.save_cursor().await,
@@ -305,7 +307,7 @@ impl Session<'_> {
     }
 
     /// Waits until nothing is in flight.
-    async fn drain(&mut self) -> Result<(), Trouble> {
+    async fn drain(&mut self) -> Result<(), RelayFault> {
         while !self.in_flight.is_empty() {
             self.settle_next().await?;
         }
@@ -313,19 +315,19 @@ impl Session<'_> {
     }
 
     /// Waits for the oldest message in flight. Cancel-safe: it stays in flight until it is answered.
-    async fn settle_next(&mut self) -> Result<(), Trouble> {
+    async fn settle_next(&mut self) -> Result<(), RelayFault> {
         let Some(oldest) = self.in_flight.front_mut() else { return Ok(()) };
         let outcome = (&mut oldest.ack).await;
         let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
-        let diverged = |reason: String| Trouble::Diverged(format!("event {}: {reason}", oldest.position));
+        let diverged = |reason: String| RelayFault::Diverged(format!("event {}: {reason}", oldest.position));
         let ack = outcome.map_err(|error| match error.kind() {
             PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => diverged(error.to_string()),
-            PublishErrorKind::Other => Refusal::JetStream(error.to_string()).into(),
-            _ => Trouble::Away(error.to_string()),
+            PublishErrorKind::Other => PermanentFault::JetStream(error.to_string()).into(),
+            _ => RelayFault::Away(error.to_string()),
         })?;
         if ack.duplicate && ack.sequence <= self.base && !self.is_settled {
             // It was on the stream before this session and was removed since, by an operator or an age limit.
-            *self.known = (*self.known).max(Some(oldest.done));
+            *self.confirmed = (*self.confirmed).max(Some(oldest.done_before));
             self.predicted = self.base;
             self.last_id = None;
         } else if ack.duplicate || ack.sequence != oldest.sequence {
@@ -335,7 +337,7 @@ impl Session<'_> {
             self.is_settled = true;
             self.relay.status.published(oldest.position, oldest.sent.elapsed());
         }
-        self.relay.status.advance(oldest.done);
+        self.relay.status.advance(oldest.done_before);
         Ok(())
     }
 
@@ -348,38 +350,40 @@ impl Session<'_> {
     /// Saves what is done. A failure is no reason to stop: the cursor only lags.
     async fn save_cursor(&mut self) {
         self.save_at = Instant::now() + CURSOR_INTERVAL;
-        let Some(done) = self.relay.status.done().filter(|done| *done != self.saved) else { return };
-        match self.relay.memory.save_cursor(done).await {
-            Ok(()) => self.saved = done,
+        let Some(done_before) = self.relay.status.done_before().filter(|done_before| *done_before != self.saved) else {
+            return;
+        };
+        match self.relay.state_store.save_cursor(done_before).await {
+            Ok(()) => self.saved = done_before,
             Err(error) => tracing::warn!(%error, "the relay's cursor is not saved"),
         }
     }
 }
 
 /// Whether the stream's last event is one of this log.
-async fn check_last(relay: &Relay, place: Place, bounds: &LogBounds) -> Result<(), Trouble> {
-    if place.position.revision < bounds.oldest {
+async fn check_last(relay: &Relay, id: MessageId, bounds: &LogBounds) -> Result<(), RelayFault> {
+    if id.position.revision < bounds.oldest {
         return Ok(());
     }
-    let found = relay.log.read(place.position, 1).await?;
-    if found.first().is_some_and(|event| event.position == place.position) {
+    let found = relay.log.read(id.position, 1).await?;
+    if found.first().is_some_and(|event| event.position == id.position) {
         Ok(())
     } else {
-        Err(Refusal::Ahead { found: place.position, newest: bounds.newest }.into())
+        Err(PermanentFault::Ahead { found: id.position, newest: bounds.newest }.into())
     }
 }
 
-async fn check_continues(relay: &Relay, next: LogPosition, first: &LoggedEvent) -> Result<(), Trouble> {
+async fn check_continues(relay: &Relay, next: LogPosition, first: &LoggedEvent) -> Result<(), RelayFault> {
     if follows(next, first.position) {
         return Ok(());
     }
     let oldest = relay.log.bounds().await?.oldest;
-    Err(Refusal::Compacted { next, oldest }.into())
+    Err(PermanentFault::Compacted { next, oldest }.into())
 }
 
 /// The parts that an event was split into, if that was begun.
-async fn begun(relay: &Relay, position: LogPosition) -> Result<Option<Vec<Outgoing>>, Trouble> {
-    let Some(encoded) = relay.memory.fan_out(position).await? else { return Ok(None) };
-    let undecodable = |reason: prost::DecodeError| Refusal::Unfit { position, reason: reason.into() };
+async fn begun(relay: &Relay, position: LogPosition) -> Result<Option<Vec<OutboundMessage>>, RelayFault> {
+    let Some(encoded) = relay.state_store.fan_out(position).await? else { return Ok(None) };
+    let undecodable = |reason: prost::DecodeError| PermanentFault::Unpublishable { position, reason: reason.into() };
     Ok(Some(fan_out::decode(encoded).map_err(undecodable)?))
 }

@@ -6,7 +6,7 @@ use cqar_domain::{entity::Revision, event::LogPosition};
 use parking_lot::Mutex;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::trouble::Trouble;
+use super::fault::RelayFault;
 
 /// What the relay does now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,27 +52,27 @@ pub struct RelayHealth {
 }
 
 /// Written by the relay's task, read by anyone.
-pub(super) struct Status {
-    now: Mutex<Now>,
+pub(super) struct SharedStatus {
+    now: Mutex<CurrentStatus>,
     metrics: Metrics,
 }
 
-struct Now {
+struct CurrentStatus {
     state: RelayState,
     message: String,
     published: Option<LogPosition>,
     /// Everything before it is on the stream, or was dropped by a transform. None until that is known.
-    done: Option<LogPosition>,
+    done_before: Option<LogPosition>,
 }
 
-impl Status {
+impl SharedStatus {
     pub(super) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let status = Self {
-            now: Mutex::new(Now {
+            now: Mutex::new(CurrentStatus {
                 state: RelayState::Waiting,
                 message: "starting".to_owned(),
                 published: None,
-                done: None,
+                done_before: None,
             }),
             metrics: Metrics::register(registry)?,
         };
@@ -90,9 +90,9 @@ impl Status {
         }
     }
 
-    /// Everything before this position is done.
-    pub(super) fn done(&self) -> Option<LogPosition> {
-        self.now.lock().done
+    /// The position before which every event is on the stream, or was dropped by a transform.
+    pub(super) fn done_before(&self) -> Option<LogPosition> {
+        self.now.lock().done_before
     }
 
     pub(super) fn set(&self, state: RelayState, message: &str) {
@@ -112,22 +112,22 @@ impl Status {
         self.show_state(state);
     }
 
-    pub(super) fn trouble(&self, trouble: &Trouble) {
-        match trouble {
-            // It is over in a moment, or shows as what keeps it from being over.
-            Trouble::Diverged(reason) => {
+    pub(super) fn fault(&self, fault: &RelayFault) {
+        match fault {
+            // Transient: the next session succeeds, or reports a fault of its own.
+            RelayFault::Diverged(reason) => {
                 self.metrics.resyncs.inc();
                 tracing::info!(reason, "relay reads the end of the stream again");
             }
-            Trouble::Away(_) | Trouble::Memory(_) => self.set(RelayState::Waiting, &trouble.to_string()),
-            Trouble::Held { .. } => self.set(RelayState::Held, &trouble.to_string()),
-            Trouble::Refused(_) => self.set(RelayState::Refused, &trouble.to_string()),
+            RelayFault::Away(_) | RelayFault::Database(_) => self.set(RelayState::Waiting, &fault.to_string()),
+            RelayFault::Held { .. } => self.set(RelayState::Held, &fault.to_string()),
+            RelayFault::Refused(_) => self.set(RelayState::Refused, &fault.to_string()),
         }
     }
 
-    /// Everything before `done` is done, from now on.
-    pub(super) fn advance(&self, done: LogPosition) {
-        self.now.lock().done = Some(done);
+    /// Moves the position before which every event is on the stream, or was dropped by a transform.
+    pub(super) fn advance(&self, done_before: LogPosition) {
+        self.now.lock().done_before = Some(done_before);
     }
 
     /// A message was acknowledged.
@@ -148,10 +148,10 @@ impl Status {
     }
 }
 
-impl Now {
+impl CurrentStatus {
     fn lag(&self, applied: Revision) -> Option<i64> {
-        let done = self.done.filter(|_| self.state != RelayState::Standby)?;
-        Some((applied - (done.revision - 1)).max(0))
+        let done_before = self.done_before.filter(|_| self.state != RelayState::Standby)?;
+        Some((applied - (done_before.revision - 1)).max(0))
     }
 }
 

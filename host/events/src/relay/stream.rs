@@ -8,17 +8,17 @@ use async_nats::jetstream::{
 
 use super::{
     RelaySettings,
-    message::Place,
-    resume::{End, Last},
-    trouble::{Refusal, Trouble},
+    fault::{PermanentFault, RelayFault},
+    message::MessageId,
+    resume::{LastMessage, StreamEnd},
 };
 
 /// How often the end is read again, when the stream moves meanwhile.
 const ATTEMPTS: u32 = 5;
 
-/// The stream as it is, made if it is not there. Limits, age, storage and replicas of one that is there are the
-/// operator's business; what would take events from between others, or put others between them, is not.
-pub(super) async fn ensure(jetstream: &Context, settings: &RelaySettings) -> Result<Stream, Trouble> {
+/// Creates the stream if it is missing. Limits, age, storage and replicas of an existing one are the operator's choice;
+/// settings by which events could be removed from the middle, or foreign messages get between them, are refused.
+pub(super) async fn ensure(jetstream: &Context, settings: &RelaySettings) -> Result<Stream, RelayFault> {
     let stream = match jetstream.get_stream(&settings.stream).await {
         Ok(stream) => stream,
         Err(error) => match error.kind() {
@@ -26,48 +26,52 @@ pub(super) async fn ensure(jetstream: &Context, settings: &RelaySettings) -> Res
                 tracing::info!(stream = settings.stream, "stream created");
                 jetstream.create_stream(config(settings)).await.map_err(|error| match error.kind() {
                     CreateStreamErrorKind::JetStream(cause) => refused(&cause),
-                    _ => Trouble::Away(error.to_string()),
+                    _ => RelayFault::Away(error.to_string()),
                 })?
             }
             GetStreamErrorKind::JetStream(cause) => return Err(refused(&cause)),
-            _ => return Err(Trouble::Away(error.to_string())),
+            _ => return Err(RelayFault::Away(error.to_string())),
         },
     };
     let differences = differences(&stream.cached_info().config, settings);
     if differences.is_empty() {
         Ok(stream)
     } else {
-        Err(Refusal::Configuration { stream: settings.stream.clone(), differences }.into())
+        Err(PermanentFault::Configuration { stream: settings.stream.clone(), differences }.into())
     }
 }
 
 /// Reads the stream's end. The sequence is read before the message: whatever is put on the stream after that makes the
 /// next publish fail, so that the end is read again.
-pub(super) async fn end(stream: &Stream, settings: &RelaySettings) -> Result<End, Trouble> {
+pub(super) async fn end(stream: &Stream, settings: &RelaySettings) -> Result<StreamEnd, RelayFault> {
     for _ in 0..ATTEMPTS {
-        let state = stream.get_info().await.map_err(|error| Trouble::Away(error.to_string()))?.state;
+        let state = stream.get_info().await.map_err(|error| RelayFault::Away(error.to_string()))?.state;
         if state.messages == 0 {
-            return Ok(End { sequence: state.last_sequence, last: None });
+            return Ok(StreamEnd { sequence: state.last_sequence, last: None });
         }
         match stream.get_last_raw_message_by_subject(&subjects(settings)).await {
             Ok(message) if message.sequence <= state.last_sequence => {
-                let place = Place::read(&message.headers);
-                let last = Last { sequence: message.sequence, subject: message.subject.to_string(), place };
-                return Ok(End { sequence: state.last_sequence, last: Some(last) });
+                let id = MessageId::read(&message.headers);
+                let last = LastMessage { sequence: message.sequence, subject: message.subject.to_string(), id };
+                return Ok(StreamEnd { sequence: state.last_sequence, last: Some(last) });
             }
             Ok(_) => {}
             Err(error) => match error.kind() {
                 LastRawMessageErrorKind::NoMessageFound => {}
-                _ => return Err(Trouble::Away(error.to_string())),
+                _ => return Err(RelayFault::Away(error.to_string())),
             },
         }
     }
-    Err(Trouble::Diverged("it moves while it is read".to_owned()))
+    Err(RelayFault::Diverged("it moves while it is read".to_owned()))
 }
 
 /// What JetStream itself answered: a server error passes, anything else waits for an operator.
-fn refused(cause: &jetstream::Error) -> Trouble {
-    if cause.code() >= 500 { Trouble::Away(cause.to_string()) } else { Refusal::JetStream(cause.to_string()).into() }
+fn refused(cause: &jetstream::Error) -> RelayFault {
+    if cause.code() >= 500 {
+        RelayFault::Away(cause.to_string())
+    } else {
+        PermanentFault::JetStream(cause.to_string()).into()
+    }
 }
 
 fn subjects(settings: &RelaySettings) -> String {

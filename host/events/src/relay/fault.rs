@@ -7,11 +7,11 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use super::message::{Place, Unfit};
+use super::message::{MessageId, UnpublishableEvent};
 
 /// Why a session ended. None of it loses anything: the next session begins with what the stream holds.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum RelayFault {
     /// NATS is not there, or did not answer.
     #[error("NATS: {0}")]
     Away(String),
@@ -20,18 +20,18 @@ pub(super) enum Trouble {
     Diverged(String),
     /// The database is not there.
     #[error("the database: {0}")]
-    Memory(#[from] PortError),
+    Database(#[from] PortError),
     /// A transform gave no answer.
     #[error("event {position}: {failure}")]
     Held { position: LogPosition, failure: TransformFailure },
     /// Nothing may be published until someone acts.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] PermanentFault),
 }
 
 /// What an operator has to look at.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Refusal {
+pub(super) enum PermanentFault {
     #[error("JetStream refuses: {0}")]
     JetStream(String),
     #[error("the stream {stream} is configured otherwise: {}", differences.join("; "))]
@@ -56,9 +56,9 @@ pub(super) enum Refusal {
     #[error(
         "event {0} was published in part, and how it was split is not remembered: remove its messages from the stream"
     )]
-    FanOutForgotten(Place),
+    FanOutForgotten(MessageId),
     #[error("event {position} cannot be published: {reason}")]
-    Unfit { position: LogPosition, reason: Unfit },
-    #[error("message {place} has {bytes} bytes, and the NATS server takes at most {max_payload} (its max_payload)")]
-    TooLarge { place: Place, bytes: usize, max_payload: usize },
+    Unpublishable { position: LogPosition, reason: UnpublishableEvent },
+    #[error("message {id} has {bytes} bytes, and the NATS server takes at most {max_payload} (its max_payload)")]
+    TooLarge { id: MessageId, bytes: usize, max_payload: usize },
 }

@@ -37,7 +37,7 @@ impl fmt::Debug for Credentials {
 }
 
 /// The connection, and what became of it.
-pub(super) struct Link {
+pub(super) struct NatsConnection {
     pub(super) client: Client,
     state: watch::Receiver<State>,
 }
@@ -50,7 +50,7 @@ struct State {
     error: Option<String>,
 }
 
-impl Link {
+impl NatsConnection {
     /// Begins to connect, and goes on trying until it is dropped.
     pub(super) async fn connect(servers: &[ServerAddr], credentials: &Credentials) -> Result<Self, String> {
         let (sender, state) = watch::channel(State::default());

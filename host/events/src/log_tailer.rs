@@ -32,12 +32,12 @@ use uuid::Uuid;
 use crate::{
     backoff::Backoff,
     page::{continues, read_whole_revisions},
-    recent::Recent,
+    recent::RecentEvents,
 };
 
 /// How the log is followed.
 #[derive(Debug, Clone)]
-pub struct FeedSettings {
+pub struct LogTailerSettings {
     /// How often the log is looked at when nothing wakes the follower; also the longest pause after a failed read.
     pub poll: Duration,
     /// After how long a read of the log counts as failed.
@@ -52,7 +52,7 @@ pub struct FeedSettings {
     pub progress_interval: Duration,
 }
 
-impl Default for FeedSettings {
+impl Default for LogTailerSettings {
     fn default() -> Self {
         Self {
             poll: Duration::from_secs(1),
@@ -66,35 +66,35 @@ impl Default for FeedSettings {
     }
 }
 
-/// How the feed is.
+/// How the tailer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FeedHealth {
+pub struct LogTailerHealth {
     /// The last applied revision.
     pub applied: Revision,
     /// Why it does not get on, if the last attempt to read the log failed.
-    pub trouble: Option<String>,
+    pub fault: Option<String>,
 }
 
 /// The log as this process follows it.
-pub struct Feed {
+pub struct LogTailer {
     pub(crate) log: Arc<dyn EventLog>,
-    pub(crate) settings: FeedSettings,
-    pub(crate) recent: Mutex<Recent>,
+    pub(crate) settings: LogTailerSettings,
+    pub(crate) recent: Mutex<RecentEvents>,
     pub(crate) stopped: CancellationToken,
     log_id: Uuid,
     applied: AtomicI64,
     applied_watch: watch::Sender<Revision>,
     commits: mpsc::Sender<Vec<LoggedEvent>>,
-    trouble: Mutex<Option<String>>,
+    fault: Mutex<Option<String>>,
     metrics: Metrics,
 }
 
-impl Feed {
+impl LogTailer {
     /// Starts to follow the log at its newest revision, which the sink is told first. The task ends on the token.
     pub async fn start(
         log: Arc<dyn EventLog>,
         sink: Arc<dyn LogSink>,
-        settings: FeedSettings,
+        settings: LogTailerSettings,
         metrics: &Registry,
         tracker: &TaskTracker,
         token: CancellationToken,
@@ -104,8 +104,8 @@ impl Feed {
         sink.apply(&[], newest);
         metrics.applied.set(newest);
         let (commits, queue) = mpsc::channel(settings.queued_commits.max(1));
-        let feed = Arc::new(Self {
-            recent: Mutex::new(Recent::after(newest, settings.recent_bytes)),
+        let tailer = Arc::new(Self {
+            recent: Mutex::new(RecentEvents::after(newest, settings.recent_bytes)),
             log,
             settings,
             stopped: token,
@@ -113,11 +113,11 @@ impl Feed {
             applied: AtomicI64::new(newest),
             applied_watch: watch::Sender::new(newest),
             commits,
-            trouble: Mutex::new(None),
+            fault: Mutex::new(None),
             metrics,
         });
-        tracker.spawn(Follower { feed: Arc::clone(&feed), sink, commits: queue }.run());
-        Ok(feed)
+        tracker.spawn(LogFollower { tailer: Arc::clone(&tailer), sink, commits: queue }.run());
+        Ok(tailer)
     }
 
     /// The id of the log.
@@ -131,7 +131,7 @@ impl Feed {
     }
 
     /// Hands over the events of a commit, which saves reading them from the log. Never waits: if the queue is full, they
-    /// are dropped here and read there.
+    /// are discarded, and read from the log later.
     pub fn committed(&self, events: Vec<LoggedEvent>) {
         if self.commits.try_send(events).is_err() {
             self.metrics.commits_dropped.inc();
@@ -152,9 +152,9 @@ impl Feed {
         self.applied_watch.subscribe()
     }
 
-    /// How it is.
-    pub fn health(&self) -> FeedHealth {
-        FeedHealth { applied: self.applied(), trouble: self.trouble.lock().clone() }
+    /// The current health.
+    pub fn health(&self) -> LogTailerHealth {
+        LogTailerHealth { applied: self.applied(), fault: self.fault.lock().clone() }
     }
 
     /// Applies whole revisions that follow what is applied; older ones among them are skipped. False if they do not
@@ -176,18 +176,18 @@ impl Feed {
         true
     }
 
-    fn note(&self, trouble: Option<Trouble>) {
-        if let Some(trouble) = &trouble {
+    fn note(&self, fault: Option<TailFault>) {
+        if let Some(fault) = &fault {
             self.metrics.read_errors.inc();
-            tracing::warn!(error = %trouble, applied = self.applied(), "the event log is not read");
+            tracing::warn!(error = %fault, applied = self.applied(), "the event log is not read");
         }
-        *self.trouble.lock() = trouble.map(|it| it.to_string());
+        *self.fault.lock() = fault.map(|it| it.to_string());
     }
 }
 
 /// Why the log could not be followed just now. It is tried again.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum TailFault {
     #[error("the event log cannot be read: {0}")]
     Read(#[from] PortError),
     #[error("the event log did not answer within {} s", .0.as_secs_f32())]
@@ -199,91 +199,91 @@ enum Trouble {
 }
 
 /// What the last read brought.
-struct Read {
+struct LogPage {
     events: Vec<LoggedEvent>,
     may_have_more: bool,
 }
 
 /// The task.
-struct Follower {
-    feed: Arc<Feed>,
+struct LogFollower {
+    tailer: Arc<LogTailer>,
     sink: Arc<dyn LogSink>,
     commits: mpsc::Receiver<Vec<LoggedEvent>>,
 }
 
-impl Follower {
+impl LogFollower {
     /// Reads run beside the queue of commits, so that a slow read delays no writer that hands its events over.
     async fn run(mut self) {
-        let feed = Arc::clone(&self.feed);
-        let mut backoff = Backoff::up_to(feed.settings.poll);
-        let mut reading: Fuse<BoxFuture<'_, Result<Read, Trouble>>> = Fuse::terminated();
-        let mut grown = feed.log.grown();
-        let poll = sleep(feed.settings.poll);
+        let tailer = Arc::clone(&self.tailer);
+        let mut backoff = Backoff::up_to(tailer.settings.poll);
+        let mut reading: Fuse<BoxFuture<'_, Result<LogPage, TailFault>>> = Fuse::terminated();
+        let mut appended = tailer.log.wait_for_append();
+        let poll = sleep(tailer.settings.poll);
         tokio::pin!(poll);
         // After a failed read, only the clock starts another.
         let (mut wanted, mut pausing) = (false, false);
         loop {
             if wanted && !pausing && reading.is_terminated() {
                 wanted = false;
-                reading = read_on(&feed).boxed().fuse();
+                reading = read_on(&tailer).boxed().fuse();
             }
             tokio::select! {
-                () = feed.stopped.cancelled() => return,
-                Some(events) = self.commits.recv() => wanted |= !feed.apply(&*self.sink, events),
+                () = tailer.stopped.cancelled() => return,
+                Some(events) = self.commits.recv() => wanted |= !tailer.apply(&*self.sink, events),
                 read = &mut reading => {
                     let outcome = read.and_then(|read| self.take(read));
                     let pause = match &outcome {
                         Ok(more) => {
                             wanted |= more;
                             backoff.reset();
-                            feed.settings.poll
+                            tailer.settings.poll
                         }
                         Err(_) => backoff.delay(),
                     };
                     if pausing && outcome.is_ok() {
                         // What the old one listened to may have gone with the database.
-                        grown = feed.log.grown();
+                        appended = tailer.log.wait_for_append();
                     }
                     pausing = outcome.is_err();
-                    feed.note(outcome.err());
+                    tailer.note(outcome.err());
                     poll.as_mut().reset(Instant::now() + pause);
                 }
-                () = &mut grown => {
+                () = &mut appended => {
                     wanted = true;
-                    grown = feed.log.grown();
+                    appended = tailer.log.wait_for_append();
                 }
-                () = &mut poll, if reading.is_terminated() => reading = read_on(&feed).boxed().fuse(),
+                () = &mut poll, if reading.is_terminated() => reading = read_on(&tailer).boxed().fuse(),
             }
         }
     }
 
     /// Applies what was read, and says whether there may be more.
-    fn take(&self, read: Read) -> Result<bool, Trouble> {
-        if self.feed.apply(&*self.sink, read.events) {
+    fn take(&self, read: LogPage) -> Result<bool, TailFault> {
+        if self.tailer.apply(&*self.sink, read.events) {
             Ok(read.may_have_more)
         } else {
-            Err(Trouble::Gap { after: self.feed.applied() })
+            Err(TailFault::Gap { after: self.tailer.applied() })
         }
     }
 }
 
-async fn read_on(feed: &Feed) -> Result<Read, Trouble> {
-    let limit = feed.settings.read_timeout;
+async fn read_on(tailer: &LogTailer) -> Result<LogPage, TailFault> {
+    let limit = tailer.settings.read_timeout;
     let read = async {
-        let after = feed.applied();
-        let bounds = feed.log.bounds().await?;
-        if bounds.log_id != feed.log_id {
-            return Err(Trouble::OtherLog { found: bounds.log_id });
+        let after = tailer.applied();
+        let bounds = tailer.log.bounds().await?;
+        if bounds.log_id != tailer.log_id {
+            return Err(TailFault::OtherLog { found: bounds.log_id });
         }
         if bounds.newest <= after {
-            return Ok(Read { events: Vec::new(), may_have_more: false });
+            return Ok(LogPage { events: Vec::new(), may_have_more: false });
         }
-        let events = read_whole_revisions(&*feed.log, after, feed.settings.page_events).await?;
-        let Some(last) = events.last() else { return Err(Trouble::Gap { after }) };
+        let events = read_whole_revisions(&*tailer.log, after, tailer.settings.page_events).await?;
+        let Some(last) = events.last() else { return Err(TailFault::Gap { after }) };
         let may_have_more = last.position.revision < bounds.newest;
-        Ok(Read { events, may_have_more })
+        Ok(LogPage { events, may_have_more })
     };
-    timeout(limit, read).await.unwrap_or(Err(Trouble::TimedOut(limit)))
+    timeout(limit, read).await.unwrap_or(Err(TailFault::TimedOut(limit)))
 }
 
 struct Metrics {
@@ -324,29 +324,30 @@ mod tests {
 
     const SOON: Duration = Duration::from_secs(5);
 
-    async fn started(log: &Arc<MemoryLog>, settings: FeedSettings) -> (Arc<Feed>, Arc<Recorder>) {
+    async fn started(log: &Arc<MemoryLog>, settings: LogTailerSettings) -> (Arc<LogTailer>, Arc<Recorder>) {
         let sink = Arc::new(Recorder::default());
         let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
-        let feed = Feed::start(log.clone(), sink.clone(), settings, &Registry::new(), &tracker, token).await.unwrap();
-        (feed, sink)
+        let tailer =
+            LogTailer::start(log.clone(), sink.clone(), settings, &Registry::new(), &tracker, token).await.unwrap();
+        (tailer, sink)
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_starts_at_the_newest_revision_and_tells_the_sink() {
         let log = MemoryLog::with(vec![event(1, 0), event(2, 0)]);
-        let (feed, sink) = started(&log, FeedSettings::default()).await;
-        assert_eq!(feed.applied(), 2);
+        let (tailer, sink) = started(&log, LogTailerSettings::default()).await;
+        assert_eq!(tailer.applied(), 2);
         assert_eq!(*sink.0.lock(), [(vec![], 2)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_commit_that_follows_is_applied_without_reading_the_log() {
         let log = MemoryLog::with(vec![]);
-        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        let (tailer, sink) = started(&log, LogTailerSettings::default()).await;
         let revision = [event(1, 0), event(1, 1)];
         log.commit(&revision);
-        feed.committed(revision.to_vec());
-        assert!(feed.wait_for(1, SOON).await);
+        tailer.committed(revision.to_vec());
+        assert!(tailer.wait_for(1, SOON).await);
         assert_eq!(log.reads.load(SeqCst), 0);
         assert_eq!(*sink.0.lock(), [(vec![], 0), (revision.map(|e| e.position).to_vec(), 1)]);
     }
@@ -354,45 +355,45 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_commit_that_comes_before_its_predecessor_is_applied_after_it() {
         let log = MemoryLog::with(vec![]);
-        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        let (tailer, sink) = started(&log, LogTailerSettings::default()).await;
         log.commit(&[event(1, 0), event(2, 0)]);
-        feed.committed(vec![event(2, 0)]);
-        assert!(feed.wait_for(2, SOON).await);
-        feed.committed(vec![event(1, 0)]);
+        tailer.committed(vec![event(2, 0)]);
+        assert!(tailer.wait_for(2, SOON).await);
+        tailer.committed(vec![event(1, 0)]);
         log.commit(&[event(3, 0)]);
-        feed.committed(vec![event(3, 0)]);
-        assert!(feed.wait_for(3, SOON).await);
+        tailer.committed(vec![event(3, 0)]);
+        assert!(tailer.wait_for(3, SOON).await);
         assert_eq!(sink.positions(), [1, 2, 3].map(LogPosition::start_of));
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_another_process_wrote_is_applied_when_the_log_grows() {
         let log = MemoryLog::with(vec![]);
-        let settings = FeedSettings { poll: Duration::from_hours(1), ..FeedSettings::default() };
-        let (feed, _) = started(&log, settings).await;
+        let settings = LogTailerSettings { poll: Duration::from_hours(1), ..LogTailerSettings::default() };
+        let (tailer, _) = started(&log, settings).await;
         log.commit(&[event(1, 0)]);
-        log.grow();
-        assert!(feed.wait_for(1, SOON).await);
+        log.notify_append();
+        assert!(tailer.wait_for(1, SOON).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_log_is_polled_when_nothing_wakes_it() {
         let log = MemoryLog::with(vec![]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
         log.commit(&[event(1, 0)]);
-        assert!(feed.wait_for(1, SOON).await);
+        assert!(tailer.wait_for(1, SOON).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_revision_larger_than_a_page_is_applied_as_a_whole() {
         let log = MemoryLog::with(vec![]);
-        let settings = FeedSettings { page_events: 3, ..FeedSettings::default() };
-        let (feed, sink) = started(&log, settings).await;
+        let settings = LogTailerSettings { page_events: 3, ..LogTailerSettings::default() };
+        let (tailer, sink) = started(&log, settings).await;
         log.commit(&[event(1, 0), event(1, 1), event(2, 0)]);
         log.commit(&(0..7).map(|index| event(3, index)).collect::<Vec<_>>());
         log.commit(&[event(4, 0)]);
-        log.grow();
-        assert!(feed.wait_for(4, SOON).await);
+        log.notify_append();
+        assert!(tailer.wait_for(4, SOON).await);
         assert_eq!(sink.positions().len(), 11);
         assert!(sink.0.lock().iter().all(|(positions, _)| positions.first().is_none_or(|first| first.index == 0)));
     }
@@ -400,56 +401,56 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_read_holds_up_no_commit() {
         let log = MemoryLog::with(vec![]);
-        let (feed, sink) = started(&log, FeedSettings::default()).await;
+        let (tailer, sink) = started(&log, LogTailerSettings::default()).await;
         let held = log.gate.acquire_many(MemoryLog::READERS).await.unwrap();
         log.commit(&[event(1, 0)]);
-        log.grow();
+        log.notify_append();
         while log.reads.load(SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
-        feed.committed(vec![event(1, 0)]);
-        assert!(feed.wait_for(1, SOON).await);
+        tailer.committed(vec![event(1, 0)]);
+        assert!(tailer.wait_for(1, SOON).await);
         drop(held);
         log.commit(&[event(2, 0)]);
-        assert!(feed.wait_for(2, SOON).await, "the read that was late is used for what is new in it");
+        assert!(tailer.wait_for(2, SOON).await, "the read that was late is used for what is new in it");
         assert_eq!(sink.positions(), [1, 2].map(LogPosition::start_of));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_log_that_cannot_be_read_is_shown_and_tried_again() {
         let log = MemoryLog::with(vec![]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
         log.fails.store(true, SeqCst);
         log.commit(&[event(1, 0)]);
-        assert!(!feed.wait_for(1, SOON).await);
-        assert_eq!(feed.health().trouble.as_deref(), Some("the event log cannot be read: away"));
+        assert!(!tailer.wait_for(1, SOON).await);
+        assert_eq!(tailer.health().fault.as_deref(), Some("the event log cannot be read: away"));
         log.fails.store(false, SeqCst);
-        assert!(feed.wait_for(1, SOON).await);
-        assert_eq!(feed.health(), FeedHealth { applied: 1, trouble: None });
+        assert!(tailer.wait_for(1, SOON).await);
+        assert_eq!(tailer.health(), LogTailerHealth { applied: 1, fault: None });
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_log_that_is_another_one_now_is_not_followed() {
         let log = MemoryLog::with(vec![]);
-        let (feed, _) = started(&log, FeedSettings::default()).await;
+        let (tailer, _) = started(&log, LogTailerSettings::default()).await;
         *log.id.lock() = SystemIds.uuid();
         log.commit(&[event(1, 0)]);
-        assert!(!feed.wait_for(1, SOON).await);
-        assert!(feed.health().trouble.unwrap().contains("another event log"));
+        assert!(!tailer.wait_for(1, SOON).await);
+        assert!(tailer.health().fault.unwrap().contains("another event log"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_loses_nothing() {
         let log = MemoryLog::with(vec![]);
-        let settings = FeedSettings { queued_commits: 1, ..FeedSettings::default() };
-        let (feed, sink) = started(&log, settings).await;
+        let settings = LogTailerSettings { queued_commits: 1, ..LogTailerSettings::default() };
+        let (tailer, sink) = started(&log, settings).await;
         for revision in 1..=20 {
             log.commit(&[event(revision, 0)]);
-            feed.committed(vec![event(revision, 0)]);
+            tailer.committed(vec![event(revision, 0)]);
         }
-        assert!(feed.wait_for(20, SOON).await);
+        assert!(tailer.wait_for(20, SOON).await);
         assert_eq!(sink.positions().len(), 20);
-        assert!(feed.metrics.commits_dropped.get() > 0);
+        assert!(tailer.metrics.commits_dropped.get() > 0);
     }
 
     proptest! {
@@ -464,8 +465,8 @@ mod tests {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
             runtime.block_on(async {
                 let log = MemoryLog::with(vec![]);
-                let settings = FeedSettings { page_events: 3, queued_commits: 4, ..FeedSettings::default() };
-                let (feed, sink) = started(&log, settings).await;
+                let settings = LogTailerSettings { page_events: 3, queued_commits: 4, ..LogTailerSettings::default() };
+                let (tailer, sink) = started(&log, settings).await;
                 let mut revisions: Vec<Vec<LoggedEvent>> = Vec::new();
                 for (size, handed_over, runs) in steps {
                     let revision = i64::try_from(revisions.len()).unwrap() + 1;
@@ -473,14 +474,14 @@ mod tests {
                     log.commit(&events);
                     revisions.push(events);
                     if let Some(events) = handed_over.and_then(|back| revisions.iter().rev().nth(back)) {
-                        feed.committed(events.clone());
+                        tailer.committed(events.clone());
                     }
                     if runs {
                         tokio::task::yield_now().await;
                     }
                 }
                 let newest = i64::try_from(revisions.len()).unwrap();
-                assert!(feed.wait_for(newest, SOON).await);
+                assert!(tailer.wait_for(newest, SOON).await);
                 let all: Vec<_> = revisions.concat().iter().map(|event| event.position).collect();
                 assert_eq!(sink.positions(), all);
                 for (positions, through) in sink.0.lock().iter() {
