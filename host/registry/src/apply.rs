@@ -6,69 +6,69 @@ use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use crate::{
-    Answer, Registry,
+    Registry, Revisioned,
     error::Error,
     plan::{self, Plan},
-    write::{Drafted, Moment, Proposal, WriteRequest, Written},
+    write::{ImportWatermark, PreparedWrite, WriteCommand, WriteContext, WriteOutcome},
 };
 
 impl Registry {
     /// Makes all the changes or none. Each mutation comes with the name of its field, for messages about it.
     pub async fn apply(
         &self,
-        request: WriteRequest,
+        request: WriteContext,
         mutations: Vec<(String, Mutation)>,
-    ) -> Result<Answer<v1::ApplyResponse>, Error> {
+    ) -> Result<Revisioned<v1::ApplyResponse>, Error> {
         self.write(request, self.inner.plugins.snapshot(), Mutations(mutations)).await
     }
 }
 
 struct Mutations(Vec<(String, Mutation)>);
 
-impl Drafted for Plan {
+impl PreparedWrite for Plan {
     fn plan(&self) -> &Plan {
         self
     }
 
-    fn moments(&self) -> &[Moment] {
+    fn watermarks(&self) -> &[ImportWatermark] {
         &[]
     }
 }
 
 #[async_trait]
-impl Proposal for Mutations {
-    type Draft = Plan;
-    type Answer = v1::ApplyResponse;
-    type Refused = ();
+impl WriteCommand for Mutations {
+    type Prepared = Plan;
+    type Response = v1::ApplyResponse;
+    type Rejections = ();
 
-    async fn draft(&self, reads: &mut Snapshot, (): &(), now: Timestamp) -> Result<Plan, Error> {
+    async fn prepare(&self, reads: &mut Snapshot, (): &(), now: Timestamp) -> Result<Plan, Error> {
         plan::plan(reads, &self.0, now).await?.map_err(plan::merge)
     }
 
-    fn refuse(&self, draft: &Plan, errors: Vec<(usize, Finding)>, (): &mut ()) -> Result<(), Error> {
-        let located = |(n, finding): (usize, Finding)| (self.field(draft, n, &finding), finding);
-        Err(Error::Refused(errors.into_iter().map(located).collect()))
+    fn exclude_rejected(&self, prepared: &Plan, errors: Vec<(usize, Finding)>, (): &mut ()) -> Result<(), Error> {
+        let located = |(n, finding): (usize, Finding)| (self.field(prepared, n, &finding), finding);
+        Err(Error::RejectedByValidator(errors.into_iter().map(located).collect()))
     }
 
-    fn answer(&self, draft: &Plan, written: &Written) -> v1::ApplyResponse {
-        let results = draft.subjects.iter().map(|key| written.entities.get(key).map(Into::into).unwrap_or_default());
-        let warnings = written.warnings.iter().map(|(n, finding)| {
-            v1::Finding::from(&Finding { path: self.field(draft, *n, finding), ..finding.clone() })
+    fn respond(&self, prepared: &Plan, outcome: &WriteOutcome) -> v1::ApplyResponse {
+        let results = prepared.subjects.iter().map(|key| outcome.entities.get(key).map(Into::into).unwrap_or_default());
+        let warnings = outcome.warnings.iter().map(|(n, finding)| {
+            v1::Finding::from(&Finding { path: self.field(prepared, *n, finding), ..finding.clone() })
         });
         v1::ApplyResponse {
-            revision: written.revision,
+            revision: outcome.revision,
             results: results.collect(),
             warnings: warnings.collect(),
             // Bounded by the mutations and by the codes that they may change.
-            changed: i32::try_from(written.changed).unwrap_or(i32::MAX),
+            changed: i32::try_from(outcome.changed).unwrap_or(i32::MAX),
         }
     }
 }
 
 impl Mutations {
     /// The path in the request of a field that a finding about a change names.
-    fn field(&self, draft: &Plan, change: usize, finding: &Finding) -> String {
-        let mutation = draft.changes.get(change).and_then(|change| self.0.get(change.mutation));
+    fn field(&self, prepared: &Plan, change: usize, finding: &Finding) -> String {
+        let mutation = prepared.changes.get(change).and_then(|change| self.0.get(change.mutation));
         let path = mutation.map_or("", |(path, _)| path.as_str());
         match (path, finding.path.as_str()) {
             (path, "") => path.to_owned(),

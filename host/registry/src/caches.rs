@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cqar_cache::{
     L1,
-    metrics::{CacheMetrics, Lookups as Counts},
+    metrics::{CacheMetrics, LookupCounters},
 };
 use cqar_domain::{
     entities::{Entity, market::Market},
@@ -14,24 +14,24 @@ use cqar_domain::{
 };
 use tokio_util::task::TaskTracker;
 
-use crate::resolve::{Symbol, SymbolKey};
+use crate::resolve::{SymbolHistory, SymbolKey};
 
 /// Why a load failed; shared by those who waited for it.
 pub(crate) type LoadError = Arc<cqar_store::Error>;
 
-/// Kept in step with the log by the feed.
+/// Kept in step with the log by the tailer.
 pub struct Caches {
     pub(crate) entities: L1<EntityKey, Option<Arc<Entity>>, LoadError>,
-    pub(crate) symbols: L1<SymbolKey, Arc<Symbol>, LoadError>,
+    pub(crate) symbols: L1<SymbolKey, Arc<SymbolHistory>, LoadError>,
     pub(crate) listings: L1<(VenueId, InstrumentId), Arc<[Market]>, LoadError>,
-    pub(crate) counts: CacheCounts,
+    pub(crate) counts: HitCounters,
 }
 
 /// Hits and misses, by what was asked for.
-pub(crate) struct CacheCounts {
-    entities: [(EntityType, Counts); EntityType::ALL.len()],
-    pub(crate) symbols: Counts,
-    pub(crate) listings: Counts,
+pub(crate) struct HitCounters {
+    entities: [(EntityType, LookupCounters); EntityType::ALL.len()],
+    pub(crate) symbols: LookupCounters,
+    pub(crate) listings: LookupCounters,
 }
 
 impl Caches {
@@ -43,7 +43,7 @@ impl Caches {
             entities: L1::new(share(2), metrics.l1("entities"), tracker.clone()),
             symbols: L1::new(share(5), metrics.l1("symbols"), tracker.clone()),
             listings: L1::new(share(1), metrics.l1("listings"), tracker.clone()),
-            counts: CacheCounts {
+            counts: HitCounters {
                 entities: EntityType::ALL.map(|entity_type| (entity_type, metrics.lookups(entity_type.name()))),
                 symbols: metrics.lookups("resolve"),
                 listings: metrics.lookups("format"),
@@ -52,7 +52,7 @@ impl Caches {
     }
 }
 
-impl CacheCounts {
+impl HitCounters {
     /// Counts the look-up of an entity.
     pub(crate) fn entity<V>(&self, entity_type: EntityType, found: Option<V>) -> Option<V> {
         match self.entities.iter().find(|(of, _)| *of == entity_type) {

@@ -20,7 +20,7 @@ pub enum Error {
     Invalid(Vec<Violation>),
     /// A validator found errors; fields as in [`Error::Invalid`].
     #[error("{}", refusal(.0))]
-    Refused(Vec<(String, Finding)>),
+    RejectedByValidator(Vec<(String, Finding)>),
     /// There is no such entity.
     #[error("there is no {key}")]
     NotFound {
@@ -59,7 +59,7 @@ pub enum Error {
     },
     /// Others refer to what was to be deleted.
     #[error("{key} is referred to by {}", names(referrers))]
-    Referred {
+    StillReferenced {
         /// Where it was named.
         field: String,
         /// The entity.
@@ -157,7 +157,7 @@ pub enum Error {
     },
     /// This replica has not reached the revision in time.
     #[error("this server has reached revision {applied}, not yet {wanted}")]
-    Behind {
+    RevisionNotReached {
         /// What was asked for.
         wanted: Revision,
         /// How far it is.

@@ -12,14 +12,14 @@ use cqar_domain::{
 use cqar_proto::v1;
 
 use crate::{
-    Answer, Registry,
+    Registry, Revisioned,
     error::{Candidate, Error},
-    pieces::{self, Lack, Pieces, Recipe},
+    loader::{self, EntityLoadError, EntitySource, LoaderQuery},
 };
 
 /// Which instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FormatKey {
+pub enum InstrumentSelector {
     /// By id.
     Instrument(InstrumentId),
     /// By canonical code, such as `BTC/USDT:USDT`.
@@ -30,7 +30,7 @@ pub enum FormatKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatQuery {
     /// The instrument.
-    pub key: FormatKey,
+    pub key: InstrumentSelector,
     /// The venue.
     pub venue: VenueId,
     /// The segment; none for any.
@@ -43,11 +43,11 @@ pub struct FormatQuery {
 
 impl Registry {
     /// The symbol of the one live market of the instrument. From registered markets only.
-    pub async fn format_symbol(&self, query: FormatQuery) -> Result<Answer<v1::FormatSymbolResponse>, Error> {
-        let revision = self.reach(query.min_revision).await?;
+    pub async fn format_symbol(&self, query: FormatQuery) -> Result<Revisioned<v1::FormatSymbolResponse>, Error> {
+        let revision = self.wait_for_revision(query.min_revision).await?;
         let (id, name) = match &query.key {
-            FormatKey::Instrument(id) => (*id, id.to_string()),
-            FormatKey::Code(code) => (self.id_of(code).await?, code.clone()),
+            InstrumentSelector::Instrument(id) => (*id, id.to_string()),
+            InstrumentSelector::Code(code) => (self.id_of(code).await?, code.clone()),
         };
         let instrument = EntityKey::Instrument(id);
         let venue = EntityKey::Venue(query.venue.clone());
@@ -68,7 +68,7 @@ impl Registry {
         let live: Vec<&Market> = markets.iter().filter(in_segment).filter(|it| it.interval().contains(at)).collect();
         match live.as_slice() {
             [] => Err(Error::NotListed { instrument: name, venue: query.venue, segment: query.segment }),
-            [one] => Ok(Answer { revision, value: response(one) }),
+            [one] => Ok(Revisioned { revision, value: response(one) }),
             several => {
                 let candidates = several.iter().map(|market| candidate(market, &code)).collect();
                 Err(Error::AmbiguousSymbol { what: format!("{name} at {}", query.venue), candidates })
@@ -87,7 +87,7 @@ impl Registry {
         &self,
         venue: &VenueId,
         instrument: InstrumentId,
-        needs: Revision,
+        min_revision: Revision,
     ) -> Result<Arc<[Market]>, Error> {
         let key = (venue.clone(), instrument);
         let kept =
@@ -95,15 +95,15 @@ impl Registry {
         if let Some(kept) = kept {
             return Ok(kept);
         }
-        let (this, listings) = (self.clone(), Listings { venue: venue.clone(), instrument });
+        let (this, listings) = (self.clone(), ListingsQuery { venue: venue.clone(), instrument });
         let load = async move {
             let inner = &this.inner;
-            let (markets, revision) = pieces::make(&inner.store, inner.l2.as_ref(), needs, &listings).await?;
-            let Listings { venue, instrument } = listings;
-            let markets_tags = markets.iter().map(|market| Key::Entity(EntityKey::Market(market.id)));
-            let tags = [Key::Listing(venue, instrument)].into_iter().chain(markets_tags).collect();
+            let (markets, revision) = loader::load(&inner.store, inner.l2.as_ref(), min_revision, &listings).await?;
+            let ListingsQuery { venue, instrument } = listings;
+            let of_markets = markets.iter().map(|market| Key::Entity(EntityKey::Market(market.id)));
+            let dependencies = [Key::Listing(venue, instrument)].into_iter().chain(of_markets).collect();
             let bytes = markets.len() * 2 * size_of::<Market>();
-            Ok(Loaded { value: markets.into(), tags, revision, bytes, ttl: EntityType::Market.cache_ttl() })
+            Ok(Loaded { value: markets.into(), dependencies, revision, bytes, ttl: EntityType::Market.cache_ttl() })
         };
         let loaded = match &self.inner.caches {
             Some(caches) => caches.listings.load(key, load).await,
@@ -131,15 +131,15 @@ fn candidate(market: &Market, code: &str) -> Candidate {
     }
 }
 
-struct Listings {
+struct ListingsQuery {
     venue: VenueId,
     instrument: InstrumentId,
 }
 
-impl Recipe for Listings {
-    type Made = Vec<Market>;
+impl LoaderQuery for ListingsQuery {
+    type Output = Vec<Market>;
 
-    async fn make<P: Pieces>(&self, pieces: &mut P) -> Result<Self::Made, Lack> {
-        pieces.listings(&self.venue, self.instrument).await
+    async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Self::Output, EntityLoadError> {
+        loader.listings(&self.venue, self.instrument).await
     }
 }

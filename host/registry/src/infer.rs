@@ -21,15 +21,15 @@ use crate::{
 
 /// What the registry knows of what was read.
 #[derive(Default)]
-struct Registered {
+struct RegisteredEntities {
     assets: HashMap<String, Asset>,
     instruments: HashMap<UniqueKey, Instrument>,
 }
 
 impl Registry {
     /// What the venue's plugin makes of symbols that are not registered, in their order: each an encoded
-    /// [`v1::ResolveMarketResponse`]. It is marked so, has no market, and is not kept. What can be read in several ways,
-    /// or in none, stays unknown.
+    /// [`v1::ResolveMarketResponse`] with `inferred` set and no market, which is not cached. What can be read in several
+    /// ways, or in none, stays unknown.
     pub(crate) async fn infer(
         &self,
         plugins: &PluginSet,
@@ -103,10 +103,10 @@ impl Registry {
         &self,
         venue: &VenueId,
         readings: impl Iterator<Item = &Reading> + Clone + Send,
-    ) -> Result<Registered, Error> {
+    ) -> Result<RegisteredEntities, Error> {
         let all: BTreeSet<&str> = readings.clone().flat_map(codes).collect();
         if all.is_empty() {
-            return Ok(Registered::default());
+            return Ok(RegisteredEntities::default());
         }
         let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let mut snapshot = self.inner.store.snapshot().await?;
@@ -119,7 +119,7 @@ impl Registry {
             Some(Entity::Asset(asset)) if asset.meta.delete_time.is_none() => Some((binding.code, asset)),
             _ => None,
         });
-        let mut registered = Registered { assets: assets.collect(), ..Registered::default() };
+        let mut registered = RegisteredEntities { assets: assets.collect(), ..RegisteredEntities::default() };
         let terms: Vec<UniqueKey> = readings.filter_map(|reading| registered.terms_of(reading)).collect();
         let instruments = snapshot.with_unique_keys(&terms).await?.into_iter();
         let present = instruments.filter(|(_, it)| !it.is_deleted());
@@ -128,7 +128,7 @@ impl Registry {
     }
 }
 
-impl Registered {
+impl RegisteredEntities {
     /// The unique key of the terms, if all of the assets are known.
     fn terms_of(&self, reading: &Reading) -> Option<UniqueKey> {
         let assets: Option<Vec<AssetId>> =

@@ -7,11 +7,11 @@
 //! |---|---|
 //! | [`resolve`](ResolveQuery), [`format`](FormatQuery) | a venue's symbol to its market, and back |
 //! | `infer`, `reading` | what a venue's plugin reads in a symbol, and which instrument that is |
-//! | `reads`, [`list`](Page) | entities by id and in pages |
-//! | `pieces`, `caches` | where reads come from: this process, Redis, the database |
-//! | [`write`](WriteRequest), `apply`, [`import`] | the way of every write, and the two kinds of it |
+//! | `reads`, [`list`](PageRequest) | entities by id and in pages |
+//! | `loader`, `caches` | where reads come from: this process, Redis, the database |
+//! | [`write`](WriteContext), `apply`, [`import`] | the way of every write, and the two kinds of it |
 //! | `plan` | from what a write asks for to what it changes: every invariant of the core |
-//! | [`lookup`](Lookups) | what plugins may ask |
+//! | [`lookup`](StoreLookup) | what plugins may ask |
 //! | `status`, `unresolved` | how the registry is |
 //! | [`error`](Error) | why a call was refused |
 
@@ -22,8 +22,8 @@ mod format;
 pub mod import;
 mod infer;
 mod list;
+mod loader;
 mod lookup;
-mod pieces;
 mod plan;
 mod reading;
 mod reads;
@@ -34,14 +34,14 @@ mod unresolved;
 mod write;
 
 pub use caches::Caches;
-pub use cqar_events::watch::{Start, WatchError, WatchFilter, WatchItem};
+pub use cqar_events::watch::{WatchError, WatchFilter, WatchItem, WatchStart};
 pub use cqar_store::{Error as StoreError, Filter, filters};
 pub use error::{Candidate, Error};
-pub use format::{FormatKey, FormatQuery};
-pub use list::{Listed, Page};
-pub use lookup::Lookups;
-pub use registry::{Answer, Parts, Registry, Settings};
+pub use format::{FormatQuery, InstrumentSelector};
+pub use list::{EntityPage, PageRequest};
+pub use lookup::StoreLookup;
+pub use registry::{Registry, RegistryParts, RegistrySettings, Revisioned};
 pub use resolve::ResolveQuery;
-pub use write::WriteRequest;
+pub use write::WriteContext;
 
 pub(crate) use registry::Inner;

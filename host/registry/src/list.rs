@@ -5,11 +5,11 @@ use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
 use cqar_store::Filter;
 use sha2::{Digest, Sha256};
 
-use crate::{Answer, Registry, error::Error};
+use crate::{Registry, Revisioned, error::Error};
 
 /// Which page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct PageRequest {
     /// The most entities; 0 for the default of 50, larger than 1,000 is lowered to that.
     pub size: i32,
     /// What the page before gave; empty for the first.
@@ -18,7 +18,7 @@ pub struct Page {
 
 /// A page.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Listed {
+pub struct EntityPage {
     /// The entities, in the order of their ids.
     pub entities: Vec<Entity>,
     /// What asks for the next page; empty if this is the last.
@@ -32,14 +32,19 @@ const FILTER_BYTES: usize = 8;
 
 impl Registry {
     /// The entities that pass the filter.
-    pub async fn list(&self, filter: Filter, page: Page, min_revision: Revision) -> Result<Answer<Listed>, Error> {
+    pub async fn list(
+        &self,
+        filter: Filter,
+        page: PageRequest,
+        min_revision: Revision,
+    ) -> Result<Revisioned<EntityPage>, Error> {
         let size = match u32::try_from(page.size) {
             Ok(0) => DEFAULT_PAGE,
             Ok(size) => size.min(MAX_PAGE),
             Err(_) => return Err(Error::invalid("page_size", "NEGATIVE", "must not be negative")),
         };
         let after = read_token(&filter, &page.token)?;
-        self.reach(min_revision).await?;
+        self.wait_for_revision(min_revision).await?;
         let mut snapshot = self.inner.store.snapshot().await?;
         // One more tells whether there is another page.
         let mut entities = snapshot.list(&filter, after.as_ref(), size + 1).await?;
@@ -47,7 +52,7 @@ impl Registry {
         entities.truncate(size as usize);
         let last = entities.last().filter(|_| has_more);
         let next_page_token = last.map(|last| token(&filter, &last.key())).unwrap_or_default();
-        Ok(Answer { revision: snapshot.revision(), value: Listed { entities, next_page_token } })
+        Ok(Revisioned { revision: snapshot.revision(), value: EntityPage { entities, next_page_token } })
     }
 }
 

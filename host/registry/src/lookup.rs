@@ -6,15 +6,15 @@ use async_trait::async_trait;
 use cqar_domain::{
     entity::Revision,
     id::{EntityKey, EntityType},
-    lookup::{LookedUp, Lookup, LookupError},
+    lookup::{Lookup, LookupError, LookupResult},
 };
 use cqar_proto::document::document;
 use cqar_store::Store;
 
-/// Look-ups straight from the database: a validator judges what is stored, never what is kept near.
-pub struct Lookups(Arc<Store>);
+/// Look-ups that bypass the caches: validators must see the committed state.
+pub struct StoreLookup(Arc<Store>);
 
-impl Lookups {
+impl StoreLookup {
     /// Look-ups in this database.
     pub const fn new(store: Arc<Store>) -> Self {
         Self(store)
@@ -22,13 +22,13 @@ impl Lookups {
 }
 
 #[async_trait]
-impl Lookup for Lookups {
+impl Lookup for StoreLookup {
     async fn get(
         &self,
         entity_type: EntityType,
         keys: &[String],
         at: Option<Revision>,
-    ) -> Result<LookedUp, LookupError> {
+    ) -> Result<LookupResult, LookupError> {
         let parsed: Result<Vec<EntityKey>, LookupError> = keys
             .iter()
             .map(|key| {
@@ -44,6 +44,6 @@ impl Lookup for Lookups {
             return Err(LookupError::Moved);
         }
         let entities = snapshot.entities(&parsed).await.map_err(unavailable)?;
-        Ok(LookedUp { revision, documents: entities.iter().map(|it| it.as_ref().map(document)).collect() })
+        Ok(LookupResult { revision, documents: entities.iter().map(|it| it.as_ref().map(document)).collect() })
     }
 }

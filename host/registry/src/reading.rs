@@ -1,7 +1,7 @@
 //! What a symbology plugin read, as the terms of an instrument.
 
 use cqar_domain::{
-    entities::instrument::{Contract, ExerciseStyle, InstrumentKind, Terms},
+    entities::instrument::{DerivativeAssets, ExerciseStyle, InstrumentKind, Terms},
     id::AssetId,
     time::Timestamp,
 };
@@ -9,7 +9,7 @@ use cqar_plugins::Reading;
 
 /// Why a reading is no instrument's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoTerms {
+pub(crate) enum InstrumentTermsError {
     /// The kind has something that was not read.
     Missing(&'static str),
     /// No venue's symbol is of the kind.
@@ -23,13 +23,17 @@ pub(crate) fn codes(reading: &Reading) -> Vec<&str> {
 }
 
 /// The terms, given the assets that the codes mean, and the instant at which the contract ends.
-pub(crate) fn terms(reading: &Reading, expiry: Option<Timestamp>, assets: &[AssetId]) -> Result<Terms, NoTerms> {
-    let [base, quote, settle @ ..] = assets else { return Err(NoTerms::Missing("base and a quote")) };
+pub(crate) fn terms(
+    reading: &Reading,
+    expiry: Option<Timestamp>,
+    assets: &[AssetId],
+) -> Result<Terms, InstrumentTermsError> {
+    let [base, quote, settle @ ..] = assets else { return Err(InstrumentTermsError::Missing("base and a quote")) };
     let contract = || match settle {
-        [settle] => Ok(Contract { base: *base, quote: *quote, settle: *settle }),
-        _ => Err(NoTerms::Missing("settle asset")),
+        [settle] => Ok(DerivativeAssets { base: *base, quote: *quote, settle: *settle }),
+        _ => Err(InstrumentTermsError::Missing("settle asset")),
     };
-    let expiry = || expiry.map(Timestamp::date).ok_or(NoTerms::Missing("time of expiry"));
+    let expiry = || expiry.map(Timestamp::date).ok_or(InstrumentTermsError::Missing("time of expiry"));
     match reading.kind {
         InstrumentKind::Spot => Ok(Terms::Spot { base: *base, quote: *quote }),
         InstrumentKind::Perpetual => Ok(Terms::Perpetual(contract()?)),
@@ -37,11 +41,11 @@ pub(crate) fn terms(reading: &Reading, expiry: Option<Timestamp>, assets: &[Asse
         InstrumentKind::Option => Ok(Terms::Option {
             contract: contract()?,
             expiry: expiry()?,
-            strike: reading.strike.clone().ok_or(NoTerms::Missing("strike"))?,
-            option_type: reading.option_type.ok_or(NoTerms::Missing("type, call or put"))?,
-            style: style(reading).ok_or(NoTerms::Missing("exercise_style, european or american"))?,
+            strike: reading.strike.clone().ok_or(InstrumentTermsError::Missing("strike"))?,
+            option_type: reading.option_type.ok_or(InstrumentTermsError::Missing("type, call or put"))?,
+            style: style(reading).ok_or(InstrumentTermsError::Missing("exercise_style, european or american"))?,
         }),
-        InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => Err(NoTerms::Kind),
+        InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => Err(InstrumentTermsError::Kind),
     }
 }
 

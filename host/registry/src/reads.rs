@@ -8,17 +8,17 @@ use cqar_proto::v1;
 use prost::Message;
 
 use crate::{
-    Answer, Registry,
+    Registry, Revisioned,
     error::Error,
-    pieces::{self, Lack, Pieces, Recipe},
+    loader::{self, EntityLoadError, EntitySource, LoaderQuery},
 };
 
 impl Registry {
     /// The entity, deleted or not.
-    pub async fn get(&self, key: EntityKey, min_revision: Revision) -> Result<Answer<Arc<Entity>>, Error> {
+    pub async fn get(&self, key: EntityKey, min_revision: Revision) -> Result<Revisioned<Arc<Entity>>, Error> {
         let mut found = self.batch_get(vec![key.clone()], min_revision).await?;
         let value = found.value.pop().unwrap_or(Err(Error::NotFound { field: String::new(), key }))?;
-        Ok(Answer { revision: found.revision, value })
+        Ok(Revisioned { revision: found.revision, value })
     }
 
     /// The entities, in the order of their keys, each or why not.
@@ -26,24 +26,28 @@ impl Registry {
         &self,
         keys: Vec<EntityKey>,
         min_revision: Revision,
-    ) -> Result<Answer<Vec<Result<Arc<Entity>, Error>>>, Error> {
-        let revision = self.reach(min_revision).await?;
+    ) -> Result<Revisioned<Vec<Result<Arc<Entity>, Error>>>, Error> {
+        let revision = self.wait_for_revision(min_revision).await?;
         let found = self.entities(&keys, revision).await?;
         let value = keys
             .into_iter()
             .zip(found)
             .map(|(key, entity)| entity.ok_or(Error::NotFound { field: String::new(), key }))
             .collect();
-        Ok(Answer { revision, value })
+        Ok(Revisioned { revision, value })
     }
 
     /// The one instrument that has the canonical code now.
-    pub async fn instrument_by_code(&self, code: &str, min_revision: Revision) -> Result<Answer<Arc<Entity>>, Error> {
-        let revision = self.reach(min_revision).await?;
+    pub async fn instrument_by_code(
+        &self,
+        code: &str,
+        min_revision: Revision,
+    ) -> Result<Revisioned<Arc<Entity>>, Error> {
+        let revision = self.wait_for_revision(min_revision).await?;
         let mut found = self.inner.store.snapshot().await?.instruments_with_code(code).await?;
         match (found.pop(), found.is_empty()) {
             (None, _) => Err(Error::CodeUnknown(code.to_owned())),
-            (Some(one), true) => Ok(Answer { revision, value: Arc::new(one.into()) }),
+            (Some(one), true) => Ok(Revisioned { revision, value: Arc::new(one.into()) }),
             (Some(one), false) => {
                 let candidates = found.into_iter().chain([one]).map(|it| EntityKey::Instrument(it.id)).collect();
                 Err(Error::AmbiguousCode { code: code.to_owned(), candidates })
@@ -55,10 +59,10 @@ impl Registry {
     pub(crate) async fn entities(
         &self,
         keys: &[EntityKey],
-        needs: Revision,
+        min_revision: Revision,
     ) -> Result<Vec<Option<Arc<Entity>>>, Error> {
         let Some(caches) = &self.inner.caches else {
-            let loaded = self.load_entities(keys.to_vec(), needs).await.map_err(Error::Store)?;
+            let loaded = self.load_entities(keys.to_vec(), min_revision).await.map_err(Error::Store)?;
             return Ok(loaded.into_iter().map(|loaded| loaded.value).collect());
         };
         let kept: Vec<_> =
@@ -72,13 +76,13 @@ impl Registry {
             [one] => {
                 let (this, key) = (self.clone(), one.clone());
                 let load = async move {
-                    let mut loaded = this.load_entities(vec![key], needs).await?;
+                    let mut loaded = this.load_entities(vec![key], min_revision).await?;
                     loaded.pop().ok_or_else(|| Arc::new(nothing_loaded()))
                 };
                 vec![caches.entities.load(one.clone(), load).await.map_err(Error::Store)?]
             }
             _ => {
-                let load = |keys| self.load_entities(keys, needs);
+                let load = |keys| self.load_entities(keys, min_revision);
                 caches.entities.load_many(missing.clone(), load).await.map_err(Error::Store)?
             }
         };
@@ -89,12 +93,13 @@ impl Registry {
     async fn load_entities(
         &self,
         keys: Vec<EntityKey>,
-        needs: Revision,
+        min_revision: Revision,
     ) -> Result<Vec<Loaded<Option<Arc<Entity>>>>, Arc<cqar_store::Error>> {
         let inner = &self.inner;
-        let (found, revision) = pieces::make(&inner.store, inner.l2.as_ref(), needs, &Entities(&keys)).await?;
+        let (found, revision) =
+            loader::load(&inner.store, inner.l2.as_ref(), min_revision, &EntitiesQuery(&keys)).await?;
         let loaded = keys.into_iter().zip(found).map(|(key, entity)| Loaded {
-            tags: vec![Key::Entity(key.clone())],
+            dependencies: vec![Key::Entity(key.clone())],
             revision,
             bytes: entity.as_ref().map_or(0, |it| v1::Entity::from(it).encoded_len() * 2),
             ttl: key.entity_type().cache_ttl(),
@@ -108,12 +113,12 @@ pub(crate) fn nothing_loaded() -> cqar_store::Error {
     cqar_store::Error::Corrupt { table: "entities", reason: "a load gave no answer".to_owned() }
 }
 
-struct Entities<'a>(&'a [EntityKey]);
+struct EntitiesQuery<'a>(&'a [EntityKey]);
 
-impl Recipe for Entities<'_> {
-    type Made = Vec<Option<Entity>>;
+impl LoaderQuery for EntitiesQuery<'_> {
+    type Output = Vec<Option<Entity>>;
 
-    async fn make<P: Pieces>(&self, pieces: &mut P) -> Result<Self::Made, Lack> {
-        pieces.entities(self.0).await
+    async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Self::Output, EntityLoadError> {
+        loader.entities(self.0).await
     }
 }

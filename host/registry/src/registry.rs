@@ -9,9 +9,9 @@ use cqar_domain::{
     time::{Clock, Timestamp},
 };
 use cqar_events::{
-    feed::Feed,
+    log_tailer::LogTailer,
     relay::Relay,
-    watch::{Start, WatchError, WatchFilter, WatchItem},
+    watch::{WatchError, WatchFilter, WatchItem, WatchStart},
 };
 use cqar_plugins::PluginHost;
 use cqar_store::Store;
@@ -19,7 +19,7 @@ use futures::Stream;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use crate::{caches::Caches, error::Error, unresolved::Unresolved};
+use crate::{caches::Caches, error::Error, unresolved::UnresolvedSymbols};
 
 /// The registry. Cheap to clone; clones share it.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub struct Registry {
 
 /// An answer, and the revision that it reflects.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer<T> {
+pub struct Revisioned<T> {
     /// The revision, taken before anything was looked up: the answer may reflect later ones too.
     pub revision: Revision,
     /// The answer.
@@ -38,7 +38,7 @@ pub struct Answer<T> {
 
 /// How the use cases behave.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct RegistrySettings {
     /// How long a read with `min_revision` waits for it.
     pub min_revision_timeout: Duration,
     /// The version that `GetStatus` shows.
@@ -46,12 +46,12 @@ pub struct Settings {
 }
 
 /// What the registry is put together from.
-pub struct Parts {
+pub struct RegistryParts {
     /// The database.
     pub store: Arc<Store>,
     /// The log as this process follows it.
-    pub feed: Arc<Feed>,
-    /// The caches of this process, which the feed keeps in step; none if caching is off.
+    pub tailer: Arc<LogTailer>,
+    /// The caches of this process, which the tailer keeps in step; none if caching is off.
     pub caches: Option<Arc<Caches>>,
     /// The cache in Redis, if there is one.
     pub l2: Option<Arc<L2>>,
@@ -64,49 +64,49 @@ pub struct Parts {
     /// New ids.
     pub ids: Arc<dyn IdSource>,
     /// How to behave.
-    pub settings: Settings,
+    pub settings: RegistrySettings,
     /// Where writes run.
     pub tracker: TaskTracker,
 }
 
 pub(crate) struct Inner {
     pub(crate) store: Arc<Store>,
-    pub(crate) feed: Arc<Feed>,
+    pub(crate) tailer: Arc<LogTailer>,
     pub(crate) caches: Option<Arc<Caches>>,
     pub(crate) l2: Option<Arc<L2>>,
     pub(crate) plugins: Arc<PluginHost>,
     pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    pub(crate) settings: Settings,
+    pub(crate) settings: RegistrySettings,
     pub(crate) tracker: TaskTracker,
-    pub(crate) unresolved: Unresolved,
+    pub(crate) unresolved: UnresolvedSymbols,
     pub(crate) started: Timestamp,
 }
 
 impl Registry {
     /// Puts the parts together.
-    pub fn new(parts: Parts) -> Self {
-        let Parts { store, feed, caches, l2, plugins, relay, clock, ids, settings, tracker } = parts;
+    pub fn new(parts: RegistryParts) -> Self {
+        let RegistryParts { store, tailer, caches, l2, plugins, relay, clock, ids, settings, tracker } = parts;
         let started = clock.now();
-        let unresolved = Unresolved::default();
+        let unresolved = UnresolvedSymbols::default();
         let inner =
-            Inner { store, feed, caches, l2, plugins, relay, clock, ids, settings, tracker, unresolved, started };
+            Inner { store, tailer, caches, l2, plugins, relay, clock, ids, settings, tracker, unresolved, started };
         Self { inner: Arc::new(inner) }
     }
 
     /// Streams the log from a position on, then live.
     pub fn watch(
         &self,
-        start: Start,
+        start: WatchStart,
         filter: WatchFilter,
     ) -> impl Stream<Item = Result<WatchItem, WatchError>> + Send + use<> {
-        self.inner.feed.watch(start, filter)
+        self.inner.tailer.watch(start, filter)
     }
 
     /// Which log it is. Revisions of different logs never compare.
     pub fn log_id(&self) -> Uuid {
-        self.inner.feed.log_id()
+        self.inner.tailer.log_id()
     }
 
     /// Makes the ids that clients do not choose.
@@ -116,18 +116,18 @@ impl Registry {
 
     /// The applied revision, which everything that is looked up from now on reflects; waits until it has reached what
     /// the caller needs.
-    pub(crate) async fn reach(&self, wanted: Revision) -> Result<Revision, Error> {
-        self.inner.reach(wanted).await
+    pub(crate) async fn wait_for_revision(&self, wanted: Revision) -> Result<Revision, Error> {
+        self.inner.wait_for_revision(wanted).await
     }
 }
 
 impl Inner {
-    /// See [`Registry::reach`].
-    pub(crate) async fn reach(&self, wanted: Revision) -> Result<Revision, Error> {
-        let feed = &self.feed;
-        if wanted > feed.applied() && !feed.wait_for(wanted, self.settings.min_revision_timeout).await {
-            return Err(Error::Behind { wanted, applied: feed.applied() });
+    /// See [`Registry::wait_for_revision`].
+    pub(crate) async fn wait_for_revision(&self, wanted: Revision) -> Result<Revision, Error> {
+        let tailer = &self.tailer;
+        if wanted > tailer.applied() && !tailer.wait_for(wanted, self.settings.min_revision_timeout).await {
+            return Err(Error::RevisionNotReached { wanted, applied: tailer.applied() });
         }
-        Ok(feed.applied())
+        Ok(tailer.applied())
     }
 }

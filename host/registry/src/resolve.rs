@@ -19,9 +19,9 @@ use cqar_proto::v1;
 use prost::Message;
 
 use crate::{
-    Answer, Registry,
+    Registry, Revisioned,
     error::{Candidate, Error},
-    pieces::{self, Lack, Pieces, Recipe},
+    loader::{self, EntityLoadError, EntitySource, LoaderQuery},
     reads::nothing_loaded,
 };
 
@@ -44,12 +44,12 @@ pub struct ResolveQuery<'a> {
 
 /// Where a query stands in its request, for messages about it.
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum RequestPath {
     Alone,
     InBatch(usize),
 }
 
-impl Place {
+impl RequestPath {
     fn field(self, name: &str) -> String {
         match self {
             Self::Alone => name.to_owned(),
@@ -78,18 +78,18 @@ impl Equivalent<SymbolKey> for SymbolRef<'_> {
     }
 }
 
-/// Everything that a symbol means or has meant at a venue, with each answer encoded and ready to send.
+/// Every market that has or had a symbol at a venue, with each answer encoded and ready to send.
 ///
-/// Which of them holds is decided when it is asked for: nothing is live past its expiry because nobody wrote.
+/// Which of them is live is decided at each look-up, so that an expired market stops resolving without a write.
 #[derive(Debug)]
-pub(crate) struct Symbol {
+pub(crate) struct SymbolHistory {
     is_venue_known: bool,
-    meanings: Vec<Meaning>,
+    mappings: Vec<SymbolMapping>,
 }
 
 /// One market that has or had the symbol.
 #[derive(Debug)]
-struct Meaning {
+struct SymbolMapping {
     market: MarketId,
     segment: Segment,
     venue_symbol: String,
@@ -101,22 +101,22 @@ struct Meaning {
 
 impl Registry {
     /// The encoded [`v1::ResolveMarketResponse`] of the one market that is meant.
-    pub async fn resolve(&self, query: &ResolveQuery<'_>) -> Result<Answer<Bytes>, Error> {
-        let revision = self.reach(query.min_revision).await?;
+    pub async fn resolve(&self, query: &ResolveQuery<'_>) -> Result<Revisioned<Bytes>, Error> {
+        let revision = self.wait_for_revision(query.min_revision).await?;
         let symbol = match self.kept_symbol(query) {
             Some(symbol) => symbol,
             // Boxed, as what comes of no answer below: their futures are large, and would be moved to the heap within
             // this one for each call, cached or not.
-            None => Box::pin(self.load_symbol(SymbolKey::of(query, Place::Alone)?, revision)).await?,
+            None => Box::pin(self.load_symbol(SymbolKey::of(query, RequestPath::Alone)?, revision)).await?,
         };
         let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
-        match symbol.answer(query, at, Place::Alone) {
-            Ok(answer) => Ok(Answer { revision, value: answer.clone() }),
+        match symbol.answer(query, at, RequestPath::Alone) {
+            Ok(answer) => Ok(Revisioned { revision, value: answer.clone() }),
             Err(error) => {
                 let mut answer = [Err(error)];
-                Box::pin(self.look_further(&[*query], &mut answer, at)).await;
+                Box::pin(self.resolve_unregistered(&[*query], &mut answer, at)).await;
                 let [answer] = answer;
-                Ok(Answer { revision, value: answer? })
+                Ok(Revisioned { revision, value: answer? })
             }
         }
     }
@@ -125,15 +125,15 @@ impl Registry {
     pub async fn batch_resolve(
         &self,
         queries: &[ResolveQuery<'_>],
-    ) -> Result<Answer<Vec<Result<Bytes, Error>>>, Error> {
+    ) -> Result<Revisioned<Vec<Result<Bytes, Error>>>, Error> {
         let wanted = queries.iter().map(|query| query.min_revision).max().unwrap_or(0);
-        let revision = self.reach(wanted).await?;
-        let kept: Vec<Option<Arc<Symbol>>> = queries.iter().map(|query| self.kept_symbol(query)).collect();
+        let revision = self.wait_for_revision(wanted).await?;
+        let kept: Vec<Option<Arc<SymbolHistory>>> = queries.iter().map(|query| self.kept_symbol(query)).collect();
         let mut keys = Vec::new();
         for ((n, query), kept) in queries.iter().enumerate().zip(&kept) {
             keys.push(match kept {
                 Some(_) => None,
-                None => Some(SymbolKey::of(query, Place::InBatch(n))),
+                None => Some(SymbolKey::of(query, RequestPath::InBatch(n))),
             });
         }
         let loaded = self.load_symbols_once(keys.iter().flatten().flatten(), revision).await?;
@@ -150,23 +150,23 @@ impl Registry {
             };
             let at = query.as_of.unwrap_or(now);
             answers.push(match symbol {
-                Ok(symbol) => symbol.answer(query, at, Place::InBatch(n)).cloned(),
+                Ok(symbol) => symbol.answer(query, at, RequestPath::InBatch(n)).cloned(),
                 Err(error) => Err(error),
             });
         }
-        self.look_further(queries, &mut answers, now).await;
-        Ok(Answer { revision, value: answers })
+        self.resolve_unregistered(queries, &mut answers, now).await;
+        Ok(Revisioned { revision, value: answers })
     }
 
-    fn kept_symbol(&self, query: &ResolveQuery<'_>) -> Option<Arc<Symbol>> {
+    fn kept_symbol(&self, query: &ResolveQuery<'_>) -> Option<Arc<SymbolHistory>> {
         let caches = self.inner.caches.as_ref()?;
         caches.counts.symbols.count(caches.symbols.get(&SymbolRef { venue: query.venue, symbol: query.symbol }))
     }
 
-    async fn load_symbol(&self, key: SymbolKey, needs: Revision) -> Result<Arc<Symbol>, Error> {
+    async fn load_symbol(&self, key: SymbolKey, min_revision: Revision) -> Result<Arc<SymbolHistory>, Error> {
         let (this, keys) = (self.clone(), vec![key.clone()]);
         let load = async move {
-            let mut loaded = this.load_symbols(keys, needs).await?;
+            let mut loaded = this.load_symbols(keys, min_revision).await?;
             loaded.pop().ok_or_else(|| Arc::new(nothing_loaded()))
         };
         let loaded = match &self.inner.caches {
@@ -180,14 +180,14 @@ impl Registry {
     async fn load_symbols_once(
         &self,
         keys: impl Iterator<Item = &SymbolKey>,
-        needs: Revision,
-    ) -> Result<HashMap<SymbolKey, Arc<Symbol>>, Error> {
+        min_revision: Revision,
+    ) -> Result<HashMap<SymbolKey, Arc<SymbolHistory>>, Error> {
         let keys: std::collections::HashSet<SymbolKey> = keys.cloned().collect();
         if keys.is_empty() {
             return Ok(HashMap::new());
         }
         let keys: Vec<SymbolKey> = keys.into_iter().collect();
-        let load = |keys| self.load_symbols(keys, needs);
+        let load = |keys| self.load_symbols(keys, min_revision);
         let loaded = match &self.inner.caches {
             Some(caches) => caches.symbols.load_many(keys.clone(), load).await,
             None => load(keys.clone()).await.map(|loaded| loaded.into_iter().map(|loaded| loaded.value).collect()),
@@ -198,12 +198,13 @@ impl Registry {
     async fn load_symbols(
         &self,
         keys: Vec<SymbolKey>,
-        needs: Revision,
-    ) -> Result<Vec<Loaded<Arc<Symbol>>>, Arc<cqar_store::Error>> {
+        min_revision: Revision,
+    ) -> Result<Vec<Loaded<Arc<SymbolHistory>>>, Arc<cqar_store::Error>> {
         let inner = &self.inner;
-        let (made, revision) = pieces::make(&inner.store, inner.l2.as_ref(), needs, &Symbols(&keys)).await?;
-        let loaded = made.into_iter().map(|(symbol, tags)| Loaded {
-            tags,
+        let (made, revision) =
+            loader::load(&inner.store, inner.l2.as_ref(), min_revision, &SymbolsQuery(&keys)).await?;
+        let loaded = made.into_iter().map(|(symbol, dependencies)| Loaded {
+            dependencies,
             revision,
             bytes: symbol.bytes(),
             ttl: EntityType::Market.cache_ttl(),
@@ -214,7 +215,12 @@ impl Registry {
 
     /// What becomes of the symbols that mean nothing: they are counted, and read by the venue's plugin where the caller
     /// wants that, those of one venue and instant together.
-    async fn look_further(&self, queries: &[ResolveQuery<'_>], answers: &mut [Result<Bytes, Error>], now: Timestamp) {
+    async fn resolve_unregistered(
+        &self,
+        queries: &[ResolveQuery<'_>],
+        answers: &mut [Result<Bytes, Error>],
+        now: Timestamp,
+    ) {
         let mut unknown: BTreeMap<(VenueId, Timestamp), Vec<usize>> = BTreeMap::new();
         for (n, (query, answer)) in queries.iter().zip(answers.iter()).enumerate() {
             let Err(error) = answer else { continue };
@@ -239,52 +245,53 @@ impl Registry {
 }
 
 impl SymbolKey {
-    /// The key of a query that can mean anything at all.
-    fn of(query: &ResolveQuery<'_>, place: Place) -> Result<Self, Error> {
+    /// Checks the venue and the symbol, and makes the cache key.
+    fn of(query: &ResolveQuery<'_>, path: RequestPath) -> Result<Self, Error> {
         let mut found = Violations::default();
-        let venue = found.take(&place.field("venue"), query.venue.parse());
-        VENUE_SYMBOL.check(&place.field("venue_symbol"), query.symbol, &mut found);
+        let venue = found.take(&path.field("venue"), query.venue.parse());
+        VENUE_SYMBOL.check(&path.field("venue_symbol"), query.symbol, &mut found);
         found.into_result().map_err(Error::Invalid)?;
         let venue = venue.ok_or_else(|| Error::Invalid(Vec::new()))?;
         Ok(Self { venue, symbol: query.symbol.into() })
     }
 }
 
-impl Symbol {
+impl SymbolHistory {
     fn bytes(&self) -> usize {
-        let of = |it: &Meaning| it.answer.len() + it.code.len() + it.venue_symbol.len() + size_of::<Meaning>();
-        self.meanings.iter().map(of).sum()
+        let of =
+            |it: &SymbolMapping| it.answer.len() + it.code.len() + it.venue_symbol.len() + size_of::<SymbolMapping>();
+        self.mappings.iter().map(of).sum()
     }
 
     /// The answer that holds at the instant.
-    fn answer(&self, query: &ResolveQuery<'_>, at: Timestamp, place: Place) -> Result<&Bytes, Error> {
-        let in_segment = |it: &&Meaning| query.segment.is_none_or(|segment| segment == it.segment.as_str());
-        let mut live = self.meanings.iter().filter(in_segment).filter(|it| it.live.contains(at));
+    fn answer(&self, query: &ResolveQuery<'_>, at: Timestamp, path: RequestPath) -> Result<&Bytes, Error> {
+        let in_segment = |it: &&SymbolMapping| query.segment.is_none_or(|segment| segment == it.segment.as_str());
+        let mut live = self.mappings.iter().filter(in_segment).filter(|it| it.live.contains(at));
         match (live.next(), live.next()) {
             (Some(one), None) => Ok(&one.answer),
-            (None, _) => Err(self.nothing(query, at, place)),
+            (None, _) => Err(self.not_resolved(query, at, path)),
             (Some(_), Some(_)) => {
-                let all = self.meanings.iter().filter(in_segment).filter(|it| it.live.contains(at));
+                let all = self.mappings.iter().filter(in_segment).filter(|it| it.live.contains(at));
                 let what = format!("{:?} of {}", query.symbol, query.venue);
-                Err(Error::AmbiguousSymbol { what, candidates: all.map(Meaning::candidate).collect() })
+                Err(Error::AmbiguousSymbol { what, candidates: all.map(SymbolMapping::candidate).collect() })
             }
         }
     }
 
-    fn nothing(&self, query: &ResolveQuery<'_>, at: Timestamp, place: Place) -> Error {
+    fn not_resolved(&self, query: &ResolveQuery<'_>, at: Timestamp, path: RequestPath) -> Error {
         let mut found = Violations::default();
-        let venue = found.take(&place.field("venue"), query.venue.parse());
-        let segment = found.take(&place.field("segment"), query.segment.map(str::parse::<Segment>).transpose());
+        let venue = found.take(&path.field("venue"), query.venue.parse());
+        let segment = found.take(&path.field("segment"), query.segment.map(str::parse::<Segment>).transpose());
         let (venue, segment) = match (venue, segment, found.into_result()) {
             (Some(venue), Some(segment), Ok(())) => (venue, segment),
             (_, _, found) => return Error::Invalid(found.err().unwrap_or_default()),
         };
         if !self.is_venue_known {
-            return Error::NotFound { field: place.field("venue"), key: EntityKey::Venue(venue) };
+            return Error::NotFound { field: path.field("venue"), key: EntityKey::Venue(venue) };
         }
         let symbol = query.symbol.to_owned();
-        let in_segment = |it: &&Meaning| segment.as_ref().is_none_or(|segment| *segment == it.segment);
-        let live: Vec<_> = self.meanings.iter().filter(in_segment).map(|it| (it.market, it.live)).collect();
+        let in_segment = |it: &&SymbolMapping| segment.as_ref().is_none_or(|segment| *segment == it.segment);
+        let live: Vec<_> = self.mappings.iter().filter(in_segment).map(|it| (it.market, it.live)).collect();
         if live.is_empty() {
             Error::SymbolUnknown { venue, symbol, segment }
         } else {
@@ -293,7 +300,7 @@ impl Symbol {
     }
 }
 
-impl Meaning {
+impl SymbolMapping {
     fn candidate(&self) -> Candidate {
         Candidate {
             market: self.market,
@@ -305,22 +312,22 @@ impl Meaning {
 }
 
 /// What symbols mean, and what each of the answers depends on.
-struct Symbols<'a>(&'a [SymbolKey]);
+struct SymbolsQuery<'a>(&'a [SymbolKey]);
 
-impl Recipe for Symbols<'_> {
-    type Made = Vec<(Symbol, Vec<Key>)>;
+impl LoaderQuery for SymbolsQuery<'_> {
+    type Output = Vec<(SymbolHistory, Vec<Key>)>;
 
-    async fn make<P: Pieces>(&self, pieces: &mut P) -> Result<Self::Made, Lack> {
+    async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Self::Output, EntityLoadError> {
         let mut of_venue: HashMap<&VenueId, Vec<String>> = HashMap::new();
         for key in self.0 {
             of_venue.entry(&key.venue).or_default().push(key.symbol.to_string());
         }
         let mut markets: HashMap<(&VenueId, String), Vec<Market>> = HashMap::new();
         for (venue, symbols) in of_venue {
-            let found = pieces.markets(venue, &symbols).await?;
+            let found = loader.markets(venue, &symbols).await?;
             markets.extend(symbols.into_iter().map(|symbol| (venue, symbol)).zip(found));
         }
-        let entities = surroundings(pieces, self.0.iter().map(|key| &key.venue), markets.values().flatten()).await?;
+        let entities = load_related(loader, self.0.iter().map(|key| &key.venue), markets.values().flatten()).await?;
         self.0
             .iter()
             .map(|key| {
@@ -332,11 +339,11 @@ impl Recipe for Symbols<'_> {
 }
 
 /// The venues, and the instruments and assets of the markets.
-async fn surroundings<P: Pieces>(
-    pieces: &mut P,
+async fn load_related<L: EntitySource>(
+    loader: &mut L,
     venues: impl Iterator<Item = &VenueId>,
     markets: impl Iterator<Item = &Market>,
-) -> Result<HashMap<EntityKey, Entity>, Lack> {
+) -> Result<HashMap<EntityKey, Entity>, EntityLoadError> {
     let mut keys: Vec<EntityKey> = venues.cloned().map(EntityKey::Venue).collect();
     keys.extend(markets.map(|market| EntityKey::Instrument(market.instrument)));
     let mut entities = HashMap::new();
@@ -344,7 +351,7 @@ async fn surroundings<P: Pieces>(
     for _ in 0..2 {
         keys.sort();
         keys.dedup();
-        let found = pieces.entities(&keys).await?;
+        let found = loader.entities(&keys).await?;
         keys = found
             .iter()
             .flatten()
@@ -361,21 +368,21 @@ fn symbol(
     key: &SymbolKey,
     markets: &[Market],
     entities: &HashMap<EntityKey, Entity>,
-) -> Result<(Symbol, Vec<Key>), Lack> {
+) -> Result<(SymbolHistory, Vec<Key>), EntityLoadError> {
     let venue_key = EntityKey::Venue(key.venue.clone());
     let venue = match entities.get(&venue_key) {
         Some(Entity::Venue(venue)) if venue.meta.delete_time.is_none() => Some(venue),
         _ => None,
     };
-    let mut tags = vec![Key::Symbol(key.venue.clone(), key.symbol.to_string()), Key::Entity(venue_key)];
-    let mut meanings = Vec::with_capacity(markets.len());
+    let mut dependencies = vec![Key::Symbol(key.venue.clone(), key.symbol.to_string()), Key::Entity(venue_key)];
+    let mut mappings = Vec::with_capacity(markets.len());
     for market in markets {
         let Some(Entity::Instrument(instrument)) = entities.get(&EntityKey::Instrument(market.instrument)) else {
-            return Err(Lack::Unknown);
+            return Err(EntityLoadError::Incomplete);
         };
         let asset = |id| match entities.get(&EntityKey::Asset(id)) {
             Some(Entity::Asset(asset)) => Ok(Some(v1::Asset::from(asset))),
-            _ => Err(Lack::Unknown),
+            _ => Err(EntityLoadError::Incomplete),
         };
         let terms = &instrument.terms;
         let answer = v1::ResolveMarketResponse {
@@ -388,10 +395,10 @@ fn symbol(
             inferred: false,
             reading: None,
         };
-        tags.push(Key::Entity(EntityKey::Market(market.id)));
-        tags.push(Key::Entity(EntityKey::Instrument(market.instrument)));
-        tags.extend(terms.assets().into_iter().map(|(_, id)| Key::Entity(EntityKey::Asset(id))));
-        meanings.push(Meaning {
+        dependencies.push(Key::Entity(EntityKey::Market(market.id)));
+        dependencies.push(Key::Entity(EntityKey::Instrument(market.instrument)));
+        dependencies.extend(terms.assets().into_iter().map(|(_, id)| Key::Entity(EntityKey::Asset(id))));
+        mappings.push(SymbolMapping {
             market: market.id,
             segment: market.segment.clone(),
             venue_symbol: market.venue_symbol.clone(),
@@ -400,9 +407,9 @@ fn symbol(
             answer: answer.encode_to_vec().into(),
         });
     }
-    tags.sort_by_key(ToString::to_string);
-    tags.dedup();
-    Ok((Symbol { is_venue_known: venue.is_some(), meanings }, tags))
+    dependencies.sort_by_key(ToString::to_string);
+    dependencies.dedup();
+    Ok((SymbolHistory { is_venue_known: venue.is_some(), mappings }, dependencies))
 }
 
 #[cfg(test)]

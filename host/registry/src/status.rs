@@ -1,22 +1,22 @@
-//! How the registry is.
+//! The health of the registry and of its parts.
 
 use cqar_cache::L2Health;
 use cqar_events::relay::{Relay, RelayHealth, RelayState};
 use cqar_proto::v1::{self, component::State};
 
-use crate::{Answer, Registry, error::Error};
+use crate::{Registry, Revisioned, error::Error};
 
 /// The most unresolved symbols that the status shows.
 const SHOWN_SYMBOLS: usize = 100;
 
 impl Registry {
     /// The log, the parts, and what clients asked for in vain.
-    pub async fn status(&self) -> Result<Answer<v1::GetStatusResponse>, Error> {
+    pub async fn status(&self) -> Result<Revisioned<v1::GetStatusResponse>, Error> {
         let inner = &self.inner;
         let bounds = inner.store.log_bounds().await?;
         let mut unresolved = inner.unresolved.list();
         unresolved.truncate(SHOWN_SYMBOLS);
-        let revision = inner.feed.applied();
+        let revision = inner.tailer.applied();
         let value = v1::GetStatusResponse {
             log_id: bounds.log_id.to_string(),
             revision,
@@ -26,7 +26,7 @@ impl Registry {
             components: self.components(),
             unresolved,
         };
-        Ok(Answer { revision, value })
+        Ok(Revisioned { revision, value })
     }
 
     /// How each part is. Only the database makes the server unfit to serve.
@@ -40,10 +40,10 @@ impl Registry {
     }
 
     fn database(&self) -> v1::Component {
-        let health = self.inner.feed.health();
-        match health.trouble {
+        let health = self.inner.tailer.health();
+        match health.fault {
             None => component("database", State::Ok, format!("revision {}", health.applied)),
-            Some(trouble) => component("database", State::Failed, trouble),
+            Some(fault) => component("database", State::Failed, fault),
         }
     }
 

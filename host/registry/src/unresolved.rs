@@ -1,4 +1,4 @@
-//! The symbols that were asked for and mean nothing: what an operator should look at.
+//! The symbols that were asked for and did not resolve, for the operator to look at.
 
 use std::collections::HashMap;
 
@@ -13,14 +13,14 @@ const MAX_BYTES: usize = 512;
 
 /// A bounded list. When it is full, the symbol that was not asked for the longest makes room.
 #[derive(Default)]
-pub(crate) struct Unresolved(Mutex<HashMap<(String, String), Count>>);
+pub(crate) struct UnresolvedSymbols(Mutex<HashMap<(String, String), Count>>);
 
 struct Count {
     times: i64,
     last: Timestamp,
 }
 
-impl Unresolved {
+impl UnresolvedSymbols {
     /// Counts a symbol.
     pub(crate) fn count(&self, venue: &str, symbol: &str, now: Timestamp) {
         if symbol.len() > MAX_BYTES {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn the_list_is_bounded_and_keeps_what_was_asked_for_last() {
-        let unresolved = Unresolved::default();
+        let unresolved = UnresolvedSymbols::default();
         let at = |second: i64| Timestamp::from_micros(second * 1_000_000).unwrap();
         for n in 0..=i64::try_from(MAX_SYMBOLS).unwrap() {
             unresolved.count("binance", &format!("S{n}"), at(n));

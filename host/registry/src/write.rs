@@ -1,4 +1,5 @@
-//! The way of every write: planned, judged by the validators, and committed only if what was judged still stands.
+//! The write path: plan on a snapshot, run the validators outside of any transaction, and commit only if the plan and
+//! everything that was looked up are unchanged; otherwise start over.
 //!
 //! Validators run before the transaction opens; no plugin ever runs while one is open. Inside it the write is planned
 //! again unless nothing was committed meanwhile. If that plan, or a row that a validator looked up, is another than what
@@ -17,20 +18,20 @@ use cqar_domain::{
 };
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
-use cqar_store::{AnsweredRequest, Author, Change, RequestKey, Snapshot, WriteTransaction};
+use cqar_store::{Change, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution, WriteTransaction};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
-    Answer, Inner, Registry,
+    Inner, Registry, Revisioned,
     error::Error,
     plan::{Plan, PlannedChange},
 };
 
 /// Who writes, and how.
 #[derive(Debug, Clone)]
-pub struct WriteRequest {
+pub struct WriteContext {
     /// The name of the caller's key.
     pub actor: String,
     /// The full gRPC method; part of what a request id is scoped to.
@@ -50,56 +51,63 @@ const REQUEST_TTL_SECONDS: i64 = 24 * 3600;
 
 /// What a write asks for, to be planned against a state as often as needed.
 #[async_trait]
-pub(crate) trait Proposal: Send + Sync + 'static {
+pub(crate) trait WriteCommand: Send + Sync + 'static {
     /// The plan, and what else the answer is made of.
-    type Draft: Drafted;
+    type Prepared: PreparedWrite;
     /// The answer.
-    type Answer: Message + Default + 'static;
+    type Response: Message + Default + 'static;
 
     /// Plans against a state, leaving out what was refused.
-    async fn draft(&self, reads: &mut Snapshot, refused: &Self::Refused, now: Timestamp) -> Result<Self::Draft, Error>;
-
-    /// What the validators' errors leave out of the next draft; an error if they refuse the write as a whole.
-    fn refuse(
+    async fn prepare(
         &self,
-        draft: &Self::Draft,
+        reads: &mut Snapshot,
+        rejections: &Self::Rejections,
+        now: Timestamp,
+    ) -> Result<Self::Prepared, Error>;
+
+    /// Adds what the validators rejected to `rejections`, which the next `prepare` leaves out; an error if they refuse the
+    /// write as a whole.
+    fn exclude_rejected(
+        &self,
+        prepared: &Self::Prepared,
         errors: Vec<(usize, Finding)>,
-        refused: &mut Self::Refused,
+        rejections: &mut Self::Rejections,
     ) -> Result<(), Error>;
 
     /// What was left out so far.
-    type Refused: Default + Send + Sync;
+    type Rejections: Default + Send + Sync;
 
-    /// The answer to a draft that was written, or would be.
-    fn answer(&self, draft: &Self::Draft, written: &Written) -> Self::Answer;
+    /// The response to a prepared write that was committed, or would be.
+    fn respond(&self, prepared: &Self::Prepared, outcome: &WriteOutcome) -> Self::Response;
 }
 
 /// A plan with what belongs to it.
-pub(crate) trait Drafted: Send + Sync {
+pub(crate) trait PreparedWrite: Send + Sync {
     fn plan(&self) -> &Plan;
-    /// The moments of a listing's segments.
-    fn moments(&self) -> &[Moment];
+    /// The watermarks of a listing's segments.
+    fn watermarks(&self) -> &[ImportWatermark];
 }
 
-/// When a segment of a venue was listed. Moments are kept outside the log, so no revision tells that one moved.
-pub(crate) struct Moment {
+/// The newest moment of which a listing of a venue's segment was imported. It is stored outside the event log, so no
+/// revision tells that it moved: it is compared at commit.
+pub(crate) struct ImportWatermark {
     pub(crate) venue: VenueId,
     pub(crate) segment: Segment,
-    /// The newest that was imported, as it was read.
+    /// The stored one, as it was read; none if no listing was imported.
     pub(crate) newest: Option<Timestamp>,
-    /// That of the listing.
+    /// The moment of the listing that is imported.
     pub(crate) observed: Timestamp,
 }
 
-impl Moment {
+impl ImportWatermark {
     /// Whether it is the newest from now on.
     fn moves(&self) -> bool {
         self.newest.is_none_or(|newest| newest < self.observed)
     }
 }
 
-/// What became of a plan.
-pub(crate) struct Written {
+/// The result of a write that was committed, or would be.
+pub(crate) struct WriteOutcome {
     /// The new revision; the present one if nothing changed, or nothing was to be committed.
     pub(crate) revision: Revision,
     /// The changed entities, with their revision and times; those that are gone as they were.
@@ -112,24 +120,24 @@ pub(crate) struct Written {
 
 impl Registry {
     /// Runs a write to its end, whether or not the caller waits for it.
-    pub(crate) async fn write<P: Proposal>(
+    pub(crate) async fn write<P: WriteCommand>(
         &self,
-        request: WriteRequest,
+        request: WriteContext,
         plugins: PluginSet,
-        proposal: P,
-    ) -> Result<Answer<P::Answer>, Error> {
+        command: P,
+    ) -> Result<Revisioned<P::Response>, Error> {
         let inner = Arc::clone(&self.inner);
-        let writing = async move { Writer::new(&inner, &request).run(&plugins, &proposal).await };
+        let writing = async move { Writer::new(&inner, &request).run(&plugins, &command).await };
         self.detached(writing).await
     }
 
     /// The first answer to this very request, if it was answered: what is looked up before anything else is done for it.
     pub(crate) async fn replay<A: Message + Default>(
         &self,
-        request: &WriteRequest,
-    ) -> Result<Option<Answer<A>>, Error> {
+        request: &WriteContext,
+    ) -> Result<Option<Revisioned<A>>, Error> {
         let writer = Writer::new(&self.inner, request);
-        if writer.request_key().is_none() {
+        if writer.idempotency_key().is_none() {
             return Ok(None);
         }
         let mut snapshot = self.inner.store.snapshot().await?;
@@ -154,18 +162,18 @@ impl Registry {
 
 struct Writer<'a> {
     inner: &'a Inner,
-    request: &'a WriteRequest,
+    request: &'a WriteContext,
     hash: Vec<u8>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(inner: &'a Inner, request: &'a WriteRequest) -> Self {
+    fn new(inner: &'a Inner, request: &'a WriteContext) -> Self {
         Self { inner, request, hash: Sha256::digest(&request.body).to_vec() }
     }
 
-    async fn run<P: Proposal>(&self, plugins: &PluginSet, proposal: &P) -> Result<Answer<P::Answer>, Error> {
+    async fn run<P: WriteCommand>(&self, plugins: &PluginSet, command: &P) -> Result<Revisioned<P::Response>, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(answer) = self.attempt(plugins, proposal).await? {
+            if let Some(answer) = self.attempt(plugins, command).await? {
                 return Ok(answer);
             }
         }
@@ -173,35 +181,35 @@ impl<'a> Writer<'a> {
     }
 
     /// None if what was judged no longer stands.
-    async fn attempt<P: Proposal>(
+    async fn attempt<P: WriteCommand>(
         &self,
         plugins: &PluginSet,
-        proposal: &P,
-    ) -> Result<Option<Answer<P::Answer>>, Error> {
+        command: &P,
+    ) -> Result<Option<Revisioned<P::Response>>, Error> {
         let now = self.inner.clock.now();
-        let mut refused = P::Refused::default();
-        let (draft, judgement) = loop {
+        let mut rejections = P::Rejections::default();
+        let (prepared, judgement) = loop {
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
-            if let Some(answer) = self.replayed::<P::Answer>(&mut snapshot, now).await? {
+            if let Some(answer) = self.replayed::<P::Response>(&mut snapshot, now).await? {
                 return Ok(Some(answer));
             }
-            let draft = proposal.draft(&mut snapshot, &refused, now).await?;
+            let prepared = command.prepare(&mut snapshot, &rejections, now).await?;
             drop(snapshot);
-            let Some(judgement) = self.judge(plugins, draft.plan(), now).await? else { return Ok(None) };
+            let Some(judgement) = self.judge(plugins, prepared.plan(), now).await? else { return Ok(None) };
             let errors = findings(&judgement, Severity::Error);
             if errors.is_empty() {
-                break (draft, judgement);
+                break (prepared, judgement);
             }
-            proposal.refuse(&draft, errors, &mut refused)?;
+            command.exclude_rejected(&prepared, errors, &mut rejections)?;
         };
-        let plan = draft.plan();
-        let remembers = self.request.request_id.is_some() || draft.moments().iter().any(Moment::moves);
+        let plan = prepared.plan();
+        let remembers = self.request.request_id.is_some() || prepared.watermarks().iter().any(ImportWatermark::moves);
         if self.request.validate_only || (plan.changes.is_empty() && !remembers) {
-            let written = imagined(plan, &judgement);
-            return Ok(Some(Answer { revision: plan.revision, value: proposal.answer(&draft, &written) }));
+            let outcome = dry_run_outcome(plan, &judgement);
+            return Ok(Some(Revisioned { revision: plan.revision, value: command.respond(&prepared, &outcome) }));
         }
-        self.commit(proposal, &draft, &judgement, &refused, now).await
+        self.commit(command, &prepared, &judgement, &rejections, now).await
     }
 
     /// The first answer to this very request, if it was answered.
@@ -209,9 +217,9 @@ impl<'a> Writer<'a> {
         &self,
         reads: &mut Snapshot,
         now: Timestamp,
-    ) -> Result<Option<Answer<A>>, Error> {
-        let Some(key) = self.request_key() else { return Ok(None) };
-        let Some(answered) = reads.answered_request(&key, now).await? else { return Ok(None) };
+    ) -> Result<Option<Revisioned<A>>, Error> {
+        let Some(key) = self.idempotency_key() else { return Ok(None) };
+        let Some(answered) = reads.idempotency_record(&key, now).await? else { return Ok(None) };
         if answered.body_hash != self.hash {
             return Err(Error::RequestIdReused);
         }
@@ -219,13 +227,13 @@ impl<'a> Writer<'a> {
             let reason = format!("answer: {error}");
             cqar_store::Error::Corrupt { table: "idempotent_requests", reason }
         })?;
-        Ok(Some(Answer { revision: answered.revision, value }))
+        Ok(Some(Revisioned { revision: answered.revision, value }))
     }
 
     /// None if nothing is to be remembered for the request: it has no id, or only asks what would be.
-    fn request_key(&self) -> Option<RequestKey> {
+    fn idempotency_key(&self) -> Option<IdempotencyKey> {
         let request_id = self.request.request_id.filter(|_| !self.request.validate_only)?;
-        Some(RequestKey { actor: self.request.actor.clone(), method: self.request.method.to_owned(), request_id })
+        Some(IdempotencyKey { actor: self.request.actor.clone(), method: self.request.method.to_owned(), request_id })
     }
 
     async fn judge(&self, plugins: &PluginSet, plan: &Plan, now: Timestamp) -> Result<Option<Judgement>, Error> {
@@ -248,70 +256,75 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn commit<P: Proposal>(
+    async fn commit<P: WriteCommand>(
         &self,
-        proposal: &P,
-        draft: &P::Draft,
+        command: &P,
+        prepared: &P::Prepared,
         judgement: &Judgement,
-        refused: &P::Refused,
+        rejections: &P::Rejections,
         now: Timestamp,
-    ) -> Result<Option<Answer<P::Answer>>, Error> {
+    ) -> Result<Option<Revisioned<P::Response>>, Error> {
         let mut tx = self.inner.store.begin_write().await?;
         // A twin with the same id may have been committed while this one waited.
         if let Some(answer) = self.replayed(tx.reads(), now).await? {
             return Ok(Some(answer));
         }
-        if tx.locked() != draft.plan().revision
-            && !self.still_stands(&mut tx, proposal, draft, judgement, refused, now).await?
+        if tx.base_revision() != prepared.plan().revision
+            && !self.is_still_valid(&mut tx, command, prepared, judgement, rejections, now).await?
         {
             return Ok(None);
         }
-        for moment in draft.moments() {
-            if tx.reads().import_watermark(&moment.venue, &moment.segment).await? != moment.newest {
+        for watermark in prepared.watermarks() {
+            if tx.reads().import_watermark(&watermark.venue, &watermark.segment).await? != watermark.newest {
                 return Ok(None);
             }
         }
-        let plan = draft.plan();
+        let plan = prepared.plan();
         // After the lock, so that times of commits never run against the order of revisions by more than the clock does.
-        let author = Author {
+        let attribution = WriteAttribution {
             actor: self.request.actor.clone(),
             request_id: self.request.request_id,
             time: self.inner.clock.now(),
         };
-        let changes = tx.write(store_changes(plan, judgement), &author).await?;
-        let revision = if changes.is_empty() { tx.locked() } else { tx.locked() + 1 };
-        let written = written(plan, changes, revision, judgement);
-        let answer = proposal.answer(draft, &written);
-        for Moment { venue, segment, observed, .. } in draft.moments().iter().filter(|moment| moment.moves()) {
+        let changes = tx.write(store_changes(plan, judgement), &attribution).await?;
+        let revision = if changes.is_empty() { tx.base_revision() } else { tx.base_revision() + 1 };
+        let outcome = committed_outcome(plan, changes, revision, judgement);
+        let answer = command.respond(prepared, &outcome);
+        for ImportWatermark { venue, segment, observed, .. } in
+            prepared.watermarks().iter().filter(|watermark| watermark.moves())
+        {
             tx.save_import_watermark(venue, segment, *observed).await?;
         }
-        if let Some(key) = self.request_key() {
-            let answered =
-                AnsweredRequest { body_hash: self.hash.clone(), revision, answer: Bytes::from(answer.encode_to_vec()) };
+        if let Some(key) = self.idempotency_key() {
+            let answered = IdempotencyRecord {
+                body_hash: self.hash.clone(),
+                revision,
+                answer: Bytes::from(answer.encode_to_vec()),
+            };
             tx.save_request(&key, &answered, now, now.plus_seconds(REQUEST_TTL_SECONDS)).await?;
         }
         let committed = tx.commit().await?;
         if !committed.events.is_empty() {
-            self.inner.feed.committed(committed.events);
+            self.inner.tailer.committed(committed.events);
         }
         // Acknowledged only once no read of this server can return what was before. If that takes too long (the log
         // cannot be read), the write stands but is not acknowledged: who repeats it with its id learns that it stands.
-        self.inner.reach(revision).await?;
-        Ok(Some(Answer { revision, value: answer }))
+        self.inner.wait_for_revision(revision).await?;
+        Ok(Some(Revisioned { revision, value: answer }))
     }
 
     /// Whether the write, planned again inside the transaction, is what was judged, and so is all that was looked up.
-    async fn still_stands<P: Proposal>(
+    async fn is_still_valid<P: WriteCommand>(
         &self,
         tx: &mut WriteTransaction,
-        proposal: &P,
-        draft: &P::Draft,
+        command: &P,
+        prepared: &P::Prepared,
         judgement: &Judgement,
-        refused: &P::Refused,
+        rejections: &P::Rejections,
         now: Timestamp,
     ) -> Result<bool, Error> {
-        let again = proposal.draft(tx.reads(), refused, now).await?;
-        if !same(draft.plan(), again.plan()) {
+        let again = command.prepare(tx.reads(), rejections, now).await?;
+        if !same(prepared.plan(), again.plan()) {
             return Ok(false);
         }
         let Some(seen_at) = judgement.lookup_revision else { return Ok(true) };
@@ -378,17 +391,17 @@ fn store_changes(plan: &Plan, judgement: &Judgement) -> Vec<Change> {
     changes
 }
 
-fn written(plan: &Plan, changes: Vec<Change>, revision: Revision, judgement: &Judgement) -> Written {
+fn committed_outcome(plan: &Plan, changes: Vec<Change>, revision: Revision, judgement: &Judgement) -> WriteOutcome {
     let count = changes.len();
     let mut entities = plan.unchanged.clone();
     entities.extend(changes.into_iter().filter_map(|change| change.after.or(change.before)).map(|it| (it.key(), it)));
-    Written { revision, entities, changed: count, warnings: findings(judgement, Severity::Warning) }
+    WriteOutcome { revision, entities, changed: count, warnings: findings(judgement, Severity::Warning) }
 }
 
 /// What would be written; revisions and times are those of the present state.
-fn imagined(plan: &Plan, judgement: &Judgement) -> Written {
+fn dry_run_outcome(plan: &Plan, judgement: &Judgement) -> WriteOutcome {
     let changed = plan.changes.len();
     let mut entities = plan.unchanged.clone();
     entities.extend(plan.changes.iter().filter_map(PlannedChange::entity).map(|it| (it.key(), it.clone())));
-    Written { revision: plan.revision, entities, changed, warnings: findings(judgement, Severity::Warning) }
+    WriteOutcome { revision: plan.revision, entities, changed, warnings: findings(judgement, Severity::Warning) }
 }

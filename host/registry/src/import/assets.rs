@@ -17,12 +17,12 @@ use cqar_store::Snapshot;
 
 /// A venue's codes, and what the plugin makes of them.
 #[derive(Debug)]
-pub(super) struct Codes {
-    codes: BTreeMap<String, Code>,
+pub(super) struct VenueCodes {
+    codes: BTreeMap<String, VenueCode>,
 }
 
 #[derive(Debug)]
-struct Code {
+struct VenueCode {
     /// The symbol that the code usually stands for; none if it cannot be an asset's.
     symbol: Option<String>,
     /// The ids of what may be created for it: the same in every draft.
@@ -32,7 +32,7 @@ struct Code {
 
 /// How far a listing is trusted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Trust {
+pub(super) struct AssetMatchOptions {
     /// Create what nothing knows.
     pub(super) create_missing: bool,
     /// Match what another venue's listing created.
@@ -40,18 +40,18 @@ pub(super) struct Trust {
 }
 
 /// What codes mean in one state of the registry.
-pub(super) struct Meanings<'a> {
-    codes: &'a Codes,
+pub(super) struct CodeMappings<'a> {
+    codes: &'a VenueCodes,
     venue: &'a VenueId,
-    trust: Trust,
+    asset_match: AssetMatchOptions,
     bound: HashMap<String, AssetId>,
     /// The undeleted assets by symbol.
     named: HashMap<String, Vec<Asset>>,
 }
 
-/// Why a code means nothing.
+/// Why a venue's asset code cannot be mapped to an asset.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Unknown {
+pub(super) struct UnmappedCode {
     pub(super) code: &'static str,
     pub(super) message: String,
     pub(super) candidates: Vec<AssetId>,
@@ -59,25 +59,25 @@ pub(super) struct Unknown {
 
 /// A binding that the import makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Bound {
+pub(super) struct CodeBinding {
     pub(super) code: String,
     pub(super) asset: AssetId,
     pub(super) symbol: String,
     pub(super) created: bool,
 }
 
-impl Codes {
+impl VenueCodes {
     pub(super) fn new(codes: Vec<String>, symbols: Vec<Option<String>>, ids: &dyn IdSource) -> Self {
-        let code = |symbol| Code { symbol, asset: AssetId::new(ids), binding: VenueAssetId::new(ids) };
+        let code = |symbol| VenueCode { symbol, asset: AssetId::new(ids), binding: VenueAssetId::new(ids) };
         Self { codes: codes.into_iter().zip(symbols.into_iter().map(code)).collect() }
     }
 
-    pub(super) async fn meanings<'a>(
+    pub(super) async fn mappings<'a>(
         &'a self,
         reads: &mut Snapshot,
         venue: &'a VenueId,
-        trust: Trust,
-    ) -> Result<Meanings<'a>, cqar_store::Error> {
+        asset_match: AssetMatchOptions,
+    ) -> Result<CodeMappings<'a>, cqar_store::Error> {
         let keys: Vec<UniqueKey> = self.codes.keys().map(|code| VenueAsset::code_key(venue, code)).collect();
         let bound = reads.with_unique_keys(&keys).await?.into_values();
         let bound = bound.filter_map(|it| VenueAsset::try_from(it).ok()).map(|it| (it.code, it.asset)).collect();
@@ -88,45 +88,45 @@ impl Codes {
                 named.entry(asset.symbol.clone()).or_default().push(asset);
             }
         }
-        Ok(Meanings { codes: self, venue, trust, bound, named })
+        Ok(CodeMappings { codes: self, venue, asset_match, bound, named })
     }
 }
 
-impl Meanings<'_> {
+impl CodeMappings<'_> {
     /// The asset that the code means, and what must be bound, or created and bound, for it.
-    pub(super) fn of(&self, code: &str) -> Result<(AssetId, Option<Bound>), Unknown> {
+    pub(super) fn of(&self, code: &str) -> Result<(AssetId, Option<CodeBinding>), UnmappedCode> {
         if let Some(asset) = self.bound.get(code) {
             return Ok((*asset, None));
         }
         let entry = self.codes.codes.get(code);
         let Some((entry, symbol)) = entry.and_then(|entry| Some((entry, entry.symbol.as_ref()?))) else {
             let message = format!("{code:?} cannot be an asset's code");
-            return Err(Unknown { code: "INVALID_ASSET_CODE", message, candidates: Vec::new() });
+            return Err(UnmappedCode { code: "INVALID_ASSET_CODE", message, candidates: Vec::new() });
         };
         let named = self.named.get(symbol).map_or(&[][..], Vec::as_slice);
         let (unclassified, classified): (Vec<&Asset>, Vec<&Asset>) =
             named.iter().partition(|asset| asset.asset_type == AssetType::Unclassified);
         let bind = |asset, created| {
-            let bound = Bound { code: code.to_owned(), asset, symbol: symbol.clone(), created };
+            let bound = CodeBinding { code: code.to_owned(), asset, symbol: symbol.clone(), created };
             Ok((asset, Some(bound)))
         };
         match (classified.as_slice(), unclassified.as_slice()) {
             ([one], _) => bind(one.id, false),
-            ([], [one]) if self.trust.symbols => bind(one.id, false),
-            ([], []) if self.trust.create_missing => bind(entry.asset, true),
-            ([], []) => Err(Unknown {
+            ([], [one]) if self.asset_match.symbols => bind(one.id, false),
+            ([], []) if self.asset_match.create_missing => bind(entry.asset, true),
+            ([], []) => Err(UnmappedCode {
                 code: "UNKNOWN_ASSET",
                 message: format!("no asset has the symbol {symbol:?}; --create-missing-assets creates it"),
                 candidates: Vec::new(),
             }),
-            ([], candidates) => Err(Unknown {
+            ([], candidates) => Err(UnmappedCode {
                 code: "UNCLASSIFIED_ASSET",
                 message: format!(
                     "only unclassified assets have the symbol {symbol:?}; --trust-symbols matches the one, or bind the code"
                 ),
                 candidates: candidates.iter().map(|asset| asset.id).collect(),
             }),
-            (candidates, _) => Err(Unknown {
+            (candidates, _) => Err(UnmappedCode {
                 code: "AMBIGUOUS_ASSET",
                 message: format!("several assets have the symbol {symbol:?}; bind the code to the one that is meant"),
                 candidates: candidates.iter().map(|asset| asset.id).collect(),
@@ -135,7 +135,7 @@ impl Meanings<'_> {
     }
 
     /// The mutations that make a binding.
-    pub(super) fn mutations(&self, bound: &Bound) -> Vec<Mutation> {
+    pub(super) fn mutations(&self, bound: &CodeBinding) -> Vec<Mutation> {
         let create = |entity: Entity| Mutation::Create { entity, allow_existing: false };
         let asset = bound.created.then(|| create(unclassified(bound).into()));
         let binding = self.codes.codes.get(&bound.code).map(|code| {
@@ -155,7 +155,7 @@ impl Meanings<'_> {
 }
 
 /// An asset of which nothing is known but that a venue lists it.
-fn unclassified(bound: &Bound) -> Asset {
+fn unclassified(bound: &CodeBinding) -> Asset {
     Asset {
         id: bound.asset,
         symbol: bound.symbol.clone(),
@@ -170,7 +170,7 @@ fn unclassified(bound: &Bound) -> Asset {
     }
 }
 
-impl Unknown {
+impl UnmappedCode {
     pub(super) fn candidates(&self) -> Vec<String> {
         self.candidates.iter().map(|id| EntityKey::Asset(*id).id()).collect()
     }

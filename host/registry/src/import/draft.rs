@@ -13,15 +13,15 @@ use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use super::{
-    Listing, MAX_ROWS, Refused,
-    assets::{Bound, Meanings},
+    Listing, MAX_ROWS, Rejections,
+    assets::{CodeBinding, CodeMappings},
     row::{Rejection, Row},
 };
 use crate::{
     error::Error,
     plan::{self, Plan, PlannedChange},
     reading,
-    write::{Drafted, Moment, Written},
+    write::{ImportWatermark, PreparedWrite, WriteOutcome},
 };
 
 /// A listing's plan, and what is reported of it.
@@ -32,8 +32,8 @@ pub(super) struct ImportDraft {
     rejected: BTreeMap<usize, Rejection>,
     /// Rows whose market is there, and stays as it is or is updated.
     present: BTreeSet<usize>,
-    bindings: Vec<Bound>,
-    moments: Vec<Moment>,
+    bindings: Vec<CodeBinding>,
+    watermarks: Vec<ImportWatermark>,
     refused_delistings: Vec<(Market, Rejection)>,
 }
 
@@ -44,39 +44,39 @@ enum Origin {
     Delisting(EntityKey),
 }
 
-impl Drafted for ImportDraft {
+impl PreparedWrite for ImportDraft {
     fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    fn moments(&self) -> &[Moment] {
-        &self.moments
+    fn watermarks(&self) -> &[ImportWatermark] {
+        &self.watermarks
     }
 }
 
 /// The stored state that a listing is compared with.
-struct Stored<'a> {
-    meanings: Meanings<'a>,
+struct StoredState<'a> {
+    mappings: CodeMappings<'a>,
     /// The markets that have, or had, each symbol, in any segment.
     markets: HashMap<String, Vec<Market>>,
     instruments: HashMap<InstrumentId, Terms>,
     absent: Vec<Market>,
-    moments: Vec<Moment>,
+    watermarks: Vec<ImportWatermark>,
 }
 
 /// Plans all rows; those that cannot be are rejected, and the rest planned again until all of it can.
 pub(super) async fn draft(
     listing: &Listing,
     reads: &mut Snapshot,
-    refused: &Refused,
+    rejections: &Rejections,
     now: Timestamp,
 ) -> Result<ImportDraft, Error> {
     let stored = read(listing, reads).await?;
-    let mut rejected: BTreeMap<usize, Rejection> = refused.rows.iter().map(|(n, why)| (*n, why.clone())).collect();
+    let mut rejected: BTreeMap<usize, Rejection> = rejections.rows.iter().map(|(n, why)| (*n, why.clone())).collect();
     let mut refused_delistings: HashMap<EntityKey, Rejection> =
-        refused.delistings.iter().map(|(key, why)| (key.clone(), why.clone())).collect();
+        rejections.delistings.iter().map(|(key, why)| (key.clone(), why.clone())).collect();
     loop {
-        let mut proposed = Proposed::default();
+        let mut proposed = ProposedMutations::default();
         for (n, row) in listing.rows.iter().enumerate().filter(|(n, _)| !rejected.contains_key(n)).collect::<Vec<_>>() {
             if let Err(why) = proposed.row(listing, &stored, n, row, now) {
                 rejected.insert(n, why);
@@ -95,7 +95,7 @@ pub(super) async fn draft(
                     rejected,
                     present: proposed.present,
                     bindings: proposed.bindings.into_values().collect(),
-                    moments: stored.moments,
+                    watermarks: stored.watermarks,
                 });
             }
             Err(failures) => {
@@ -112,9 +112,9 @@ pub(super) async fn draft(
     }
 }
 
-async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<Stored<'a>, Error> {
-    let moments = moments(listing, reads).await?;
-    let meanings = listing.codes.meanings(reads, &listing.venue, listing.trust).await?;
+async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredState<'a>, Error> {
+    let watermarks = watermarks(listing, reads).await?;
+    let mappings = listing.codes.mappings(reads, &listing.venue, listing.asset_match).await?;
     let symbols: BTreeSet<String> = listing.rows.iter().map(|row| row.listed.symbol.clone()).collect();
     let found = reads.markets_with_symbols(&listing.venue, &symbols.into_iter().collect::<Vec<_>>()).await?;
     let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument)).collect();
@@ -137,23 +137,23 @@ async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<Stored<'
             format!("has {rows} markets, and {absent} are absent from it, which is more than {MAX_ROWS} together");
         return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
     }
-    Ok(Stored { meanings, markets, instruments, absent, moments })
+    Ok(StoredState { mappings, markets, instruments, absent, watermarks })
 }
 
-/// The moments of the segments that the listing speaks of. An older listing is refused.
-async fn moments(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Moment>, Error> {
+/// The watermarks of the segments that the listing speaks of. An older listing is refused.
+async fn watermarks(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<ImportWatermark>, Error> {
     let segments = listing.rows.iter().map(|row| &row.listed.reading.segment).chain(&listing.complete);
     let segments: BTreeSet<&Segment> = segments.collect();
-    let mut moments = Vec::new();
+    let mut watermarks = Vec::new();
     for segment in segments {
         let newest = reads.import_watermark(&listing.venue, segment).await?;
         let (venue, segment, observed) = (listing.venue.clone(), segment.clone(), listing.observed);
         if let Some(newest) = newest.filter(|newest| *newest > observed && !listing.backfill) {
             return Err(Error::StaleListing { venue, segment, newest, observed });
         }
-        moments.push(Moment { venue, segment, newest, observed });
+        watermarks.push(ImportWatermark { venue, segment, newest, observed });
     }
-    Ok(moments)
+    Ok(watermarks)
 }
 
 /// The markets of completely covered segments that are live at the observed moment and that the listing does not name.
@@ -166,7 +166,7 @@ async fn absent(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Market>, 
     for segment in &listing.complete {
         let live = reads.live_markets(&listing.venue, segment, listing.observed).await?;
         absent.extend(live.into_iter().filter(|market| {
-            !market.status.is_final()
+            !market.status.is_terminal()
                 && !market.symbols().any(|it| named.contains(&(Some(segment), it)) || named.contains(&(None, it)))
         }));
     }
@@ -175,18 +175,18 @@ async fn absent(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Market>, 
 
 /// The mutations so far.
 #[derive(Default)]
-struct Proposed {
+struct ProposedMutations {
     mutations: Vec<(String, Mutation)>,
     origins: Vec<Origin>,
     present: BTreeSet<usize>,
-    bindings: BTreeMap<String, Bound>,
+    bindings: BTreeMap<String, CodeBinding>,
 }
 
-impl Proposed {
+impl ProposedMutations {
     fn row(
         &mut self,
         listing: &Listing,
-        stored: &Stored<'_>,
+        stored: &StoredState<'_>,
         n: usize,
         row: &Row,
         now: Timestamp,
@@ -218,7 +218,7 @@ impl Proposed {
         let assets = self.assets(stored, row, None, &mut bound)?;
         let terms = row.terms(&assets)?;
         for bound in bound {
-            for mutation in stored.meanings.mutations(&bound) {
+            for mutation in stored.mappings.mutations(&bound) {
                 self.push(Origin::Row(n), mutation);
             }
             self.bindings.insert(bound.code.clone(), bound);
@@ -232,10 +232,10 @@ impl Proposed {
     /// The assets of a row: those of the market that has the symbol, else what the codes mean.
     fn assets(
         &self,
-        stored: &Stored<'_>,
+        stored: &StoredState<'_>,
         row: &Row,
         of_market: Option<&Terms>,
-        bound: &mut Vec<Bound>,
+        bound: &mut Vec<CodeBinding>,
     ) -> Result<Vec<AssetId>, Rejection> {
         let codes = reading::codes(&row.listed.reading);
         let known: Vec<AssetId> =
@@ -246,13 +246,14 @@ impl Proposed {
         codes
             .into_iter()
             .map(|code| {
-                let (asset, new) = stored.meanings.of(code).map_err(|unknown| Rejection {
+                let (asset, new) = stored.mappings.of(code).map_err(|unknown| Rejection {
                     code: unknown.code.to_owned(),
                     message: unknown.message.clone(),
                     candidates: unknown.candidates(),
                 })?;
-                let is_new =
-                    |new: &Bound| !self.bindings.contains_key(&new.code) && !bound.iter().any(|it| it.code == new.code);
+                let is_new = |new: &CodeBinding| {
+                    !self.bindings.contains_key(&new.code) && !bound.iter().any(|it| it.code == new.code)
+                };
                 if let Some(new) = new.filter(is_new) {
                     bound.push(new);
                 }
@@ -261,10 +262,10 @@ impl Proposed {
             .collect()
     }
 
-    fn delist(&mut self, absent: &[Market], refused: &HashMap<EntityKey, Rejection>, at: Timestamp) {
+    fn delist(&mut self, absent: &[Market], rejections: &HashMap<EntityKey, Rejection>, at: Timestamp) {
         for market in absent {
             let key = EntityKey::Market(market.id);
-            if !refused.contains_key(&key) {
+            if !rejections.contains_key(&key) {
                 self.push(Origin::Delisting(key), Mutation::Delist { market: market.id, at: Some(at), etag: None });
             }
         }
@@ -294,8 +295,8 @@ fn rejection(error: &Error) -> Rejection {
 }
 
 impl ImportDraft {
-    /// Leaves what the change is for out of the next draft: all rows that need it.
-    pub(super) fn reject(&self, listing: &Listing, change: usize, why: &Rejection, refused: &mut Refused) {
+    /// Excludes every row that depends on the rejected change from the next draft.
+    pub(super) fn reject(&self, listing: &Listing, change: usize, why: &Rejection, rejections: &mut Rejections) {
         let Some(change) = self.plan.changes.get(change) else { return };
         match self.origins.get(change.mutation) {
             Some(Origin::Row(n)) => {
@@ -304,23 +305,23 @@ impl ImportDraft {
                     Some(Entity::VenueAsset(binding)) => binding.code == bound.code,
                     _ => false,
                 });
-                let needs = |row: &Row| {
+                let depends_on_change_needed = |row: &Row| {
                     shared.is_some_and(|it| reading::codes(&row.listed.reading).contains(&it.code.as_str()))
                 };
                 for (other, row) in listing.rows.iter().enumerate() {
                     // A market that is there has its assets already.
-                    if other == *n || (needs(row) && !self.present.contains(&other)) {
-                        refused.rows.entry(other).or_insert_with(|| why.clone());
+                    if other == *n || (depends_on_change_needed(row) && !self.present.contains(&other)) {
+                        rejections.rows.entry(other).or_insert_with(|| why.clone());
                     }
                 }
             }
-            Some(Origin::Delisting(key)) => drop(refused.delistings.insert(key.clone(), why.clone())),
+            Some(Origin::Delisting(key)) => drop(rejections.delistings.insert(key.clone(), why.clone())),
             None => {}
         }
     }
 
     /// The report.
-    pub(super) fn answer(&self, listing: &Listing, written: &Written) -> v1::ImportListingResponse {
+    pub(super) fn answer(&self, listing: &Listing, written: &WriteOutcome) -> v1::ImportListingResponse {
         use v1::imported_market::Outcome;
         let mut markets: Vec<v1::ImportedMarket> = Vec::new();
         for change in &self.plan.changes {
@@ -403,7 +404,7 @@ fn rejected(segment: Option<&Segment>, symbol: &str, why: &Rejection) -> v1::Imp
     }
 }
 
-fn binding(bound: &Bound) -> v1::Binding {
+fn binding(bound: &CodeBinding) -> v1::Binding {
     v1::Binding {
         code: bound.code.clone(),
         asset: EntityKey::Asset(bound.asset).id(),

@@ -25,16 +25,16 @@ use cqar_proto::{convert, v1};
 use cqar_store::Snapshot;
 
 use self::{
-    assets::{Codes, Trust},
+    assets::{AssetMatchOptions, VenueCodes},
     draft::ImportDraft,
     row::{Rejection, Row},
 };
 use crate::{
-    Answer, Registry,
+    Registry, Revisioned,
     error::Error,
     infer::{failed, symbology},
     reading::codes,
-    write::{Proposal, WriteRequest, Written},
+    write::{WriteCommand, WriteContext, WriteOutcome},
 };
 
 /// The largest payload.
@@ -47,35 +47,35 @@ pub const MAX_ROWS: usize = 20_000;
 struct Listing {
     venue: VenueId,
     observed: Timestamp,
-    trust: Trust,
+    asset_match: AssetMatchOptions,
     backfill: bool,
     delist_absent: bool,
     rows: Vec<Row>,
-    codes: Codes,
+    codes: VenueCodes,
     rejected: Vec<RejectedItem>,
     complete: Vec<Segment>,
 }
 
-/// What the validators refused: rows by their place, delistings by market.
+/// What the validators refused: rows by their index, delistings by market.
 #[derive(Default)]
-struct Refused {
+struct Rejections {
     rows: HashMap<usize, Rejection>,
     delistings: HashMap<EntityKey, Rejection>,
 }
 
 impl Registry {
     /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped. It runs to its end, whether or
-    /// not the caller waits for it, and drops `place` only then.
+    /// not the caller waits for it, and drops `permit` only then.
     pub async fn import_listing<P: Send + 'static>(
         &self,
-        request: WriteRequest,
+        request: WriteContext,
         options: v1::ImportListingOptions,
         payload: Bytes,
-        place: P,
-    ) -> Result<Answer<v1::ImportListingResponse>, Error> {
+        permit: P,
+    ) -> Result<Revisioned<v1::ImportListingResponse>, Error> {
         let this = self.clone();
         let importing = async move {
-            let _place = place;
+            let _permit = permit;
             this.import(request, options, payload).await
         };
         self.detached(importing).await
@@ -83,10 +83,10 @@ impl Registry {
 
     async fn import(
         &self,
-        request: WriteRequest,
+        request: WriteContext,
         options: v1::ImportListingOptions,
         payload: Bytes,
-    ) -> Result<Answer<v1::ImportListingResponse>, Error> {
+    ) -> Result<Revisioned<v1::ImportListingResponse>, Error> {
         if let Some(answer) = self.replay(&request).await? {
             return Ok(answer);
         }
@@ -142,10 +142,13 @@ impl Registry {
         let codes: Vec<String> = codes.into_iter().map(str::to_owned).collect();
         let symbols = plugin.normalize_assets(codes.clone()).await.map_err(|error| failed(&plugin_name, &error))?;
         Ok(Listing {
-            codes: Codes::new(codes, symbols, ids),
+            codes: VenueCodes::new(codes, symbols, ids),
             venue,
             observed,
-            trust: Trust { create_missing: options.create_missing_assets, symbols: options.trust_symbols },
+            asset_match: AssetMatchOptions {
+                create_missing: options.create_missing_assets,
+                symbols: options.trust_symbols,
+            },
             backfill: options.backfill,
             delist_absent: options.delist_absent,
             rows,
@@ -156,7 +159,7 @@ impl Registry {
 
     async fn plugin_of(&self, venue: &VenueId) -> Result<String, Error> {
         let key = EntityKey::Venue(venue.clone());
-        let found = self.entities(std::slice::from_ref(&key), self.inner.feed.applied()).await?;
+        let found = self.entities(std::slice::from_ref(&key), self.inner.tailer.applied()).await?;
         match found.first().and_then(Option::as_deref) {
             Some(Entity::Venue(it)) if it.meta.delete_time.is_none() => match it.symbology.as_str() {
                 "" => Err(Error::invalid("options.venue", "NO_SYMBOLOGY", "must be a venue with a symbology plugin")),
@@ -176,24 +179,34 @@ async fn read(name: &str, plugin: &cqar_plugins::Symbology, sources: Vec<Source>
 }
 
 #[async_trait]
-impl Proposal for Listing {
-    type Draft = ImportDraft;
-    type Answer = v1::ImportListingResponse;
-    type Refused = Refused;
+impl WriteCommand for Listing {
+    type Prepared = ImportDraft;
+    type Response = v1::ImportListingResponse;
+    type Rejections = Rejections;
 
-    async fn draft(&self, reads: &mut Snapshot, refused: &Refused, now: Timestamp) -> Result<ImportDraft, Error> {
-        draft::draft(self, reads, refused, now).await
+    async fn prepare(
+        &self,
+        reads: &mut Snapshot,
+        rejections: &Rejections,
+        now: Timestamp,
+    ) -> Result<ImportDraft, Error> {
+        draft::draft(self, reads, rejections, now).await
     }
 
-    fn refuse(&self, draft: &ImportDraft, errors: Vec<(usize, Finding)>, refused: &mut Refused) -> Result<(), Error> {
+    fn exclude_rejected(
+        &self,
+        draft: &ImportDraft,
+        errors: Vec<(usize, Finding)>,
+        rejections: &mut Rejections,
+    ) -> Result<(), Error> {
         for (change, finding) in errors {
             let message = format!("{}: {} ({})", finding.path, finding.message, finding.plugin);
-            draft.reject(self, change, &Rejection::new(&finding.code, message), refused);
+            draft.reject(self, change, &Rejection::new(&finding.code, message), rejections);
         }
         Ok(())
     }
 
-    fn answer(&self, draft: &ImportDraft, written: &Written) -> v1::ImportListingResponse {
-        draft.answer(self, written)
+    fn respond(&self, draft: &ImportDraft, outcome: &WriteOutcome) -> v1::ImportListingResponse {
+        draft.answer(self, outcome)
     }
 }

@@ -16,7 +16,7 @@ use cqar_domain::{
 };
 use cqar_plugins::Listed;
 
-use crate::reading::{self, NoTerms};
+use crate::reading::{self, InstrumentTermsError};
 
 /// A row, with the ids of what may be created for it: the same in every draft.
 #[derive(Debug)]
@@ -65,9 +65,9 @@ impl Row {
         markets.iter().filter(|market| market.segment == self.listed.reading.segment)
     }
 
-    /// Which of the markets that have, or had, the symbol the row is about: the one that is live at the observed
-    /// moment, or that the listing itself says begins, or ended, at the very same time. One that had ended before, and
-    /// is listed without that end, is listed anew: another market.
+    /// The stored market that the row is about, among those that have, or had, its symbol: the one that is live at the
+    /// observed moment, else one with the same listing time, the same end, or the same expiry. A market that ended before
+    /// the observed moment and is listed without that end does not match: the row is a new market.
     pub(super) fn matching<'a>(&self, markets: &'a [Market], observed: Timestamp) -> Option<&'a Market> {
         let same = |a: Option<Timestamp>, b: Option<Timestamp>| a.is_some() && a == b;
         let of_segment = || self.of_segment(markets);
@@ -82,8 +82,8 @@ impl Row {
         live.or_else(listed).or_else(ended).or_else(expired)
     }
 
-    /// From when on the market holds: since the listing says, or since ever; but since `otherwise` where another market
-    /// had the symbol then.
+    /// The start of the market's interval: `from` (none is unbounded), or `otherwise` if that interval would overlap
+    /// another market with the same symbol.
     fn since<'a>(
         &self,
         mut others: impl Iterator<Item = &'a Market>,
@@ -98,10 +98,10 @@ impl Row {
     pub(super) fn terms(&self, assets: &[AssetId]) -> Result<Terms, Rejection> {
         let reading = &self.listed.reading;
         reading::terms(reading, self.expiry(), assets).map_err(|error| match error {
-            NoTerms::Missing(what) => {
+            InstrumentTermsError::Missing(what) => {
                 Rejection::new("INCOMPLETE_TERMS", format_args!("a {} has a {what}", reading.kind.name()))
             }
-            NoTerms::Kind => {
+            InstrumentTermsError::Kind => {
                 Rejection::new("UNSUPPORTED_KIND", "listings are of spot, perpetuals, futures and options")
             }
         })
@@ -186,7 +186,7 @@ fn laid_over(listed: &Listed, mut market: Market, since: Option<Timestamp>, now:
     market.expiry_time = expiry.or(market.expiry_time);
     market.status = match market.status {
         // What ended stays so, and what the operator ends goes on ending.
-        ended if ended.is_final() => ended,
+        ended if ended.is_terminal() => ended,
         MarketStatus::Delisting if market.delisted.is_some() => MarketStatus::Delisting,
         _ if market.expiry_time.is_some_and(|expiry| expiry <= now) => MarketStatus::Expired,
         _ => says.status,

@@ -3,7 +3,7 @@
 //! Planning is the same before the validators are asked and inside the write transaction; only if both come to the same
 //! plan is it committed.
 
-mod known;
+mod loaded_state;
 mod mutate;
 mod rules;
 
@@ -14,9 +14,9 @@ use cqar_store::Snapshot;
 
 use crate::error::Error;
 
-pub(crate) use known::Known;
+pub(crate) use loaded_state::LoadedState;
 
-/// What a write comes to.
+/// The net changes of a write, planned for one state of the registry.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     /// The state that it was made for.
@@ -44,7 +44,7 @@ pub(crate) struct PlannedChange {
 
 /// What is wrong with one mutation.
 #[derive(Debug, Clone)]
-pub(crate) struct Failure {
+pub(crate) struct MutationError {
     /// Its place in the request.
     pub(crate) mutation: usize,
     /// Why it cannot be.
@@ -63,26 +63,26 @@ pub(crate) async fn plan(
     snapshot: &mut Snapshot,
     mutations: &[(String, Mutation)],
     now: Timestamp,
-) -> Result<Result<Plan, Vec<Failure>>, cqar_store::Error> {
-    let mut known = Known::default();
-    known.fetch_targets(snapshot, mutations).await?;
-    let mut drafted = mutate::draft(&known, mutations, now);
-    known.fetch_surroundings(snapshot, &drafted.states().collect::<Vec<_>>()).await?;
-    if drafted.found_assets() {
+) -> Result<Result<Plan, Vec<MutationError>>, cqar_store::Error> {
+    let mut loaded = LoadedState::default();
+    loaded.fetch_targets(snapshot, mutations).await?;
+    let mut staged = mutate::stage(&loaded, mutations, now);
+    loaded.fetch_related(snapshot, &staged.states().collect::<Vec<_>>()).await?;
+    if staged.replaced_assets() {
         // Only now is it known who has the terms of those assets.
-        drafted = mutate::draft(&known, mutations, now);
-        known.fetch_surroundings(snapshot, &drafted.states().collect::<Vec<_>>()).await?;
+        staged = mutate::stage(&loaded, mutations, now);
+        loaded.fetch_related(snapshot, &staged.states().collect::<Vec<_>>()).await?;
     }
-    drafted.failures.extend(rules::broken(&known, &drafted, mutations));
-    if !drafted.failures.is_empty() {
-        drafted.failures.sort_by_key(|failure| failure.mutation);
-        return Ok(Err(drafted.failures));
+    staged.failures.extend(rules::violated_rules(&loaded, &staged, mutations));
+    if !staged.failures.is_empty() {
+        staged.failures.sort_by_key(|failure| failure.mutation);
+        return Ok(Err(staged.failures));
     }
-    Ok(Ok(drafted.into_plan(&known, snapshot.revision())))
+    Ok(Ok(staged.into_plan(&loaded, snapshot.revision())))
 }
 
 /// One error of all failures: the violations of all together, unless something graver than a violation comes first.
-pub(crate) fn merge(failures: Vec<Failure>) -> Error {
+pub(crate) fn merge(failures: Vec<MutationError>) -> Error {
     let mut violations = Vec::new();
     for failure in failures {
         match failure.error {

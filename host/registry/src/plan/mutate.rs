@@ -11,19 +11,19 @@ use cqar_domain::{
     },
     entity::Revision,
     id::{EntityKey, MarketId, VenueId},
-    mutation::{Mutation, Substitutions},
+    mutation::{KeyRemap, Mutation},
     time::Timestamp,
     unique_key::UniqueKey,
     violation::Violation,
 };
 
-use super::{Failure, Known, Plan, PlannedChange};
+use super::{LoadedState, MutationError, Plan, PlannedChange};
 use crate::error::Error;
 
 /// The state after the mutations so far.
 #[derive(Debug, Default)]
-pub(crate) struct Draft {
-    states: HashMap<EntityKey, State>,
+pub(crate) struct StagedState {
+    states: HashMap<EntityKey, StagedEntity>,
     /// The touched entities, in the order of their first mutation.
     order: Vec<EntityKey>,
     subjects: Vec<EntityKey>,
@@ -33,34 +33,34 @@ pub(crate) struct Draft {
     /// The touched assets by symbol.
     named: HashMap<String, Vec<EntityKey>>,
     /// Whether an asset that was to be created turned out to be another one.
-    found_assets: bool,
-    substitutions: Substitutions,
-    pub(crate) failures: Vec<Failure>,
+    replaced_assets: bool,
+    key_remap: KeyRemap,
+    pub(crate) failures: Vec<MutationError>,
 }
 
 /// A touched entity.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct StagedEntity {
     pub(crate) after: Option<Entity>,
     pub(crate) effective_time: Option<Timestamp>,
     pub(crate) mutation: usize,
 }
 
-/// Applies all mutations to what is known.
-pub(crate) fn draft(known: &Known, mutations: &[(String, Mutation)], now: Timestamp) -> Draft {
-    let mut draft = Draft::default();
+/// Applies all mutations to what is loaded.
+pub(crate) fn stage(loaded: &LoadedState, mutations: &[(String, Mutation)], now: Timestamp) -> StagedState {
+    let mut staged = StagedState::default();
     for (n, (path, mutation)) in mutations.iter().enumerate() {
-        let one = One { draft: &mut draft, known, path, mutation: n, now };
-        let subject = match one.apply(mutation) {
+        let applier = MutationApplier { staged: &mut staged, loaded, path, mutation: n, now };
+        let subject = match applier.apply(mutation) {
             Ok(subject) => subject,
             Err(error) => {
-                draft.failures.push(Failure { mutation: n, error });
+                staged.failures.push(MutationError { mutation: n, error });
                 named(mutation)
             }
         };
-        draft.subjects.push(subject);
+        staged.subjects.push(subject);
     }
-    draft
+    staged
 }
 
 fn named(mutation: &Mutation) -> EntityKey {
@@ -71,11 +71,11 @@ fn named(mutation: &Mutation) -> EntityKey {
     }
 }
 
-impl Draft {
-    /// Whether an asset that was to be created turned out to be another one. Terms that name it are then others than
-    /// the request says, and so is who has them.
-    pub(crate) fn found_assets(&self) -> bool {
-        self.found_assets
+impl StagedState {
+    /// Whether `allow_existing` replaced a new asset by an existing one. The terms of new instruments that name it have
+    /// changed with it, and so the owners of their unique keys must be loaded again.
+    pub(crate) fn replaced_assets(&self) -> bool {
+        self.replaced_assets
     }
 
     /// The touched entities as they become.
@@ -84,26 +84,26 @@ impl Draft {
     }
 
     /// The touched entities, in order.
-    pub(crate) fn touched(&self) -> impl Iterator<Item = (&EntityKey, &State)> {
+    pub(crate) fn touched(&self) -> impl Iterator<Item = (&EntityKey, &StagedEntity)> {
         self.order.iter().filter_map(|key| self.states.get(key).map(|state| (key, state)))
     }
 
     /// The state of one, if it was touched.
-    pub(crate) fn state(&self, key: &EntityKey) -> Option<&State> {
+    pub(crate) fn state(&self, key: &EntityKey) -> Option<&StagedEntity> {
         self.states.get(key)
     }
 
     /// An entity as the mutations leave it.
-    pub(crate) fn current<'a>(&'a self, known: &'a Known, key: &EntityKey) -> Option<&'a Entity> {
+    pub(crate) fn current<'a>(&'a self, loaded: &'a LoadedState, key: &EntityKey) -> Option<&'a Entity> {
         match self.states.get(key) {
             Some(state) => state.after.as_ref(),
-            None => known.entity(key),
+            None => loaded.entity(key),
         }
     }
 
     /// Whether the mutations leave the entity with the unique key.
-    pub(crate) fn has_unique_key(&self, known: &Known, key: &EntityKey, unique: &UniqueKey) -> bool {
-        self.current(known, key).is_some_and(|it| it.unique_keys().iter().any(|(_, of_it)| of_it == unique))
+    pub(crate) fn has_unique_key(&self, loaded: &LoadedState, key: &EntityKey, unique: &UniqueKey) -> bool {
+        self.current(loaded, key).is_some_and(|it| it.unique_keys().iter().any(|(_, of_it)| of_it == unique))
     }
 
     fn put(&mut self, key: EntityKey, after: Option<Entity>, mutation: usize, effective_time: Option<Timestamp>) {
@@ -118,26 +118,26 @@ impl Draft {
             Some(Entity::Asset(asset)) => self.named.entry(asset.symbol.clone()).or_default().push(key.clone()),
             _ => {}
         }
-        if self.states.insert(key.clone(), State { after, effective_time, mutation }).is_none() {
+        if self.states.insert(key.clone(), StagedEntity { after, effective_time, mutation }).is_none() {
             self.order.push(key);
         }
     }
 
     /// The net changes, once nothing is wrong.
-    pub(crate) fn into_plan(mut self, known: &Known, revision: Revision) -> Plan {
-        self.touch_renamed(known);
-        self.derive_codes(known);
+    pub(crate) fn into_plan(mut self, loaded: &LoadedState, revision: Revision) -> Plan {
+        self.touch_renamed(loaded);
+        self.derive_codes(loaded);
         let mut changes = Vec::new();
         let mut unchanged = HashMap::new();
         for key in &self.subjects {
             if !self.states.contains_key(key)
-                && let Some(entity) = known.entity(key)
+                && let Some(entity) = loaded.entity(key)
             {
                 unchanged.insert(key.clone(), entity.clone());
             }
         }
         for key in self.order {
-            let (Some(state), before) = (self.states.remove(&key), known.entity(&key)) else { continue };
+            let (Some(state), before) = (self.states.remove(&key), loaded.entity(&key)) else { continue };
             match (before, &state.after) {
                 // Created and deleted in one request.
                 (None, None) => continue,
@@ -158,26 +158,26 @@ impl Draft {
     }
 
     /// The code of an instrument is made of symbols: who changes a symbol changes the instruments that it is in.
-    fn touch_renamed(&mut self, known: &Known) {
+    fn touch_renamed(&mut self, loaded: &LoadedState) {
         let renamed: Vec<(EntityKey, usize)> = self
             .touched()
-            .flat_map(|(key, state)| known.renamed(key).iter().map(|it| (it.clone(), state.mutation)))
+            .flat_map(|(key, state)| loaded.renamed(key).iter().map(|it| (it.clone(), state.mutation)))
             .collect();
         for (key, mutation) in renamed {
             if !self.states.contains_key(&key) {
-                let after = known.entity(&key).cloned();
+                let after = loaded.entity(&key).cloned();
                 self.put(key, after, mutation, None);
             }
         }
     }
 
     /// A new instrument has no code yet: the store derives it, from the symbols, only when it is read.
-    fn derive_codes(&mut self, known: &Known) {
+    fn derive_codes(&mut self, loaded: &LoadedState) {
         let codes: Vec<(EntityKey, String)> = self
             .touched()
             .filter_map(|(key, state)| {
                 let Some(Entity::Instrument(instrument)) = &state.after else { return None };
-                let symbol = |id| match self.current(known, &EntityKey::Asset(id)) {
+                let symbol = |id| match self.current(loaded, &EntityKey::Asset(id)) {
                     Some(Entity::Asset(asset)) => Some(asset.symbol.as_str()),
                     _ => None,
                 };
@@ -185,23 +185,23 @@ impl Draft {
             })
             .collect();
         for (key, code) in codes {
-            if let Some(State { after: Some(Entity::Instrument(instrument)), .. }) = self.states.get_mut(&key) {
+            if let Some(StagedEntity { after: Some(Entity::Instrument(instrument)), .. }) = self.states.get_mut(&key) {
                 instrument.code = code;
             }
         }
     }
 }
 
-/// One mutation at its place.
-struct One<'a> {
-    draft: &'a mut Draft,
-    known: &'a Known,
+/// Applies one mutation of a request to the staged state.
+struct MutationApplier<'a> {
+    staged: &'a mut StagedState,
+    loaded: &'a LoadedState,
     path: &'a str,
     mutation: usize,
     now: Timestamp,
 }
 
-impl One<'_> {
+impl MutationApplier<'_> {
     fn apply(mut self, mutation: &Mutation) -> Result<EntityKey, Error> {
         match mutation {
             Mutation::Create { entity, allow_existing } => self.create(entity, *allow_existing),
@@ -218,18 +218,18 @@ impl One<'_> {
 
     fn create(&mut self, entity: &Entity, allow_existing: bool) -> Result<EntityKey, Error> {
         let mut entity = entity.clone();
-        self.draft.substitutions.apply(&mut entity);
+        self.staged.key_remap.apply(&mut entity);
         let made = entity.key();
         if allow_existing && let Some(existing) = self.existing(&entity)? {
-            if self.draft.current(self.known, &existing).is_some_and(Entity::is_deleted) {
+            if self.staged.current(self.loaded, &existing).is_some_and(Entity::is_deleted) {
                 return Err(Error::AlreadyExists { field: self.path.to_owned(), existing, deleted: true });
             }
-            self.draft.found_assets |= matches!(made, EntityKey::Asset(_)) && made != existing;
-            self.draft.substitutions.insert(made, existing.clone());
+            self.staged.replaced_assets |= matches!(made, EntityKey::Asset(_)) && made != existing;
+            self.staged.key_remap.insert(made, existing.clone());
             return Ok(existing);
         }
         // An id that was deleted in the same request is not free either: what has it would become something else.
-        if let Some(existing) = self.draft.current(self.known, &made).or_else(|| self.known.entity(&made)) {
+        if let Some(existing) = self.staged.current(self.loaded, &made).or_else(|| self.loaded.entity(&made)) {
             let deleted = existing.is_deleted();
             return Err(Error::AlreadyExists { field: format!("{}.id", self.path), existing: made, deleted });
         }
@@ -238,39 +238,39 @@ impl One<'_> {
             Entity::Market(market) => market.listed,
             _ => None,
         };
-        self.draft.put(made.clone(), Some(entity), self.mutation, listed);
+        self.staged.put(made.clone(), Some(entity), self.mutation, listed);
         Ok(made)
     }
 
     /// The entity that a creation would repeat: by id, by unique key, or, of assets, by symbol, and of markets, by symbol
     /// and time.
     fn existing(&self, entity: &Entity) -> Result<Option<EntityKey>, Error> {
-        let exists = |key: &EntityKey| self.draft.current(self.known, key).is_some();
+        let exists = |key: &EntityKey| self.staged.current(self.loaded, key).is_some();
         let key = Some(entity.key()).filter(exists);
         let unique = || {
             entity.unique_keys().into_iter().find_map(|(_, unique)| {
-                let has_it = |key: &&EntityKey| self.draft.has_unique_key(self.known, key, &unique);
-                let drafted = self.draft.unique.get(&unique).filter(has_it);
-                drafted.or_else(|| self.known.owner(&unique).filter(has_it)).cloned()
+                let has_it = |key: &&EntityKey| self.staged.has_unique_key(self.loaded, key, &unique);
+                let staged = self.staged.unique.get(&unique).filter(has_it);
+                staged.or_else(|| self.loaded.owner(&unique).filter(has_it)).cloned()
             })
         };
         let listed = || {
             let Entity::Market(market) = entity else { return None };
-            let stored = self.known.markets(&market.venue, &market.venue_symbol).iter();
-            let drafted = self.draft.listings.get(&(market.venue.clone(), market.venue_symbol.clone()));
-            stored.chain(drafted.into_iter().flatten()).find(|key| self.is_same_listing(key, market)).cloned()
+            let stored = self.loaded.markets(&market.venue, &market.venue_symbol).iter();
+            let staged = self.staged.listings.get(&(market.venue.clone(), market.venue_symbol.clone()));
+            stored.chain(staged.into_iter().flatten()).find(|key| self.is_same_listing(key, market)).cloned()
         };
         match key.or_else(unique).or_else(listed) {
-            None => self.namesake(entity),
+            None => self.asset_with_symbol(entity),
             some => Ok(some),
         }
     }
 
     /// The one asset with the same symbol. Which of several is meant is not guessed.
-    fn namesake(&self, entity: &Entity) -> Result<Option<EntityKey>, Error> {
+    fn asset_with_symbol(&self, entity: &Entity) -> Result<Option<EntityKey>, Error> {
         let Entity::Asset(asset) = entity else { return Ok(None) };
-        let drafted = self.draft.named.get(&asset.symbol).into_iter().flatten();
-        let all = self.known.assets(&asset.symbol).iter().chain(drafted);
+        let staged = self.staged.named.get(&asset.symbol).into_iter().flatten();
+        let all = self.loaded.assets(&asset.symbol).iter().chain(staged);
         let mut found: Vec<&EntityKey> = all.filter(|key| self.has_symbol(key, &asset.symbol)).collect();
         found.sort();
         found.dedup();
@@ -286,7 +286,7 @@ impl One<'_> {
     }
 
     fn has_symbol(&self, key: &EntityKey, symbol: &str) -> bool {
-        match self.draft.current(self.known, key) {
+        match self.staged.current(self.loaded, key) {
             Some(Entity::Asset(asset)) => {
                 asset.symbol == symbol
                     && asset.asset_type != AssetType::Unclassified
@@ -297,7 +297,7 @@ impl One<'_> {
     }
 
     fn is_same_listing(&self, key: &EntityKey, market: &Market) -> bool {
-        match self.draft.current(self.known, key) {
+        match self.staged.current(self.loaded, key) {
             Some(Entity::Market(other)) => {
                 (&other.venue, &other.segment, &other.venue_symbol)
                     == (&market.venue, &market.segment, &market.venue_symbol)
@@ -308,7 +308,7 @@ impl One<'_> {
     }
 
     fn delete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
-        let key = &self.draft.substitutions.key(key);
+        let key = &self.staged.key_remap.key(key);
         let before = self.existing_with_etag(key, etag)?;
         if before.is_deleted() {
             return Err(Error::NotFound { field: self.path.to_owned(), key: key.clone() });
@@ -318,17 +318,17 @@ impl One<'_> {
             after.meta_mut().delete_time = Some(self.now);
             after
         });
-        self.draft.put(key.clone(), after, self.mutation, None);
+        self.staged.put(key.clone(), after, self.mutation, None);
         Ok(key.clone())
     }
 
     fn undelete(&mut self, key: &EntityKey, etag: Option<&str>) -> Result<EntityKey, Error> {
-        let key = &self.draft.substitutions.key(key);
+        let key = &self.staged.key_remap.key(key);
         let before = self.existing_with_etag(key, etag)?;
         if before.is_deleted() {
             let mut after = before;
             after.meta_mut().delete_time = None;
-            self.draft.put(key.clone(), Some(after), self.mutation, None);
+            self.staged.put(key.clone(), Some(after), self.mutation, None);
         }
         Ok(key.clone())
     }
@@ -347,16 +347,16 @@ impl One<'_> {
     }
 
     fn change(&mut self, before: &Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
-        self.draft.substitutions.apply(&mut after);
+        self.staged.key_remap.apply(&mut after);
         self.checked(&after)?;
         if let (Entity::Market(before), Entity::Market(after)) = (before, &after)
-            && !before.status.may_become(after.status)
+            && !before.status.can_become(after.status)
         {
             let message = format!("a market that is {:?} cannot become {:?}", before.status, after.status);
             return Err(Error::invalid(format!("{}.status", self.path), "STATUS_TRANSITION", message));
         }
         let key = before.key();
-        self.draft.put(key.clone(), Some(after), self.mutation, effective);
+        self.staged.put(key.clone(), Some(after), self.mutation, effective);
         Ok(key)
     }
 
@@ -370,8 +370,8 @@ impl One<'_> {
     }
 
     fn existing_with_etag(&self, key: &EntityKey, etag: Option<&str>) -> Result<Entity, Error> {
-        let key = &self.draft.substitutions.key(key);
-        let Some(entity) = self.draft.current(self.known, key) else {
+        let key = &self.staged.key_remap.key(key);
+        let Some(entity) = self.staged.current(self.loaded, key) else {
             return Err(Error::NotFound { field: self.path.to_owned(), key: key.clone() });
         };
         let current = entity.meta().etag();

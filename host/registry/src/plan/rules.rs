@@ -14,34 +14,38 @@ use cqar_domain::{
 };
 
 use super::{
-    Failure, Known,
-    known::{MAX_REFERRERS, MAX_RENAMED},
-    mutate::{Draft, State},
+    LoadedState, MutationError,
+    loaded_state::{MAX_REFERRERS, MAX_RENAMED},
+    mutate::{StagedEntity, StagedState},
 };
 use crate::error::Error;
 
-/// Everything that the drafted state breaks.
-pub(crate) fn broken(known: &Known, draft: &Draft, mutations: &[(String, Mutation)]) -> Vec<Failure> {
-    let rules = Rules { known, draft, index: Index::of(draft) };
+/// Every rule that the staged state violates.
+pub(crate) fn violated_rules(
+    loaded: &LoadedState,
+    staged: &StagedState,
+    mutations: &[(String, Mutation)],
+) -> Vec<MutationError> {
+    let rules = Rules { loaded, staged, index: Index::of(staged) };
     let mut failures = Vec::new();
-    for (key, state) in draft.touched() {
+    for (key, state) in staged.touched() {
         let path = mutations.get(state.mutation).map_or("", |(path, _)| path.as_str());
         let found = match &state.after {
-            Some(after) if !after.is_deleted() => rules.of_present(key, after, state, path),
-            _ => rules.of_deleted(key, path),
+            Some(after) if !after.is_deleted() => rules.check_present(key, after, state, path),
+            _ => rules.check_deleted(key, path),
         };
-        failures.extend(found.into_iter().map(|error| Failure { mutation: state.mutation, error }));
+        failures.extend(found.into_iter().map(|error| MutationError { mutation: state.mutation, error }));
     }
     failures
 }
 
 struct Rules<'a> {
-    known: &'a Known,
-    draft: &'a Draft,
+    loaded: &'a LoadedState,
+    staged: &'a StagedState,
     index: Index<'a>,
 }
 
-/// The drafted entities by what must not collide.
+/// The staged entities by what must not collide.
 struct Index<'a> {
     unique: HashMap<UniqueKey, Vec<&'a EntityKey>>,
     symbols: HashMap<(&'a VenueId, &'a str), Vec<&'a EntityKey>>,
@@ -50,9 +54,9 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    fn of(draft: &'a Draft) -> Self {
+    fn of(staged: &'a StagedState) -> Self {
         let mut index = Self { unique: HashMap::new(), symbols: HashMap::new(), referrers: HashMap::new() };
-        for (key, state) in draft.states() {
+        for (key, state) in staged.states() {
             let Some(after) = state else { continue };
             for (_, unique) in after.unique_keys() {
                 index.unique.entry(unique).or_default().push(key);
@@ -74,16 +78,16 @@ impl<'a> Index<'a> {
 
 impl Rules<'_> {
     fn current(&self, key: &EntityKey) -> Option<&Entity> {
-        self.draft.current(self.known, key)
+        self.staged.current(self.loaded, key)
     }
 
-    fn of_present(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Vec<Error> {
+    fn check_present(&self, key: &EntityKey, after: &Entity, state: &StagedEntity, path: &str) -> Vec<Error> {
         let mut found = Violations::default();
         self.references(key, after, &mut found);
         if let Entity::Market(market) = after {
             self.expiry(market, &mut found);
         }
-        if self.known.renames_too_many() && !self.known.renamed(key).is_empty() {
+        if self.loaded.renames_too_many() && !self.loaded.renamed(key).is_empty() {
             let message = format_args!("would change the codes of more than {MAX_RENAMED} instruments at once");
             found.add("symbol", "TOO_MANY_CODES", message);
         }
@@ -100,7 +104,7 @@ impl Rules<'_> {
 
     /// What is referred to exists. What is deleted takes no new references.
     fn references(&self, key: &EntityKey, after: &Entity, found: &mut Violations) {
-        let before = self.known.entity(key).filter(|before| !before.is_deleted());
+        let before = self.loaded.entity(key).filter(|before| !before.is_deleted());
         let old = before.map(Entity::references).unwrap_or_default();
         for (field, target) in after.references() {
             match self.current(&target) {
@@ -139,12 +143,12 @@ impl Rules<'_> {
     }
 
     /// Judged on the state that the request leaves, so that two may exchange their keys.
-    fn unique_keys(&self, key: &EntityKey, after: &Entity, state: &State, path: &str) -> Vec<Error> {
+    fn unique_keys(&self, key: &EntityKey, after: &Entity, state: &StagedEntity, path: &str) -> Vec<Error> {
         let collision = |(field, unique): (&str, UniqueKey)| {
-            let has_it = |other: &&EntityKey| self.draft.has_unique_key(self.known, other, &unique);
-            let stored = self.known.owner(&unique).filter(|other| *other != key).filter(has_it);
-            let mut drafted = self.index.unique.get(&unique).into_iter().flatten().copied();
-            let existing = stored.or_else(|| drafted.find(|other| *other != key && self.is_before(other, state)))?;
+            let has_it = |other: &&EntityKey| self.staged.has_unique_key(self.loaded, other, &unique);
+            let stored = self.loaded.owner(&unique).filter(|other| *other != key).filter(has_it);
+            let mut staged = self.index.unique.get(&unique).into_iter().flatten().copied();
+            let existing = stored.or_else(|| staged.find(|other| *other != key && self.is_before(other, state)))?;
             let deleted = self.current(existing).is_some_and(Entity::is_deleted);
             Some(Error::AlreadyExists { field: format!("{path}.{field}"), existing: existing.clone(), deleted })
         };
@@ -152,16 +156,16 @@ impl Rules<'_> {
     }
 
     /// Of two that collide in one request, the later is at fault.
-    fn is_before(&self, other: &EntityKey, state: &State) -> bool {
-        self.draft.state(other).is_none_or(|other| other.mutation < state.mutation)
+    fn is_before(&self, other: &EntityKey, state: &StagedEntity) -> bool {
+        self.staged.state(other).is_none_or(|other| other.mutation < state.mutation)
     }
 
     /// A symbol or alias means one market of its venue and segment at a time.
-    fn symbols(&self, key: &EntityKey, market: &Market, state: &State, path: &str) -> Option<Error> {
+    fn symbols(&self, key: &EntityKey, market: &Market, state: &StagedEntity, path: &str) -> Option<Error> {
         market.symbols().enumerate().find_map(|(n, symbol)| {
-            let drafted = self.index.symbols.get(&(&market.venue, symbol)).into_iter().flatten().copied();
-            let existing = drafted
-                .chain(self.known.markets(&market.venue, symbol))
+            let staged = self.index.symbols.get(&(&market.venue, symbol)).into_iter().flatten().copied();
+            let existing = staged
+                .chain(self.loaded.markets(&market.venue, symbol))
                 .find(|other| *other != key && self.is_before(other, state) && self.collides(other, market, symbol))?;
             let field = if n == 0 { format!("{path}.venue_symbol") } else { format!("{path}.aliases[{}]", n - 1) };
             Some(Error::AlreadyExists { field, existing: existing.clone(), deleted: false })
@@ -181,21 +185,21 @@ impl Rules<'_> {
     }
 
     /// Nothing that stays refers to what is deleted.
-    fn of_deleted(&self, key: &EntityKey, path: &str) -> Vec<Error> {
-        let is_newly_deleted = self.known.entity(key).is_some_and(|before| !before.is_deleted());
+    fn check_deleted(&self, key: &EntityKey, path: &str) -> Vec<Error> {
+        let is_newly_deleted = self.loaded.entity(key).is_some_and(|before| !before.is_deleted());
         if !is_newly_deleted {
             return Vec::new();
         }
-        let drafted = self.index.referrers.get(key).into_iter().flatten().copied();
+        let staged = self.index.referrers.get(key).into_iter().flatten().copied();
         let mut referrers: Vec<EntityKey> =
-            self.known.referrers(key).iter().chain(drafted).filter(|it| self.refers(it, key)).cloned().collect();
+            self.loaded.referrers(key).iter().chain(staged).filter(|it| self.refers(it, key)).cloned().collect();
         referrers.sort();
         referrers.dedup();
         referrers.truncate(MAX_REFERRERS);
         if referrers.is_empty() {
             return Vec::new();
         }
-        vec![Error::Referred { field: path.to_owned(), key: key.clone(), referrers }]
+        vec![Error::StillReferenced { field: path.to_owned(), key: key.clone(), referrers }]
     }
 
     /// What is deleted for good may not be referred to by what is only marked as deleted either.

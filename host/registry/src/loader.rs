@@ -1,10 +1,10 @@
-//! The pieces that answers are made of, all of one revision: from Redis where it has every one of them, else from a
-//! snapshot of the database, which then fills Redis.
+//! Loads the entities that answers are made of, all of one revision: from Redis where it has every one of them, else from
+//! a snapshot of the database, which then fills Redis.
 
 use std::{collections::HashMap, future::Future, sync::Arc};
 
 use bytes::Bytes;
-use cqar_cache::{Key, L2, Stamped, consistent};
+use cqar_cache::{Key, L2, Versioned, common_revision};
 use cqar_domain::{
     entities::{Entity, market::Market},
     entity::Revision,
@@ -15,87 +15,93 @@ use cqar_store::{Snapshot, Store};
 use prost::Message;
 use uuid::Uuid;
 
-/// Why pieces were not found.
-pub(crate) enum Lack {
-    /// Redis does not know all of them. The database does.
-    Unknown,
+/// Why entities could not be loaded.
+pub(crate) enum EntityLoadError {
+    /// Redis does not have all of them at one revision; or, in the database, a reference leads nowhere.
+    Incomplete,
     /// The database failed.
-    Failed(cqar_store::Error),
+    Store(cqar_store::Error),
 }
 
-impl From<cqar_store::Error> for Lack {
+impl From<cqar_store::Error> for EntityLoadError {
     fn from(error: cqar_store::Error) -> Self {
-        Self::Failed(error)
+        Self::Store(error)
     }
 }
 
-/// Where pieces come from.
-pub(crate) trait Pieces: Send {
+/// Where entities are loaded from.
+pub(crate) trait EntitySource: Send {
     /// The entities, in the order of their keys.
-    fn entities(&mut self, keys: &[EntityKey]) -> impl Future<Output = Result<Vec<Option<Entity>>, Lack>> + Send;
+    fn entities(
+        &mut self,
+        keys: &[EntityKey],
+    ) -> impl Future<Output = Result<Vec<Option<Entity>>, EntityLoadError>> + Send;
 
     /// For each symbol, in order, the venue's markets that have or had it.
     fn markets(
         &mut self,
         venue: &VenueId,
         symbols: &[String],
-    ) -> impl Future<Output = Result<Vec<Vec<Market>>, Lack>> + Send;
+    ) -> impl Future<Output = Result<Vec<Vec<Market>>, EntityLoadError>> + Send;
 
     /// The venue's markets of the instrument.
     fn listings(
         &mut self,
         venue: &VenueId,
         instrument: InstrumentId,
-    ) -> impl Future<Output = Result<Vec<Market>, Lack>> + Send;
+    ) -> impl Future<Output = Result<Vec<Market>, EntityLoadError>> + Send;
 }
 
-/// What to make of pieces, wherever they come from.
-pub(crate) trait Recipe: Send + Sync {
-    /// What is made.
-    type Made: Send;
-    /// Makes it.
-    fn make<P: Pieces>(&self, pieces: &mut P) -> impl Future<Output = Result<Self::Made, Lack>> + Send;
+/// What is loaded to make an answer, wherever from.
+pub(crate) trait LoaderQuery: Send + Sync {
+    /// The answer.
+    type Output: Send;
+    /// Loads what it needs, and makes the answer.
+    fn run<L: EntitySource>(
+        &self,
+        loader: &mut L,
+    ) -> impl Future<Output = Result<Self::Output, EntityLoadError>> + Send;
 }
 
-/// Makes an answer, and says of which revision it is: not below `needs`.
-pub(crate) async fn make<R: Recipe>(
+/// Runs a query, and says of which revision the answer is: not below `min_revision`.
+pub(crate) async fn load<Q: LoaderQuery>(
     store: &Store,
     l2: Option<&Arc<L2>>,
-    needs: Revision,
-    recipe: &R,
-) -> Result<(R::Made, Revision), cqar_store::Error> {
+    min_revision: Revision,
+    query: &Q,
+) -> Result<(Q::Output, Revision), cqar_store::Error> {
     if let Some(l2) = l2 {
-        let mut pieces = Kept { l2, needs, seen: Vec::new() };
-        if let Ok(made) = recipe.make(&mut pieces).await
-            && let Some(revision) = consistent(&pieces.seen.iter().collect::<Vec<_>>(), needs)
+        let mut loader = RedisSource { l2, min_revision, seen: Vec::new() };
+        if let Ok(answer) = query.run(&mut loader).await
+            && let Some(revision) = common_revision(&loader.seen.iter().collect::<Vec<_>>(), min_revision)
         {
-            return Ok((made, revision));
+            return Ok((answer, revision));
         }
     }
     let snapshot = store.snapshot().await?;
     let revision = snapshot.revision();
-    let mut pieces = Stored { snapshot, read: l2.map(|_| Vec::new()) };
-    let made = match recipe.make(&mut pieces).await {
-        Ok(made) => made,
-        Err(Lack::Failed(error)) => return Err(error),
-        Err(Lack::Unknown) => {
+    let mut loader = SnapshotSource { snapshot, read: l2.map(|_| Vec::new()) };
+    let answer = match query.run(&mut loader).await {
+        Ok(answer) => answer,
+        Err(EntityLoadError::Store(error)) => return Err(error),
+        Err(EntityLoadError::Incomplete) => {
             let reason = "a reference leads nowhere".to_owned();
             return Err(cqar_store::Error::Corrupt { table: "markets", reason });
         }
     };
-    if let (Some(l2), Some(read)) = (l2, pieces.read) {
+    if let (Some(l2), Some(read)) = (l2, loader.read) {
         l2.put(read, revision);
     }
-    Ok((made, revision))
+    Ok((answer, revision))
 }
 
-/// Pieces of a snapshot, noted to be kept in Redis.
-struct Stored {
+/// Loads from a snapshot of the database, and collects what it read, to be stored in Redis.
+struct SnapshotSource {
     snapshot: Snapshot,
     read: Option<Vec<(Key, Bytes)>>,
 }
 
-impl Stored {
+impl SnapshotSource {
     fn note(&mut self, key: impl FnOnce() -> Key, value: impl FnOnce() -> Bytes) {
         if let Some(read) = &mut self.read {
             read.push((key(), value()));
@@ -110,8 +116,8 @@ impl Stored {
     }
 }
 
-impl Pieces for Stored {
-    async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, Lack> {
+impl EntitySource for SnapshotSource {
+    async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, EntityLoadError> {
         let found = self.snapshot.entities(keys).await?;
         for (key, entity) in keys.iter().zip(&found) {
             self.note_entity(key, entity.as_ref());
@@ -119,7 +125,7 @@ impl Pieces for Stored {
         Ok(found)
     }
 
-    async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, Lack> {
+    async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
         let found = self.snapshot.markets_with_symbols(venue, symbols).await?;
         let mut of_symbol: HashMap<&str, Vec<Market>> = HashMap::new();
         for market in &found {
@@ -136,7 +142,7 @@ impl Pieces for Stored {
         Ok(markets)
     }
 
-    async fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> Result<Vec<Market>, Lack> {
+    async fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> Result<Vec<Market>, EntityLoadError> {
         let markets = self.snapshot.markets_of_instruments(venue, &[instrument]).await?;
         for market in &markets {
             self.note_entity(&EntityKey::Market(market.id), Some(&market.clone().into()));
@@ -156,40 +162,40 @@ fn read_market_ids(bytes: &Bytes) -> Option<Vec<EntityKey>> {
     bytes.chunks(16).map(id).collect()
 }
 
-/// Pieces that Redis keeps.
-struct Kept<'a> {
+/// Loads from Redis alone.
+struct RedisSource<'a> {
     l2: &'a L2,
-    needs: Revision,
-    seen: Vec<Stamped>,
+    min_revision: Revision,
+    seen: Vec<Versioned>,
 }
 
-impl Kept<'_> {
-    async fn get(&mut self, keys: Vec<Key>) -> Result<Vec<Bytes>, Lack> {
+impl RedisSource<'_> {
+    async fn get(&mut self, keys: Vec<Key>) -> Result<Vec<Bytes>, EntityLoadError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let found: Option<Vec<Stamped>> = self.l2.get(&keys, self.needs).await.into_iter().collect();
-        let found = found.ok_or(Lack::Unknown)?;
-        let values = found.iter().map(|stamped| stamped.bytes.clone()).collect();
+        let found: Option<Vec<Versioned>> = self.l2.get(&keys, self.min_revision).await.into_iter().collect();
+        let found = found.ok_or(EntityLoadError::Incomplete)?;
+        let values = found.iter().map(|versioned| versioned.bytes.clone()).collect();
         self.seen.extend(found);
         Ok(values)
     }
 
-    async fn of_ids(&mut self, ids: Bytes) -> Result<Vec<Market>, Lack> {
-        let keys = read_market_ids(&ids).ok_or(Lack::Unknown)?;
+    async fn of_ids(&mut self, ids: Bytes) -> Result<Vec<Market>, EntityLoadError> {
+        let keys = read_market_ids(&ids).ok_or(EntityLoadError::Incomplete)?;
         let found = self.entities(&keys).await?;
         // An id whose market is gone was read at another revision.
-        found.into_iter().map(|entity| market(entity).ok_or(Lack::Unknown)).collect()
+        found.into_iter().map(|entity| market(entity).ok_or(EntityLoadError::Incomplete)).collect()
     }
 }
 
-fn read_entity(bytes: Bytes) -> Result<Option<Entity>, Lack> {
+fn read_entity(bytes: Bytes) -> Result<Option<Entity>, EntityLoadError> {
     if bytes.is_empty() {
         return Ok(None);
     }
     // What an older version wrote and this one cannot read is read from the database.
-    let message = v1::Entity::decode(bytes).map_err(|_| Lack::Unknown)?;
-    convert::stored(message).map(Some).map_err(|_| Lack::Unknown)
+    let message = v1::Entity::decode(bytes).map_err(|_| EntityLoadError::Incomplete)?;
+    convert::stored(message).map(Some).map_err(|_| EntityLoadError::Incomplete)
 }
 
 fn market(entity: Option<Entity>) -> Option<Market> {
@@ -199,20 +205,20 @@ fn market(entity: Option<Entity>) -> Option<Market> {
     }
 }
 
-impl Pieces for Kept<'_> {
-    async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, Lack> {
+impl EntitySource for RedisSource<'_> {
+    async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, EntityLoadError> {
         let values = self.get(keys.iter().cloned().map(Key::Entity).collect()).await?;
         values.into_iter().map(read_entity).collect()
     }
 
-    async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, Lack> {
+    async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
         let keys = symbols.iter().map(|symbol| Key::Symbol(venue.clone(), symbol.clone())).collect();
         let ids = self.get(keys).await?;
         let mut found = self.of_ids(ids.concat().into()).await?.into_iter();
         Ok(ids.iter().map(|ids| found.by_ref().take(ids.len() / 16).collect()).collect())
     }
 
-    async fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> Result<Vec<Market>, Lack> {
+    async fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> Result<Vec<Market>, EntityLoadError> {
         let ids = self.get(vec![Key::Listing(venue.clone(), instrument)]).await?;
         self.of_ids(ids.concat().into()).await
     }

@@ -1,4 +1,4 @@
-//! What a plan knows of the stored state. It is fetched in bulk, so that ten thousand mutations cost a few dozen
+//! The stored state that a plan needs, loaded in bulk, so that ten thousand mutations cost a few dozen
 //! statements.
 
 use std::collections::{HashMap, HashSet};
@@ -13,8 +13,8 @@ use cqar_store::Snapshot;
 
 /// The stored state, as far as it was looked at.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    /// None: it is known that there is none.
+pub(crate) struct LoadedState {
+    /// None where the entity was looked up and does not exist.
     entities: HashMap<EntityKey, Option<Entity>>,
     unique: HashMap<UniqueKey, Option<EntityKey>>,
     /// The markets that have, or had, a symbol.
@@ -26,7 +26,7 @@ pub(crate) struct Known {
     named: HashMap<String, Vec<EntityKey>>,
 }
 
-impl Known {
+impl LoadedState {
     /// The stored entity.
     pub(crate) fn entity(&self, key: &EntityKey) -> Option<&Entity> {
         self.entities.get(key)?.as_ref()
@@ -102,7 +102,7 @@ impl Known {
     }
 
     /// What the touched entities refer to as they become, collide with, or are referred to by.
-    pub(crate) async fn fetch_surroundings<'a>(
+    pub(crate) async fn fetch_related<'a>(
         &mut self,
         snapshot: &mut Snapshot,
         touched: &[(&'a EntityKey, Option<&'a Entity>)],
