@@ -14,7 +14,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::refusal::Refusal;
+use crate::status_builder::StatusBuilder;
 
 /// The actor where no key is configured.
 pub(crate) const ANONYMOUS: &str = "anonymous";
@@ -58,7 +58,7 @@ impl ApiKeys {
     }
 }
 
-/// Whose they are, and nothing that opens anything.
+/// The owners alone, never keys or their hashes.
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|key| &key.actor.0)).finish()
@@ -87,21 +87,21 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
 
 fn missing() -> Status {
     let message = "an API key is needed, as `authorization: Bearer KEY` or `x-api-key: KEY`";
-    Refusal::new(Code::Unauthenticated, "API_KEY_MISSING", message).into_status()
+    StatusBuilder::new(Code::Unauthenticated, "API_KEY_MISSING", message).into_status()
 }
 
 fn unknown() -> Status {
-    Refusal::new(Code::Unauthenticated, "API_KEY_UNKNOWN", "the API key is not known").into_status()
+    StatusBuilder::new(Code::Unauthenticated, "API_KEY_UNKNOWN", "the API key is not known").into_status()
 }
 
 /// Lets only calls with a known key through, and notes whose it is.
 #[derive(Debug, Clone)]
-pub(crate) struct Authenticate {
+pub(crate) struct AuthLayer {
     pub(crate) keys: ApiKeys,
     pub(crate) reflection_requires_key: bool,
 }
 
-impl Authenticate {
+impl AuthLayer {
     /// Probes have no key; whether tools that ask for the contract need one is configured.
     fn is_open(&self, path: &str) -> bool {
         self.keys.is_empty()
@@ -110,22 +110,22 @@ impl Authenticate {
     }
 }
 
-impl<S> Layer<S> for Authenticate {
-    type Service = Authenticated<S>;
+impl<S> Layer<S> for AuthLayer {
+    type Service = AuthService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Authenticated { rules: self.clone(), inner }
+        AuthService { rules: self.clone(), inner }
     }
 }
 
-/// A service behind [`Authenticate`].
+/// A service behind [`AuthLayer`].
 #[derive(Debug, Clone)]
-pub(crate) struct Authenticated<S> {
-    rules: Authenticate,
+pub(crate) struct AuthService<S> {
+    rules: AuthLayer,
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for Authenticated<S>
+impl<S, B> Service<Request<B>> for AuthService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
 {
@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// Sends a request to a service that answers with the actor in a header.
-    async fn call(rules: Authenticate, path: &str, headers: HeaderMap) -> Response<Body> {
+    async fn call(rules: AuthLayer, path: &str, headers: HeaderMap) -> Response<Body> {
         let inner = service_fn(async |request: Request<()>| {
             let mut response = Response::new(Body::empty());
             if let Some(actor) = request.extensions().get::<Actor>() {
@@ -221,8 +221,8 @@ mod tests {
 
     #[tokio::test]
     async fn only_probes_pass_without_a_key_and_reflection_if_it_may() {
-        let strict = Authenticate { keys: keys(), reflection_requires_key: true };
-        let lax = Authenticate { reflection_requires_key: false, ..strict.clone() };
+        let strict = AuthLayer { keys: keys(), reflection_requires_key: true };
+        let lax = AuthLayer { reflection_requires_key: false, ..strict.clone() };
         let reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
         for (rules, path, passes) in [
             (&strict, "/grpc.health.v1.Health/Check", true),
@@ -239,14 +239,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_actor_goes_with_the_request() {
-        let rules = Authenticate { keys: keys(), reflection_requires_key: true };
+        let rules = AuthLayer { keys: keys(), reflection_requires_key: true };
         let response = call(rules, "/cqar.v1.AssetService/GetAsset", headers("x-api-key", "sesame")).await;
         assert_eq!(response.headers()["actor"], "desk-1");
     }
 
     #[tokio::test]
     async fn without_keys_everybody_is_anonymous() {
-        let rules = Authenticate { keys: ApiKeys::default(), reflection_requires_key: true };
+        let rules = AuthLayer { keys: ApiKeys::default(), reflection_requires_key: true };
         let response = call(rules, "/cqar.v1.AssetService/GetAsset", headers("x-api-key", "any")).await;
         assert!(Status::from_header_map(response.headers()).is_none() && !response.headers().contains_key("actor"));
     }

@@ -25,58 +25,58 @@ use crate::metrics::{Method, Methods, name_of};
 
 /// Counts and traces the calls of a service.
 #[derive(Debug, Clone)]
-pub(crate) struct ObserveCalls {
+pub(crate) struct InstrumentationLayer {
     pub(crate) methods: Methods,
     /// The share of calls that get a span, 0 to 1. It is decided here, before a span is made, so that the calls that are
     /// not traced pay nothing for it.
     pub(crate) trace_sample_rate: f64,
 }
 
-impl<S> Layer<S> for ObserveCalls {
-    type Service = Observed<S>;
+impl<S> Layer<S> for InstrumentationLayer {
+    type Service = InstrumentationService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Observed { calls: self.clone(), inner }
+        InstrumentationService { layer: self.clone(), inner }
     }
 }
 
-/// A service behind [`ObserveCalls`].
+/// A service behind [`InstrumentationLayer`].
 #[derive(Debug, Clone)]
-pub(crate) struct Observed<S> {
-    calls: ObserveCalls,
+pub(crate) struct InstrumentationService<S> {
+    layer: InstrumentationLayer,
     inner: S,
 }
 
-impl<S, B> Service<Request<B>> for Observed<S>
+impl<S, B> Service<Request<B>> for InstrumentationService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
 {
     type Response = Response<Body>;
     type Error = S::Error;
-    type Future = ObservedFuture<S::Future>;
+    type Future = InstrumentationFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let method = Arc::clone(self.calls.methods.get(request.uri().path()));
-        let call = Call::begin(method, self.calls.trace_sample_rate);
+        let method = Arc::clone(self.layer.methods.get(request.uri().path()));
+        let call = Call::begin(method, self.layer.trace_sample_rate);
         let inner = call.span.in_scope(|| self.inner.call(request));
-        ObservedFuture { inner, call: Some(call) }
+        InstrumentationFuture { inner, call: Some(call) }
     }
 }
 
 pin_project! {
-    /// The answer to an observed call.
-    pub(crate) struct ObservedFuture<F> {
+    /// The answer to an instrumented call.
+    pub(crate) struct InstrumentationFuture<F> {
         #[pin]
         inner: F,
         call: Option<Call>,
     }
 }
 
-impl<F, E> Future for ObservedFuture<F>
+impl<F, E> Future for InstrumentationFuture<F>
 where
     F: Future<Output = Result<Response<Body>, E>>,
 {
@@ -91,7 +91,7 @@ where
         let Some(call) = this.call.take() else { return Poll::Ready(answered) };
         Poll::Ready(match answered {
             Ok(response) if call.method.is_streaming && !response.headers().contains_key(Status::GRPC_STATUS) => {
-                Ok(response.map(|body| Body::new(ObservedBody { body, call: Some(call) })))
+                Ok(response.map(|body| Body::new(InstrumentationBody { body, call: Some(call) })))
             }
             Ok(response) => {
                 call.end(code(response.headers()).unwrap_or(Code::Ok));
@@ -106,12 +106,12 @@ where
 }
 
 /// The body of a stream, which ends with its status.
-struct ObservedBody {
+struct InstrumentationBody {
     body: Body,
     call: Option<Call>,
 }
 
-impl ObservedBody {
+impl InstrumentationBody {
     fn end(&mut self, code: Code) {
         if let Some(call) = self.call.take() {
             call.end(code);
@@ -119,7 +119,7 @@ impl ObservedBody {
     }
 }
 
-impl http_body::Body for ObservedBody {
+impl http_body::Body for InstrumentationBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -262,9 +262,9 @@ mod tests {
     const CHECK: &str = "grpc.health.v1.Health/Check";
     const WATCH: &str = "grpc.health.v1.Health/Watch";
 
-    fn layer(metrics: &Registry) -> ObserveCalls {
+    fn layer(metrics: &Registry) -> InstrumentationLayer {
         let methods = Methods::new(&[DESCRIPTORS, FILE_DESCRIPTOR_SET], metrics).unwrap();
-        ObserveCalls { methods, trace_sample_rate: 0.0 }
+        InstrumentationLayer { methods, trace_sample_rate: 0.0 }
     }
 
     /// How many calls of a method ended with a code, as a scrape tells it.
@@ -355,8 +355,8 @@ mod tests {
             .await;
         assert_eq!(counted(&metrics, "unknown", "UNIMPLEMENTED"), 100);
         let families = metrics.gather();
-        let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
-        assert_eq!(calls.get_metric().len(), 1);
+        let layer = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
+        assert_eq!(layer.get_metric().len(), 1);
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | `calls`, `metrics` | what is counted and traced of each call |
 //! | `services` | one file for each service of the contract |
 //! | `reads`, `writes` | what the services have in common |
-//! | `status`, `refusal` | from an error to a status with typed details |
+//! | `status`, `status_builder` | from an error to a status with typed details |
 //! | `health` | readiness, for probes over gRPC and HTTP |
 
 mod auth;
@@ -21,10 +21,10 @@ mod health;
 mod http;
 mod metrics;
 mod reads;
-mod refusal;
 mod server;
 mod services;
 mod status;
+mod status_builder;
 mod writes;
 
 pub use auth::ApiKeys;

@@ -6,11 +6,11 @@ use cqar_domain::{
     entities::{Entity, EntityVariant},
     entity::{Revision, TypedEntity},
     id::{EntityKey, EntityType},
-    text::{Text, VENUE_SYMBOL},
+    text::{TextBounds, VENUE_SYMBOL},
     violation::Violations,
 };
 use cqar_proto::{convert::EntityMessage, rpc};
-use cqar_registry::{Answer, Error, Filter, Listed, Page};
+use cqar_registry::{EntityPage, Error, Filter, PageRequest, Revisioned};
 
 use crate::{
     services::{Api, MAX_BATCH, Reply, answered},
@@ -46,7 +46,7 @@ impl Api {
     pub(crate) async fn get<M: EntityMessage>(&self, id: &str, min_revision: i64) -> Reply<M> {
         let key = EntityKey::parse(M::Entity::TYPE, id).map_err(|error| status(invalid("id", "INVALID", error)))?;
         let found = self.registry.get(key, revision(min_revision).map_err(status)?).await.map_err(status)?;
-        message(&found.value).map(|value| answered(Answer { revision: found.revision, value }))
+        message(&found.value).map(|value| answered(Revisioned { revision: found.revision, value }))
     }
 
     /// The entities with the ids, each or why not, in order.
@@ -59,7 +59,8 @@ impl Api {
         };
         let keys: Vec<Result<EntityKey, Error>> = ids.iter().map(parse).collect();
         let well_formed = keys.iter().flatten().cloned().collect();
-        let Answer { revision, value } = self.registry.batch_get(well_formed, min_revision).await.map_err(status)?;
+        let Revisioned { revision, value } =
+            self.registry.batch_get(well_formed, min_revision).await.map_err(status)?;
         let mut found = value.into_iter();
         let result = |key: Result<EntityKey, Error>| {
             let entity = key.and_then(|key| {
@@ -69,21 +70,22 @@ impl Api {
             let read = entity.map_err(status).and_then(|entity| message(&entity));
             R::of(read.map_err(|status| rpc::Status::from(&status)))
         };
-        Ok(answered(Answer { revision, value: keys.into_iter().map(result).collect() }))
+        Ok(answered(Revisioned { revision, value: keys.into_iter().map(result).collect() }))
     }
 
     /// A page of entities, and what asks for the next one.
     pub(crate) async fn list<M: EntityMessage>(
         &self,
         filter: impl Into<Filter>,
-        page: Page,
+        page: PageRequest,
         min_revision: i64,
     ) -> Reply<(Vec<M>, String)> {
         let min_revision = revision(min_revision).map_err(status)?;
-        let Answer { revision, value } = self.registry.list(filter.into(), page, min_revision).await.map_err(status)?;
-        let Listed { entities, next_page_token } = value;
+        let Revisioned { revision, value } =
+            self.registry.list(filter.into(), page, min_revision).await.map_err(status)?;
+        let EntityPage { entities, next_page_token } = value;
         let messages = entities.iter().map(message).collect::<Result<_, _>>()?;
-        Ok(answered(Answer { revision, value: (messages, next_page_token) }))
+        Ok(answered(Revisioned { revision, value: (messages, next_page_token) }))
     }
 }
 
@@ -107,7 +109,7 @@ pub(crate) fn check_batch(field: &str, items: usize) -> Result<(), Error> {
 }
 
 /// What a filter compares a text with: at most as long as the longest that it may equal.
-const FILTER: Text = Text { min: 0, max: VENUE_SYMBOL.max };
+const FILTER: TextBounds = TextBounds { min: 0, max: VENUE_SYMBOL.max };
 
 /// A filter's text; empty is no condition.
 pub(crate) fn given(field: &str, text: String) -> Result<Option<String>, Error> {

@@ -13,8 +13,8 @@ use tonic_reflection::pb::{
 };
 
 use crate::{
-    auth::{ApiKeys, Authenticate},
-    calls::ObserveCalls,
+    auth::{ApiKeys, AuthLayer},
+    calls::InstrumentationLayer,
     health::{self, Readiness},
     metrics::{Methods, MethodsError},
     services::{Api, MAX_IMPORTS, SERVICES, routes},
@@ -86,8 +86,8 @@ pub async fn serve_grpc(
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
-            .layer(ObserveCalls { methods, trace_sample_rate })
-            .layer(Authenticate { keys, reflection_requires_key })
+            .layer(InstrumentationLayer { methods, trace_sample_rate })
+            .layer(AuthLayer { keys, reflection_requires_key })
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), token.cancelled())
             .await;

@@ -12,7 +12,7 @@ use cqar_registry::{Candidate, Error, StoreError, WatchError};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::refusal::Refusal;
+use crate::status_builder::StatusBuilder;
 
 /// The most intervals that a `SYMBOL_NOT_LIVE` names.
 const MAX_INTERVALS: usize = 10;
@@ -22,10 +22,10 @@ const MAX_INTERVALS: usize = 10;
 pub(crate) fn status(error: Error) -> Status {
     use Code::{Aborted, AlreadyExists, FailedPrecondition, InvalidArgument, NotFound, Unavailable};
     let message = error.to_string();
-    let refuse = |code, reason| Refusal::new(code, reason, &message);
-    let refusal = match &error {
+    let refuse = |code, reason| StatusBuilder::new(code, reason, &message);
+    let status_builder = match &error {
         Error::Invalid(violations) => fields(refuse(InvalidArgument, "INVALID_FIELDS"), violations),
-        Error::Refused(findings) => {
+        Error::RejectedByValidator(findings) => {
             findings.iter().fold(refuse(InvalidArgument, "REFUSED_BY_VALIDATOR"), |it, (field, finding)| {
                 it.with_field(field, format_args!("{}: {} ({})", finding.code, finding.message, finding.plugin))
             })
@@ -38,18 +38,18 @@ pub(crate) fn status(error: Error) -> Status {
         Error::StaleEtag { field, key, current } => {
             about(refuse(Aborted, "STALE_ETAG"), field, key).with("current_etag", current)
         }
-        Error::Referred { field, key, referrers } => {
-            let refusal = about(refuse(FailedPrecondition, "REFERRED_TO"), field, key);
+        Error::StillReferenced { field, key, referrers } => {
+            let status_builder = about(refuse(FailedPrecondition, "REFERRED_TO"), field, key);
             referrers
                 .iter()
-                .fold(refusal, |it, referrer| it.with_precondition(referrer, format_args!("refers to {key}")))
+                .fold(status_builder, |it, referrer| it.with_precondition(referrer, format_args!("refers to {key}")))
         }
         Error::SymbolUnknown { venue, symbol, segment } => {
             symbol_at(refuse(NotFound, "SYMBOL_UNKNOWN"), venue, symbol, segment.as_ref())
         }
         Error::SymbolNotLive { venue, symbol, at, live } => {
-            let refusal = symbol_at(refuse(NotFound, "SYMBOL_NOT_LIVE"), venue, symbol, None).with("at", at);
-            live.iter().take(MAX_INTERVALS).enumerate().fold(refusal, interval)
+            let status_builder = symbol_at(refuse(NotFound, "SYMBOL_NOT_LIVE"), venue, symbol, None).with("at", at);
+            live.iter().take(MAX_INTERVALS).enumerate().fold(status_builder, interval)
         }
         Error::AmbiguousSymbol { what: _, candidates } => {
             candidates.iter().fold(refuse(FailedPrecondition, "AMBIGUOUS_SYMBOL"), candidate)
@@ -61,8 +61,8 @@ pub(crate) fn status(error: Error) -> Status {
         }
         Error::CodeUnknown(code) => refuse(NotFound, "CODE_UNKNOWN").with("code", code),
         Error::NotListed { instrument, venue, segment } => {
-            let refusal = refuse(NotFound, "NOT_LISTED").with("instrument", instrument).with("venue", venue);
-            in_segment(refusal, segment.as_ref())
+            let status_builder = refuse(NotFound, "NOT_LISTED").with("instrument", instrument).with("venue", venue);
+            in_segment(status_builder, segment.as_ref())
         }
         Error::RequestIdReused => refuse(InvalidArgument, "REQUEST_ID_REUSED").with_field("request_id", &message),
         Error::Contended => refuse(Aborted, "CONTENDED"),
@@ -75,32 +75,32 @@ pub(crate) fn status(error: Error) -> Status {
             refuse(Unavailable, "PLUGIN_NOT_SERVING").with("plugin", plugin)
         }
         Error::PluginFailed { plugin, reason: _ } => refuse(Unavailable, "PLUGIN_FAILED").with("plugin", plugin),
-        Error::Behind { wanted, applied } => refuse(Unavailable, "REVISION_NOT_REACHED")
+        Error::RevisionNotReached { wanted, applied } => refuse(Unavailable, "REVISION_NOT_REACHED")
             .with("wanted_revision", wanted)
             .with("applied_revision", applied),
         Error::Store(error) => return store_status(error),
     };
-    refusal.into_status()
+    status_builder.into_status()
 }
 
 /// Why a watch ended.
 pub(crate) fn watch_status(error: &WatchError) -> Status {
-    let refuse = |code, reason| Refusal::new(code, reason, error);
-    let refusal = match error {
+    let refuse = |code, reason| StatusBuilder::new(code, reason, error);
+    let status_builder = match error {
         WatchError::Compacted { oldest } => refuse(Code::OutOfRange, "LOG_COMPACTED").with("oldest_revision", oldest),
         WatchError::Future { newest } => refuse(Code::OutOfRange, "REVISION_NOT_MADE").with("newest_revision", newest),
         WatchError::Unavailable(error) => return port_status(error),
         WatchError::Stopping => return stopping(),
     };
-    refusal.into_status()
+    status_builder.into_status()
 }
 
 /// The server is going away; another one, or this one in a while, goes on.
 pub(crate) fn stopping() -> Status {
-    Refusal::new(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down").into_status()
+    StatusBuilder::new(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down").into_status()
 }
 
-/// The status of what nobody foresaw: what it was is in the log, once, under an id that is all the client gets.
+/// INTERNAL with an id. The cause is logged under that id, once, and is not told to the client.
 pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Status {
     let id = Uuid::now_v7();
     tracing::error!(request_id = %id, error, "call failed");
@@ -125,7 +125,8 @@ pub(crate) fn malformed(found: Vec<Violation>) -> Status {
 fn store_status(error: &StoreError) -> Status {
     if error.is_unavailable() {
         tracing::debug!(error = error as &dyn StdError, "database unavailable");
-        Refusal::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer; try again").into_status()
+        StatusBuilder::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer; try again")
+            .into_status()
     } else {
         internal(error)
     }
@@ -138,46 +139,46 @@ fn port_status(error: &PortError) -> Status {
     }
 }
 
-fn fields(refusal: Refusal, violations: &[Violation]) -> Refusal {
-    violations.iter().fold(refusal, |it, violation| {
+fn fields(status_builder: StatusBuilder, violations: &[Violation]) -> StatusBuilder {
+    violations.iter().fold(status_builder, |it, violation| {
         it.with_field(&violation.field, format_args!("{}: {}", violation.code, violation.message))
     })
 }
 
 /// What the refusal is about, and where the request named it.
-fn about(refusal: Refusal, field: &str, key: &EntityKey) -> Refusal {
-    let refusal = refusal.with_resource(key.entity_type().name(), key.id());
-    if field.is_empty() { refusal } else { refusal.with("field", field) }
+fn about(status_builder: StatusBuilder, field: &str, key: &EntityKey) -> StatusBuilder {
+    let status_builder = status_builder.with_resource(key.entity_type().name(), key.id());
+    if field.is_empty() { status_builder } else { status_builder.with("field", field) }
 }
 
-fn symbol_at(refusal: Refusal, venue: &VenueId, symbol: &str, segment: Option<&Segment>) -> Refusal {
-    in_segment(refusal.with("venue", venue).with("venue_symbol", symbol), segment)
+fn symbol_at(status_builder: StatusBuilder, venue: &VenueId, symbol: &str, segment: Option<&Segment>) -> StatusBuilder {
+    in_segment(status_builder.with("venue", venue).with("venue_symbol", symbol), segment)
 }
 
-fn in_segment(refusal: Refusal, segment: Option<&Segment>) -> Refusal {
+fn in_segment(status_builder: StatusBuilder, segment: Option<&Segment>) -> StatusBuilder {
     match segment {
-        Some(segment) => refusal.with("segment", segment),
-        None => refusal,
+        Some(segment) => status_builder.with("segment", segment),
+        None => status_builder,
     }
 }
 
 /// The first interval is `market`, `live_from`, `live_until`; the next ones `market_2` … An open end is left out.
-fn interval(refusal: Refusal, (n, (market, live)): (usize, &(MarketId, Interval))) -> Refusal {
+fn interval(status_builder: StatusBuilder, (n, (market, live)): (usize, &(MarketId, Interval))) -> StatusBuilder {
     let suffix = if n == 0 { String::new() } else { format!("_{}", n + 1) };
-    let mut refusal = refusal.with(format!("market{suffix}"), market);
+    let mut status_builder = status_builder.with(format!("market{suffix}"), market);
     for (name, end) in [("live_from", live.from), ("live_until", live.until)] {
         if let Some(end) = end {
-            refusal = refusal.with(format!("{name}{suffix}"), end);
+            status_builder = status_builder.with(format!("{name}{suffix}"), end);
         }
     }
-    refusal
+    status_builder
 }
 
-fn candidate(refusal: Refusal, candidate: &Candidate) -> Refusal {
+fn candidate(status_builder: StatusBuilder, candidate: &Candidate) -> StatusBuilder {
     let Candidate { market, segment, venue_symbol, code } = candidate;
     match segment.as_str() {
-        "" => refusal.with_precondition(market, format_args!("{code} ({venue_symbol})")),
-        segment => refusal.with_precondition(market, format_args!("{code} in segment {segment}")),
+        "" => status_builder.with_precondition(market, format_args!("{code} ({venue_symbol})")),
+        segment => status_builder.with_precondition(market, format_args!("{code} in segment {segment}")),
     }
 }
 
@@ -237,7 +238,7 @@ mod tests {
         };
         let table = [
             (invalid("market.tick_size", "ZERO", "must be above 0"), Code::InvalidArgument, "INVALID_FIELDS"),
-            (Error::Refused(vec![(field(), finding)]), Code::InvalidArgument, "REFUSED_BY_VALIDATOR"),
+            (Error::RejectedByValidator(vec![(field(), finding)]), Code::InvalidArgument, "REFUSED_BY_VALIDATOR"),
             (Error::NotFound { field: field(), key: key() }, Code::NotFound, "ENTITY_NOT_FOUND"),
             (Error::Deleted { field: field(), key: key() }, Code::FailedPrecondition, "ENTITY_DELETED"),
             (
@@ -247,7 +248,7 @@ mod tests {
             ),
             (Error::StaleEtag { field: field(), key: key(), current: "r7".into() }, Code::Aborted, "STALE_ETAG"),
             (
-                Error::Referred { field: field(), key: key(), referrers: vec![key()] },
+                Error::StillReferenced { field: field(), key: key(), referrers: vec![key()] },
                 Code::FailedPrecondition,
                 "REFERRED_TO",
             ),
@@ -300,7 +301,7 @@ mod tests {
                 "PLUGIN_NOT_SERVING",
             ),
             (Error::PluginFailed { plugin: "p".into(), reason: "r".into() }, Code::Unavailable, "PLUGIN_FAILED"),
-            (Error::Behind { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
+            (Error::RevisionNotReached { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
         ];
         for (error, code, expected) in table {
             let message = error.to_string();

@@ -11,7 +11,7 @@ use cqar_proto::{
     v1,
     well_known::FieldMask,
 };
-use cqar_registry::{Answer, Error, WriteRequest};
+use cqar_registry::{Error, Revisioned, WriteContext};
 use tonic::Request;
 use uuid::Uuid;
 
@@ -52,12 +52,12 @@ impl Api {
         let mut message = request.into_inner();
         let (request_id, validate_only) = (message.take_request_id(), message.validate_only());
         let request =
-            write_request(actor, W::METHOD, &request_id, validate_only, || message.encode_to_vec()).map_err(status)?;
+            write_context(actor, W::METHOD, &request_id, validate_only, || message.encode_to_vec()).map_err(status)?;
         let mutation = message.mutation(self.registry.ids()).map_err(malformed)?;
         let mutations = vec![(W::FIELD.to_owned(), mutation)];
-        let Answer { revision, value } = self.registry.apply(request, mutations).await.map_err(status)?;
+        let Revisioned { revision, value } = self.registry.apply(request, mutations).await.map_err(status)?;
         let entity = value.results.into_iter().next().and_then(|it| it.entity).and_then(W::Entity::unwrap);
-        Ok(answered(Answer { revision, value: W::response(entity, value.warnings) }))
+        Ok(answered(Revisioned { revision, value: W::response(entity, value.warnings) }))
     }
 }
 
@@ -68,13 +68,13 @@ pub(crate) fn actor<T>(request: &Request<T>) -> String {
 
 /// What the registry is to know of a write. The body tells a repetition of a request id from another request, so it is
 /// encoded only where there is one.
-pub(crate) fn write_request(
+pub(crate) fn write_context(
     actor: String,
     method: &'static str,
     request_id: &str,
     validate_only: bool,
     body: impl FnOnce() -> Vec<u8>,
-) -> Result<WriteRequest, Error> {
+) -> Result<WriteContext, Error> {
     let request_id = match request_id {
         "" => None,
         text => Some(Uuid::try_parse(text).map_err(|_| invalid("request_id", "INVALID", "must be a UUID"))?),
@@ -83,7 +83,7 @@ pub(crate) fn write_request(
         tracing::Span::current().record("request_id", tracing::field::display(id));
     }
     let body = if request_id.is_some() { body() } else { Vec::new() };
-    Ok(WriteRequest { actor, method, request_id, body, validate_only })
+    Ok(WriteContext { actor, method, request_id, body, validate_only })
 }
 
 /// Violations as they are found within the field.

@@ -1,7 +1,7 @@
 //! `cqar.v1.AssetService`
 
 use cqar_proto::{convert, server::asset_service_server::AssetService, v1};
-use cqar_registry::{Page, filters::AssetFilter};
+use cqar_registry::{PageRequest, filters::AssetFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
@@ -48,7 +48,7 @@ impl AssetService for Api {
             asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,
             show_deleted,
         };
-        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(assets, next_page_token)| v1::ListAssetsResponse { assets, next_page_token }))
     }
 }

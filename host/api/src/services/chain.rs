@@ -1,7 +1,7 @@
 //! `cqar.v1.ChainService`
 
 use cqar_proto::{server::chain_service_server::ChainService, v1};
-use cqar_registry::{Page, filters::ChainFilter};
+use cqar_registry::{PageRequest, filters::ChainFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
@@ -39,7 +39,7 @@ impl ChainService for Api {
     async fn list_chains(&self, request: Request<v1::ListChainsRequest>) -> Reply<v1::ListChainsResponse> {
         let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = request.into_inner();
         let filter = ChainFilter { caip2: given("caip2", caip2).map_err(status)? };
-        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(chains, next_page_token)| v1::ListChainsResponse { chains, next_page_token }))
     }
 }

@@ -11,7 +11,7 @@ use cqar_proto::{
     server::event_service_server::EventService,
     v1::{self, watch_response::Step},
 };
-use cqar_registry::{Error, Start, WatchFilter, WatchItem};
+use cqar_registry::{Error, WatchFilter, WatchItem, WatchStart};
 use futures::{FutureExt, Stream, StreamExt, stream};
 use prost::Message;
 use tonic::{Code, Request, Response, Status, async_trait};
@@ -20,8 +20,8 @@ use uuid::Uuid;
 use super::{Api, Reply};
 use crate::{
     reads::check_batch,
-    refusal::Refusal,
     status::{internal, status, stopping, watch_status},
+    status_builder::StatusBuilder,
 };
 
 #[async_trait]
@@ -57,29 +57,29 @@ fn check_log(asked: &str, current: Uuid) -> Result<(), Status> {
         return Ok(());
     }
     let message = format_args!("the registry's log is {current} now; take a full copy again");
-    Err(Refusal::new(Code::FailedPrecondition, "LOG_CHANGED", message).with("log_id", current).into_status())
+    Err(StatusBuilder::new(Code::FailedPrecondition, "LOG_CHANGED", message).with("log_id", current).into_status())
 }
 
-fn read(request: v1::WatchRequest) -> Result<(Start, WatchFilter), Error> {
+fn read(request: v1::WatchRequest) -> Result<(WatchStart, WatchFilter), Error> {
     let v1::WatchRequest { start_revision, start_index, log_id: _, entity_types, entity_ids, venues } = request;
     check_batch("entity_ids", entity_ids.len())?;
     check_batch("venues", venues.len())?;
     let mut found = Violations::default();
     let start = match (start_revision, start_index) {
-        (None, 0) => Start::Now,
-        (Some(0), 0) => Start::Oldest,
-        (Some(revision @ 1..), index @ 0..) => Start::At(LogPosition { revision, index }),
+        (None, 0) => WatchStart::Now,
+        (Some(0), 0) => WatchStart::Oldest,
+        (Some(revision @ 1..), index @ 0..) => WatchStart::At(LogPosition { revision, index }),
         (Some(..0), _) => {
             found.add("start_revision", "NEGATIVE", "must not be negative");
-            Start::Now
+            WatchStart::Now
         }
         (_, ..0) => {
             found.add("start_index", "NEGATIVE", "must not be negative");
-            Start::Now
+            WatchStart::Now
         }
         (None | Some(0), 1..) => {
             found.add("start_index", "WITHOUT_REVISION", "goes with a start_revision of at least 1");
-            Start::Now
+            WatchStart::Now
         }
     };
     let mut filter = WatchFilter { entity_ids: HashSet::from_iter(entity_ids), ..WatchFilter::default() };
@@ -104,7 +104,7 @@ mod tests {
 
     use super::*;
 
-    fn from(start_revision: Option<i64>, start_index: i32) -> Result<Start, String> {
+    fn from(start_revision: Option<i64>, start_index: i32) -> Result<WatchStart, String> {
         let request = v1::WatchRequest { start_revision, start_index, ..Default::default() };
         read(request).map(|(start, _)| start).map_err(|error| match error {
             Error::Invalid(found) => found[0].field.clone(),
@@ -114,9 +114,9 @@ mod tests {
 
     #[test]
     fn absent_is_now_zero_is_the_oldest_and_a_position_is_itself() {
-        assert_eq!(from(None, 0), Ok(Start::Now));
-        assert_eq!(from(Some(0), 0), Ok(Start::Oldest));
-        assert_eq!(from(Some(7), 2), Ok(Start::At(LogPosition { revision: 7, index: 2 })));
+        assert_eq!(from(None, 0), Ok(WatchStart::Now));
+        assert_eq!(from(Some(0), 0), Ok(WatchStart::Oldest));
+        assert_eq!(from(Some(7), 2), Ok(WatchStart::At(LogPosition { revision: 7, index: 2 })));
     }
 
     #[test]

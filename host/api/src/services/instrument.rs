@@ -5,7 +5,7 @@ use cqar_proto::{
     server::instrument_service_server::InstrumentService,
     v1::{self, get_instrument_request::Key},
 };
-use cqar_registry::{Answer, Page, filters::InstrumentFilter};
+use cqar_registry::{PageRequest, Revisioned, filters::InstrumentFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
@@ -30,9 +30,9 @@ impl InstrumentService for Api {
             Some(Key::Id(id)) => self.get(&id, min_revision).await,
             Some(Key::Code(code)) => {
                 let min_revision = revision(min_revision).map_err(status)?;
-                let Answer { revision, value } =
+                let Revisioned { revision, value } =
                     self.registry.instrument_by_code(&code, min_revision).await.map_err(status)?;
-                Ok(answered(Answer { revision, value: message(&value)? }))
+                Ok(answered(Revisioned { revision, value: message(&value)? }))
             }
             None => Err(status(invalid("id", "REQUIRED", "either id or code must be given"))),
         }
@@ -87,7 +87,7 @@ impl InstrumentService for Api {
             quote: given_id("quote", &quote).map_err(status)?,
             show_deleted,
         };
-        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(instruments, next_page_token)| v1::ListInstrumentsResponse { instruments, next_page_token }))
     }
 }

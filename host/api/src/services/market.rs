@@ -13,7 +13,9 @@ use cqar_proto::{
     server::market_service_server::MarketService,
     v1::{self, format_symbol_request::Key},
 };
-use cqar_registry::{Answer, Error, FormatKey, FormatQuery, Page, ResolveQuery, filters::MarketFilter};
+use cqar_registry::{
+    Error, FormatQuery, InstrumentSelector, PageRequest, ResolveQuery, Revisioned, filters::MarketFilter,
+};
 use tonic::{Request, async_trait};
 use tracing::Span;
 
@@ -70,7 +72,7 @@ impl MarketService for Api {
             status: convert::filter::<v1::MarketStatus, _>("status", market_status).map_err(malformed)?,
             venue_symbol: given("venue_symbol", venue_symbol).map_err(status)?,
         };
-        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(markets, next_page_token)| v1::ListMarketsResponse { markets, next_page_token }))
     }
 
@@ -82,9 +84,9 @@ impl MarketService for Api {
         let request = request.into_inner();
         Span::current().record("venue", request.venue.as_str()).record("venue_symbol", request.venue_symbol.as_str());
         let (as_of, min_revision) = read_state("", &request).map_err(status)?;
-        let Answer { revision, value } =
+        let Revisioned { revision, value } =
             self.registry.resolve(&query(&request, as_of, min_revision)).await.map_err(status)?;
-        Ok(answered(Answer { revision, value: ResolveMarketResponse(value) }))
+        Ok(answered(Revisioned { revision, value: ResolveMarketResponse(value) }))
     }
 
     async fn batch_resolve_markets(
@@ -105,12 +107,12 @@ impl MarketService for Api {
                 query(request, as_of, min_revision)
             })
             .collect();
-        let Answer { revision, value } = self.registry.batch_resolve(&queries).await.map_err(status)?;
+        let Revisioned { revision, value } = self.registry.batch_resolve(&queries).await.map_err(status)?;
         let results = value.into_iter().zip(states).map(|(resolved, state)| match state.and(resolved) {
             Ok(bytes) => BatchResult::Resolved(bytes),
             Err(error) => BatchResult::Error(rpc::Status::from(&status(error))),
         });
-        Ok(answered(Answer { revision, value: BatchResolveMarketsResponse { results: results.collect() } }))
+        Ok(answered(Revisioned { revision, value: BatchResolveMarketsResponse { results: results.collect() } }))
     }
 
     async fn format_symbol(&self, request: Request<v1::FormatSymbolRequest>) -> Reply<v1::FormatSymbolResponse> {
@@ -150,8 +152,8 @@ fn format_query(request: v1::FormatSymbolRequest) -> Result<FormatQuery, Error> 
     let v1::FormatSymbolRequest { key, venue, segment, as_of, min_revision } = request;
     let mut found = Violations::default();
     let key = match key {
-        Some(Key::Instrument(id)) => found.take("instrument", id.parse()).map(FormatKey::Instrument),
-        Some(Key::Code(code)) => Some(FormatKey::Code(code)),
+        Some(Key::Instrument(id)) => found.take("instrument", id.parse()).map(InstrumentSelector::Instrument),
+        Some(Key::Code(code)) => Some(InstrumentSelector::Code(code)),
         None => {
             found.add("instrument", "REQUIRED", "either instrument or code must be given");
             None

@@ -3,8 +3,8 @@
 mod asset;
 mod chain;
 mod event;
+mod import_upload;
 mod instrument;
-mod listing;
 mod market;
 mod plugin;
 mod registry;
@@ -25,7 +25,7 @@ use cqar_proto::{
         venue_service_server::{SERVICE_NAME as VENUES, VenueServiceServer},
     },
 };
-use cqar_registry::{Answer, Registry};
+use cqar_registry::{Registry, Revisioned};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, codec::CompressionEncoding, metadata::MetadataValue, service::Routes};
@@ -45,9 +45,9 @@ pub(crate) const MAX_IMPORTS: usize = 4;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) registry: Registry,
-    /// Ends what would otherwise never end.
+    /// Cancelled at shutdown; ends open watch streams.
     pub(crate) stopping: CancellationToken,
-    /// One place for each import that may be received and written at the same time.
+    /// A permit for each import that may be received and written at the same time.
     pub(crate) imports: Arc<Semaphore>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Api {
 pub(crate) type Reply<T> = Result<Response<T>, Status>;
 
 /// The answer, with the revision that it reflects.
-pub(crate) fn answered<T>(answer: Answer<T>) -> Response<T> {
+pub(crate) fn answered<T>(answer: Revisioned<T>) -> Response<T> {
     let mut response = Response::new(answer.value);
     response.metadata_mut().insert("x-cqar-revision", MetadataValue::from(answer.revision));
     response

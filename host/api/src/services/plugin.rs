@@ -4,7 +4,7 @@ use cqar_proto::{server::plugin_service_server::PluginService, v1};
 use tonic::{Code, Request, Response, async_trait};
 
 use super::{Api, Reply};
-use crate::refusal::Refusal;
+use crate::status_builder::StatusBuilder;
 
 #[async_trait]
 impl PluginService for Api {
@@ -16,9 +16,13 @@ impl PluginService for Api {
         let name = request.into_inner().name;
         let found = self.registry.plugins().into_iter().find(|plugin| plugin.name == name);
         found.map(Response::new).ok_or_else(|| {
-            Refusal::new(Code::NotFound, "PLUGIN_NOT_FOUND", format_args!("no file of a plugin {name:?} was seen"))
-                .with_resource("plugin", &name)
-                .into_status()
+            StatusBuilder::new(
+                Code::NotFound,
+                "PLUGIN_NOT_FOUND",
+                format_args!("no file of a plugin {name:?} was seen"),
+            )
+            .with_resource("plugin", &name)
+            .into_status()
         })
     }
 }

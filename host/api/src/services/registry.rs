@@ -7,12 +7,12 @@ use tracing::Span;
 
 use super::{
     Api, Reply, answered,
-    listing::{self, Listing},
+    import_upload::{self, ImportUpload},
 };
 use crate::{
     reads::check_batch,
     status::{invalid, malformed, status},
-    writes::{actor, write_request},
+    writes::{actor, write_context},
 };
 
 #[async_trait]
@@ -26,7 +26,7 @@ impl RegistryService for Api {
             return Err(status(invalid("mutations", "REQUIRED", "at least one mutation must be given")));
         }
         let request_id = std::mem::take(&mut message.request_id);
-        let write = write_request(actor, "/cqar.v1.RegistryService/Apply", &request_id, message.validate_only, || {
+        let write = write_context(actor, "/cqar.v1.RegistryService/Apply", &request_id, message.validate_only, || {
             message.encode_to_vec()
         });
         let write = write.map_err(status)?;
@@ -40,13 +40,13 @@ impl RegistryService for Api {
         request: Request<Streaming<v1::ImportListingRequest>>,
     ) -> Reply<v1::ImportListingResponse> {
         let actor = actor(&request);
-        let place = listing::place(&self.imports).await?;
-        let listing = Listing::receive(request.into_inner()).await?;
-        Span::current().record("venue", listing.options.venue.as_str());
-        let v1::ImportListingOptions { request_id, validate_only, .. } = &listing.options;
+        let permit = import_upload::acquire_import_permit(&self.imports).await?;
+        let upload = ImportUpload::receive(request.into_inner()).await?;
+        Span::current().record("venue", upload.options.venue.as_str());
+        let v1::ImportListingOptions { request_id, validate_only, .. } = &upload.options;
         let method = "/cqar.v1.RegistryService/ImportListing";
-        let write = write_request(actor, method, request_id, *validate_only, || listing.body()).map_err(status)?;
-        let imported = self.registry.import_listing(write, listing.options, listing.payload, place).await;
+        let write = write_context(actor, method, request_id, *validate_only, || upload.body()).map_err(status)?;
+        let imported = self.registry.import_listing(write, upload.options, upload.payload, permit).await;
         Ok(answered(imported.map_err(status)?))
     }
 

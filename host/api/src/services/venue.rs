@@ -2,7 +2,7 @@
 
 use cqar_proto::{convert, server::venue_service_server::VenueService, v1};
 use cqar_registry::{
-    Page,
+    PageRequest,
     filters::{VenueAssetFilter, VenueFilter},
 };
 use tonic::{Request, async_trait};
@@ -47,7 +47,8 @@ impl VenueService for Api {
         let v1::ListVenuesRequest { page_size: size, page_token: token, r#type, show_deleted, min_revision } =
             request.into_inner();
         let venue_type = convert::filter::<v1::VenueType, _>("type", r#type).map_err(malformed)?;
-        let listed = self.list(VenueFilter { venue_type, show_deleted }, Page { size, token }, min_revision).await?;
+        let listed =
+            self.list(VenueFilter { venue_type, show_deleted }, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(venues, next_page_token)| v1::ListVenuesResponse { venues, next_page_token }))
     }
 
@@ -96,7 +97,7 @@ impl VenueService for Api {
             venue: given_id("venue", &venue).map_err(status)?,
             asset: given_id("asset", &asset).map_err(status)?,
         };
-        let listed = self.list(filter, Page { size, token }, min_revision).await?;
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(venue_assets, next_page_token)| v1::ListVenueAssetsResponse { venue_assets, next_page_token }))
     }
 }

@@ -18,7 +18,7 @@ const MAX_VIOLATIONS: usize = 50;
 /// Why a call is refused, to be made a [`Status`]. Texts that would be too long are cut, and violations that would be
 /// too many are counted instead.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct StatusBuilder {
     code: Code,
     reason: &'static str,
     message: String,
@@ -30,7 +30,7 @@ pub(crate) struct Refusal {
     preconditions_left_out: usize,
 }
 
-impl Refusal {
+impl StatusBuilder {
     /// A refusal. The reason is for programs, the message for people.
     pub(crate) fn new(code: Code, reason: &'static str, message: impl Display) -> Self {
         Self {
@@ -136,8 +136,9 @@ mod tests {
 
     #[test]
     fn a_status_says_why_for_programs_and_for_people() {
-        let status =
-            Refusal::new(Code::NotFound, "SYMBOL_UNKNOWN", "no such symbol").with("venue", "binance").into_status();
+        let status = StatusBuilder::new(Code::NotFound, "SYMBOL_UNKNOWN", "no such symbol")
+            .with("venue", "binance")
+            .into_status();
         assert_eq!((status.code(), status.message()), (Code::NotFound, "no such symbol"));
         let info = status.get_details_error_info().unwrap();
         assert_eq!((info.reason.as_str(), info.domain.as_str()), ("SYMBOL_UNKNOWN", "cqar"));
@@ -147,22 +148,23 @@ mod tests {
     #[test]
     fn the_worst_status_fits_into_headers() {
         let long = "\u{1F600}".repeat(100_000);
-        let mut refusal =
-            Refusal::new(Code::InvalidArgument, "INVALID_FIELDS", &long).with("a", &long).with_resource("asset", &long);
+        let mut status_builder = StatusBuilder::new(Code::InvalidArgument, "INVALID_FIELDS", &long)
+            .with("a", &long)
+            .with_resource("asset", &long);
         for n in 0..10_000 {
-            refusal = refusal.with_field(&format!("mutations[{n}]"), &long).with_precondition(n, &long);
+            status_builder = status_builder.with_field(&format!("mutations[{n}]"), &long).with_precondition(n, &long);
         }
-        let status = refusal.into_status();
+        let status = status_builder.into_status();
         assert!(header_bytes(&status) < 8192, "{}", header_bytes(&status));
     }
 
     #[test]
     fn violations_beyond_the_most_are_counted() {
-        let mut refusal = Refusal::new(Code::InvalidArgument, "INVALID_FIELDS", "no");
+        let mut status_builder = StatusBuilder::new(Code::InvalidArgument, "INVALID_FIELDS", "no");
         for n in 0..60 {
-            refusal = refusal.with_field(&format!("f{n}"), "bad");
+            status_builder = status_builder.with_field(&format!("f{n}"), "bad");
         }
-        let shown = refusal.into_status().get_details_bad_request().unwrap().field_violations;
+        let shown = status_builder.into_status().get_details_bad_request().unwrap().field_violations;
         assert_eq!(shown.len(), 51);
         assert_eq!((shown[0].field.as_str(), shown[50].description.as_str()), ("f0", "and 10 more"));
     }

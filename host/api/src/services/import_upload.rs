@@ -14,32 +14,32 @@ use tokio::{
 use tonic::{Code, Status};
 
 use crate::{
-    refusal::Refusal,
     status::{invalid, status},
+    status_builder::StatusBuilder,
 };
 
 /// How long an import waits for its turn. Those before it take a second or two each.
-const TURN_TIMEOUT: Duration = Duration::from_secs(30);
+const IMPORT_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a payload may take to arrive: 64 MiB at 5 Mbit/s. Whoever is slower keeps others from importing.
 const RECEIVE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Waits for one of the places that imports take turns at.
-pub(super) async fn place(imports: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
+pub(super) async fn acquire_import_permit(imports: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Status> {
     // The semaphore is never closed.
-    if let Ok(Ok(place)) = timeout(TURN_TIMEOUT, Arc::clone(imports).acquire_owned()).await {
-        return Ok(place);
+    if let Ok(Ok(permit)) = timeout(IMPORT_QUEUE_TIMEOUT, Arc::clone(imports).acquire_owned()).await {
+        return Ok(permit);
     }
     let message = "too many imports at the same time; try again later";
-    Err(Refusal::new(Code::ResourceExhausted, "TOO_MANY_IMPORTS", message).into_status())
+    Err(StatusBuilder::new(Code::ResourceExhausted, "TOO_MANY_IMPORTS", message).into_status())
 }
 
 /// A listing as it was received.
-pub(super) struct Listing {
+pub(super) struct ImportUpload {
     pub(super) options: v1::ImportListingOptions,
     pub(super) payload: Bytes,
 }
 
-impl Listing {
+impl ImportUpload {
     /// Reads the options, then the chunks.
     pub(super) async fn receive(
         parts: impl Stream<Item = Result<v1::ImportListingRequest, Status>> + Unpin,
@@ -48,7 +48,7 @@ impl Listing {
             return read;
         }
         let message = format!("the payload must arrive within {} s", RECEIVE_TIMEOUT.as_secs());
-        Err(Refusal::new(Code::DeadlineExceeded, "PAYLOAD_TOO_SLOW", message).into_status())
+        Err(StatusBuilder::new(Code::DeadlineExceeded, "PAYLOAD_TOO_SLOW", message).into_status())
     }
 
     async fn read(
@@ -90,7 +90,7 @@ impl Listing {
 
 fn too_large() -> Status {
     let message = format!("the chunks must be at most {MAX_PAYLOAD_BYTES} bytes together");
-    Refusal::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE", &message).with_field("chunk", &message).into_status()
+    StatusBuilder::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE", &message).with_field("chunk", &message).into_status()
 }
 
 #[cfg(test)]
@@ -108,9 +108,11 @@ mod tests {
         Part::Chunk(Bytes::from_static(bytes))
     }
 
-    async fn received(parts: Vec<Part>) -> Result<Listing, Status> {
-        Listing::receive(stream::iter(parts.into_iter().map(|part| Ok(v1::ImportListingRequest { part: Some(part) }))))
-            .await
+    async fn received(parts: Vec<Part>) -> Result<ImportUpload, Status> {
+        ImportUpload::receive(stream::iter(
+            parts.into_iter().map(|part| Ok(v1::ImportListingRequest { part: Some(part) })),
+        ))
+        .await
     }
 
     async fn refused_field(parts: Vec<Part>) -> String {
@@ -121,8 +123,8 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_put_together() {
-        let listing = received(vec![options("binance"), chunk(b"[1,"), chunk(b"2]")]).await.unwrap();
-        assert_eq!((listing.options.venue.as_str(), listing.payload.as_ref()), ("binance", b"[1,2]".as_slice()));
+        let upload = received(vec![options("binance"), chunk(b"[1,"), chunk(b"2]")]).await.unwrap();
+        assert_eq!((upload.options.venue.as_str(), upload.payload.as_ref()), ("binance", b"[1,2]".as_slice()));
     }
 
     #[tokio::test]
@@ -137,7 +139,7 @@ mod tests {
         let mib = Bytes::from(vec![b' '; 1 << 20]);
         let endless = std::iter::once(options("binance")).chain(std::iter::repeat_with(|| Part::Chunk(mib.clone())));
         let parts = stream::iter(endless.map(|part| Ok(v1::ImportListingRequest { part: Some(part) })));
-        let status = Listing::receive(parts).await.err().unwrap();
+        let status = ImportUpload::receive(parts).await.err().unwrap();
         assert_eq!(status.get_details_error_info().unwrap().reason, "PAYLOAD_TOO_LARGE");
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "chunk");
     }
