@@ -18,12 +18,12 @@ use cqar_domain::{
     time::SystemClock,
 };
 use cqar_events::{
-    feed::{Feed, FeedSettings},
+    log_tailer::{LogTailer, LogTailerSettings},
     relay::{Credentials, Relay, RelaySettings},
 };
 use cqar_plugins::{HostConfig, Limits, PluginHost};
 use cqar_proto::convert;
-use cqar_registry::{Caches, Lookups, Parts, Registry, Settings, WriteRequest};
+use cqar_registry::{Caches, Registry, RegistryParts, RegistrySettings, StoreLookup, WriteContext};
 use cqar_store::{Store, StoreSettings};
 use prometheus::Registry as Metrics;
 use tokio::{
@@ -78,7 +78,7 @@ async fn serve(
     tracker: &TaskTracker,
     token: &CancellationToken,
 ) -> anyhow::Result<()> {
-    // The calls end before the parts that they rest on: a write that was committed is only answered once the feed has
+    // The calls end before the parts that they rest on: a write that was committed is only answered once the tailer has
     // applied it.
     let (calls, stopping) = (TaskTracker::new(), token.child_token());
     let signals = stop_on_signals(stopping.clone())?;
@@ -91,7 +91,7 @@ async fn serve(
 
     let plugins = PluginHost::start(
         host_config(&config.plugins),
-        Arc::new(Lookups::new(Arc::clone(&store))),
+        Arc::new(StoreLookup::new(Arc::clone(&store))),
         Arc::new(SystemClock),
         &metrics,
         tracker,
@@ -107,25 +107,26 @@ async fn serve(
         Some(caches) => caches.clone(),
         None => Arc::new(()),
     };
-    let feed = Feed::start(log.clone(), sink, FeedSettings::default(), &metrics, tracker, token.clone()).await?;
+    let tailer =
+        LogTailer::start(log.clone(), sink, LogTailerSettings::default(), &metrics, tracker, token.clone()).await?;
     let l2 = l2_settings(&config.cache)
-        .map(|settings| L2::start(settings, log.clone(), feed.subscribe(), cache_metrics.l2(), tracker, token));
+        .map(|settings| L2::start(settings, log.clone(), tailer.subscribe(), cache_metrics.l2(), tracker, token));
     let relay = relay_settings(&config.eventbus)
         .map(|settings| {
             let transforms = plugins.transforms();
-            Relay::start(settings, log, store.clone(), transforms, feed.subscribe(), &metrics, tracker, token.clone())
+            Relay::start(settings, log, store.clone(), transforms, tailer.subscribe(), &metrics, tracker, token.clone())
         })
         .transpose()?;
-    let registry = Registry::new(Parts {
+    let registry = Registry::new(RegistryParts {
         store: store.clone(),
-        feed,
+        tailer,
         caches,
         l2,
         plugins,
         relay,
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
-        settings: Settings {
+        settings: RegistrySettings {
             min_revision_timeout: config.server.min_revision_timeout,
             version: env!("CARGO_PKG_VERSION"),
         },
@@ -171,7 +172,7 @@ async fn serve(
     outcome
 }
 
-/// Ends what the calls rested on: the feed, the relay, the plugins.
+/// Ends what the calls rested on: the tailer, the relay, the plugins.
 async fn end_parts(tracker: &TaskTracker, token: &CancellationToken) {
     token.cancel();
     tracker.close();
@@ -347,7 +348,7 @@ async fn load_starter(registry: &Registry, folder: &Path) -> anyhow::Result<()> 
     let mutations = convert::mutations(request.mutations, registry.ids())
         .map_err(cqar_registry::Error::Invalid)
         .with_context(|| format!("{}", folder.display()))?;
-    let request = WriteRequest {
+    let request = WriteContext {
         actor: "starter".to_owned(),
         method: "/cqar.v1.RegistryService/Apply",
         request_id: None,

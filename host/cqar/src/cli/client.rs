@@ -31,18 +31,18 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 /// A server that is gone without a word is noticed after this time twice.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-type Authorized = InterceptedService<Channel, Caller>;
+type Authorized = InterceptedService<Channel, MetadataInterceptor>;
 
 /// A connection.
 #[derive(Clone)]
 pub struct Connection {
     channel: Channel,
-    caller: Caller,
+    metadata: MetadataInterceptor,
 }
 
 /// What every call carries.
 #[derive(Clone)]
-pub struct Caller {
+pub struct MetadataInterceptor {
     authorization: Option<MetadataValue<Ascii>>,
     timeout: Option<Duration>,
 }
@@ -71,7 +71,7 @@ impl Connection {
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true);
         let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
-        Ok(Self { channel, caller: Caller { authorization, timeout: args.timeout.or(timeout) } })
+        Ok(Self { channel, metadata: MetadataInterceptor { authorization, timeout: args.timeout.or(timeout) } })
     }
 }
 
@@ -81,7 +81,7 @@ macro_rules! clients {
             $(
                 $(#[doc = $doc])*
                 pub fn $name(&self) -> v1::$module::$client<Authorized> {
-                    let client = v1::$module::$client::with_interceptor(self.channel.clone(), self.caller.clone());
+                    let client = v1::$module::$client::with_interceptor(self.channel.clone(), self.metadata.clone());
                     client.max_decoding_message_size(MAX_ANSWER_BYTES)
                 }
             )*
@@ -108,7 +108,7 @@ clients! {
     plugins: plugin_service_client::PluginServiceClient;
 }
 
-impl Interceptor for Caller {
+impl Interceptor for MetadataInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(authorization) = &self.authorization {
             request.metadata_mut().insert("authorization", authorization.clone());

@@ -22,11 +22,11 @@ The layers, each over the one before: compiled-in defaults, config.yaml, config.
 such as SERVER_GRPC_PORT for server.grpc_port.")]
 pub struct ConfigCommand {
     #[command(subcommand)]
-    what: What,
+    command: ConfigSubcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ConfigSubcommand {
     /// Prints each setting with its value and where it comes from; secrets are never shown.
     Show(ConfigArgs),
     /// Says everything that is wrong; the exit code is 4 if anything is.
@@ -44,8 +44,8 @@ struct Setting<'a> {
 
 /// Shows or checks the configuration.
 pub fn run(command: &ConfigCommand, client: &ClientArgs) -> Result<Exit, CliError> {
-    match &command.what {
-        What::Show(args) => {
+    match &command.command {
+        ConfigSubcommand::Show(args) => {
             let loaded = args.load()?;
             let settings = loaded.sources.iter();
             let settings = settings.map(|s| Setting { key: &s.key, value: &s.shown, source: s.origin.to_string() });
@@ -58,12 +58,12 @@ pub fn run(command: &ConfigCommand, client: &ClientArgs) -> Result<Exit, CliErro
             }
             warn(&loaded.warnings);
         }
-        What::Check(args) => {
+        ConfigSubcommand::Check(args) => {
             let loaded = args.load()?;
             warn(&loaded.warnings);
             output::line("the configuration is valid")?;
         }
-        What::Defaults => output::line(crate::config::DEFAULTS.trim_end())?,
+        ConfigSubcommand::Defaults => output::line(crate::config::DEFAULTS.trim_end())?,
     }
     Ok(Exit::Done)
 }

@@ -47,7 +47,7 @@ pub enum Exit {
     Conflict = 5,
     /// The server is away, not ready or late.
     Unavailable = 6,
-    /// The API key.
+    /// The API key is missing, unknown or not allowed.
     Denied = 7,
 }
 

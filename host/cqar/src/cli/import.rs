@@ -42,11 +42,11 @@ Examples:
 `cqar help import listing` says how codes and times are read.")]
 pub struct ImportArgs {
     #[command(subcommand)]
-    what: What,
+    command: ImportCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ImportCommand {
     /// Loads the starter dataset: well-known assets, chains, venues and markets. What exists is left as it is.
     #[command(after_help = "\
 Examples:
@@ -112,9 +112,9 @@ struct ListingArgs {
 
 /// Imports.
 pub async fn run(args: ImportArgs, client: &ClientArgs) -> Result<Exit, CliError> {
-    match args.what {
-        What::Starter(args) => starter(&args, client).await,
-        What::Listing(args) => listing(args, client).await,
+    match args.command {
+        ImportCommand::Starter(args) => starter(&args, client).await,
+        ImportCommand::Listing(args) => listing(args, client).await,
     }
 }
 

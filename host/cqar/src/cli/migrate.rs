@@ -25,11 +25,11 @@ The database is the one of the configuration: database.url, or DATABASE_URL. Wit
 `cqar serve` migrates by itself; with PostgreSQL it refuses to start until `cqar migrate up` ran.")]
 pub struct MigrateArgs {
     #[command(subcommand)]
-    what: What,
+    command: MigrateCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum MigrateCommand {
     /// Applies the migrations that are missing.
     Up(ConfigArgs),
     /// Takes the newest migrations back. What their tables hold is lost.
@@ -54,15 +54,16 @@ struct Migration {
 
 /// Migrates, or says how far it is.
 pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliError> {
-    let (What::Up(config) | What::Down { config, .. } | What::Status(config)) = &args.what;
+    let (MigrateCommand::Up(config) | MigrateCommand::Down { config, .. } | MigrateCommand::Status(config)) =
+        &args.command;
     let loaded = config.load()?;
     let settings = store_settings(&loaded.config.database);
     let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await;
     let store = store.map_err(anyhow::Error::new)?;
-    let (what, done) = match args.what {
-        What::Up(_) => ("applied", store.migrate_up().await),
-        What::Down { steps, .. } => ("taken_back", store.migrate_down(steps).await),
-        What::Status(_) => {
+    let (outcome, done) = match args.command {
+        MigrateCommand::Up(_) => ("applied", store.migrate_up().await),
+        MigrateCommand::Down { steps, .. } => ("taken_back", store.migrate_down(steps).await),
+        MigrateCommand::Status(_) => {
             let status = store.migration_status().await;
             store.close().await;
             show(status.map_err(anyhow::Error::new)?, client.format())?;
@@ -72,8 +73,8 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
     store.close().await;
     let done = done.map_err(anyhow::Error::new)?;
     match client.format() {
-        OutputFormat::Json => output::json(&BTreeMap::from([(what, done)]))?,
-        OutputFormat::Table => output::line(&names(&what.replace('_', " "), &done))?,
+        OutputFormat::Json => output::json(&BTreeMap::from([(outcome, done)]))?,
+        OutputFormat::Table => output::line(&names(&outcome.replace('_', " "), &done))?,
     }
     Ok(Exit::Done)
 }

@@ -21,11 +21,11 @@ A plugin is a file NAME.wasm in the directory that the server watches; a new bui
 replaces it. REASON says why the newest file does not serve, else how the last call that failed did.")]
 pub struct PluginArgs {
     #[command(subcommand)]
-    what: What,
+    command: PluginCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum PluginCommand {
     /// Lists the plugins, with their state and why a file was refused.
     List,
     /// Shows everything about one plugin.
@@ -38,15 +38,15 @@ enum What {
 /// Shows plugins.
 pub async fn run(args: PluginArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let mut plugins = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?.plugins();
-    match args.what {
-        What::List => {
+    match args.command {
+        PluginCommand::List => {
             let answer = plugins.list_plugins(ListPluginsRequest {}).await?.into_inner();
             match client.format() {
                 OutputFormat::Json => output::json(&answer)?,
                 OutputFormat::Table => output::table(HEADERS, answer.plugins.into_iter().map(row))?,
             }
         }
-        What::Get { name } => {
+        PluginCommand::Get { name } => {
             let plugin = plugins.get_plugin(GetPluginRequest { name }).await?.into_inner();
             match client.format() {
                 OutputFormat::Json => output::json(&plugin)?,

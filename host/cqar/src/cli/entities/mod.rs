@@ -9,6 +9,7 @@ mod venue;
 mod venue_asset;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use cqar_domain::id::EntityType;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
@@ -22,7 +23,7 @@ use super::{
 pub use self::{asset::asset_type, market::market_status};
 
 /// Every type of entity.
-pub const ENTITIES: [&EntityCommands; 6] = [
+pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
     &asset::COMMANDS,
     &chain::COMMANDS,
     &venue::COMMANDS,
@@ -47,13 +48,13 @@ pub struct EntityCommands {
     /// Adds the options of `cqar list`.
     pub filters: fn(Command) -> Command,
     /// Shows the entity with this id, from a state of at least this revision.
-    pub get: for<'a> fn(&'a Connection, String, i64, OutputFormat) -> Running<'a>,
+    pub get: for<'a> fn(&'a Connection, String, i64, OutputFormat) -> CommandFuture<'a>,
     /// Lists what the options ask for.
-    pub list: for<'a> fn(&'a ArgMatches, &'a ClientArgs) -> Running<'a>,
+    pub list: for<'a> fn(&'a ArgMatches, &'a ClientArgs) -> CommandFuture<'a>,
 }
 
 /// A command at work.
-pub type Running<'a> = BoxFuture<'a, Result<Exit, CliError>>;
+pub type CommandFuture<'a> = BoxFuture<'a, Result<Exit, CliError>>;
 
 /// How many entities to list, and from where on.
 #[derive(Debug, Args)]
