@@ -10,7 +10,7 @@ use crate::{
     gate::{Candidate, Rejection},
     generation::Generation,
     hash::Hash,
-    last_good::Kept,
+    last_good::LastGoodGeneration,
     manifest::REGISTRY_GRANT,
     scan::{Fingerprint, Found},
     set::{Plugin, PluginStatus},
@@ -29,7 +29,7 @@ const LAST_RETRY: Duration = Duration::from_mins(10);
 
 /// One plugin, as the watcher knows it.
 pub(crate) struct Entry {
-    sighting: Option<Sighting>,
+    observed: Option<ObservedFile>,
     gone_since: Option<Instant>,
     waiting: Option<Candidate>,
     trying: Option<Hash>,
@@ -39,12 +39,12 @@ pub(crate) struct Entry {
     /// reason that may pass. What the file holds may be something else.
     last_good_retry: Option<(Instant, Duration)>,
     activations: i64,
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<LastGoodGeneration>,
     pub(crate) stats: Arc<Stats>,
 }
 
 /// A file in the directory.
-struct Sighting {
+struct ObservedFile {
     path: PathBuf,
     fingerprint: Fingerprint,
     since: Instant,
@@ -71,7 +71,7 @@ struct Serving {
 impl Entry {
     pub(crate) fn new(stats: Stats) -> Self {
         Self {
-            sighting: None,
+            observed: None,
             gone_since: None,
             waiting: None,
             trying: None,
@@ -88,13 +88,13 @@ impl Entry {
     /// since, or are to be read `again`.
     pub(crate) fn seen(&mut self, found: &Found, now: Instant, again: bool) -> bool {
         self.gone_since = None;
-        match &self.sighting {
+        match &self.observed {
             Some(it) if it.fingerprint == found.fingerprint && it.path == found.path => {
                 (it.hash.is_none() || again) && now.duration_since(it.since) >= SETTLE
             }
             _ => {
                 let (path, fingerprint) = (found.path.clone(), found.fingerprint);
-                self.sighting = Some(Sighting { path, fingerprint, since: now, hash: None, unreadable: None });
+                self.observed = Some(ObservedFile { path, fingerprint, since: now, hash: None, unreadable: None });
                 // Whoever puts the same bytes there anew wants them tried anew.
                 if let Some(refused) = &mut self.refused {
                     refused.hash = None;
@@ -106,7 +106,7 @@ impl Entry {
 
     /// Notes that its file is not there. True if that counts as a deletion.
     pub(crate) fn missed(&mut self, now: Instant) -> bool {
-        self.sighting = None;
+        self.observed = None;
         let since = *self.gone_since.get_or_insert(now);
         now.duration_since(since) >= GRACE && self.trying.is_none()
     }
@@ -114,9 +114,9 @@ impl Entry {
     /// Notes the contents of its file. They are tried, unless they serve already or were refused for good.
     pub(crate) fn contents(&mut self, candidate: Candidate, now: Instant) {
         let hash = candidate.hash;
-        if let Some(sighting) = &mut self.sighting {
-            sighting.hash = Some(hash);
-            sighting.unreadable = None;
+        if let Some(observed) = &mut self.observed {
+            observed.hash = Some(hash);
+            observed.unreadable = None;
         }
         let refused = self.refused.as_ref().is_some_and(|it| it.hash == Some(hash) && !it.may_be_retried(now));
         let serves = self.serving.as_ref().is_some_and(|serving| serving.generation.hash == hash);
@@ -130,8 +130,8 @@ impl Entry {
 
     /// Notes that its file cannot be read.
     pub(crate) fn unreadable(&mut self, why: String) {
-        if let Some(sighting) = &mut self.sighting {
-            sighting.unreadable = Some(why);
+        if let Some(observed) = &mut self.observed {
+            observed.unreadable = Some(why);
         }
     }
 
@@ -197,14 +197,14 @@ impl Entry {
 
     /// Whether something is to come of it yet.
     pub(crate) fn is_pending(&self) -> bool {
-        let unread = self.sighting.as_ref().is_some_and(|it| it.hash.is_none() && it.unreadable.is_none());
+        let unread = self.observed.as_ref().is_some_and(|it| it.hash.is_none() && it.unreadable.is_none());
         unread || self.waiting.is_some() || self.trying.is_some()
     }
 
     /// When it is to be looked at again without an event.
     pub(crate) fn due(&self, required: bool) -> Option<Instant> {
-        let unread = |it: &&Sighting| it.hash.is_none() && it.unreadable.is_none();
-        let settled = self.sighting.as_ref().filter(unread).map(|it| it.since + SETTLE);
+        let unread = |it: &&ObservedFile| it.hash.is_none() && it.unreadable.is_none();
+        let settled = self.observed.as_ref().filter(unread).map(|it| it.since + SETTLE);
         let deleted = self.gone_since.filter(|_| !required && self.trying.is_none()).map(|since| since + GRACE);
         [settled, deleted].into_iter().flatten().min()
     }
@@ -227,8 +227,8 @@ impl Entry {
         if let Some(hash) = self.refused.as_ref().and_then(|it| it.hash) {
             status.rejected_hash = hash.to_string();
         }
-        if let Some(sighting) = &self.sighting {
-            status.file = sighting.path.display().to_string();
+        if let Some(observed) = &self.observed {
+            status.file = observed.path.display().to_string();
         }
         if let Some(Serving { generation, since }) = &self.serving {
             let manifest = &generation.manifest;
@@ -249,10 +249,10 @@ impl Entry {
         if self.is_pending() {
             return (State::Pending, self.refused.as_ref().map(|it| it.reason.clone()).unwrap_or_default());
         }
-        if let Some(why) = self.sighting.as_ref().and_then(|it| it.unreadable.clone()) {
+        if let Some(why) = self.observed.as_ref().and_then(|it| it.unreadable.clone()) {
             return (fallback, format!("read: {why}"));
         }
-        match (&self.refused, &self.sighting, &self.serving) {
+        match (&self.refused, &self.observed, &self.serving) {
             (Some(refused), _, _) => (fallback, refused.reason.clone()),
             (None, Some(_), Some(_)) => (State::Serving, String::new()),
             (None, None, Some(_)) => (State::ServingLastGood, "its file is gone".into()),

@@ -107,7 +107,7 @@ impl Template {
 }
 
 /// An instance that waits for its next call.
-struct Warm<G> {
+struct IdleInstance<G> {
     store: Store<Sandbox>,
     guest: G,
 }
@@ -118,7 +118,7 @@ pub(crate) struct Lane<G: Interface> {
     indices: G::Indices,
     limits: Limits,
     places: Arc<Semaphore>,
-    warm: Mutex<Vec<Warm<G>>>,
+    warm: Mutex<Vec<IdleInstance<G>>>,
     stats: Arc<Stats>,
     durations: Vec<(&'static str, Histogram)>,
     tracker: TaskTracker,
@@ -200,12 +200,12 @@ impl<G: Interface> Lane<G> {
         Ok(answer)
     }
 
-    async fn instance(&self, now: Timestamp) -> Result<Warm<G>, CallError> {
+    async fn instance(&self, now: Timestamp) -> Result<IdleInstance<G>, CallError> {
         let (mut store, instance) = self.template.instance(now, &self.limits).await?;
         self.template.configure(&mut store, &instance, now, &self.limits).await?;
         let guest = G::load(&self.indices, &mut store, &instance)
             .map_err(|error| CallError::Setup(error.root_cause().to_string()))?;
-        Ok(Warm { store, guest })
+        Ok(IdleInstance { store, guest })
     }
 }
 

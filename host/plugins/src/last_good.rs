@@ -30,12 +30,12 @@ pub(crate) struct LastGood {
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct State {
-    plugins: BTreeMap<String, Kept>,
+    plugins: BTreeMap<String, LastGoodGeneration>,
 }
 
 /// What is known of a plugin's last good generation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct LastGoodGeneration {
     pub(crate) hash: Hash,
     /// The hash of what it was compiled to.
     artefact: Option<Hash>,
@@ -43,7 +43,7 @@ pub(crate) struct Kept {
     subscriptions: Vec<String>,
 }
 
-impl Kept {
+impl LastGoodGeneration {
     /// Whether writes of this type were its business.
     pub(crate) fn judges(&self, entity_type: EntityType) -> bool {
         self.kind == Kind::Validator && self.subscriptions.iter().any(|it| it == entity_type.name())
@@ -67,7 +67,7 @@ impl LastGood {
     }
 
     /// The last good generation of every plugin.
-    pub(crate) fn kept(&self) -> BTreeMap<String, Kept> {
+    pub(crate) fn kept(&self) -> BTreeMap<String, LastGoodGeneration> {
         self.kept.lock().plugins.clone()
     }
 
@@ -99,7 +99,7 @@ impl LastGood {
         if let Some(artefact) = artefact {
             self.write(&self.path(hash, "cwasm"), artefact)?;
         }
-        let kept = Kept {
+        let kept = LastGoodGeneration {
             hash: *hash,
             artefact: artefact.map(Hash::of),
             kind: manifest.kind,

@@ -10,7 +10,7 @@ use crate::{
     error::CallError,
     generation::{Exports, Generation},
     lane::Lane,
-    last_good::Kept,
+    last_good::LastGoodGeneration,
     sandbox::Trail,
     stats::Stats,
     symbology::{NotServing, Symbology},
@@ -25,7 +25,7 @@ pub(crate) struct Plugin {
     pub(crate) serving: Option<Arc<Generation>>,
     pub(crate) required: bool,
     /// What its last good generation was, over restarts.
-    pub(crate) kept: Option<Kept>,
+    pub(crate) kept: Option<LastGoodGeneration>,
     /// All but the figures, which change with every call.
     pub(crate) status: PluginStatus,
     pub(crate) stats: Arc<Stats>,

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use async_trait::async_trait;
 use cqar_domain::{
     event::LoggedEvent,
-    relay::{Outgoing, OutgoingBody, TransformFailure, Transforms},
+    relay::{OutboundMessage, OutboundPayload, TransformFailure, Transforms},
     time::{Clock, Timestamp},
 };
 use cqar_proto::v1;
@@ -50,7 +50,7 @@ pub(crate) struct Document {
 pub(crate) enum Action {
     Pass,
     Drop,
-    Emit(Vec<Outgoing>),
+    Emit(Vec<OutboundMessage>),
     Fail(String),
 }
 
@@ -68,11 +68,11 @@ impl Transforms for EnabledTransforms {
         &self,
         events: &[LoggedEvent],
         subject_prefix: &str,
-    ) -> (Vec<Vec<Outgoing>>, Option<TransformFailure>) {
+    ) -> (Vec<Vec<OutboundMessage>>, Option<TransformFailure>) {
         // Before the snapshot: a swap in between shows as a change.
         self.versions.lock().mark_unchanged();
         let plugins = self.host.snapshot();
-        let mut answers = vec![vec![Outgoing::default()]; events.len()];
+        let mut answers = vec![vec![OutboundMessage::default()]; events.len()];
         let mut failure = None;
         let now = self.clock.now();
         for name in self.host.enabled_transforms() {
@@ -114,7 +114,7 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// Applies the transform to the events that still become anything. A failure has the index of its event.
-    async fn apply(&self, events: &[LoggedEvent], answers: &mut [Vec<Outgoing>]) -> Option<(usize, String)> {
+    async fn apply(&self, events: &[LoggedEvent], answers: &mut [Vec<OutboundMessage>]) -> Option<(usize, String)> {
         let mut indices = Vec::new();
         let mut documents = Vec::new();
         let mut damaged = None;
@@ -193,7 +193,7 @@ impl Pass<'_> {
 
 /// Does to what an event has become so far what a transform wants. Several emitting transforms multiply: each message
 /// is emitted anew, suffixes appended, attributes joined, a later body in place of an earlier.
-fn compose(answer: &mut Vec<Outgoing>, action: Action) -> Result<(), String> {
+fn compose(answer: &mut Vec<OutboundMessage>, action: Action) -> Result<(), String> {
     match action {
         Action::Pass => {}
         Action::Drop => answer.clear(),
@@ -213,11 +213,11 @@ fn compose(answer: &mut Vec<Outgoing>, action: Action) -> Result<(), String> {
     Ok(())
 }
 
-fn join(one: &Outgoing, other: &Outgoing) -> Outgoing {
+fn join(one: &OutboundMessage, other: &OutboundMessage) -> OutboundMessage {
     let suffixes = [one.subject_suffix.as_str(), other.subject_suffix.as_str()];
     let taken = |key: &String| other.attributes.iter().any(|(other, _)| other == key);
     let kept = one.attributes.iter().filter(|(key, _)| !taken(key));
-    Outgoing {
+    OutboundMessage {
         subject_suffix: suffixes.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join("."),
         attributes: kept.chain(&other.attributes).cloned().collect(),
         body: other.body.clone().or_else(|| one.body.clone()),
@@ -284,7 +284,7 @@ fn action(raw: transform::Action) -> Result<Action, String> {
     })
 }
 
-fn outgoing(raw: transform::Outgoing) -> Result<Outgoing, String> {
+fn outgoing(raw: transform::Outgoing) -> Result<OutboundMessage, String> {
     let subject_suffix = raw.subject_suffix.unwrap_or_default();
     let is_token =
         |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
@@ -305,7 +305,7 @@ fn outgoing(raw: transform::Outgoing) -> Result<Outgoing, String> {
         attributes.push(attribute(field.key, field.value)?);
     }
     let body = raw.body.map(body).transpose()?;
-    Ok(Outgoing { subject_suffix, attributes, body })
+    Ok(OutboundMessage { subject_suffix, attributes, body })
 }
 
 /// CloudEvents 1.0: names of lower-case letters and digits, and 20 at most; values without control characters. They
@@ -321,7 +321,7 @@ fn attribute(key: String, value: String) -> Result<(String, String), String> {
     Ok((key, value))
 }
 
-fn body(raw: transform::Content) -> Result<OutgoingBody, String> {
+fn body(raw: transform::Content) -> Result<OutboundPayload, String> {
     if raw.data.len() > MAX_BODY_BYTES {
         return Err(format!("a body of {} bytes, and {MAX_BODY_BYTES} are allowed", raw.data.len()));
     }
@@ -330,7 +330,7 @@ fn body(raw: transform::Content) -> Result<OutgoingBody, String> {
     if !legal || !content_type.contains('/') {
         return Err(format!("the content type {content_type:?} is none"));
     }
-    Ok(OutgoingBody { content_type, bytes: raw.data.into() })
+    Ok(OutboundPayload { content_type, bytes: raw.data.into() })
 }
 
 impl Interface for transform::Guest {
@@ -346,7 +346,7 @@ mod tests {
     use super::*;
     use crate::bindings::cqar::plugin::types::FieldResult;
 
-    fn emit(suffix: &str, key: &str, value: &str) -> Result<Outgoing, String> {
+    fn emit(suffix: &str, key: &str, value: &str) -> Result<OutboundMessage, String> {
         let attributes = vec![FieldResult { key: key.into(), value: value.into() }];
         outgoing(transform::Outgoing { subject_suffix: Some(suffix.into()), attributes, body: None })
     }
@@ -366,7 +366,7 @@ mod tests {
     #[test]
     fn emitting_transforms_multiply_and_a_drop_ends_it() {
         let part = |suffix: &str| emit(suffix, "venue", suffix).unwrap();
-        let mut answer = vec![Outgoing::default()];
+        let mut answer = vec![OutboundMessage::default()];
         compose(&mut answer, Action::Emit(vec![part("a"), part("b")])).unwrap();
         compose(&mut answer, Action::Pass).unwrap();
         compose(&mut answer, Action::Emit(vec![part("x")])).unwrap();

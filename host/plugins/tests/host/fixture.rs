@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use cqar_domain::{
     entity::Revision,
     id::EntityType,
-    lookup::{LookedUp, Lookup, LookupError},
+    lookup::{Lookup, LookupError, LookupResult},
     time::{SystemClock, Timestamp},
 };
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost, PluginStatus};
@@ -197,14 +197,14 @@ impl Lookup for Instruments {
         entity_type: EntityType,
         keys: &[String],
         at: Option<Revision>,
-    ) -> Result<LookedUp, LookupError> {
+    ) -> Result<LookupResult, LookupError> {
         assert_eq!(entity_type, EntityType::Instrument);
         let mut state = self.state.lock().await;
         if at.is_some_and(|at| at != state.revision) {
             return Err(LookupError::Moved);
         }
         let document = |key: &String| state.codes.get(key).map(|code| json!({"id": key, "code": code}).to_string());
-        let answer = LookedUp { revision: state.revision, documents: keys.iter().map(document).collect() };
+        let answer = LookupResult { revision: state.revision, documents: keys.iter().map(document).collect() };
         if state.moving {
             state.revision += 1;
         }

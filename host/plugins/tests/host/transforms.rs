@@ -3,7 +3,7 @@
 use cqar_domain::{
     event::{EventType, LogPosition, LoggedEvent},
     id::{EntityKey, EntityType},
-    relay::Outgoing,
+    relay::OutboundMessage,
 };
 use cqar_proto::v1::{self, plugin::State};
 use prost::Message;
@@ -47,7 +47,7 @@ async fn an_event_of_a_market_goes_out_under_its_venue_and_others_pass() {
     assert_eq!(answers.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1]);
     assert_eq!(answers[0][0].subject_suffix, "binance");
     assert_eq!(answers[0][0].attributes, [("venue".to_owned(), "binance".to_owned())]);
-    assert_eq!(answers[1][0], Outgoing::default());
+    assert_eq!(answers[1][0], OutboundMessage::default());
     assert_eq!(running.host.degraded(), None);
     running.stop().await;
 }
