@@ -7,14 +7,17 @@ use std::{
 };
 
 use cqar_proto::v1::{
-    Entity, Event, GetStatusRequest, GetStatusResponse, ListAssetsRequest, ListChainsRequest, ListInstrumentsRequest,
-    ListMarketsRequest, ListVenueAssetsRequest, ListVenuesRequest, WatchRequest, WatchResponse,
-    asset_service_client::AssetServiceClient, chain_service_client::ChainServiceClient, entity::Entity as Kind,
-    instrument_service_client::InstrumentServiceClient, venue_service_client::VenueServiceClient, watch_response::Step,
+    Asset, Chain, Entity, Event, GetStatusRequest, GetStatusResponse, Instrument, Market, Venue, VenueAsset,
+    WatchRequest, WatchResponse, watch_response::Step,
 };
 use tonic::{Streaming, metadata::MetadataMap};
 
-use crate::server::Server;
+use crate::{
+    fixtures::Clients,
+    kinds::{Answered, Kind},
+    server::Server,
+    with_each_kind,
+};
 
 /// Longer than anything takes on a machine that builds something else meanwhile.
 pub const DEADLINE: Duration = Duration::from_mins(2);
@@ -82,80 +85,59 @@ pub fn revision_of(metadata: &MetadataMap) -> i64 {
 
 /// An entity's type and id.
 pub fn key(entity: &Entity) -> String {
-    match entity.entity.as_ref().unwrap() {
-        Kind::Asset(it) => format!("asset/{}", it.id),
-        Kind::Chain(it) => format!("chain/{}", it.id),
-        Kind::Venue(it) => format!("venue/{}", it.id),
-        Kind::VenueAsset(it) => format!("venue_asset/{}", it.id),
-        Kind::Instrument(it) => format!("instrument/{}", it.id),
-        Kind::Market(it) => format!("market/{}", it.id),
-    }
+    let entity = entity.entity.as_ref().unwrap();
+    format!("{}/{}", entity.entity_type(), entity.id())
 }
 
 /// The revision of an entity's last change.
 pub fn revision(entity: &Entity) -> i64 {
-    match entity.entity.as_ref().unwrap() {
-        Kind::Asset(it) => it.revision,
-        Kind::Chain(it) => it.revision,
-        Kind::Venue(it) => it.revision,
-        Kind::VenueAsset(it) => it.revision,
-        Kind::Instrument(it) => it.revision,
-        Kind::Market(it) => it.revision,
-    }
+    entity.entity.as_ref().unwrap().revision()
 }
 
 /// A copy of all that a server holds.
 #[derive(Debug, Default)]
-pub struct Replica {
+pub struct ClientCopy {
     /// The entities by type and id, soft-deleted ones too.
     pub entities: BTreeMap<String, Entity>,
     /// What the first page reflected: the log goes on after it.
     pub revision: i64,
 }
 
-/// Lists all pages of a kind of entity.
-macro_rules! list {
-    ($replica:ident, $between:ident, $client:expr, $method:ident, $request:expr, $items:ident, $kind:ident) => {{
-        let (mut client, mut request) = ($client, $request);
-        loop {
-            let (metadata, page, _) = client.$method(request.clone()).await.unwrap().into_parts();
-            if $replica.revision == 0 {
-                $replica.revision = revision_of(&metadata);
-            }
-            for entity in page.$items {
-                let entity = Entity { entity: Some(Kind::$kind(entity)) };
-                assert!($replica.entities.insert(key(&entity), entity).is_none(), "listed twice");
-            }
-            if page.next_page_token.is_empty() {
-                break;
-            }
-            request.page_token = page.next_page_token;
-            $between().await;
-        }
-    }};
-}
-
-impl Replica {
+impl ClientCopy {
     /// Lists everything in pages of so many, and does something between two pages.
     pub async fn list<F: Future<Output = ()>>(server: &Server, page_size: i32, mut between: impl FnMut() -> F) -> Self {
-        let mut replica = Self::default();
-        let channel = server.channel().await;
-        let assets = AssetServiceClient::new(channel.clone());
-        let request = ListAssetsRequest { page_size, show_deleted: true, ..Default::default() };
-        list!(replica, between, assets, list_assets, request, assets, Asset);
-        let request = ListChainsRequest { page_size, ..Default::default() };
-        list!(replica, between, ChainServiceClient::new(channel.clone()), list_chains, request, chains, Chain);
-        let venues = VenueServiceClient::new(channel.clone());
-        let request = ListVenuesRequest { page_size, show_deleted: true, ..Default::default() };
-        list!(replica, between, venues.clone(), list_venues, request, venues, Venue);
-        let request = ListVenueAssetsRequest { page_size, ..Default::default() };
-        list!(replica, between, venues, list_venue_assets, request, venue_assets, VenueAsset);
-        let instruments = InstrumentServiceClient::new(channel);
-        let request = ListInstrumentsRequest { page_size, show_deleted: true, ..Default::default() };
-        list!(replica, between, instruments, list_instruments, request, instruments, Instrument);
-        let request = ListMarketsRequest { page_size, ..Default::default() };
-        list!(replica, between, server.markets().await, list_markets, request, markets, Market);
-        replica
+        let (mut copy, mut clients) = (Self::default(), Clients::of(server).await);
+        macro_rules! list {
+            ($kind:ident) => {
+                copy.add::<$kind, F>(&mut clients, page_size, &mut between).await
+            };
+        }
+        with_each_kind!(list);
+        copy
+    }
+
+    async fn add<K: Kind, F: Future<Output = ()>>(
+        &mut self,
+        clients: &mut Clients,
+        page_size: i32,
+        between: &mut impl FnMut() -> F,
+    ) {
+        let mut token = String::new();
+        loop {
+            let Answered { revision, value } = K::list_with(clients, page_size, &token, true).await.unwrap();
+            if self.revision == 0 {
+                self.revision = revision;
+            }
+            for entity in value.0 {
+                let entity = entity.wrap();
+                assert!(self.entities.insert(key(&entity), entity).is_none(), "listed twice");
+            }
+            token = value.1;
+            if token.is_empty() {
+                break;
+            }
+            between().await;
+        }
     }
 
     /// Applies an event, unless it is older than what is there.

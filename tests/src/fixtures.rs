@@ -140,20 +140,13 @@ pub fn named(name: &str, operation: Operation) -> Mutation {
 
 /// The id of each entity that mutations came to.
 pub fn ids(applied: &ApplyResponse) -> Vec<String> {
-    let id = |entity: &Option<Kind>| match entity.as_ref().unwrap() {
-        Kind::Asset(it) => it.id.clone(),
-        Kind::Chain(it) => it.id.clone(),
-        Kind::Venue(it) => it.id.clone(),
-        Kind::VenueAsset(it) => it.id.clone(),
-        Kind::Instrument(it) => it.id.clone(),
-        Kind::Market(it) => it.id.clone(),
-    };
+    let id = |entity: &Option<Kind>| entity.as_ref().unwrap().id().to_owned();
     applied.results.iter().map(|result| id(&result.entity)).collect()
 }
 
 /// A small registry: Bitcoin in two segments of Binance and at a venue that has none.
 #[derive(Debug, Clone)]
-pub struct Small {
+pub struct SampleRegistry {
     /// BTC.
     pub btc: String,
     /// USDT.
@@ -170,7 +163,7 @@ pub struct Small {
     pub kraken: String,
 }
 
-impl Small {
+impl SampleRegistry {
     /// Writes it, in one revision.
     pub async fn write(to: &mut Clients) -> Self {
         let aliased = Market { aliases: vec!["BTC-USDT".into()], ..market("binance", "spot", "BTCUSDT", "$spot") };

@@ -6,13 +6,15 @@
 //! | module | subject |
 //! |---|---|
 //! | [`collect`] | a server's log, and copies of what it holds |
+//! | [`entities`] | entities of the domain, written to a store |
 //! | [`fixtures`] | entities to write, requests to send, refusals to read |
+//! | [`kinds`] | each type of entity, as tests know it |
 //! | [`postgres`] | a throwaway PostgreSQL |
 //! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
 //! | [`port`] | ports for them |
 //! | [`redis_server`] | a throwaway Redis |
 //! | [`server`] | the registry itself |
-//! | [`surroundings`] | what it runs with: alone, or with everything around |
+//! | [`environment`] | what it runs with: alone, or with everything around |
 // Everything here serves tests, which may fail loudly.
 #![allow(
     clippy::unwrap_used,
@@ -24,11 +26,13 @@
 )]
 
 pub mod collect;
+pub mod entities;
+pub mod environment;
 pub mod fixtures;
+pub mod kinds;
 pub mod nats;
 pub mod nats_proxy;
 pub mod port;
 pub mod postgres;
 pub mod redis_server;
 pub mod server;
-pub mod surroundings;

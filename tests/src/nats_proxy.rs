@@ -18,7 +18,7 @@ use tokio::{
 
 /// What becomes of the next publishes with headers, one after the other; those after the last pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
+pub enum PublishFault {
     /// It reaches the server.
     Pass,
     /// It is lost.
@@ -35,7 +35,7 @@ pub struct NatsProxy {
 }
 
 struct Plan {
-    fates: Mutex<VecDeque<Fate>>,
+    fates: Mutex<VecDeque<PublishFault>>,
     /// Whether something is held back, or nothing of what the server says is let through.
     gate: watch::Sender<Gate>,
 }
@@ -71,7 +71,7 @@ impl NatsProxy {
     }
 
     /// Decides about the next publishes.
-    pub fn plan(&self, fates: impl IntoIterator<Item = Fate>) {
+    pub fn plan(&self, fates: impl IntoIterator<Item = PublishFault>) {
         self.plan.fates.lock().unwrap().extend(fates);
     }
 
@@ -145,10 +145,10 @@ async fn forward_publishes(from: OwnedReadHalf, mut to: OwnedWriteHalf, plan: Ar
             }
         }
         let fate = if verb == "HPUB" { plan.fates.lock().unwrap().pop_front() } else { None };
-        match fate.unwrap_or(Fate::Pass) {
-            Fate::Pass => {}
-            Fate::Lose => continue,
-            Fate::Hold => {
+        match fate.unwrap_or(PublishFault::Pass) {
+            PublishFault::Pass => {}
+            PublishFault::Lose => continue,
+            PublishFault::Hold => {
                 plan.gate.send_modify(|gate| gate.holds_publishes = true);
                 if plan.gate.subscribe().wait_for(|gate| !gate.holds_publishes).await.is_err() {
                     return;

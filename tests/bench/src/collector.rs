@@ -21,12 +21,12 @@ use tower::Service;
 use crate::codec::answer;
 
 /// A collector. Ends with its drop.
-pub(crate) struct Collector {
+pub(crate) struct OtlpCollector {
     address: SocketAddr,
     serving: AbortHandle,
 }
 
-impl Collector {
+impl OtlpCollector {
     /// Starts it on a free port.
     pub(crate) async fn start() -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for traces")?;
@@ -41,7 +41,7 @@ impl Collector {
     }
 }
 
-impl Drop for Collector {
+impl Drop for OtlpCollector {
     fn drop(&mut self) {
         self.serving.abort();
     }

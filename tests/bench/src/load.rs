@@ -83,7 +83,8 @@ impl Load {
         let streams =
             channels.iter().flat_map(|channel| vec![channel; self.streams]).enumerate().map(|(n, channel)| {
                 let first = n * self.requests.len() / count;
-                let stream = Stream { calls: Calls::on(channel.clone(), target, self.path), load: self.clone(), first };
+                let stream =
+                    Stream { calls: EncodedClient::on(channel.clone(), target, self.path), load: self.clone(), first };
                 tokio::spawn(stream.run(starts, ends))
             });
         let mut all = Histogram::new(3)?;
@@ -125,13 +126,13 @@ impl Target {
 }
 
 /// Calls of one method on one connection, of encoded requests.
-pub(crate) struct Calls {
+pub(crate) struct EncodedClient {
     client: Grpc<Channel>,
     target: Target,
     path: PathAndQuery,
 }
 
-impl Calls {
+impl EncodedClient {
     /// Calls of a method.
     pub(crate) fn on(channel: Channel, target: &Target, path: &'static str) -> Self {
         let client = Grpc::new(channel).max_decoding_message_size(64 << 20);
@@ -149,7 +150,7 @@ impl Calls {
 
 /// One of the calls that are made at a time.
 struct Stream {
-    calls: Calls,
+    calls: EncodedClient,
     load: Load,
     first: usize,
 }

@@ -10,7 +10,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`floor`] | the floor: a bare tonic service with a cache in front of nothing |
-//! | [`subject`] | the registry, with everything on that it has in production |
+//! | [`registry_process`] | the registry, with everything on that it has in production |
 //! | [`collector`] | takes the registry's traces, and drops them |
 //! | [`load`] | many calls at once, and how long they took |
 //! | [`codec`] | messages that were encoded before, or need no decoding |
@@ -21,9 +21,9 @@ mod codec;
 mod collector;
 mod floor;
 mod load;
+mod registry_process;
 mod report;
 mod rows;
-mod subject;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -31,7 +31,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     report::Report,
-    rows::{Plan, Rows},
+    rows::{Benchmark, RunConfig},
 };
 
 /// Measures the registry against the floor server, and prints one table.
@@ -44,7 +44,7 @@ struct Arguments {
     command: Option<Command>,
     /// Only these rows, separated by commas.
     #[arg(long, value_delimiter = ',', value_name = "ROWS")]
-    only: Vec<Rows>,
+    only: Vec<Benchmark>,
     /// How often everything is measured.
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
@@ -72,11 +72,11 @@ async fn main() -> anyhow::Result<()> {
     if let Some(Command::Floor { port, answers }) = arguments.command {
         return floor::serve(port, &answers).await;
     }
-    let plan = Plan { repeats: arguments.repeats, time: Duration::from_secs_f64(arguments.seconds) };
-    let mut report = Report::new(&plan);
-    for rows in Rows::selected(&arguments.only) {
+    let config = RunConfig { repeats: arguments.repeats, time: Duration::from_secs_f64(arguments.seconds) };
+    let mut report = Report::new(&config);
+    for rows in Benchmark::selected(&arguments.only) {
         eprintln!("measuring: {rows}");
-        rows.measure(&plan, &mut report).await?;
+        rows.measure(&config, &mut report).await?;
     }
     report.publish()
 }

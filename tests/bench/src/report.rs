@@ -12,7 +12,7 @@ use anyhow::Context;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::ASCII_MARKDOWN};
 use serde::Serialize;
 
-use crate::rows::Plan;
+use crate::rows::RunConfig;
 
 /// What a figure counts.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -28,7 +28,7 @@ pub(crate) enum Unit {
 /// What a figure has to be.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Target {
+pub(crate) enum Threshold {
     AtLeast(f64),
     AtMost(f64),
 }
@@ -38,7 +38,7 @@ pub(crate) enum Target {
 pub(crate) struct Row {
     what: String,
     unit: Unit,
-    target: Option<Target>,
+    target: Option<Threshold>,
     median: f64,
     min: f64,
     max: f64,
@@ -56,7 +56,7 @@ impl Row {
     }
 
     /// With what it has to be.
-    pub(crate) fn target(mut self, target: Target) -> Self {
+    pub(crate) fn target(mut self, target: Threshold) -> Self {
         self.target = Some(target);
         self
     }
@@ -70,10 +70,10 @@ impl Row {
     fn cells(&self) -> [String; 6] {
         let (target, met) = match self.target {
             None => (String::new(), ""),
-            Some(Target::AtLeast(least)) => {
+            Some(Threshold::AtLeast(least)) => {
                 (format!("≥ {}", self.unit.show(least)), if self.median >= least { "yes" } else { "NO" })
             }
-            Some(Target::AtMost(most)) => {
+            Some(Threshold::AtMost(most)) => {
                 (format!("≤ {}", self.unit.show(most)), if self.median <= most { "yes" } else { "NO" })
             }
         };
@@ -125,14 +125,14 @@ pub(crate) struct Report {
 
 impl Report {
     /// Nothing yet.
-    pub(crate) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(config: &RunConfig) -> Self {
         Self {
             time: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             commit: commit(),
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             profile: if cfg!(debug_assertions) { "dev" } else { "release" },
-            repeats: plan.repeats,
-            seconds: plan.time.as_secs_f64(),
+            repeats: config.repeats,
+            seconds: config.time.as_secs_f64(),
             rows: Vec::new(),
             notes: Vec::new(),
         }

@@ -9,17 +9,17 @@ use cqar_proto::{
 };
 use cqar_tests::{
     collect,
+    environment::TestEnvironment,
     fixtures::{
-        Clients, Small, asset, chain, ids, market, mutation, named, perpetual, reason, says, spot, venue, venue_asset,
-        wrong_fields,
+        Clients, SampleRegistry, asset, chain, ids, market, mutation, named, perpetual, reason, says, spot, venue,
+        venue_asset, wrong_fields,
     },
-    surroundings::Surroundings,
 };
 use tonic::Code;
 
-use crate::kind::Kind;
+use cqar_tests::kinds::Kind;
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     all_are_applied_or_none
     later_mutations_see_what_earlier_ones_did
     what_exists_is_left_as_it_is_where_that_is_allowed
@@ -32,10 +32,10 @@ cqar_tests::in_both_surroundings! {
     the_starter_dataset_is_loaded_once
 }
 
-async fn all_are_applied_or_none(s: Surroundings) {
+async fn all_are_applied_or_none(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let refused = clients
         .apply(vec![
             mutation(Operation::CreateAsset(asset("ETH"))),
@@ -70,7 +70,7 @@ async fn all_are_applied_or_none(s: Surroundings) {
     assert_eq!((clients.revision().await, Asset::list(&mut clients, 0, "").await.unwrap().0.len()), (1, 2));
 }
 
-async fn later_mutations_see_what_earlier_ones_did(s: Surroundings) {
+async fn later_mutations_see_what_earlier_ones_did(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let renamed = Asset { id: "$btc".into(), name: "Bitcoin".into(), ..Asset::default() };
@@ -108,10 +108,10 @@ async fn later_mutations_see_what_earlier_ones_did(s: Surroundings) {
     assert_eq!(log.iter().filter(|it| it.entity_type == "asset").count(), 2);
 }
 
-async fn what_exists_is_left_as_it_is_where_that_is_allowed(s: Surroundings) {
+async fn what_exists_is_left_as_it_is_where_that_is_allowed(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let again = |mutation: Mutation| Mutation { allow_existing: true, ..mutation };
     let other_name = Asset { name: "Another name".into(), ..asset("BTC") };
     let applied = clients
@@ -139,7 +139,7 @@ async fn what_exists_is_left_as_it_is_where_that_is_allowed(s: Surroundings) {
     assert_eq!(stored.revision, 1);
 }
 
-async fn ten_thousand_are_applied_and_one_more_is_refused(s: Surroundings) {
+async fn ten_thousand_are_applied_and_one_more_is_refused(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let create = |n: usize| mutation(Operation::CreateAsset(asset(&format!("A{n}"))));
@@ -155,10 +155,10 @@ async fn ten_thousand_are_applied_and_one_more_is_refused(s: Surroundings) {
     assert_eq!(clients.revision().await, 1);
 }
 
-async fn what_was_found_is_deleted_by_its_ref_as_any_other(s: Surroundings) {
+async fn what_was_found_is_deleted_by_its_ref_as_any_other(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let found = |name: &str, operation| Mutation { allow_existing: true, ..named(name, operation) };
     let referred =
         vec![found("btc", Operation::CreateAsset(asset("BTC"))), mutation(Operation::DeleteAsset("$btc".into()))];
@@ -178,10 +178,10 @@ async fn what_was_found_is_deleted_by_its_ref_as_any_other(s: Surroundings) {
     assert_eq!(Asset::get(&mut clients, &lone, 0).await.unwrap().value.symbol, "LONE");
 }
 
-async fn an_id_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings) {
+async fn an_id_is_not_free_again_in_the_request_that_gives_it_up(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     // An id: the market would go from one venue to another.
     let moved = Market { id: small.binance_spot.clone(), ..market("kraken", "", "BTCUSDT", &small.spot) };
     let again =
@@ -205,7 +205,7 @@ async fn an_id_is_not_free_again_in_the_request_that_gives_it_up(s: Surroundings
     assert_eq!(reason(&clients.apply(rest.collect()).await.unwrap_err()), "REFERRED_TO");
 }
 
-async fn unique_keys_are_judged_on_the_state_that_a_request_leaves(s: Surroundings) {
+async fn unique_keys_are_judged_on_the_state_that_a_request_leaves(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let (one, two) = (chain("one", "eip155:1"), chain("two", "eip155:2"));
@@ -229,10 +229,10 @@ async fn unique_keys_are_judged_on_the_state_that_a_request_leaves(s: Surroundin
     assert_eq!((found.changed, ids(&found)), (0, vec!["three".to_owned()]));
 }
 
-async fn an_etag_goes_with_every_change(s: Surroundings) {
+async fn an_etag_goes_with_every_change(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let named_anew = Asset { id: small.btc.clone(), name: "Bitcoin".into(), ..Asset::default() };
     let mask = || Some(FieldMask { paths: vec!["name".into()] });
     let update = |etag: &str| {
@@ -260,10 +260,10 @@ async fn an_etag_goes_with_every_change(s: Surroundings) {
     }
 }
 
-async fn a_new_symbol_changes_the_codes_that_it_is_in(s: Surroundings) {
+async fn a_new_symbol_changes_the_codes_that_it_is_in(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let get = async |clients: &mut Clients, id: &str| {
         let request = GetInstrumentRequest { key: Some(Key::Id(id.into())), min_revision: 0 };
         clients.instruments.get_instrument(request).await.unwrap().into_inner()
@@ -297,17 +297,17 @@ async fn a_new_symbol_changes_the_codes_that_it_is_in(s: Surroundings) {
     assert_eq!(clients.revision().await, 2);
 }
 
-async fn the_starter_dataset_is_loaded_once(s: Surroundings) {
+async fn the_starter_dataset_is_loaded_once(s: TestEnvironment) {
     let options = s.options().with_starter();
     let server = options.start().await;
-    let held = collect::Replica::list(&server, 1000, async || {}).await;
+    let held = collect::ClientCopy::list(&server, 1000, async || {}).await;
     let events = collect::log(&server).await.len();
     assert!(held.entities.len() > 300, "{}", held.entities.len());
     // A start with the dataset again, and an import of it by hand, find everything there.
     let server = server.kill().start().await;
     let imported = server.cli(&["import", "starter"]);
     assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
-    let again = collect::Replica::list(&server, 1000, async || {}).await;
+    let again = collect::ClientCopy::list(&server, 1000, async || {}).await;
     assert_eq!(again.revision, held.revision);
     assert_eq!(again.entities, held.entities);
     assert_eq!(collect::log(&server).await.len(), events);

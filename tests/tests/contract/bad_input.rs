@@ -6,18 +6,17 @@ use cqar_proto::v1::{
     instrument::Terms, mutation::Operation,
 };
 use cqar_tests::{
-    fixtures::{Clients, Small, asset, chain, market, mutation, reason, spot, venue, venue_asset, wrong_fields},
-    surroundings::Surroundings,
+    environment::TestEnvironment,
+    fixtures::{
+        Clients, SampleRegistry, asset, chain, market, mutation, reason, spot, venue, venue_asset, wrong_fields,
+    },
 };
 use tonic::{Code, Status};
 
-use crate::{
-    kind::{Kind, Write},
-    listing,
-    resolve::resolve,
-};
+use crate::{listing, resolve::resolve};
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     wrong_fields_are_named_all_of_them_at_once
     amounts_that_are_none_are_refused
     texts_that_are_too_long_or_hold_a_zero_byte_are_refused_everywhere
@@ -37,10 +36,10 @@ async fn refused(clients: &mut Clients, market: Market) -> Status {
     refused
 }
 
-async fn wrong_fields_are_named_all_of_them_at_once(s: Surroundings) {
+async fn wrong_fields_are_named_all_of_them_at_once(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let wrong = Market {
         venue: "Kraken!".into(),
         instrument: "BTC/USDT".into(),
@@ -87,10 +86,10 @@ async fn wrong_fields_are_named_all_of_them_at_once(s: Surroundings) {
     assert_eq!(clients.revision().await, 1);
 }
 
-async fn amounts_that_are_none_are_refused(s: Surroundings) {
+async fn amounts_that_are_none_are_refused(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let new = market("kraken", "", "NEW", &small.spot);
     // 39 digits are one too many, 60 all the more.
     for amount in ["NaN", "inf", "1e999", "0x10", "1.", ".5", " 1"].into_iter().map(str::to_owned).chain([
@@ -130,10 +129,10 @@ async fn amounts_that_are_none_are_refused(s: Surroundings) {
     assert_eq!(clients.revision().await, 2);
 }
 
-async fn texts_that_are_too_long_or_hold_a_zero_byte_are_refused_everywhere(s: Surroundings) {
+async fn texts_that_are_too_long_or_hold_a_zero_byte_are_refused_everywhere(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let ten_kb = "X".repeat(10_000);
     let zero = "a\0b";
     for (text, code) in [(ten_kb.as_str(), "TOO_LONG"), (zero, "CONTROL_CHARACTER")] {
@@ -169,10 +168,10 @@ async fn texts_that_are_too_long_or_hold_a_zero_byte_are_refused_everywhere(s: S
     assert_eq!(clients.revision().await, 1);
 }
 
-async fn a_listing_that_cannot_be_read_is_refused_whole(s: Surroundings) {
+async fn a_listing_that_cannot_be_read_is_refused_whole(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    Small::write(&mut clients).await;
+    SampleRegistry::write(&mut clients).await;
     let into = |venue: &str| ImportListingOptions { venue: venue.into(), ..ImportListingOptions::default() };
     for payload in
         [&b""[..], b"{\"symbols\": [", b"<html>", b"\xff\xfe", b"{\"symbols\": []} trailing", b"{\"a\": \"\0\"}"]
@@ -196,7 +195,7 @@ async fn a_listing_that_cannot_be_read_is_refused_whole(s: Surroundings) {
     assert_eq!(clients.revision().await, 1);
 }
 
-async fn a_message_of_100_megabytes_is_refused(s: Surroundings) {
+async fn a_message_of_100_megabytes_is_refused(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let huge = Asset { name: "X".repeat(100 << 20), ..asset("BTC") };
@@ -212,10 +211,10 @@ async fn a_message_of_100_megabytes_is_refused(s: Surroundings) {
     assert_eq!(clients.revision().await, 1);
 }
 
-async fn a_batch_of_10_001_is_refused_whole(s: Surroundings) {
+async fn a_batch_of_10_001_is_refused_whole(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let ids = vec![small.btc.clone(); 10_001];
     let request = BatchGetAssetsRequest { ids: ids.clone(), min_revision: 0 };
     let refused = clients.assets.batch_get_assets(request).await.unwrap_err();

@@ -6,17 +6,21 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect,
+    environment::TestEnvironment,
     fixtures::{
-        Clients, Small, asset, chain, market, mutation, preconditions, reason, says, spot, time, venue, wrong_fields,
+        Clients, SampleRegistry, asset, chain, market, mutation, preconditions, reason, says, spot, time, venue,
+        wrong_fields,
     },
-    surroundings::Surroundings,
 };
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::kind::{Answered, Kind, Sample, Write, for_each_kind};
+use cqar_tests::{
+    for_each_kind,
+    kinds::{Answered, Kind, Sample, Write},
+};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     every_entity_is_created_read_changed_and_deleted
     a_try_commits_nothing_and_a_write_without_change_makes_no_revision
     a_deleted_entity_is_got_and_not_listed_until_it_is_undeleted
@@ -25,10 +29,10 @@ cqar_tests::in_both_surroundings! {
     what_is_immutable_or_unknown_in_a_mask_is_refused_by_name
 }
 
-async fn every_entity_is_created_read_changed_and_deleted(s: Surroundings) {
+async fn every_entity_is_created_read_changed_and_deleted(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     for_each_kind!(live_through, &mut clients, &small);
 
     let log = collect::log(&server).await;
@@ -82,10 +86,10 @@ async fn live_through<K: Kind>(clients: &mut Clients, sample: Sample<K>) {
     assert_eq!(clients.revision().await, before + 3, "nothing that was refused made a revision");
 }
 
-async fn a_try_commits_nothing_and_a_write_without_change_makes_no_revision(s: Surroundings) {
+async fn a_try_commits_nothing_and_a_write_without_change_makes_no_revision(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     for_each_kind!(try_and_repeat, &mut clients, &small);
     assert_eq!(collect::log(&server).await.iter().filter(|it| it.revision > 1).count(), 6, "the six creations");
 }
@@ -111,10 +115,10 @@ async fn try_and_repeat<K: Kind>(clients: &mut Clients, sample: Sample<K>) {
     assert_eq!(clients.revision().await, before + 1);
 }
 
-async fn a_deleted_entity_is_got_and_not_listed_until_it_is_undeleted(s: Surroundings) {
+async fn a_deleted_entity_is_got_and_not_listed_until_it_is_undeleted(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     macro_rules! check {
         ($Entity:ident in $client:ident: $undelete:ident $request:ident $field:ident, $new:expr) => {{
             let created = $Entity::create(&mut clients, $new, Write::default()).await.unwrap().value;
@@ -143,10 +147,10 @@ async fn a_deleted_entity_is_got_and_not_listed_until_it_is_undeleted(s: Surroun
     check!(Instrument in instruments: undelete_instrument UndeleteInstrumentRequest instrument, swapped);
 }
 
-async fn what_others_refer_to_is_not_deleted_and_the_referrers_are_named(s: Surroundings) {
+async fn what_others_refer_to_is_not_deleted_and_the_referrers_are_named(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let refused = Asset::delete(&mut clients, &small.btc, "", Write::default()).await;
     let refused = refused.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "REFERRED_TO"));
@@ -173,10 +177,10 @@ async fn what_others_refer_to_is_not_deleted_and_the_referrers_are_named(s: Surr
     assert_eq!(preconditions(&refused)[0].0, "venue dex");
 }
 
-async fn a_market_is_delisted_now_or_from_a_moment_on(s: Surroundings) {
+async fn a_market_is_delisted_now_or_from_a_moment_on(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let delist = |id: &str, at: Option<&str>| DelistMarketRequest {
         id: id.into(),
         delisted_time: at.map(time),
@@ -214,10 +218,10 @@ async fn a_market_is_delisted_now_or_from_a_moment_on(s: Surroundings) {
     );
 }
 
-async fn what_is_immutable_or_unknown_in_a_mask_is_refused_by_name(s: Surroundings) {
+async fn what_is_immutable_or_unknown_in_a_mask_is_refused_by_name(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let stored = Market::get(&mut clients, &small.kraken, 0).await.unwrap().value;
     let renamed = Market { venue_symbol: "XBTUSDT2".into(), segment: "spot".into(), ..stored.clone() };
     let refused = Kind::update(&mut clients, renamed, &[], Write::default()).await.unwrap_err();

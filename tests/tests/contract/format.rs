@@ -5,14 +5,16 @@ use cqar_proto::v1::{
     format_symbol_request::Key, get_instrument_request, mutation::Operation,
 };
 use cqar_tests::{
-    fixtures::{Clients, Small, asset, market, mutation, named, preconditions, reason, spot, time, wrong_fields},
-    surroundings::Surroundings,
+    environment::TestEnvironment,
+    fixtures::{
+        Clients, SampleRegistry, asset, market, mutation, named, preconditions, reason, spot, time, wrong_fields,
+    },
 };
 use tonic::{Code, Status};
 
-use crate::kind::{Kind, Write};
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     an_instrument_has_a_symbol_at_each_venue_that_lists_it
     a_code_of_several_instruments_is_ambiguous
 }
@@ -25,10 +27,10 @@ fn query(key: Key, venue: &str) -> FormatSymbolRequest {
     FormatSymbolRequest { key: Some(key), venue: venue.into(), ..FormatSymbolRequest::default() }
 }
 
-async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: Surroundings) {
+async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let code = |code: &str| Key::Code(code.into());
     for key in [code("BTC/USDT"), Key::Instrument(small.spot.clone())] {
         let found = format(&mut clients, query(key, "kraken")).await.unwrap();
@@ -70,10 +72,10 @@ async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: Surroundings)
     assert_eq!(format(&mut clients, then).await.unwrap().venue_symbol, "XBTUSDT");
 }
 
-async fn a_code_of_several_instruments_is_ambiguous(s: Surroundings) {
+async fn a_code_of_several_instruments_is_ambiguous(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let other = vec![
         named("btc", Operation::CreateAsset(asset("BTC"))),
         mutation(Operation::CreateInstrument(spot("$btc", &small.usdt))),

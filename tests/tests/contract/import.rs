@@ -5,21 +5,21 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect,
+    environment::TestEnvironment,
     fixtures::{Clients, market, mutation, reason, time, wrong_fields},
-    surroundings::Surroundings,
 };
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    kind::{Kind, Write},
     listing::{
         binance_with, counts, creating, dated, into_binance, observed, outcomes, raw, rejected, spot, with, wrapped,
     },
     resolve::{id, resolve},
 };
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     a_listing_is_registered_once_and_then_only_what_differs
     a_refused_row_is_rejected_and_the_rest_commits
     what_is_absent_is_delisted_on_request_in_complete_segments_alone
@@ -27,7 +27,7 @@ cqar_tests::in_both_surroundings! {
     a_repeated_import_gets_the_first_report
 }
 
-async fn a_listing_is_registered_once_and_then_only_what_differs(s: Surroundings) {
+async fn a_listing_is_registered_once_and_then_only_what_differs(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USDT"]).await;
@@ -70,7 +70,7 @@ async fn a_listing_is_registered_once_and_then_only_what_differs(s: Surroundings
     assert_eq!(clients.revision().await, 3);
 }
 
-async fn a_refused_row_is_rejected_and_the_rest_commits(s: Surroundings) {
+async fn a_refused_row_is_rejected_and_the_rest_commits(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USDT"]).await;
@@ -107,7 +107,7 @@ async fn a_refused_row_is_rejected_and_the_rest_commits(s: Surroundings) {
     assert_eq!((listed.len(), clients.revision().await), (1, 2));
 }
 
-async fn what_is_absent_is_delisted_on_request_in_complete_segments_alone(s: Surroundings) {
+async fn what_is_absent_is_delisted_on_request_in_complete_segments_alone(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [btc, usdt, _] = binance_with(&mut clients, ["BTC", "USDT", "ETH"]).await;
@@ -158,7 +158,7 @@ async fn what_is_absent_is_delisted_on_request_in_complete_segments_alone(s: Sur
     assert_eq!(again.listed_time, Some(time("2024-02-01T00:00:00Z")));
 }
 
-async fn a_symbol_that_means_another_instrument_is_rejected(s: Surroundings) {
+async fn a_symbol_that_means_another_instrument_is_rejected(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USD", "USDT"]).await;
@@ -172,7 +172,7 @@ async fn a_symbol_that_means_another_instrument_is_rejected(s: Surroundings) {
     assert_eq!(clients.revision().await, 2);
 }
 
-async fn a_repeated_import_gets_the_first_report(s: Surroundings) {
+async fn a_repeated_import_gets_the_first_report(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USDT"]).await;

@@ -5,18 +5,18 @@ use cqar_proto::v1::{
     mutation::Operation,
 };
 use cqar_tests::{
-    fixtures::{Clients, Small, asset, ids, market, mutation, named, venue, venue_asset},
-    surroundings::Surroundings,
+    environment::TestEnvironment,
+    fixtures::{Clients, SampleRegistry, asset, ids, market, mutation, named, venue, venue_asset},
 };
 use serde_json::json;
 
 use crate::{
-    kind::{Kind, Write},
     listing::{binance_with, counts, creating, into_binance, outcomes, raw, rejected, spot, unclassified},
     resolve::resolve,
 };
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     the_market_goes_before_the_binding_and_the_binding_before_the_symbol
     a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_changes_nothing
     what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidates
@@ -28,7 +28,7 @@ async fn base_of(clients: &mut Clients, symbol: &str) -> String {
     resolve(clients, "binance", symbol, None).await.unwrap().base_asset.unwrap().id
 }
 
-async fn the_market_goes_before_the_binding_and_the_binding_before_the_symbol(s: Surroundings) {
+async fn the_market_goes_before_the_binding_and_the_binding_before_the_symbol(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [of_symbol, usdt] = binance_with(&mut clients, ["LUNA", "USDT"]).await;
@@ -54,7 +54,7 @@ async fn the_market_goes_before_the_binding_and_the_binding_before_the_symbol(s:
     assert_eq!(bound, ["USDT"], "what is bound already is not bound again");
 }
 
-async fn a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_changes_nothing(s: Surroundings) {
+async fn a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_changes_nothing(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [btc, usdt] = binance_with(&mut clients, ["BTC", "USDT"]).await;
@@ -77,7 +77,7 @@ async fn a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_change
     assert_eq!(base_of(&mut clients, "BTCBUSD").await, btc);
 }
 
-async fn what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidates(s: Surroundings) {
+async fn what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidates(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [one, two, _, eth] = binance_with(&mut clients, ["BTC", "BTC", "USDT", "ETH"]).await;
@@ -107,10 +107,10 @@ async fn what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidate
     assert_eq!(base_of(&mut clients, "BTCUSDT").await, one);
 }
 
-async fn an_unclassified_asset_is_taken_only_where_symbols_are_trusted(s: Surroundings) {
+async fn an_unclassified_asset_is_taken_only_where_symbols_are_trusted(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    Small::write(&mut clients).await;
+    SampleRegistry::write(&mut clients).await;
     // Created from another venue's listing.
     let sister = Venue { symbology: "symbology-binance".into(), ..venue("binance-us") };
     Venue::create(&mut clients, sister, Write::default()).await.unwrap();
@@ -138,7 +138,7 @@ async fn an_unclassified_asset_is_taken_only_where_symbols_are_trusted(s: Surrou
     assert_ne!(people, second.id);
 }
 
-async fn units_are_not_changed_under_a_market_that_is_there(s: Surroundings) {
+async fn units_are_not_changed_under_a_market_that_is_there(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [shib, usdt] = binance_with(&mut clients, ["SHIB", "USDT"]).await;

@@ -2,18 +2,18 @@
 
 use cqar_proto::v1::{ImportListingOptions, Market, MarketStatus, ResolveMarketRequest};
 use cqar_tests::{
+    environment::TestEnvironment,
     fixtures::{Clients, reason, says, time, wrong_fields},
-    surroundings::Surroundings,
 };
 use tonic::Code;
 
 use crate::{
-    kind::{Kind, Write},
     listing::{binance_with, counts, creating, dated, into_binance, observed, raw, rejected, spot, with, wrapped},
     resolve::{query, resolve},
 };
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     an_older_listing_is_refused_and_as_a_backfill_only_adds
     an_expired_contract_is_found_as_of_its_life
     what_ended_and_is_listed_again_is_another_market_since_then
@@ -23,7 +23,7 @@ cqar_tests::in_both_surroundings! {
 
 const URL: &str = "https://api.binance.com/api/v3/exchangeInfo";
 
-async fn an_older_listing_is_refused_and_as_a_backfill_only_adds(s: Surroundings) {
+async fn an_older_listing_is_refused_and_as_a_backfill_only_adds(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USDT", "USD"]).await;
@@ -67,7 +67,7 @@ async fn an_older_listing_is_refused_and_as_a_backfill_only_adds(s: Surroundings
     assert_eq!(clients.revision().await, revision);
 }
 
-async fn an_expired_contract_is_found_as_of_its_life(s: Surroundings) {
+async fn an_expired_contract_is_found_as_of_its_life(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, []).await;
@@ -99,7 +99,7 @@ async fn an_expired_contract_is_found_as_of_its_life(s: Surroundings) {
     assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
 }
 
-async fn what_ended_and_is_listed_again_is_another_market_since_then(s: Surroundings) {
+async fn what_ended_and_is_listed_again_is_another_market_since_then(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, []).await;
@@ -136,7 +136,7 @@ async fn what_ended_and_is_listed_again_is_another_market_since_then(s: Surround
     }
 }
 
-async fn a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end(s: Surroundings) {
+async fn a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, []).await;
@@ -158,7 +158,7 @@ async fn a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end(s: Su
     assert_eq!(import(&mut clients, "2024-09-01T00:00:00Z", &both).await, [0, 0, 2, 0, 0]);
 }
 
-async fn a_listing_of_the_future_is_refused(s: Surroundings) {
+async fn a_listing_of_the_future_is_refused(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USDT"]).await;

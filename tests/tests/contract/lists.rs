@@ -6,20 +6,20 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::revision_of,
-    fixtures::{Clients, Small, asset, chain, mutation, reason, says, venue_asset, wrong_fields},
-    surroundings::Surroundings,
+    environment::TestEnvironment,
+    fixtures::{Clients, SampleRegistry, asset, chain, mutation, reason, says, venue_asset, wrong_fields},
 };
 use tonic::Code;
 
-use crate::kind::{Kind, Write};
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter
     filters_choose
     a_read_waits_for_its_revision_and_then_gives_up
 }
 
-async fn pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter(s: Surroundings) {
+async fn pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let create = |n: usize| mutation(Operation::CreateAsset(asset(if n.is_multiple_of(2) { "EVEN" } else { "ODD" })));
@@ -62,10 +62,10 @@ async fn pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_f
     assert!(next[0].id > page.assets[99].id && next.len() == 100);
 }
 
-async fn filters_choose(s: Surroundings) {
+async fn filters_choose(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let fiat = Asset { r#type: AssetType::Fiat.into(), ..asset("USD") };
     let written = [
         Operation::CreateAsset(fiat),
@@ -113,12 +113,12 @@ async fn filters_choose(s: Surroundings) {
     assert_eq!(wrong_fields(&refused), [("instrument".into(), "INVALID".into())]);
 }
 
-async fn a_read_waits_for_its_revision_and_then_gives_up(s: Surroundings) {
+async fn a_read_waits_for_its_revision_and_then_gives_up(s: TestEnvironment) {
     // Long enough for a write to come through on any machine.
     let options = s.options().with("SERVER_MIN_REVISION_TIMEOUT", "60s");
     let server = options.start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let mut reader = clients.clone();
     let waiting = tokio::spawn(async move { Asset::get(&mut reader, &small.btc, 2).await });
     assert!(!waiting.is_finished());

@@ -2,7 +2,6 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | `kind` | what all six entities have in common |
 //! | `crud` | create, read, change, delete |
 //! | `lists` | pages, filters, revisions of reads |
 //! | `requests` | a repeated request is answered again |
@@ -29,7 +28,6 @@ mod format;
 mod import;
 mod import_assets;
 mod import_moments;
-mod kind;
 mod listing;
 mod lists;
 mod moments;

@@ -6,26 +6,24 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect,
-    fixtures::{Clients, Small, asset, market, mutation, named, reason, says, time},
-    surroundings::Surroundings,
+    environment::TestEnvironment,
+    fixtures::{Clients, SampleRegistry, asset, market, mutation, named, reason, says, time},
 };
 use tonic::Status;
 
-use crate::{
-    kind::{Kind, Write},
-    resolve::{id, query, resolve},
-};
+use crate::resolve::{id, query, resolve};
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     every_acknowledged_write_shows_in_the_next_read
     the_moment_chooses_among_markets_that_had_the_symbol
     a_contract_ends_at_its_instant_though_nobody_writes
 }
 
-async fn every_acknowledged_write_shows_in_the_next_read(s: Surroundings) {
+async fn every_acknowledged_write_shows_in_the_next_read(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let unknown = async |clients: &mut Clients, symbol: &str| {
         let refused = resolve(clients, "kraken", symbol, None).await.unwrap_err();
         assert_eq!(reason(&refused), "SYMBOL_UNKNOWN", "{symbol}");
@@ -58,10 +56,10 @@ async fn every_acknowledged_write_shows_in_the_next_read(s: Surroundings) {
     }
 }
 
-async fn the_moment_chooses_among_markets_that_had_the_symbol(s: Surroundings) {
+async fn the_moment_chooses_among_markets_that_had_the_symbol(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let between = |from: &str, until: &str, instrument: &str| Market {
         listed_time: Some(time(from)),
         delisted_time: Some(time(until)),
@@ -95,7 +93,7 @@ async fn the_moment_chooses_among_markets_that_had_the_symbol(s: Surroundings) {
     }
 }
 
-async fn a_contract_ends_at_its_instant_though_nobody_writes(s: Surroundings) {
+async fn a_contract_ends_at_its_instant_though_nobody_writes(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     // A few seconds ahead, and later than the call that asks whether it is live.

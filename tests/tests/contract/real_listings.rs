@@ -10,9 +10,9 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect,
+    environment::TestEnvironment,
     fixtures::{Clients, reason},
     server::shared_data,
-    surroundings::Surroundings,
 };
 use futures::{StreamExt as _, stream};
 use serde_json::Value;
@@ -22,7 +22,7 @@ use crate::{
     resolve::query,
 };
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     the_listings_of_binance_are_registered_and_every_symbol_resolves
 }
 
@@ -30,7 +30,7 @@ cqar_tests::in_both_surroundings! {
 const LISTINGS: [(&str, &str, i32); 3] =
     [("spot", "binance", 1_695), ("usdm", "binance_futures", 121), ("coinm", "binance_delivery", 36)];
 
-async fn the_listings_of_binance_are_registered_and_every_symbol_resolves(s: Surroundings) {
+async fn the_listings_of_binance_are_registered_and_every_symbol_resolves(s: TestEnvironment) {
     let Some(data) = shared_data().map(|data| data.join("venue-listings")) else { return };
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;

@@ -3,20 +3,18 @@
 use cqar_proto::v1::{ApplyRequest, Asset, CreateAssetRequest, ImportListingOptions, Venue, mutation::Operation};
 use cqar_tests::{
     collect,
+    environment::TestEnvironment,
     fixtures::{Clients, asset, mutation, named, reason, spot, venue, wrong_fields},
     server::Server,
-    surroundings::Surroundings,
 };
 use futures::future::join_all;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
-use crate::{
-    kind::{Kind, Write},
-    listing::{binance_with, into_binance, raw, spot as listed_spot},
-};
+use crate::listing::{binance_with, into_binance, raw, spot as listed_spot};
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     a_repeated_request_gets_the_first_answer_even_after_a_restart
     a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_imported
     concurrent_twins_commit_once
@@ -28,7 +26,7 @@ fn with_id(request_id: &str) -> Write {
     Write { request_id: request_id.into(), ..Write::default() }
 }
 
-async fn a_repeated_request_gets_the_first_answer_even_after_a_restart(s: Surroundings) {
+async fn a_repeated_request_gets_the_first_answer_even_after_a_restart(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let id = Uuid::now_v7().to_string();
@@ -54,7 +52,7 @@ async fn a_repeated_request_gets_the_first_answer_even_after_a_restart(s: Surrou
     assert_eq!(wrong_fields(&malformed), [("request_id".into(), "INVALID".into())]);
 }
 
-async fn a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_imported(s: Surroundings) {
+async fn a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_imported(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, ["BTC", "USDT"]).await;
@@ -69,7 +67,7 @@ async fn a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_i
     assert_eq!(wrong_fields(&anew), [("options.venue".into(), "NO_SYMBOLOGY".into())]);
 }
 
-async fn concurrent_twins_commit_once(s: Surroundings) {
+async fn concurrent_twins_commit_once(s: TestEnvironment) {
     let server = s.options().start().await;
     let request = ApplyRequest {
         mutations: vec![
@@ -89,7 +87,7 @@ async fn concurrent_twins_commit_once(s: Surroundings) {
     assert_eq!(collect::log(&server).await.len(), 3);
 }
 
-async fn a_failed_call_and_a_mere_try_are_not_remembered(s: Surroundings) {
+async fn a_failed_call_and_a_mere_try_are_not_remembered(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let id = Uuid::now_v7().to_string();
@@ -105,7 +103,7 @@ async fn a_failed_call_and_a_mere_try_are_not_remembered(s: Surroundings) {
     assert_eq!((tried.value.id.as_str(), tried.value.revision), ("other", 0), "a try matches nothing either");
 }
 
-async fn an_id_is_scoped_to_the_caller_and_the_method(s: Surroundings) {
+async fn an_id_is_scoped_to_the_caller_and_the_method(s: TestEnvironment) {
     let server = s.options().with("AUTH_API_KEYS", "key-of-alice:alice,key-of-bob:bob").start().await;
     let id = Uuid::now_v7().to_string();
     let create = async |key: &str| -> Result<Response<_>, Status> {

@@ -6,14 +6,16 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::revision_of,
-    fixtures::{Clients, Small, mutation, preconditions, reason, says, status_of, time, venue_asset, wrong_fields},
-    surroundings::Surroundings,
+    environment::TestEnvironment,
+    fixtures::{
+        Clients, SampleRegistry, mutation, preconditions, reason, says, status_of, time, venue_asset, wrong_fields,
+    },
 };
 use tonic::{Code, Status};
 
-use crate::kind::{Kind, Write};
+use cqar_tests::kinds::{Kind, Write};
 
-cqar_tests::in_both_surroundings! {
+cqar_tests::in_both_environments! {
     a_symbol_resolves_to_its_market_with_everything_it_names
     a_symbol_of_several_segments_names_its_candidates
     symbols_match_exactly_and_unknown_ones_are_counted
@@ -46,10 +48,10 @@ pub fn id(resolved: &ResolveMarketResponse) -> &str {
     &resolved.market.as_ref().unwrap().id
 }
 
-async fn a_symbol_resolves_to_its_market_with_everything_it_names(s: Surroundings) {
+async fn a_symbol_resolves_to_its_market_with_everything_it_names(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let response = clients.markets.resolve_market(query("binance", "BTCUSDT", Some("usdm"))).await.unwrap();
     assert_eq!(revision_of(response.metadata()), 1);
     let resolved = response.into_inner();
@@ -77,10 +79,10 @@ async fn a_symbol_resolves_to_its_market_with_everything_it_names(s: Surrounding
     assert_eq!(resolved.market.unwrap().status(), MarketStatus::Halted);
 }
 
-async fn a_symbol_of_several_segments_names_its_candidates(s: Surroundings) {
+async fn a_symbol_of_several_segments_names_its_candidates(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     // The second answer is from the cache, where there is one.
     for _ in 0..2 {
         let refused = resolve(&mut clients, "binance", "BTCUSDT", None).await.unwrap_err();
@@ -98,10 +100,10 @@ async fn a_symbol_of_several_segments_names_its_candidates(s: Surroundings) {
     assert_eq!(id(&resolve(&mut clients, "binance", "BTCUSDT", None).await.unwrap()), small.binance_spot);
 }
 
-async fn symbols_match_exactly_and_unknown_ones_are_counted(s: Surroundings) {
+async fn symbols_match_exactly_and_unknown_ones_are_counted(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    Small::write(&mut clients).await;
+    SampleRegistry::write(&mut clients).await;
     let unknown = [
         ("kraken", "xbtusdt", None),
         ("kraken", "xbtusdt", None),
@@ -133,10 +135,10 @@ async fn symbols_match_exactly_and_unknown_ones_are_counted(s: Surroundings) {
     assert_eq!(refused.code(), Code::NotFound);
 }
 
-async fn a_batch_answers_in_order_item_by_item(s: Surroundings) {
+async fn a_batch_answers_in_order_item_by_item(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let as_of = Some(time("2020-01-01T00:00:00Z"));
     let requests = vec![
         query("kraken", "XBTUSDT", None),
@@ -193,10 +195,10 @@ async fn a_batch_answers_in_order_item_by_item(s: Surroundings) {
     assert!(empty.into_inner().results.is_empty());
 }
 
-async fn an_unregistered_symbol_is_inferred_only_where_that_is_allowed(s: Surroundings) {
+async fn an_unregistered_symbol_is_inferred_only_where_that_is_allowed(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let small = Small::write(&mut clients).await;
+    let small = SampleRegistry::write(&mut clients).await;
     let mut markets = clients.markets.clone();
     let mut infer = async |venue: &str, symbol: &str, segment| {
         let request = ResolveMarketRequest { allow_inferred: true, ..query(venue, symbol, segment) };

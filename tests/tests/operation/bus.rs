@@ -5,9 +5,9 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::{log, until},
+    environment::TestEnvironment,
     nats::Nats,
     server::{Options, Server, testing_plugins},
-    surroundings::Surroundings,
 };
 use prost::Message as _;
 
@@ -32,7 +32,7 @@ async fn write(server: &Server, operation: Operation) -> i64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_of_markets_carry_their_venue_and_all_are_cloud_events() {
-    let s = Surroundings::all();
+    let s = TestEnvironment::all();
     let server = s.options().with_starter().start().await;
     let follower = Follower::start(s.nats().unwrap()).await;
     let spot = instrument(&server, "BTC/USDT").await;
@@ -72,7 +72,7 @@ async fn events_of_markets_carry_their_venue_and_all_are_cloud_events() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transform_that_fails_holds_the_events_until_it_is_mended_and_no_write() {
-    let s = Surroundings::all();
+    let s = TestEnvironment::all();
     let options = s.options().with("PLUGINS_TRANSFORMS", "fail-on-demand");
     put(&options, "fail-on-demand", &std::fs::read(testing_plugins().join("fail-on-demand.wasm")).unwrap());
     let server = options.clone().with_starter().start().await;

@@ -7,15 +7,15 @@ use std::{
 
 use cqar_tests::{
     collect::log,
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::{Options, Server, shared_data},
-    surroundings::Surroundings,
 };
 use serde_json::{Value, json};
 
 use crate::fixture::listing;
 
-in_both_surroundings! {
+in_both_environments! {
     reading_commands_print_tables_and_the_contracts_json
     writing_commands_say_what_changed
 }
@@ -50,7 +50,7 @@ fn fed(server: &Server, input: &[u8], arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-async fn reading_commands_print_tables_and_the_contracts_json(s: Surroundings) {
+async fn reading_commands_print_tables_and_the_contracts_json(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
 
     let table = said(&server, &["resolve", "binance", "BTCUSDT", "--segment", "spot"]);
@@ -120,7 +120,7 @@ async fn reading_commands_print_tables_and_the_contracts_json(s: Surroundings) {
     ends(&server, 4, &["watch", "--from", "9999", "--no-follow"]);
 }
 
-async fn writing_commands_say_what_changed(s: Surroundings) {
+async fn writing_commands_say_what_changed(s: TestEnvironment) {
     let server = s.options().start().await;
     let first = server.cli_json(&["import", "starter"]);
     assert!(first["changed"].as_i64().unwrap() > 200, "{}", first["changed"]);

@@ -4,25 +4,25 @@ use cqar_proto::v1::{
     Asset, ImportListingOptions, Market, MarketStatus, WatchRequest, entity::Entity as Kind, mutation::Operation,
 };
 use cqar_tests::{
-    collect::{Replica, events_through, status, watch},
-    fixtures, in_both_surroundings,
+    collect::{ClientCopy, events_through, status, watch},
+    environment::TestEnvironment,
+    fixtures, in_both_environments,
     server::Server,
-    surroundings::Surroundings,
 };
 use tokio::sync::watch as progress;
 use tokio_util::sync::CancellationToken;
 
 use crate::fixture::{apply, asset, import_listing, instrument, into_binance, listing, market, mutation};
 
-in_both_surroundings! {
+in_both_environments! {
     a_copy_taken_under_load_ends_as_what_the_server_holds
 }
 
-async fn a_copy_taken_under_load_ends_as_what_the_server_holds(s: Surroundings) {
+async fn a_copy_taken_under_load_ends_as_what_the_server_holds(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     let (token, (sender, written)) = (CancellationToken::new(), progress::channel(0_u64));
-    let mut copy = Replica::default();
+    let mut copy = ClientCopy::default();
     let writing = async {
         let (a, b) = (write(&server, "A", &spot, &token, &sender), write(&server, "B", &spot, &token, &sender));
         tokio::join!(a, b);
@@ -42,7 +42,7 @@ async fn a_copy_taken_under_load_ends_as_what_the_server_holds(s: Surroundings) 
             written.mark_unchanged();
             written.changed().await.unwrap();
         };
-        copy = Replica::list(&server, 20, between).await;
+        copy = ClientCopy::list(&server, 20, between).await;
         let start_revision = Some(copy.revision + 1);
         watch(&server, WatchRequest { start_revision, ..Default::default() }).await
     };
@@ -62,7 +62,7 @@ async fn a_copy_taken_under_load_ends_as_what_the_server_holds(s: Surroundings) 
         copy.apply(event);
     }
 
-    let held = Replica::list(&server, 1000, || async {}).await;
+    let held = ClientCopy::list(&server, 1000, || async {}).await;
     assert_eq!(held.revision, last, "nothing was written since");
     assert_eq!(copy.entities.len(), held.entities.len());
     for (key, held) in &held.entities {

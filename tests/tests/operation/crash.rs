@@ -9,9 +9,9 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::{assert_whole, log},
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::Server,
-    surroundings::Surroundings,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tonic::{Status, transport::Channel};
@@ -21,7 +21,7 @@ use crate::{
     follower::Follower,
 };
 
-in_both_surroundings! {
+in_both_environments! {
     what_was_acknowledged_survives_every_kill
 }
 
@@ -37,7 +37,7 @@ enum Moment {
     HeldUp,
 }
 
-async fn what_was_acknowledged_survives_every_kill(s: Surroundings) {
+async fn what_was_acknowledged_survives_every_kill(s: TestEnvironment) {
     let options = s.options().with_starter();
     let mut server = options.start().await;
     let follower = match s.nats() {

@@ -3,9 +3,9 @@
 use cqar_proto::v1::{GetStatusRequest, ImportListingRequest, WatchRequest};
 use cqar_tests::{
     collect::DEADLINE,
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::{Options, Server},
-    surroundings::Surroundings,
 };
 use futures::StreamExt as _;
 use tokio::sync::mpsc::{Sender, channel};
@@ -15,7 +15,7 @@ use tonic::{Code, Response, Status};
 
 use crate::fixture::{import, into_binance, listing, reason};
 
-in_both_surroundings! {
+in_both_environments! {
     a_running_call_finishes_while_the_server_ends
 }
 
@@ -35,7 +35,7 @@ async fn begun(server: &Server) -> (Sender<ImportListingRequest>, Import) {
     (sender, call)
 }
 
-async fn a_running_call_finishes_while_the_server_ends(s: Surroundings) {
+async fn a_running_call_finishes_while_the_server_ends(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
     let (sender, call) = begun(&server).await;
     let mut watching = server.events().await.watch(WatchRequest::default()).await.unwrap().into_inner();

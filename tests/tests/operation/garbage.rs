@@ -3,9 +3,9 @@
 use cqar_proto::v1::{GetPluginRequest, ListMarketsRequest, Market, mutation::Operation, plugin::State};
 use cqar_tests::{
     collect::until,
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::{Server, shipped_plugins, testing_plugins},
-    surroundings::Surroundings,
 };
 use tonic::{Code, Status};
 
@@ -14,7 +14,7 @@ use crate::{
     swap::{file, plugin, put, serves},
 };
 
-in_both_surroundings! {
+in_both_environments! {
     garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart
     a_required_plugin_that_never_served_stops_writes_and_not_reads
 }
@@ -32,7 +32,7 @@ async fn assert_in_force(server: &Server, spot: &str) {
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::InvalidArgument, "REFUSED_BY_VALIDATOR"));
 }
 
-async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: Surroundings) {
+async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: TestEnvironment) {
     let server = s.options().with("PLUGINS_DEADLINE", "10s").with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     let good = std::fs::read(shipped_plugins().join("market-sanity.wasm")).unwrap();
@@ -105,7 +105,7 @@ async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: S
     println!("deleted: {:?} {}", plugin(&server, RULE).await.state(), plugin(&server, RULE).await.reason);
 }
 
-async fn a_required_plugin_that_never_served_stops_writes_and_not_reads(s: Surroundings) {
+async fn a_required_plugin_that_never_served_stops_writes_and_not_reads(s: TestEnvironment) {
     let options = s.options().with("PLUGINS_DEADLINE", "10s");
     let server = options.clone().with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;

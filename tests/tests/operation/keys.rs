@@ -5,9 +5,9 @@ use cqar_proto::v1::{
     event_service_client::EventServiceClient, registry_service_client::RegistryServiceClient, watch_response::Step,
 };
 use cqar_tests::{
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::{Options, Server},
-    surroundings::Surroundings,
 };
 use tonic::{Code, Request};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -15,7 +15,7 @@ use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_client
 
 use crate::fixture::{asset, reason};
 
-in_both_surroundings! {
+in_both_environments! {
     only_known_keys_call_and_their_names_are_in_the_log
 }
 
@@ -29,7 +29,7 @@ fn with<T>(message: T, header: &'static str, value: &str) -> Request<T> {
     request
 }
 
-async fn only_known_keys_call_and_their_names_are_in_the_log(s: Surroundings) {
+async fn only_known_keys_call_and_their_names_are_in_the_log(s: TestEnvironment) {
     let server = locked(s.options()).start().await;
     let mut registry = RegistryServiceClient::new(server.channel().await);
     let missing = registry.get_status(GetStatusRequest {}).await.unwrap_err();

@@ -4,7 +4,7 @@ use cqar_proto::v1::{
     CreateMarketRequest, GetStatusRequest, ListMarketsRequest, ResolveMarketRequest, component::State as Component,
     mutation::Operation,
 };
-use cqar_tests::{in_both_surroundings, server::testing_plugins, surroundings::Surroundings};
+use cqar_tests::{environment::TestEnvironment, in_both_environments, server::testing_plugins};
 use tonic::Code;
 
 use crate::{
@@ -13,11 +13,11 @@ use crate::{
     swap::{plugin, put, serves},
 };
 
-in_both_surroundings! {
+in_both_environments! {
     a_plugin_that_misbehaves_fails_its_own_writes_alone
 }
 
-async fn a_plugin_that_misbehaves_fails_its_own_writes_alone(s: Surroundings) {
+async fn a_plugin_that_misbehaves_fails_its_own_writes_alone(s: TestEnvironment) {
     // Long enough for a well-behaved call on a machine that is busy with the others.
     let server = s.options().with("PLUGINS_DEADLINE", "3s").with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;

@@ -1,7 +1,7 @@
 //! What probes, tools and dashboards find.
 
 use cqar_proto::v1::{GetAssetRequest, ResolveMarketRequest, asset_service_client::AssetServiceClient};
-use cqar_tests::{collect::until, in_both_surroundings, server::Server, surroundings::Surroundings};
+use cqar_tests::{collect::until, environment::TestEnvironment, in_both_environments, server::Server};
 use futures::StreamExt as _;
 use serde_json::Value;
 use tonic::Code;
@@ -11,12 +11,12 @@ use tonic_reflection::pb::v1::{
     server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
 };
 
-in_both_surroundings! {
+in_both_environments! {
     probes_say_how_the_server_and_its_parts_are
     every_metric_of_the_handbook_is_there
 }
 
-async fn probes_say_how_the_server_and_its_parts_are(s: Surroundings) {
+async fn probes_say_how_the_server_and_its_parts_are(s: TestEnvironment) {
     let server = s.options().start().await;
     assert_eq!(server.http_get(server.http(), "/health/live").await, (200, "live\n".to_owned()));
     let expected = if s.nats().is_some() { "ok" } else { "off" };
@@ -60,7 +60,7 @@ async fn services(server: &Server) -> Vec<String> {
     list.service.into_iter().map(|service| service.name).collect()
 }
 
-async fn every_metric_of_the_handbook_is_there(s: Surroundings) {
+async fn every_metric_of_the_handbook_is_there(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
     let resolve = ResolveMarketRequest {
         venue: "binance".into(),

@@ -7,9 +7,9 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     collect::until,
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::{Options, Server, shipped_plugins, testing_plugins},
-    surroundings::Surroundings,
 };
 use tonic::Status;
 
@@ -18,13 +18,13 @@ use crate::{
     load::Load,
 };
 
-in_both_surroundings! {
+in_both_environments! {
     a_new_build_replaces_the_old_one_and_no_call_fails
 }
 
 const SYMBOLOGY: &str = "symbology-binance";
 
-async fn a_new_build_replaces_the_old_one_and_no_call_fails(s: Surroundings) {
+async fn a_new_build_replaces_the_old_one_and_no_call_fails(s: TestEnvironment) {
     // A machine that builds something else meanwhile is no reason to fail.
     let server = s.options().with("PLUGINS_DEADLINE", "10s").with_starter().start().await;
     let first = plugin(&server, SYMBOLOGY).await;

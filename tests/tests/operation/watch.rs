@@ -3,9 +3,9 @@
 use cqar_proto::v1::{Event, WatchRequest, mutation::Operation, watch_response::Step};
 use cqar_tests::{
     collect::{events_through, status, watch},
-    in_both_surroundings,
+    environment::TestEnvironment,
+    in_both_environments,
     server::Server,
-    surroundings::Surroundings,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::fixture::{apply, asset, instrument, market, mutation, reason};
 
-in_both_surroundings! {
+in_both_environments! {
     a_watch_starts_where_it_is_told
     filters_let_through_what_they_name_and_progress_marks_the_rest
     a_start_that_cannot_be_is_refused
@@ -37,7 +37,7 @@ async fn refused(server: &Server, request: WatchRequest) -> Status {
     }
 }
 
-async fn a_watch_starts_where_it_is_told(s: Surroundings) {
+async fn a_watch_starts_where_it_is_told(s: TestEnvironment) {
     let server = s.options().start().await;
     for assets in [2, 3, 1] {
         write(&server, assets).await;
@@ -60,7 +60,7 @@ async fn a_watch_starts_where_it_is_told(s: Surroundings) {
     assert_eq!(from(5, 0).await, [], "the next one that will be made");
 }
 
-async fn filters_let_through_what_they_name_and_progress_marks_the_rest(s: Surroundings) {
+async fn filters_let_through_what_they_name_and_progress_marks_the_rest(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     let starter = status(&server).await.revision;
@@ -94,7 +94,7 @@ async fn filters_let_through_what_they_name_and_progress_marks_the_rest(s: Surro
     assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "entity_types[0]");
 }
 
-async fn a_start_that_cannot_be_is_refused(s: Surroundings) {
+async fn a_start_that_cannot_be_is_refused(s: TestEnvironment) {
     let server = s.options().start().await;
     let revision = write(&server, 1).await;
     let log_id = status(&server).await.log_id;
@@ -118,7 +118,7 @@ async fn a_start_that_cannot_be_is_refused(s: Surroundings) {
     assert_eq!(first.log_id, log_id);
 }
 
-async fn a_watch_ends_when_the_server_does(s: Surroundings) {
+async fn a_watch_ends_when_the_server_does(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut steps = watch(&server, WatchRequest::default()).await;
     steps.message().await.unwrap();

@@ -9,18 +9,18 @@ use prost::Message;
 use tokio::process::Command;
 
 use super::{
-    Plan,
-    duel::{Duel, medians, ratios},
+    RunConfig,
+    comparison::{Comparison, medians, ratios},
 };
 use crate::{
     load::Target,
+    registry_process::{KEY, RESOLVE},
     report::{self, Report, Row, Unit},
-    subject::{KEY, RESOLVE},
 };
 
-pub(super) async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
-    let duel = Duel::start(1).await?;
-    let request = duel.requests.first().context("a market")?;
+pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
+    let comparison = Comparison::start(1).await?;
+    let request = comparison.requests.first().context("a market")?;
     let body = report::folder()?.join("resolve.body");
     fs::write(&body, frame(request))?;
     report.note(format!(
@@ -28,18 +28,18 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<
         body.display(),
         request.venue,
         request.venue_symbol,
-        arguments(&body, plan.time).iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" "),
+        arguments(&body, config.time).iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" "),
         "http://127.0.0.1:9090",
     ));
     if Command::new("h2load").arg("--version").output().await.is_err() {
         report.note("h2load is not installed (Debian: nghttp2-client), so its row is missing.");
         return Ok(());
     }
-    let rounds = duel.take_turns(plan, async |target| run(target, &body, plan.time).await).await?;
-    let (subject, floor) = medians(&rounds, |calls_per_second| *calls_per_second);
+    let rounds = comparison.take_turns(config, async |target| run(target, &body, config.time).await).await?;
+    let (registry, floor) = medians(&rounds, |calls_per_second| *calls_per_second);
     report.row(
         Row::new("ResolveMarket, cached: throughput by h2load", Unit::Ratio, ratios(&rounds, |it| *it))
-            .detail(format!("{subject:.0} /s against {floor:.0} /s, 8 connections × 16 calls, one symbol")),
+            .detail(format!("{registry:.0} /s against {floor:.0} /s, 8 connections × 16 calls, one symbol")),
     );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What is measured: one file for each kind of rows.
 
 mod batch;
-mod duel;
+mod comparison;
 mod h2load;
 mod miss;
 mod resolve;
@@ -16,7 +16,7 @@ use crate::report::Report;
 
 /// How often, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Plan {
+pub(crate) struct RunConfig {
     /// How often everything is measured.
     pub(crate) repeats: u32,
     /// For how long, each time.
@@ -25,7 +25,7 @@ pub(crate) struct Plan {
 
 /// Rows that are measured together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Rows {
+pub(crate) enum Benchmark {
     /// `ResolveMarket` from the cache, against the floor.
     Resolve,
     /// The same, with h2load as the generator.
@@ -40,7 +40,7 @@ pub(crate) enum Rows {
     Writes,
 }
 
-impl Rows {
+impl Benchmark {
     /// The given ones, or all if none is given.
     pub(crate) fn selected(only: &[Self]) -> Vec<Self> {
         let selected = Self::value_variants().iter().filter(|rows| only.is_empty() || only.contains(rows));
@@ -48,19 +48,19 @@ impl Rows {
     }
 
     /// Measures them.
-    pub(crate) async fn measure(self, plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+    pub(crate) async fn measure(self, config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
         match self {
-            Self::Resolve => resolve::measure(plan, report).await,
-            Self::H2load => h2load::measure(plan, report).await,
-            Self::Batch => batch::measure(plan, report).await,
-            Self::Miss => miss::measure(plan, report).await,
-            Self::Validator => validator::measure(plan, report).await,
-            Self::Writes => writes::measure(plan, report).await,
+            Self::Resolve => resolve::measure(config, report).await,
+            Self::H2load => h2load::measure(config, report).await,
+            Self::Batch => batch::measure(config, report).await,
+            Self::Miss => miss::measure(config, report).await,
+            Self::Validator => validator::measure(config, report).await,
+            Self::Writes => writes::measure(config, report).await,
         }
     }
 }
 
-impl fmt::Display for Rows {
+impl fmt::Display for Benchmark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
     }

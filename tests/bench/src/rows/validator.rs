@@ -18,7 +18,7 @@ use cqar_domain::{
     entity::Revision,
     event::PortError,
     id::EntityType,
-    lookup::{LookedUp, Lookup, LookupError},
+    lookup::{Lookup, LookupError, LookupResult},
     time::{Clock, SystemClock},
 };
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost};
@@ -28,10 +28,10 @@ use hdrhistogram::Histogram;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-use super::Plan;
+use super::RunConfig;
 use crate::{
     load::nanoseconds,
-    report::{Report, Row, Target, Unit, median},
+    report::{Report, Row, Threshold, Unit, median},
 };
 
 /// Entities in one call. 256 is the most.
@@ -39,7 +39,7 @@ const SIZES: [u16; 5] = [1, 4, 16, 64, 256];
 /// The name that the guest gives itself.
 const GUEST: &str = "right-name";
 
-pub(super) async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
     let folder = tempfile::Builder::new().prefix("cqar-bench-").tempdir()?;
     let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
     let plugins = folder.path().join("plugins");
@@ -48,7 +48,7 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<
     let guest = testing_plugins().join("wrong-name.wasm");
     fs::copy(&guest, plugins.join(format!("{GUEST}.wasm")))
         .with_context(|| format!("{}: run `plugins/build testing`", guest.display()))?;
-    let config = HostConfig {
+    let host_config = HostConfig {
         dir: plugins,
         data_dir: folder.path().join("last-good"),
         required: vec![GUEST.to_owned()],
@@ -57,23 +57,23 @@ pub(super) async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<
         limits: Limits::default(),
     };
     let (clock, metrics) = (Arc::new(SystemClock), prometheus::Registry::new());
-    let host = PluginHost::start(config, Arc::new(NoLookups), clock, &metrics, &tracker, token.clone()).await?;
-    let measured = repeats(plan, &host, report).await;
+    let host = PluginHost::start(host_config, Arc::new(NoLookups), clock, &metrics, &tracker, token.clone()).await?;
+    let measured = repeats(config, &host, report).await;
     token.cancel();
     tracker.close();
     tracker.wait().await;
     measured
 }
 
-async fn repeats(plan: &Plan, host: &PluginHost, report: &mut Report) -> anyhow::Result<()> {
+async fn repeats(config: &RunConfig, host: &PluginHost, report: &mut Report) -> anyhow::Result<()> {
     let entities = entities()?;
     let bytes = entities.first().map_or(0, |entity| document(entity).len());
     let (mut per_batch, mut per_entity, mut encoding) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..plan.repeats {
+    for _ in 0..config.repeats {
         let mut points = Vec::new();
         for size in SIZES {
             let some = entities.get(..usize::from(size)).context("256 entities")?;
-            points.push((f64::from(size), call_us(host, some, plan.time / 5).await?));
+            points.push((f64::from(size), call_us(host, some, config.time / 5).await?));
         }
         let (intercept, slope) = fit(&points);
         per_batch.push(intercept);
@@ -82,12 +82,12 @@ async fn repeats(plan: &Plan, host: &PluginHost, report: &mut Report) -> anyhow:
     }
     report.row(
         Row::new("validator call, host's share: per batch", Unit::Microseconds, per_batch)
-            .target(Target::AtMost(3.0))
+            .target(Threshold::AtMost(3.0))
             .detail(format!("weighted least squares over calls of {SIZES:?} entities")),
     );
     report.row(
         Row::new("validator call, host's share: per entity", Unit::Microseconds, per_entity)
-            .target(Target::AtMost(4.0))
+            .target(Threshold::AtMost(4.0))
             .detail(format!("{bytes} bytes each, {:.2} µs of it to encode", median(&encoding))),
     );
     Ok(())
@@ -189,7 +189,7 @@ struct NoLookups;
 
 #[async_trait]
 impl Lookup for NoLookups {
-    async fn get(&self, _: EntityType, _: &[String], _: Option<Revision>) -> Result<LookedUp, LookupError> {
+    async fn get(&self, _: EntityType, _: &[String], _: Option<Revision>) -> Result<LookupResult, LookupError> {
         Err(LookupError::Unavailable(PortError::new("nothing may be looked up")))
     }
 }

@@ -16,32 +16,32 @@ use cqar_proto::{
 };
 use prost::Message;
 
-use super::Plan;
+use super::RunConfig;
 use crate::{
     load::Load,
+    registry_process::{Database, RegistryProcess},
     report::{Report, Row, Unit, median},
-    subject::{Database, Subject},
 };
 
 const UPDATE: &str = "/cqar.v1.MarketService/UpdateMarket";
 /// A page of either database, about.
 const APPEND_BYTES: usize = 4096;
 
-pub(super) async fn measure(plan: &Plan, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
     for database in [Database::Sqlite, Database::Postgres] {
-        let subject = Subject::start(database, 0).await?;
-        let answers = subject.answers(&subject.requests()).await?;
+        let registry = RegistryProcess::start(database, 0).await?;
+        let answers = registry.answers(&registry.requests()).await?;
         let market = answers.into_iter().next().and_then(|answer| answer.market).context("a market")?;
         let requests = ["0.0015", "0.0025"].map(|fee| update(&market, fee)).into();
         let load = Load { path: UPDATE, requests, connections: 1, streams: 1 };
         let (mut rates, mut appends, mut p99) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..plan.repeats {
-            let (folder, time) = (subject.folder().to_owned(), plan.time / 2);
+        for _ in 0..config.repeats {
+            let (folder, time) = (registry.folder().to_owned(), config.time / 2);
             appends.push(tokio::task::spawn_blocking(move || appends_per_second(&folder, time)).await??);
-            let before = subject.revision().await?;
-            let measured = load.run(subject.target(), plan.time).await?;
+            let before = registry.revision().await?;
+            let measured = load.run(registry.target(), config.time).await?;
             // The first may find the fee as the last repeat left it, and then changes nothing.
-            let written = u64::try_from(subject.revision().await? - before)? + 1;
+            let written = u64::try_from(registry.revision().await? - before)? + 1;
             ensure!(written >= measured.latency_ns.len(), "not every call was a write");
             rates.push(measured.calls_per_second);
             p99.push(measured.p99_ms());

@@ -16,8 +16,8 @@ use serde_json::json;
 use tonic::transport::Channel;
 
 use crate::{
-    collector::Collector,
-    load::{Calls, Target},
+    collector::OtlpCollector,
+    load::{EncodedClient, Target},
 };
 
 /// The method of the first row.
@@ -44,18 +44,18 @@ impl std::fmt::Display for Database {
 }
 
 /// A running registry. Ends with its drop, before what it runs with.
-pub(crate) struct Subject {
+pub(crate) struct RegistryProcess {
     server: Server,
     target: Target,
     markets: usize,
-    _collector: Collector,
+    _collector: OtlpCollector,
     _postgres: Option<Postgres>,
 }
 
-impl Subject {
+impl RegistryProcess {
     /// Starts a registry that holds the starter dataset and so many markets besides.
     pub(crate) async fn start(database: Database, markets: usize) -> anyhow::Result<Self> {
-        let collector = Collector::start().await?;
+        let collector = OtlpCollector::start().await?;
         let mut options = Options::new()
             .with("SERVER_HOST", "127.0.0.1")
             .with("AUTH_API_KEYS", format!("{KEY}:bench"))
@@ -71,9 +71,9 @@ impl Subject {
         let server = options.start().await;
         let key = format!("Bearer {KEY}").parse()?;
         let target = Target { address: server.grpc().to_owned(), key: Some(key), pid: server.pid() };
-        let subject = Self { server, target, markets, _collector: collector, _postgres: postgres };
-        subject.import().await?;
-        Ok(subject)
+        let registry = Self { server, target, markets, _collector: collector, _postgres: postgres };
+        registry.import().await?;
+        Ok(registry)
     }
 
     /// Where it listens.
@@ -103,7 +103,7 @@ impl Subject {
         &self,
         requests: &[v1::ResolveMarketRequest],
     ) -> anyhow::Result<Vec<v1::ResolveMarketResponse>> {
-        let mut calls = Calls::on(self.target.connect().await?, &self.target, BATCH_RESOLVE);
+        let mut calls = EncodedClient::on(self.target.connect().await?, &self.target, BATCH_RESOLVE);
         let batch = v1::BatchResolveMarketsRequest { requests: requests.to_vec() };
         let answer = calls.call(batch.encode_to_vec().into()).await?;
         let results = v1::BatchResolveMarketsResponse::decode(answer)?.results;

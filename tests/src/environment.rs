@@ -3,11 +3,11 @@
 use crate::{nats::Nats, postgres::Postgres, redis_server::RedisServer, server::Options};
 
 /// The servers around the registry. End with it.
-pub struct Surroundings {
+pub struct TestEnvironment {
     everything: Option<(Postgres, RedisServer, Nats)>,
 }
 
-impl Surroundings {
+impl TestEnvironment {
     /// SQLite, with the cache and the event bus off.
     pub fn none() -> Self {
         Self { everything: None }
@@ -18,7 +18,7 @@ impl Surroundings {
         Self { everything: Some((Postgres::start(), RedisServer::start(), Nats::start())) }
     }
 
-    /// Options of a server in these surroundings; the database is migrated.
+    /// Options of a server in this environment; the database is migrated.
     pub fn options(&self) -> Options {
         let options = Options::new();
         let Some((postgres, redis, nats)) = &self.everything else {
@@ -41,20 +41,20 @@ impl Surroundings {
     }
 }
 
-/// Runs tests, each a function of its surroundings, alone and with everything around.
+/// Runs tests, each a function of its environment, alone and with everything around.
 #[macro_export]
-macro_rules! in_both_surroundings {
+macro_rules! in_both_environments {
     ($($name:ident)*) => {
         mod alone {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::$name($crate::surroundings::Surroundings::none()).await;
+                super::$name($crate::environment::TestEnvironment::none()).await;
             })*
         }
         mod with_everything {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $name() {
-                super::$name($crate::surroundings::Surroundings::all()).await;
+                super::$name($crate::environment::TestEnvironment::all()).await;
             })*
         }
     };
