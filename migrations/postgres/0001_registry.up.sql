@@ -42,7 +42,6 @@ CREATE TABLE assets (
     delete_us BIGINT
 );
 CREATE INDEX assets_symbol ON assets (symbol, id);
-CREATE INDEX assets_type ON assets (type, id);
 
 CREATE TABLE chains (
     id TEXT COLLATE "C" PRIMARY KEY,
@@ -75,7 +74,6 @@ CREATE TABLE venues (
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX venues_type ON venues (type, id);
 CREATE INDEX venues_chain ON venues (chain, id);
 
 CREATE TABLE venue_assets (
@@ -107,7 +105,6 @@ CREATE TABLE instruments (
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX instruments_kind ON instruments (kind, id);
 CREATE INDEX instruments_pair ON instruments (base, quote, id);
 CREATE INDEX instruments_base ON instruments (base, id);
 CREATE INDEX instruments_quote ON instruments (quote, id);

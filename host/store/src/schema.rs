@@ -86,10 +86,18 @@ impl TableSchema {
     /// Finds rows that refer to an entity of the type; none if this table refers to no such. The values are the entity's
     /// id, and how many at most. What refers to something that is only marked as deleted may be marked itself.
     pub(crate) fn referrers(&self, target: &TableSchema) -> Option<String> {
-        let columns: Vec<String> =
-            self.references_to(target.entity_type).map(|it| format!("e.{} = $1", it.column)).collect();
+        let columns: Vec<&str> = self.references_to(target.entity_type).map(|it| it.column).collect();
         let undeleted = if target.soft_delete && self.soft_delete { " AND e.delete_us IS NULL" } else { "" };
-        (!columns.is_empty()).then(|| format!("{} WHERE ({}){undeleted} LIMIT $2", self.select, columns.join(" OR ")))
+        let refers = match columns.as_slice() {
+            [] => return None,
+            [column] => format!("e.{column} = $1"),
+            // Not joined by OR: SQLite would rather read the whole table than several of its indexes.
+            several => {
+                let found = several.iter().map(|column| format!("SELECT id FROM {} WHERE {column} = $1", self.name));
+                format!("e.id IN ({})", found.collect::<Vec<_>>().join(" UNION ALL "))
+            }
+        };
+        Some(format!("{} WHERE {refers}{undeleted} LIMIT $2", self.select))
     }
 
     /// The columns that refer to entities of the type.

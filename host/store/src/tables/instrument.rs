@@ -92,7 +92,6 @@ impl Table for Instrument {
         IndexedFilter { columns: &["base", "quote"], index: "instruments_pair" },
         IndexedFilter { columns: &["base"], index: "instruments_base" },
         IndexedFilter { columns: &["quote"], index: "instruments_quote" },
-        IndexedFilter { columns: &["kind"], index: "instruments_kind" },
     ];
 
     fn values(&self) -> Vec<Value> {

@@ -7,11 +7,7 @@ use cqar_domain::{
 use cqar_proto::v1;
 
 use super::{MetaRow, Table, meta_values, named, optional, parse, time_value};
-use crate::{
-    database::Value,
-    filter::Filter,
-    schema::{IndexedFilter, Reference},
-};
+use crate::{database::Value, filter::Filter, schema::Reference};
 
 /// Which venues to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +65,6 @@ impl Table for Venue {
         e.api_endpoint, e.mic, e.symbology, e.is_active, e.revision, e.create_us, e.update_us, e.delete_us FROM venues e";
     const REFERENCES: &'static [Reference] =
         &[Reference { column: "chain", target: EntityType::Chain, index: "venues_chain" }];
-    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter { columns: &["type"], index: "venues_type" }];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
