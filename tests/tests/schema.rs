@@ -261,8 +261,12 @@ async fn each_has_its_index(direct: &mut Direct) {
     let mut wrong = Vec::new();
     for statement in statements {
         let plan = direct.plan(&statement).await;
-        let unused =
-            statement.indexes.iter().filter(|index| !plan.contains(**index)).map(|index| (*index, "is not used"));
+        // Where several indexes serve a statement, which of them is the planner's choice.
+        let table = table_schemas().into_iter().find(|table| table.name == statement.table).unwrap();
+        let of_table = table.filters.iter().map(|it| it.index).chain(table.references.iter().map(|it| it.index));
+        let is_served = statement.indexes.len() == 1 && of_table.into_iter().any(|index| plan.contains(index));
+        let unused = statement.indexes.iter().filter(|index| !is_served && !plan.contains(**index));
+        let unused = unused.map(|index| (*index, "is not used"));
         // A scan of one of the table's indexes in full, or a sort of what was found, reads a table that grows.
         let slow = ["SCAN e", "SCAN instruments", "TEMP B-TREE", "Seq Scan", "Sort"].into_iter();
         let slow = slow.filter(|it| plan.contains(it)).map(|it| (it, "is in the plan"));
