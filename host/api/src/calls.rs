@@ -355,8 +355,8 @@ mod tests {
             .await;
         assert_eq!(counted(&metrics, "unknown", "UNIMPLEMENTED"), 100);
         let families = metrics.gather();
-        let layer = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
-        assert_eq!(layer.get_metric().len(), 1);
+        let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
+        assert_eq!(calls.get_metric().len(), 1);
     }
 
     #[test]
