@@ -5,12 +5,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// These answers leave the server as bytes that were encoded when they were cached: see `encoded.rs`.
-const ENCODED: &[&str] = &["ResolveMarketResponse", "BatchResolveMarketsResponse"];
+const ENCODED: &[&str] = &["ResolveMarketResponse", "BatchResolveMarketsResponse", "FindMarketsResponse"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files: Vec<PathBuf> =
         fs::read_dir("cqar/v1")?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
     files.sort();
+    // No message of the contract names these: they are the details of errors, which clients read by reflection.
+    files.push("google/rpc/error_details.proto".into());
     println!("cargo:rerun-if-changed=cqar/v1");
     println!("cargo:rerun-if-changed=google/rpc");
 

@@ -16,12 +16,13 @@ CREATE TABLE event_log (
     type TEXT NOT NULL,
     entity_type TEXT NOT NULL,
     entity_id TEXT NOT NULL,
-    venue TEXT,
+    venue_id TEXT,
     actor TEXT NOT NULL,
     request_id UUID,
+    reason TEXT NOT NULL,
     changed_fields TEXT NOT NULL,
     effective_us BIGINT,
-    time_us BIGINT NOT NULL,
+    commit_us BIGINT NOT NULL,
     body BYTEA NOT NULL,
     PRIMARY KEY (revision, idx)
 );
@@ -47,7 +48,7 @@ CREATE TABLE chains (
     id TEXT COLLATE "C" PRIMARY KEY,
     name TEXT NOT NULL,
     caip2 TEXT NOT NULL,
-    native_asset UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
+    native_asset_id UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
     explorer_url TEXT NOT NULL,
     rpc_urls TEXT NOT NULL,
     is_testnet BOOLEAN NOT NULL,
@@ -56,13 +57,13 @@ CREATE TABLE chains (
     update_us BIGINT NOT NULL
 );
 CREATE INDEX chains_caip2 ON chains (caip2, id);
-CREATE INDEX chains_native_asset ON chains (native_asset, id);
+CREATE INDEX chains_native_asset ON chains (native_asset_id, id);
 
 CREATE TABLE venues (
     id TEXT COLLATE "C" PRIMARY KEY,
     name TEXT NOT NULL,
     type TEXT NOT NULL,
-    chain TEXT COLLATE "C" REFERENCES chains (id) DEFERRABLE INITIALLY DEFERRED,
+    chain_id TEXT COLLATE "C" REFERENCES chains (id) DEFERRABLE INITIALLY DEFERRED,
     protocol_address TEXT NOT NULL,
     website_url TEXT NOT NULL,
     api_endpoint TEXT NOT NULL,
@@ -74,52 +75,56 @@ CREATE TABLE venues (
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX venues_chain ON venues (chain, id);
+CREATE INDEX venues_chain ON venues (chain_id, id);
 
 CREATE TABLE venue_assets (
     id UUID PRIMARY KEY,
-    venue TEXT COLLATE "C" NOT NULL REFERENCES venues (id) DEFERRABLE INITIALLY DEFERRED,
-    asset UUID NOT NULL REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
+    venue_id TEXT COLLATE "C" NOT NULL REFERENCES venues (id) DEFERRABLE INITIALLY DEFERRED,
+    segment TEXT COLLATE "C" NOT NULL,
     code TEXT NOT NULL,
+    asset_id UUID NOT NULL REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
     revision BIGINT NOT NULL,
     create_us BIGINT NOT NULL,
     update_us BIGINT NOT NULL
 );
-CREATE INDEX venue_assets_venue ON venue_assets (venue, id);
-CREATE INDEX venue_assets_asset ON venue_assets (asset, id);
+CREATE INDEX venue_assets_venue ON venue_assets (venue_id, id);
+CREATE INDEX venue_assets_asset ON venue_assets (asset_id, id);
 
 CREATE TABLE instruments (
     id UUID PRIMARY KEY,
     kind TEXT NOT NULL,
-    base UUID NOT NULL REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
-    quote UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
-    settle UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
+    base_asset_id UUID NOT NULL REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
+    quote_asset_id UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
+    settle_asset_id UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
     expiry TEXT,
     strike TEXT,
     option_type TEXT,
     exercise_style TEXT,
     protocol TEXT,
+    code TEXT NOT NULL,
     labels TEXT NOT NULL,
     revision BIGINT NOT NULL,
     create_us BIGINT NOT NULL,
     update_us BIGINT NOT NULL,
     delete_us BIGINT
 );
-CREATE INDEX instruments_pair ON instruments (base, quote, id);
-CREATE INDEX instruments_base ON instruments (base, id);
-CREATE INDEX instruments_quote ON instruments (quote, id);
-CREATE INDEX instruments_settle ON instruments (settle, id);
+CREATE INDEX instruments_pair ON instruments (base_asset_id, quote_asset_id, id);
+CREATE INDEX instruments_base ON instruments (base_asset_id, id);
+CREATE INDEX instruments_quote ON instruments (quote_asset_id, id);
+CREATE INDEX instruments_settle ON instruments (settle_asset_id, id);
+CREATE INDEX instruments_code ON instruments (code, id);
 
 CREATE TABLE markets (
     id UUID PRIMARY KEY,
-    venue TEXT COLLATE "C" NOT NULL REFERENCES venues (id) DEFERRABLE INITIALLY DEFERRED,
+    venue_id TEXT COLLATE "C" NOT NULL REFERENCES venues (id) DEFERRABLE INITIALLY DEFERRED,
     segment TEXT COLLATE "C" NOT NULL,
     venue_symbol TEXT NOT NULL,
-    instrument UUID NOT NULL REFERENCES instruments (id) DEFERRABLE INITIALLY DEFERRED,
+    instrument_id UUID NOT NULL REFERENCES instruments (id) DEFERRABLE INITIALLY DEFERRED,
     aliases TEXT NOT NULL,
     unit_multiplier TEXT NOT NULL,
     contract_size TEXT,
     contract_unit TEXT,
+    quantity_unit TEXT,
     tick_size TEXT,
     lot_size TEXT,
     min_quantity TEXT,
@@ -132,13 +137,14 @@ CREATE TABLE markets (
     listed_us BIGINT,
     delisted_us BIGINT,
     expiry_us BIGINT,
+    labels TEXT NOT NULL,
     revision BIGINT NOT NULL,
     create_us BIGINT NOT NULL,
     update_us BIGINT NOT NULL
 );
-CREATE INDEX markets_instrument ON markets (instrument, id);
-CREATE INDEX markets_venue ON markets (venue, id);
-CREATE INDEX markets_segment ON markets (venue, segment, id);
+CREATE INDEX markets_instrument ON markets (instrument_id, id);
+CREATE INDEX markets_venue ON markets (venue_id, id);
+CREATE INDEX markets_segment ON markets (venue_id, segment, id);
 
 -- Every key that no two entities share, as text, and who has it. Deleted entities keep theirs while they are only marked.
 CREATE TABLE unique_keys (
@@ -149,12 +155,12 @@ CREATE TABLE unique_keys (
 
 -- Every symbol and alias of every market, the past ones too: where resolving starts.
 CREATE TABLE market_symbols (
-    venue TEXT COLLATE "C" NOT NULL,
+    venue_id TEXT COLLATE "C" NOT NULL,
     symbol TEXT NOT NULL,
-    market UUID NOT NULL REFERENCES markets (id) DEFERRABLE INITIALLY DEFERRED,
-    PRIMARY KEY (venue, symbol, market)
+    market_id UUID NOT NULL REFERENCES markets (id) DEFERRABLE INITIALLY DEFERRED,
+    PRIMARY KEY (venue_id, symbol, market_id)
 );
-CREATE INDEX market_symbols_market ON market_symbols (market);
+CREATE INDEX market_symbols_market ON market_symbols (market_id);
 
 -- What each request with an id was answered, so that its repetition gets the same.
 CREATE TABLE idempotent_requests (
@@ -171,10 +177,10 @@ CREATE INDEX idempotent_requests_expire ON idempotent_requests (expire_us);
 
 -- The newest moment of which a listing of each segment was imported.
 CREATE TABLE import_watermarks (
-    venue TEXT COLLATE "C" NOT NULL,
+    venue_id TEXT COLLATE "C" NOT NULL,
     segment TEXT COLLATE "C" NOT NULL,
     observed_us BIGINT NOT NULL,
-    PRIMARY KEY (venue, segment)
+    PRIMARY KEY (venue_id, segment)
 );
 
 CREATE TABLE relay_lease (

@@ -3,23 +3,42 @@
 //! The generated server of `MarketService` uses these in place of the messages of the same name. Both have the same
 //! encoding, which a test compares.
 
-use bytes::{Buf, BufMut, Bytes};
+use ::bytes::{Buf, BufMut, Bytes};
+use cqar_domain::entity::Revision;
 use prost::{
     DecodeError, Message,
-    encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint, key_len},
+    encoding::{DecodeContext, WireType, bytes, encode_key, encode_varint, encoded_len_varint, int64, key_len, string},
 };
 
 use crate::rpc::Status;
 
-/// An encoded [`crate::v1::ResolveMarketResponse`].
+/// A [`crate::v1::ResolveMarketResponse`] that was encoded without its revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResolveMarketResponse(pub Bytes);
+pub struct ResolveMarketResponse {
+    /// All but the revision.
+    pub resolved: Bytes,
+    /// The revision that the answer reflects.
+    pub revision: Revision,
+}
 
 /// A [`crate::v1::BatchResolveMarketsResponse`] whose resolved markets are encoded.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BatchResolveMarketsResponse {
     /// One for each request.
     pub results: Vec<BatchResult>,
+    /// The revision that the answer reflects.
+    pub revision: Revision,
+}
+
+/// A [`crate::v1::FindMarketsResponse`] whose markets are encoded.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FindMarketsResponse {
+    /// The instrument's id.
+    pub instrument_id: String,
+    /// Each an encoded [`crate::v1::Market`].
+    pub markets: Vec<Bytes>,
+    /// The revision that the answer reflects.
+    pub revision: Revision,
 }
 
 /// One result of a batch.
@@ -37,13 +56,33 @@ fn never_received() -> DecodeError {
     DecodeError::new("encoded answers are sent, never received")
 }
 
+/// A revision as a field; 0 is left out, as proto3 has it.
+fn encode_revision(tag: u32, revision: Revision, buf: &mut impl BufMut) {
+    if revision != 0 {
+        int64::encode(tag, &revision, buf);
+    }
+}
+
+fn revision_len(tag: u32, revision: Revision) -> usize {
+    if revision == 0 { 0 } else { int64::encoded_len(tag, &revision) }
+}
+
+/// The tag of `revision` in each of the answers.
+const RESOLVE_REVISION: u32 = 9;
+const BATCH_REVISION: u32 = 2;
+const FIND_REVISION: u32 = 3;
+/// The tags of the other fields of [`FindMarketsResponse`].
+const FIND_INSTRUMENT_ID: u32 = 1;
+const FIND_MARKETS: u32 = 2;
+
 impl Message for ResolveMarketResponse {
     fn encode_raw(&self, buf: &mut impl BufMut) {
-        buf.put_slice(&self.0);
+        buf.put_slice(&self.resolved);
+        encode_revision(RESOLVE_REVISION, self.revision, buf);
     }
 
     fn encoded_len(&self) -> usize {
-        self.0.len()
+        self.resolved.len() + revision_len(RESOLVE_REVISION, self.revision)
     }
 
     fn merge_field(&mut self, _: u32, _: WireType, _: &mut impl Buf, _: DecodeContext) -> Result<(), DecodeError> {
@@ -51,7 +90,29 @@ impl Message for ResolveMarketResponse {
     }
 
     fn clear(&mut self) {
-        self.0 = Bytes::new();
+        *self = Self::default();
+    }
+}
+
+impl Message for FindMarketsResponse {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        string::encode(FIND_INSTRUMENT_ID, &self.instrument_id, buf);
+        bytes::encode_repeated(FIND_MARKETS, &self.markets, buf);
+        encode_revision(FIND_REVISION, self.revision, buf);
+    }
+
+    fn encoded_len(&self) -> usize {
+        string::encoded_len(FIND_INSTRUMENT_ID, &self.instrument_id)
+            + bytes::encoded_len_repeated(FIND_MARKETS, &self.markets)
+            + revision_len(FIND_REVISION, self.revision)
+    }
+
+    fn merge_field(&mut self, _: u32, _: WireType, _: &mut impl Buf, _: DecodeContext) -> Result<(), DecodeError> {
+        Err(never_received())
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -90,6 +151,7 @@ impl Message for BatchResolveMarketsResponse {
                 }
             }
         }
+        encode_revision(BATCH_REVISION, self.revision, buf);
     }
 
     fn encoded_len(&self) -> usize {
@@ -97,7 +159,7 @@ impl Message for BatchResolveMarketsResponse {
             let (field, _) = result.lengths();
             key_len(RESULTS) + encoded_len_varint(field as u64) + field
         };
-        self.results.iter().map(result_len).sum()
+        self.results.iter().map(result_len).sum::<usize>() + revision_len(BATCH_REVISION, self.revision)
     }
 
     fn merge_field(&mut self, _: u32, _: WireType, _: &mut impl Buf, _: DecodeContext) -> Result<(), DecodeError> {
@@ -105,7 +167,7 @@ impl Message for BatchResolveMarketsResponse {
     }
 
     fn clear(&mut self) {
-        self.results.clear();
+        *self = Self::default();
     }
 }
 
@@ -119,17 +181,34 @@ mod tests {
         let venue = v1::Venue { id: "binance".into(), ..Default::default() };
         let answer = v1::ResolveMarketResponse { venue: Some(venue), ..Default::default() };
         let bytes = Bytes::from(answer.encode_to_vec());
-        let sent = ResolveMarketResponse(bytes.clone()).encode_to_vec();
-        assert_eq!(v1::ResolveMarketResponse::decode(sent.as_slice()).unwrap(), answer);
+        let sent = ResolveMarketResponse { resolved: bytes.clone(), revision: 300 };
+        assert_eq!(sent.encode_to_vec().len(), sent.encoded_len());
+        let read = v1::ResolveMarketResponse::decode(sent.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(read, v1::ResolveMarketResponse { revision: 300, ..answer.clone() });
 
         let error = Status { code: 5, message: "x".repeat(300), details: Vec::new() };
         let results =
             vec![BatchResult::Resolved(bytes), BatchResult::Error(error.clone()), BatchResult::Resolved(Bytes::new())];
-        let sent = BatchResolveMarketsResponse { results };
+        let sent = BatchResolveMarketsResponse { results, revision: 7 };
         assert_eq!(sent.encode_to_vec().len(), sent.encoded_len());
         let read = v1::BatchResolveMarketsResponse::decode(sent.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(read.revision, 7);
         let read: Vec<_> = read.results.into_iter().map(|r| r.result.unwrap()).collect();
         let empty = Item::Resolved(v1::ResolveMarketResponse::default());
         assert_eq!(read, [Item::Resolved(answer), Item::Error(error), empty]);
+    }
+
+    #[test]
+    fn found_markets_read_as_the_message_of_the_same_name() {
+        let market = v1::Market { venue_symbol: "BTCUSDT".into(), ..Default::default() };
+        let (instrument_id, revision) = ("an-id".to_owned(), 9);
+        let markets = vec![market.encode_to_vec().into(), Bytes::new()];
+        let sent = FindMarketsResponse { instrument_id: instrument_id.clone(), markets, revision };
+        assert_eq!(sent.encode_to_vec().len(), sent.encoded_len());
+        let read = v1::FindMarketsResponse::decode(sent.encode_to_vec().as_slice()).unwrap();
+        assert_eq!(
+            read,
+            v1::FindMarketsResponse { instrument_id, markets: vec![market, v1::Market::default()], revision }
+        );
     }
 }

@@ -12,7 +12,7 @@
 //! | [`well_known`], [`rpc`] | the types of Google's that the contract uses, with their JSON |
 //!
 //! ```
-//! let json = r#"{"venue": "binance", "venue_symbol": "BTCUSDT", "segment": "spot"}"#;
+//! let json = r#"{"venue_id": "binance", "venue_symbol": "BTCUSDT", "segment": "spot"}"#;
 //! let request: cqar_proto::v1::ResolveMarketRequest = serde_json::from_str(json).unwrap();
 //! assert_eq!(request.segment.as_deref(), Some("spot"));
 //! ```

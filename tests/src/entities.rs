@@ -8,12 +8,12 @@ use cqar_domain::{
         asset::{Asset, AssetType},
         chain::Chain,
         instrument::{Instrument, Terms},
-        market::{ContractSize, ContractUnit, Market, MarketStatus},
+        market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
         venue::{Venue, VenueType},
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    id::{AssetId, InstrumentId, MarketId, SystemIds, VenueAssetId},
+    id::{AssetId, InstrumentId, MarketId, Segment, SystemIds, VenueAssetId},
     time::{Clock, SystemClock},
 };
 use cqar_store::{Change, Store, WriteAttribution};
@@ -26,7 +26,14 @@ pub fn attribution() -> WriteAttribution {
 
 /// A change that a validator judged.
 pub fn change(before: Option<Entity>, after: Option<Entity>) -> Change {
-    Change { before, after, effective_time: None, judged_by: vec!["sanity@1".into()], warnings: Vec::new() }
+    Change {
+        before,
+        after,
+        effective_time: None,
+        reason: "a test".into(),
+        judged_by: vec!["sanity@1".into()],
+        warnings: Vec::new(),
+    }
 }
 
 /// Commits the changes, and returns the revision.
@@ -63,7 +70,7 @@ pub fn chain(id: &str, caip2: &str, native_asset: Option<AssetId>) -> Chain {
         id: id.parse().unwrap(),
         name: id.into(),
         caip2: caip2.into(),
-        native_asset,
+        native_asset_id: native_asset,
         explorer_url: String::new(),
         rpc_urls: vec!["https://a.example".into(), "wss://b.example".into()],
         is_testnet: false,
@@ -77,7 +84,7 @@ pub fn venue(id: &str) -> Venue {
         id: id.parse().unwrap(),
         name: id.into(),
         venue_type: VenueType::Cex,
-        chain: None,
+        chain_id: None,
         protocol_address: String::new(),
         website_url: String::new(),
         api_endpoint: String::new(),
@@ -92,8 +99,9 @@ pub fn venue(id: &str) -> Venue {
 pub fn venue_asset(venue: &str, code: &str, asset: AssetId) -> VenueAsset {
     VenueAsset {
         id: VenueAssetId::new(&SystemIds),
-        venue: venue.parse().unwrap(),
-        asset,
+        venue_id: venue.parse().unwrap(),
+        asset_id: asset,
+        segment: Segment::default(),
         code: code.into(),
         meta: Meta::default(),
     }
@@ -114,13 +122,14 @@ pub fn deposit(underlying: AssetId) -> Terms {
 pub fn market(venue: &str, symbol: &str, instrument: InstrumentId) -> Market {
     Market {
         id: MarketId::new(&SystemIds),
-        venue: venue.parse().unwrap(),
+        venue_id: venue.parse().unwrap(),
         segment: "spot".parse().unwrap(),
         venue_symbol: symbol.into(),
-        instrument,
+        instrument_id: instrument,
         aliases: vec![format!("{symbol}-alias")],
         unit_multiplier: "1000".parse().unwrap(),
-        contract_size: Some(ContractSize { size: "0.001".parse().unwrap(), unit: ContractUnit::Base }),
+        contract_size: Some(ContractSize { size: "0.001".parse().unwrap(), unit: ContractUnit::Settle }),
+        quantity_unit: Some(QuantityUnit::Contracts),
         tick_size: Some("0.00000000000000000000000000000000000001".parse().unwrap()),
         lot_size: Some("99999999999999999999999999999999999999".parse().unwrap()),
         min_quantity: None,
@@ -130,9 +139,10 @@ pub fn market(venue: &str, symbol: &str, instrument: InstrumentId) -> Market {
         taker_fee: Some("0.001".parse().unwrap()),
         funding_interval: Some(Duration::from_hours(8)),
         status: MarketStatus::Active,
-        listed: Some("2020-01-01T00:00:00.000001Z".parse().unwrap()),
-        delisted: None,
+        listed_time: Some("2020-01-01T00:00:00.000001Z".parse().unwrap()),
+        delisted_time: None,
         expiry_time: None,
+        labels: [].into(),
         meta: Meta::default(),
     }
 }

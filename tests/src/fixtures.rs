@@ -1,20 +1,22 @@
 //! Entities to write, requests to send, and refusals to read.
 
 use cqar_proto::{
+    convert::EntityMessage,
     rpc,
     v1::{
-        ApplyRequest, ApplyResponse, Asset, AssetType, Chain, GetStatusRequest, ImportListingOptions,
-        ImportListingRequest, ImportListingResponse, Instrument, Market, MarketStatus, Mutation, PerpetualTerms,
-        SpotTerms, Venue, VenueAsset, VenueType, asset_service_client::AssetServiceClient,
-        chain_service_client::ChainServiceClient, entity::Entity as Kind, import_listing_request::Part,
-        instrument::Terms, instrument_service_client::InstrumentServiceClient,
-        market_service_client::MarketServiceClient, mutation::Operation,
-        registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
+        ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Entity, EntityKey,
+        Finding, GetStatusRequest, ImportListingOptions, ImportListingRequest, ImportListingResponse, ImportProgress,
+        ImportSummary, ImportedMarket, Instrument, Market, MarketStatus, Mutation, PerpetualTerms,
+        ResolveMarketRequest, SpotTerms, Venue, VenueAsset, VenueType, asset_service_client::AssetServiceClient,
+        batch_resolve_markets_request::Item, chain_service_client::ChainServiceClient, entity::Entity as Kind,
+        entity_key::Key, import_listing_request::Part, import_listing_response::Step, instrument::Terms,
+        instrument_service_client::InstrumentServiceClient, market_service_client::MarketServiceClient,
+        mutation::Operation, registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
     },
     well_known::Timestamp,
 };
 use prost::Message as _;
-use tonic::{Code, Status, transport::Channel};
+use tonic::{Code, Status, Streaming, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use crate::server::Server;
@@ -60,17 +62,67 @@ impl Clients {
     }
 
     /// Imports a listing.
-    pub async fn import(
-        &mut self,
-        options: ImportListingOptions,
-        payload: &[u8],
-    ) -> Result<ImportListingResponse, Status> {
-        Ok(self.registry.import_listing(import(options, payload)).await?.into_inner())
+    pub async fn import(&mut self, options: ImportListingOptions, payload: &[u8]) -> Result<Imported, Status> {
+        Imported::receive(self.registry.import_listing(import(options, payload)).await?.into_inner()).await
     }
 
     /// The newest revision.
     pub async fn revision(&mut self) -> i64 {
         self.registry.get_status(GetStatusRequest {}).await.unwrap().into_inner().revision
+    }
+}
+
+/// What an import answered, its rows together. Its summary is read as its own.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Imported {
+    /// What came before the commit.
+    pub progress: Vec<ImportProgress>,
+    /// How many messages of rows came.
+    pub messages: usize,
+    /// Every market that was created, updated, delisted or rejected.
+    pub markets: Vec<ImportedMarket>,
+    /// Codes that were bound.
+    pub bindings: Vec<Binding>,
+    /// What validators warned of.
+    pub warnings: Vec<Finding>,
+    summary: ImportSummary,
+}
+
+impl Imported {
+    /// Receives all of an answer.
+    pub async fn receive(mut steps: Streaming<ImportListingResponse>) -> Result<Self, Status> {
+        let mut imported = Self::default();
+        while let Some(response) = steps.message().await? {
+            imported.take(response.step.unwrap());
+        }
+        assert_ne!(imported.summary, ImportSummary::default(), "the stream ended without its summary");
+        Ok(imported)
+    }
+
+    /// Takes the next step. Progress comes first, the summary last.
+    fn take(&mut self, step: Step) {
+        assert_eq!(self.summary, ImportSummary::default(), "something came after the summary");
+        match step {
+            Step::Progress(progress) => {
+                assert_eq!(self.messages, 0, "progress came after rows");
+                self.progress.push(progress);
+            }
+            Step::Rows(rows) => {
+                self.messages += 1;
+                self.markets.extend(rows.markets);
+                self.bindings.extend(rows.bindings);
+                self.warnings.extend(rows.warnings);
+            }
+            Step::Summary(summary) => self.summary = summary,
+        }
+    }
+}
+
+impl std::ops::Deref for Imported {
+    type Target = ImportSummary;
+
+    fn deref(&self) -> &ImportSummary {
+        &self.summary
     }
 }
 
@@ -92,40 +144,76 @@ pub fn venue(id: &str) -> Venue {
         name: id.into(),
         r#type: VenueType::Cex.into(),
         symbology: symbology.into(),
-        is_active: true,
         ..Venue::default()
     }
 }
 
 /// A venue's code for an asset.
 pub fn venue_asset(venue: &str, code: &str, asset: &str) -> VenueAsset {
-    VenueAsset { venue: venue.into(), code: code.into(), asset: asset.into(), ..VenueAsset::default() }
+    VenueAsset { venue_id: venue.into(), code: code.into(), asset_id: asset.into(), ..VenueAsset::default() }
 }
 
 /// A spot instrument of two assets.
 pub fn spot(base: &str, quote: &str) -> Instrument {
-    let terms = Terms::Spot(SpotTerms { base: base.into(), quote: quote.into() });
+    let terms = Terms::Spot(SpotTerms { base_asset_id: base.into(), quote_asset_id: quote.into() });
     Instrument { terms: Some(terms), ..Instrument::default() }
 }
 
 /// A linear perpetual.
 pub fn perpetual(base: &str, quote: &str) -> Instrument {
-    let terms = PerpetualTerms { base: base.into(), quote: quote.into(), settle: quote.into() };
+    let terms =
+        PerpetualTerms { base_asset_id: base.into(), quote_asset_id: quote.into(), settle_asset_id: quote.into() };
     Instrument { terms: Some(Terms::Perpetual(terms)), ..Instrument::default() }
 }
 
 /// A market that trades.
 pub fn market(venue: &str, segment: &str, venue_symbol: &str, instrument: &str) -> Market {
     Market {
-        venue: venue.into(),
+        venue_id: venue.into(),
         segment: segment.into(),
         venue_symbol: venue_symbol.into(),
-        instrument: instrument.into(),
+        instrument_id: instrument.into(),
         status: MarketStatus::Active.into(),
         tick_size: "0.01".into(),
         lot_size: "0.001".into(),
         ..Market::default()
     }
+}
+
+/// The requests as one batch; all have the same `min_revision` and `allow_inferred`.
+pub fn batch_of(requests: &[ResolveMarketRequest]) -> BatchResolveMarketsRequest {
+    let item = |request: &ResolveMarketRequest| Item {
+        venue_id: request.venue_id.clone(),
+        venue_symbol: request.venue_symbol.clone(),
+        segment: request.segment.clone(),
+        as_of: request.as_of,
+    };
+    BatchResolveMarketsRequest {
+        requests: requests.iter().map(item).collect(),
+        min_revision: requests.first().map_or(0, |it| it.min_revision),
+        at_revision: 0,
+        allow_inferred: requests.first().is_some_and(|it| it.allow_inferred),
+    }
+}
+
+/// The creation of an entity.
+pub fn create(entity: impl EntityMessage) -> Operation {
+    Operation::Create(Entity { entity: Some(entity.wrap()) })
+}
+
+/// The update of an entity.
+pub fn update(entity: impl EntityMessage) -> Operation {
+    Operation::Update(Entity { entity: Some(entity.wrap()) })
+}
+
+/// The deletion of an entity.
+pub fn delete(key: Key) -> Operation {
+    Operation::Delete(EntityKey { key: Some(key) })
+}
+
+/// The end of a deletion.
+pub fn undelete(key: Key) -> Operation {
+    Operation::Undelete(EntityKey { key: Some(key) })
 }
 
 /// A mutation without more.
@@ -168,15 +256,15 @@ impl SampleRegistry {
     pub async fn write(to: &mut Clients) -> Self {
         let aliased = Market { aliases: vec!["BTC-USDT".into()], ..market("binance", "spot", "BTCUSDT", "$spot") };
         let mutations = vec![
-            named("btc", Operation::CreateAsset(asset("BTC"))),
-            named("usdt", Operation::CreateAsset(asset("USDT"))),
-            named("spot", Operation::CreateInstrument(spot("$btc", "$usdt"))),
-            named("perpetual", Operation::CreateInstrument(perpetual("$btc", "$usdt"))),
-            mutation(Operation::CreateVenue(venue("binance"))),
-            mutation(Operation::CreateVenue(venue("kraken"))),
-            mutation(Operation::CreateMarket(aliased)),
-            mutation(Operation::CreateMarket(market("binance", "usdm", "BTCUSDT", "$perpetual"))),
-            mutation(Operation::CreateMarket(market("kraken", "", "XBTUSDT", "$spot"))),
+            named("btc", create(asset("BTC"))),
+            named("usdt", create(asset("USDT"))),
+            named("spot", create(spot("$btc", "$usdt"))),
+            named("perpetual", create(perpetual("$btc", "$usdt"))),
+            mutation(create(venue("binance"))),
+            mutation(create(venue("kraken"))),
+            mutation(create(aliased)),
+            mutation(create(market("binance", "usdm", "BTCUSDT", "$perpetual"))),
+            mutation(create(market("kraken", "", "XBTUSDT", "$spot"))),
         ];
         let [btc, usdt, spot, perpetual, _, _, binance_spot, binance_usdm, kraken] =
             ids(&to.apply(mutations).await.unwrap()).try_into().unwrap();

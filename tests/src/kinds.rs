@@ -83,7 +83,7 @@ fn answered<T, U>(response: Response<T>, value: impl FnOnce(T) -> U) -> Answered
 }
 
 macro_rules! kinds {
-    ($($entity:ident ($client:ident, $field:ident, $fields:ident, $text:literal, $change:expr) {
+    ($($entity:ident ($client:ident, $field:ident, $fields:ident, $id:ident, $ids:ident, $text:literal, $change:expr) {
         $create:ident $create_request:ident,
         $get:ident $get_request:expr,
         $batch:ident $batch_request:ident $batch_response:ident,
@@ -96,7 +96,8 @@ macro_rules! kinds {
 
             async fn create(to: &mut Clients, entity: Self, how: Write) -> Result<Answered<Self>, Status> {
                 let Write { request_id, validate_only } = how;
-                let request = $create_request { $field: Some(entity), request_id, validate_only };
+                let request =
+                    $create_request { $field: Some(entity), request_id, validate_only, ..Default::default() };
                 Ok(answered(to.$client.$create(request).await?, |it| it.$field.unwrap()))
             }
 
@@ -107,7 +108,7 @@ macro_rules! kinds {
 
             async fn batch_get(of: &mut Clients, ids: Vec<String>) -> Result<Vec<Result<Self, Status>>, Status> {
                 use $batch_response::result::Result as Found;
-                let found = of.$client.$batch($batch_request { ids, min_revision: 0 }).await?.into_inner();
+                let found = of.$client.$batch($batch_request { $ids: ids, ..Default::default() }).await?.into_inner();
                 let read = |it: $batch_response::Result| match it.result.unwrap() {
                     Found::$entity(it) => Ok(it),
                     Found::Error(error) => Err(status_of(&error)),
@@ -119,13 +120,15 @@ macro_rules! kinds {
                 let Write { request_id, validate_only } = how;
                 let paths = mask.iter().map(|path| (*path).to_owned()).collect();
                 let update_mask = Some(FieldMask { paths });
-                let request = $update_request { $field: Some(entity), update_mask, request_id, validate_only };
+                let (entity, rest) = (Some(entity), $update_request::default());
+                let request = $update_request { $field: entity, update_mask, request_id, validate_only, ..rest };
                 Ok(answered(to.$client.$update(request).await?, |it| it.$field.unwrap()))
             }
 
             async fn delete(to: &mut Clients, id: &str, etag: &str, how: Write) -> Result<Answered<Self>, Status> {
                 let Write { request_id, validate_only } = how;
-                let request = $delete_request { id: id.into(), etag: etag.into(), request_id, validate_only };
+                let (id, etag, rest) = (id.into(), etag.into(), $delete_request::default());
+                let request = $delete_request { $id: id, etag, request_id, validate_only, ..rest };
                 Ok(answered(to.$client.$delete(request).await?, |it| it.$field.unwrap()))
             }
 
@@ -175,51 +178,51 @@ macro_rules! kinds {
 }
 
 kinds! {
-    Asset (assets, asset, assets, "name", |it| &mut it.name) {
+    Asset (assets, asset, assets, asset_id, asset_ids, "name", |it| &mut it.name) {
         create_asset CreateAssetRequest,
-        get_asset |id, min_revision| GetAssetRequest { id, min_revision },
+        get_asset |id, min_revision| GetAssetRequest { asset_id: id, min_revision, at_revision: 0 },
         batch_get_assets BatchGetAssetsRequest batch_get_assets_response,
         update_asset UpdateAssetRequest,
         delete_asset DeleteAssetRequest,
         list_assets ListAssetsRequest hiding deleted,
     }
-    Chain (chains, chain, chains, "name", |it| &mut it.name) {
+    Chain (chains, chain, chains, chain_id, chain_ids, "name", |it| &mut it.name) {
         create_chain CreateChainRequest,
-        get_chain |id, min_revision| GetChainRequest { id, min_revision },
+        get_chain |id, min_revision| GetChainRequest { chain_id: id, min_revision, at_revision: 0 },
         batch_get_chains BatchGetChainsRequest batch_get_chains_response,
         update_chain UpdateChainRequest,
         delete_chain DeleteChainRequest,
         list_chains ListChainsRequest,
     }
-    Venue (venues, venue, venues, "name", |it| &mut it.name) {
+    Venue (venues, venue, venues, venue_id, venue_ids, "name", |it| &mut it.name) {
         create_venue CreateVenueRequest,
-        get_venue |id, min_revision| GetVenueRequest { id, min_revision },
+        get_venue |id, min_revision| GetVenueRequest { venue_id: id, min_revision, at_revision: 0 },
         batch_get_venues BatchGetVenuesRequest batch_get_venues_response,
         update_venue UpdateVenueRequest,
         delete_venue DeleteVenueRequest,
         list_venues ListVenuesRequest hiding deleted,
     }
-    VenueAsset (venues, venue_asset, venue_assets, "asset", |it| &mut it.asset) {
+    VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_asset_ids, "asset_id", |it| &mut it.asset_id) {
         create_venue_asset CreateVenueAssetRequest,
-        get_venue_asset |id, min_revision| GetVenueAssetRequest { id, min_revision },
+        get_venue_asset |id, min_revision| GetVenueAssetRequest { venue_asset_id: id, min_revision, at_revision: 0 },
         batch_get_venue_assets BatchGetVenueAssetsRequest batch_get_venue_assets_response,
         update_venue_asset UpdateVenueAssetRequest,
         delete_venue_asset DeleteVenueAssetRequest,
         list_venue_assets ListVenueAssetsRequest,
     }
-    Instrument (instruments, instrument, instruments, "labels", |it| it.labels.entry("desk".into()).or_default()) {
+    Instrument (instruments, instrument, instruments, instrument_id, instrument_ids, "labels", |it| it.labels.entry("desk".into()).or_default()) {
         create_instrument CreateInstrumentRequest,
         get_instrument |id, min_revision| {
-            GetInstrumentRequest { key: Some(get_instrument_request::Key::Id(id)), min_revision }
+            GetInstrumentRequest { key: Some(get_instrument_request::Key::InstrumentId(id)), min_revision, at_revision: 0 }
         },
         batch_get_instruments BatchGetInstrumentsRequest batch_get_instruments_response,
         update_instrument UpdateInstrumentRequest,
         delete_instrument DeleteInstrumentRequest,
         list_instruments ListInstrumentsRequest hiding deleted,
     }
-    Market (markets, market, markets, "tick_size", |it| &mut it.tick_size) {
+    Market (markets, market, markets, market_id, market_ids, "tick_size", |it| &mut it.tick_size) {
         create_market CreateMarketRequest,
-        get_market |id, min_revision| GetMarketRequest { id, min_revision },
+        get_market |id, min_revision| GetMarketRequest { market_id: id, min_revision, at_revision: 0 },
         batch_get_markets BatchGetMarketsRequest batch_get_markets_response,
         update_market UpdateMarketRequest,
         delete_market DeleteMarketRequest,
@@ -276,16 +279,17 @@ pub fn one_of_each() -> Vec<DomainEntity> {
     let (btc, usd) = (entities::asset("BTC"), entities::asset("USD"));
     let chain = entities::chain("bitcoin", "bip122:000000000019d6689c085ae165831e93", Some(btc.id));
     let on_chain =
-        DomainVenue { chain: Some(chain.id.clone()), protocol_address: "abc".into(), ..entities::venue("dex") };
+        DomainVenue { chain_id: Some(chain.id.clone()), protocol_address: "abc".into(), ..entities::venue("dex") };
     let binding = entities::venue_asset("dex", "XBT", btc.id);
     let contract = DerivativeAssets { base: btc.id, quote: usd.id, settle: btc.id };
-    let option = entities::instrument(Terms::Option {
+    let mut option = entities::instrument(Terms::Option {
         contract,
         expiry: "2026-12-25".parse().unwrap(),
         strike: "100000.5".parse().unwrap(),
         option_type: Side::Put,
         style: ExerciseStyle::American,
     });
+    option.code = "BTC/USD:BTC-261225-100000.5-P".into();
     let lending = entities::instrument(entities::deposit(usd.id));
     let listed = DomainMarket {
         expiry_time: Some("2026-12-25T08:00:00Z".parse().unwrap()),

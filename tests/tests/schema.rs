@@ -219,7 +219,11 @@ async fn fill(store: &Store) {
     let chains: Vec<Chain> =
         (0..ROWS).map(|n| chain(&format!("c{n}"), &format!("eip155:{n}"), Some(assets[n].id))).collect();
     let venues: Vec<Venue> = (0..ROWS)
-        .map(|n| Venue { venue_type: venue_types[n % 6], chain: Some(chains[n].id.clone()), ..venue(&format!("v{n}")) })
+        .map(|n| Venue {
+            venue_type: venue_types[n % 6],
+            chain_id: Some(chains[n].id.clone()),
+            ..venue(&format!("v{n}"))
+        })
         .collect();
     // Two hundred venues have all the codes and markets.
     let codes: Vec<VenueAsset> =

@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use cqar_proto::v1::ErrorReason;
 use futures::future::Either;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use sha2::{Digest, Sha256};
@@ -87,11 +88,11 @@ fn presented(headers: &HeaderMap) -> Option<&[u8]> {
 
 fn missing() -> Status {
     let message = "an API key is needed, as `authorization: Bearer KEY` or `x-api-key: KEY`";
-    StatusBuilder::new(Code::Unauthenticated, "API_KEY_MISSING", message).into_status()
+    StatusBuilder::new(Code::Unauthenticated, ErrorReason::ApiKeyMissing, message).into_status()
 }
 
 fn unknown() -> Status {
-    StatusBuilder::new(Code::Unauthenticated, "API_KEY_UNKNOWN", "the API key is not known").into_status()
+    StatusBuilder::new(Code::Unauthenticated, ErrorReason::ApiKeyUnknown, "the API key is not known").into_status()
 }
 
 /// Lets only calls with a known key through, and notes whose it is.

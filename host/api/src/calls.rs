@@ -176,7 +176,7 @@ impl Call {
                 rpc.grpc.status_code = Empty,
                 actor = Empty,
                 request_id = Empty,
-                venue = Empty,
+                venue_id = Empty,
                 venue_symbol = Empty,
                 items = Empty,
             )

@@ -12,11 +12,12 @@
 //! | `calls`, `metrics` | what is counted and traced of each call |
 //! | `services` | one file for each service of the contract |
 //! | `reads`, `writes` | what the services have in common |
-//! | `status`, `status_builder` | from an error to a status with typed details |
+//! | `status`, `status_builder`, `error_info` | from an error to a status with typed details |
 //! | `health` | readiness, for probes over gRPC and HTTP |
 
 mod auth;
 mod calls;
+mod error_info;
 mod health;
 mod http;
 mod metrics;

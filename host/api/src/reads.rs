@@ -9,12 +9,15 @@ use cqar_domain::{
     text::{TextBounds, VENUE_SYMBOL},
     violation::Violations,
 };
-use cqar_proto::{convert::EntityMessage, rpc};
+use cqar_proto::{
+    convert::{self, EntityMessage},
+    rpc,
+};
 use cqar_registry::{EntityPage, Error, Filter, PageRequest, Revisioned};
 
 use crate::{
     services::{Api, MAX_BATCH, Reply, answered},
-    status::{internal, invalid, status},
+    status::{internal, invalid, not_supported, status},
 };
 
 /// One result of a batch.
@@ -43,21 +46,29 @@ pub(crate) use batch_result;
 
 impl Api {
     /// The entity with the id.
-    pub(crate) async fn get<M: EntityMessage>(&self, id: &str, min_revision: i64) -> Reply<M> {
-        let key = EntityKey::parse(M::Entity::TYPE, id).map_err(|error| status(invalid("id", "INVALID", error)))?;
-        let found = self.registry.get(key, revision(min_revision).map_err(status)?).await.map_err(status)?;
+    pub(crate) async fn get<M: EntityMessage>(&self, id: &str, min_revision: i64, at_revision: i64) -> Reply<M> {
+        let min_revision = read_revision(min_revision, at_revision)?;
+        let key = EntityKey::parse(M::Entity::TYPE, id)
+            .map_err(|error| status(invalid(&convert::key_field(M::Entity::TYPE), "INVALID", error)))?;
+        let found = self.registry.get(key, min_revision).await.map_err(status)?;
         message(&found.value).map(|value| answered(Revisioned { revision: found.revision, value }))
     }
 
-    /// The entities with the ids, each or why not, in order.
-    pub(crate) async fn batch_get<R: BatchResult>(&self, ids: &[String], min_revision: i64) -> Reply<Vec<R>> {
-        check_batch("ids", ids.len()).map_err(status)?;
-        let min_revision = revision(min_revision).map_err(status)?;
-        let parse = |id: &String| {
-            EntityKey::parse(<R::Message as EntityMessage>::Entity::TYPE, id)
-                .map_err(|error| invalid("id", "INVALID", error))
+    /// The entities with the ids, each or why not, in order; and the revision.
+    pub(crate) async fn batch_get<R: BatchResult>(
+        &self,
+        ids: &[String],
+        min_revision: i64,
+        at_revision: i64,
+    ) -> Reply<(Vec<R>, Revision)> {
+        let min_revision = read_revision(min_revision, at_revision)?;
+        let entity_type = <R::Message as EntityMessage>::Entity::TYPE;
+        let field = format!("{}s", convert::key_field(entity_type));
+        check_batch(&field, ids.len()).map_err(status)?;
+        let parse = |(n, id): (usize, &String)| {
+            EntityKey::parse(entity_type, id).map_err(|error| invalid(&format!("{field}[{n}]"), "INVALID", error))
         };
-        let keys: Vec<Result<EntityKey, Error>> = ids.iter().map(parse).collect();
+        let keys: Vec<Result<EntityKey, Error>> = ids.iter().enumerate().map(parse).collect();
         let well_formed = keys.iter().flatten().cloned().collect();
         let Revisioned { revision, value } =
             self.registry.batch_get(well_formed, min_revision).await.map_err(status)?;
@@ -70,22 +81,23 @@ impl Api {
             let read = entity.map_err(status).and_then(|entity| message(&entity));
             R::of(read.map_err(|status| rpc::Status::from(&status)))
         };
-        Ok(answered(Revisioned { revision, value: keys.into_iter().map(result).collect() }))
+        let results = keys.into_iter().map(result).collect();
+        Ok(answered(Revisioned { revision, value: (results, revision) }))
     }
 
-    /// A page of entities, and what asks for the next one.
+    /// A page of entities, what asks for the next one, and the revision.
     pub(crate) async fn list<M: EntityMessage>(
         &self,
         filter: impl Into<Filter>,
         page: PageRequest,
         min_revision: i64,
-    ) -> Reply<(Vec<M>, String)> {
-        let min_revision = revision(min_revision).map_err(status)?;
+    ) -> Reply<(Vec<M>, String, Revision)> {
+        let min_revision = read_revision(min_revision, 0)?;
         let Revisioned { revision, value } =
             self.registry.list(filter.into(), page, min_revision).await.map_err(status)?;
         let EntityPage { entities, next_page_token } = value;
         let messages = entities.iter().map(message).collect::<Result<_, _>>()?;
-        Ok(answered(Revisioned { revision, value: (messages, next_page_token) }))
+        Ok(answered(Revisioned { revision, value: (messages, next_page_token, revision) }))
     }
 }
 
@@ -95,9 +107,13 @@ pub(crate) fn message<M: EntityMessage>(entity: &Entity) -> Result<M, tonic::Sta
     M::Entity::of(entity).map(Into::into).ok_or_else(|| internal(&wrong() as &(dyn StdError + 'static)))
 }
 
-/// A revision that a client names.
-pub(crate) fn revision(revision: i64) -> Result<Revision, Error> {
-    if revision < 0 { Err(invalid("min_revision", "NEGATIVE", "must not be negative")) } else { Ok(revision) }
+/// The state that a client asks for: at least of a revision. One of exactly a revision is not built yet.
+pub(crate) fn read_revision(min_revision: i64, at_revision: i64) -> Result<Revision, tonic::Status> {
+    not_supported("at_revision", at_revision != 0)?;
+    if min_revision < 0 {
+        return Err(status(invalid("min_revision", "NEGATIVE", "must not be negative")));
+    }
+    Ok(min_revision)
 }
 
 /// Refuses a batch that is too large as a whole.

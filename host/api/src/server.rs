@@ -15,6 +15,7 @@ use tonic_reflection::pb::{
 use crate::{
     auth::{ApiKeys, AuthLayer},
     calls::InstrumentationLayer,
+    error_info::ErrorInfoLayer,
     health::{self, Readiness},
     metrics::{Methods, MethodsError},
     services::{Api, MAX_IMPORTS, SERVICES, routes},
@@ -87,6 +88,7 @@ pub async fn serve_grpc(
             .http2_keepalive_interval(Some(KEEPALIVE))
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .layer(InstrumentationLayer { methods, trace_sample_rate })
+            .layer(ErrorInfoLayer)
             .layer(AuthLayer { keys, reflection_requires_key })
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), token.cancelled())

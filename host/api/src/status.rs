@@ -1,6 +1,6 @@
 //! Errors as statuses: the one place that says which code and reason a client gets.
 
-use std::{error::Error as StdError, fmt::Display};
+use std::{error::Error as StdError, fmt::Display, time::Duration};
 
 use cqar_domain::{
     event::PortError,
@@ -8,11 +8,17 @@ use cqar_domain::{
     time::Interval,
     violation::Violation,
 };
+use cqar_proto::v1::ErrorReason;
 use cqar_registry::{Candidate, Error, StoreError, WatchError};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::status_builder::StatusBuilder;
+
+/// When to repeat what another write, or a load, stood in the way of.
+const RETRY_SOON: Duration = Duration::from_millis(100);
+/// When to repeat what a part of the server, or of what it stands on, was away for.
+pub(crate) const RETRY_LATER: Duration = Duration::from_secs(1);
 
 /// The most intervals that a `SYMBOL_NOT_LIVE` names.
 const MAX_INTERVALS: usize = 10;
@@ -24,60 +30,74 @@ pub(crate) fn status(error: Error) -> Status {
     let message = error.to_string();
     let refuse = |code, reason| StatusBuilder::new(code, reason, &message);
     let status_builder = match &error {
-        Error::Invalid(violations) => fields(refuse(InvalidArgument, "INVALID_FIELDS"), violations),
+        Error::Invalid(violations) => fields(refuse(InvalidArgument, ErrorReason::InvalidFields), violations),
         Error::RejectedByValidator(findings) => {
-            findings.iter().fold(refuse(InvalidArgument, "REFUSED_BY_VALIDATOR"), |it, (field, finding)| {
+            findings.iter().fold(refuse(InvalidArgument, ErrorReason::RefusedByValidator), |it, (field, finding)| {
                 it.with_field(field, format_args!("{}: {} ({})", finding.code, finding.message, finding.plugin))
             })
         }
-        Error::NotFound { field, key } => about(refuse(NotFound, "ENTITY_NOT_FOUND"), field, key),
-        Error::Deleted { field, key } => about(refuse(FailedPrecondition, "ENTITY_DELETED"), field, key),
+        Error::NotFound { field, key } => about(refuse(NotFound, ErrorReason::EntityNotFound), field, key),
+        Error::Deleted { field, key } => about(refuse(FailedPrecondition, ErrorReason::EntityDeleted), field, key),
         Error::AlreadyExists { field, existing, deleted } => {
-            about(refuse(AlreadyExists, "ENTITY_EXISTS"), field, existing).with("deleted", deleted)
+            about(refuse(AlreadyExists, ErrorReason::EntityExists), field, existing).with("deleted", deleted)
         }
         Error::StaleEtag { field, key, current } => {
-            about(refuse(Aborted, "STALE_ETAG"), field, key).with("current_etag", current)
+            about(refuse(Aborted, ErrorReason::StaleEtag), field, key).with("current_etag", current)
         }
         Error::StillReferenced { field, key, referrers } => {
-            let status_builder = about(refuse(FailedPrecondition, "REFERRED_TO"), field, key);
+            let status_builder = about(refuse(FailedPrecondition, ErrorReason::ReferredTo), field, key);
             referrers
                 .iter()
                 .fold(status_builder, |it, referrer| it.with_precondition(referrer, format_args!("refers to {key}")))
         }
         Error::SymbolUnknown { venue, symbol, segment } => {
-            symbol_at(refuse(NotFound, "SYMBOL_UNKNOWN"), venue, symbol, segment.as_ref())
+            symbol_at(refuse(NotFound, ErrorReason::SymbolUnknown), venue, symbol, segment.as_ref())
         }
         Error::SymbolNotLive { venue, symbol, at, live } => {
-            let status_builder = symbol_at(refuse(NotFound, "SYMBOL_NOT_LIVE"), venue, symbol, None).with("at", at);
+            let status_builder =
+                symbol_at(refuse(NotFound, ErrorReason::SymbolNotLive), venue, symbol, None).with("at", at);
             live.iter().take(MAX_INTERVALS).enumerate().fold(status_builder, interval)
         }
         Error::AmbiguousSymbol { what: _, candidates } => {
-            candidates.iter().fold(refuse(FailedPrecondition, "AMBIGUOUS_SYMBOL"), candidate)
+            candidates.iter().fold(refuse(FailedPrecondition, ErrorReason::AmbiguousSymbol), candidate)
         }
-        Error::AmbiguousCode { code, candidates } => {
-            candidates.iter().fold(refuse(FailedPrecondition, "AMBIGUOUS_CODE").with("code", code), |it, key| {
+        Error::AmbiguousCode { code, candidates } => candidates
+            .iter()
+            .fold(refuse(FailedPrecondition, ErrorReason::AmbiguousCode).with("code", code), |it, key| {
                 it.with_precondition(key.id(), format_args!("{} with the code {code}", key.entity_type()))
-            })
-        }
-        Error::CodeUnknown(code) => refuse(NotFound, "CODE_UNKNOWN").with("code", code),
-        Error::NotListed { instrument, venue, segment } => {
-            let status_builder = refuse(NotFound, "NOT_LISTED").with("instrument", instrument).with("venue", venue);
+            }),
+        Error::CodeUnknown(code) => refuse(NotFound, ErrorReason::CodeUnknown).with("code", code),
+        Error::NotListed { instrument_id, code, venue, segment } => {
+            let status_builder = refuse(NotFound, ErrorReason::NotListed)
+                .with("instrument_id", instrument_id)
+                .with("code", code)
+                .with("venue_id", venue);
             in_segment(status_builder, segment.as_ref())
         }
-        Error::RequestIdReused => refuse(InvalidArgument, "REQUEST_ID_REUSED").with_field("request_id", &message),
-        Error::Contended => refuse(Aborted, "CONTENDED"),
-        Error::StaleListing { venue, segment, newest, observed } => refuse(FailedPrecondition, "STALE_LISTING")
-            .with("venue", venue)
-            .with("segment", segment)
-            .with("newest", newest)
-            .with("observed", observed),
-        Error::PluginNotServing { plugin, reason: _ } => {
-            refuse(Unavailable, "PLUGIN_NOT_SERVING").with("plugin", plugin)
+        Error::TooManyMarkets { instrument, limit } => refuse(FailedPrecondition, ErrorReason::TooManyMarkets)
+            .with("instrument_id", instrument)
+            .with("limit", limit),
+        Error::RequestIdReused => {
+            refuse(InvalidArgument, ErrorReason::RequestIdReused).with_field("request_id", &message)
         }
-        Error::PluginFailed { plugin, reason: _ } => refuse(Unavailable, "PLUGIN_FAILED").with("plugin", plugin),
-        Error::RevisionNotReached { wanted, applied } => refuse(Unavailable, "REVISION_NOT_REACHED")
+        Error::Contended => refuse(Aborted, ErrorReason::Contended).retry_after(RETRY_SOON),
+        Error::StaleListing { venue, segment, newest, observed } => {
+            refuse(FailedPrecondition, ErrorReason::StaleListing)
+                .with("venue_id", venue)
+                .with("segment", segment)
+                .with("newest_time", newest)
+                .with("observed_time", observed)
+        }
+        Error::PluginNotServing { plugin, reason: _ } => {
+            refuse(Unavailable, ErrorReason::PluginNotServing).with("plugin", plugin).retry_after(RETRY_LATER)
+        }
+        Error::PluginFailed { plugin, reason: _ } => {
+            refuse(Unavailable, ErrorReason::PluginFailed).with("plugin", plugin).retry_after(RETRY_LATER)
+        }
+        Error::RevisionNotReached { wanted, applied } => refuse(Unavailable, ErrorReason::RevisionNotReached)
             .with("wanted_revision", wanted)
-            .with("applied_revision", applied),
+            .with("applied_revision", applied)
+            .retry_after(RETRY_SOON),
         Error::Store(error) => return store_status(error),
     };
     status_builder.into_status()
@@ -87,8 +107,12 @@ pub(crate) fn status(error: Error) -> Status {
 pub(crate) fn watch_status(error: &WatchError) -> Status {
     let refuse = |code, reason| StatusBuilder::new(code, reason, error);
     let status_builder = match error {
-        WatchError::Compacted { oldest } => refuse(Code::OutOfRange, "LOG_COMPACTED").with("oldest_revision", oldest),
-        WatchError::Future { newest } => refuse(Code::OutOfRange, "REVISION_NOT_MADE").with("newest_revision", newest),
+        WatchError::Compacted { oldest } => {
+            refuse(Code::OutOfRange, ErrorReason::LogCompacted).with("oldest_revision", oldest)
+        }
+        WatchError::Future { newest } => {
+            refuse(Code::OutOfRange, ErrorReason::RevisionNotMade).with("newest_revision", newest)
+        }
         WatchError::Unavailable(error) => return port_status(error),
         WatchError::Stopping => return stopping(),
     };
@@ -97,14 +121,18 @@ pub(crate) fn watch_status(error: &WatchError) -> Status {
 
 /// The server is going away; another one, or this one in a while, goes on.
 pub(crate) fn stopping() -> Status {
-    StatusBuilder::new(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down").into_status()
+    StatusBuilder::new(Code::Unavailable, ErrorReason::ShuttingDown, "the server is shutting down")
+        .retry_after(RETRY_LATER)
+        .into_status()
 }
 
 /// INTERNAL with an id. The cause is logged under that id, once, and is not told to the client.
 pub(crate) fn internal(error: &(dyn StdError + 'static)) -> Status {
     let id = Uuid::now_v7();
     tracing::error!(request_id = %id, error, "call failed");
-    Status::internal(format!("internal error {id}"))
+    StatusBuilder::new(Code::Internal, ErrorReason::InternalError, format_args!("internal error {id}"))
+        .with("error_id", id)
+        .into_status()
 }
 
 /// The error of one wrong field.
@@ -117,6 +145,16 @@ pub(crate) fn wrong(field: &str, code: &str, message: impl Display) -> Vec<Viola
     vec![Violation { field: field.to_owned(), code: code.to_owned(), message: message.to_string() }]
 }
 
+/// Refuses a field that is set, and that this server does not act on yet: it is never ignored.
+pub(crate) fn not_supported(field: &str, is_set: bool) -> Result<(), Status> {
+    if !is_set {
+        return Ok(());
+    }
+    let message = format_args!("{field} is part of the contract, and this server does not act on it yet; leave it out");
+    let refused = StatusBuilder::new(Code::Unimplemented, ErrorReason::FieldNotSupported, message);
+    Err(refused.with("field", field).with_field(field, "NOT_SUPPORTED: must be left out").into_status())
+}
+
 /// The status of a request whose fields cannot be read.
 pub(crate) fn malformed(found: Vec<Violation>) -> Status {
     status(Error::Invalid(found))
@@ -125,8 +163,13 @@ pub(crate) fn malformed(found: Vec<Violation>) -> Status {
 fn store_status(error: &StoreError) -> Status {
     if error.is_unavailable() {
         tracing::debug!(error = error as &dyn StdError, "database unavailable");
-        StatusBuilder::new(Code::Unavailable, "DATABASE_UNAVAILABLE", "the database does not answer; try again")
-            .into_status()
+        StatusBuilder::new(
+            Code::Unavailable,
+            ErrorReason::DatabaseUnavailable,
+            "the database does not answer; try again",
+        )
+        .retry_after(RETRY_LATER)
+        .into_status()
     } else {
         internal(error)
     }
@@ -152,7 +195,7 @@ fn about(status_builder: StatusBuilder, field: &str, key: &EntityKey) -> StatusB
 }
 
 fn symbol_at(status_builder: StatusBuilder, venue: &VenueId, symbol: &str, segment: Option<&Segment>) -> StatusBuilder {
-    in_segment(status_builder.with("venue", venue).with("venue_symbol", symbol), segment)
+    in_segment(status_builder.with("venue_id", venue).with("venue_symbol", symbol), segment)
 }
 
 fn in_segment(status_builder: StatusBuilder, segment: Option<&Segment>) -> StatusBuilder {
@@ -162,10 +205,10 @@ fn in_segment(status_builder: StatusBuilder, segment: Option<&Segment>) -> Statu
     }
 }
 
-/// The first interval is `market`, `live_from`, `live_until`; the next ones `market_2` … An open end is left out.
+/// The first interval is `market_id`, `live_from`, `live_until`; the next ones `market_id_2` … An open end is left out.
 fn interval(status_builder: StatusBuilder, (n, (market, live)): (usize, &(MarketId, Interval))) -> StatusBuilder {
     let suffix = if n == 0 { String::new() } else { format!("_{}", n + 1) };
-    let mut status_builder = status_builder.with(format!("market{suffix}"), market);
+    let mut status_builder = status_builder.with(format!("market_id{suffix}"), market);
     for (name, end) in [("live_from", live.from), ("live_until", live.until)] {
         if let Some(end) = end {
             status_builder = status_builder.with(format!("{name}{suffix}"), end);
@@ -219,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_error_has_its_code_and_its_reason() {
-        let field = || "mutations[0].create_venue".to_owned();
+        let field = || "mutations[0].create.venue".to_owned();
         let candidates = || {
             let candidate = |segment: &str| Candidate {
                 market: MarketId::new(&SystemIds),
@@ -279,9 +322,19 @@ mod tests {
             ),
             (Error::CodeUnknown("X".into()), Code::NotFound, "CODE_UNKNOWN"),
             (
-                Error::NotListed { instrument: "BTC/USDT".into(), venue: venue(), segment: None },
+                Error::NotListed {
+                    instrument_id: InstrumentId::new(&SystemIds),
+                    code: "BTC/USDT".into(),
+                    venue: venue(),
+                    segment: None,
+                },
                 Code::NotFound,
                 "NOT_LISTED",
+            ),
+            (
+                Error::TooManyMarkets { instrument: InstrumentId::new(&SystemIds), limit: 1000 },
+                Code::FailedPrecondition,
+                "TOO_MANY_MARKETS",
             ),
             (Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED"),
             (Error::Contended, Code::Aborted, "CONTENDED"),
@@ -331,9 +384,9 @@ mod tests {
             live: vec![(markets[0], first), (markets[1], second)],
         });
         let says = |key| metadata(&status, key);
-        assert_eq!(says("market"), Some(markets[0].to_string()));
+        assert_eq!(says("market_id"), Some(markets[0].to_string()));
         assert_eq!((says("live_from"), says("live_until").as_deref()), (None, Some("2021-06-25T08:00:00Z")));
-        assert_eq!(says("market_2"), Some(markets[1].to_string()));
+        assert_eq!(says("market_id_2"), Some(markets[1].to_string()));
         assert_eq!(says("live_from_2").as_deref(), Some("2022-01-01T00:00:00Z"));
     }
 
@@ -356,19 +409,20 @@ mod tests {
     #[test]
     fn an_entity_is_named_as_a_resource() {
         let id = InstrumentId::new(&SystemIds);
-        let status = status(Error::NotFound { field: "market.instrument".into(), key: EntityKey::Instrument(id) });
+        let status = status(Error::NotFound { field: "market.instrument_id".into(), key: EntityKey::Instrument(id) });
         let resource = status.get_details_resource_info().unwrap();
         assert_eq!((resource.resource_type.as_str(), resource.resource_name), ("instrument", id.to_string()));
-        assert_eq!(metadata(&status, "field").as_deref(), Some("market.instrument"));
+        assert_eq!(metadata(&status, "field").as_deref(), Some("market.instrument_id"));
     }
 
     #[test]
     fn what_nobody_foresaw_is_answered_with_an_id_alone() {
         let secret = StoreError::Corrupt { table: "assets", reason: "the secret of row 7".into() };
         let status = status(Error::Store(Arc::new(secret)));
-        assert_eq!((status.code(), status.details().len()), (Code::Internal, 0));
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Internal, "INTERNAL_ERROR"));
         let id = status.message().strip_prefix("internal error ").unwrap();
         assert!(Uuid::try_parse(id).is_ok(), "{}", status.message());
+        assert_eq!(metadata(&status, "error_id").as_deref(), Some(id));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! A status with typed details (AIP-193), small enough for the headers that carry it.
 
-use std::{collections::HashMap, fmt::Display};
+use std::{collections::HashMap, fmt::Display, time::Duration};
 
+use cqar_proto::v1::ErrorReason;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, PreconditionViolation, StatusExt};
 
@@ -20,7 +21,7 @@ const MAX_VIOLATIONS: usize = 50;
 #[derive(Debug)]
 pub(crate) struct StatusBuilder {
     code: Code,
-    reason: &'static str,
+    reason: ErrorReason,
     message: String,
     metadata: HashMap<String, String>,
     details: ErrorDetails,
@@ -32,7 +33,7 @@ pub(crate) struct StatusBuilder {
 
 impl StatusBuilder {
     /// A refusal. The reason is for programs, the message for people.
-    pub(crate) fn new(code: Code, reason: &'static str, message: impl Display) -> Self {
+    pub(crate) fn new(code: Code, reason: ErrorReason, message: impl Display) -> Self {
         Self {
             code,
             reason,
@@ -71,8 +72,8 @@ impl StatusBuilder {
     pub(crate) fn with_precondition(mut self, subject: impl Display, description: impl Display) -> Self {
         let (subject, description) =
             (cut(subject.to_string(), MAX_TEXT_BYTES), cut(description.to_string(), MAX_TEXT_BYTES));
-        if self.has_room(self.reason.len() + subject.len() + description.len()) {
-            self.details.add_precondition_failure_violation(self.reason, subject, description);
+        if self.has_room(self.reason.as_str_name().len() + subject.len() + description.len()) {
+            self.details.add_precondition_failure_violation(self.reason.as_str_name(), subject, description);
         } else {
             self.preconditions_left_out += 1;
         }
@@ -88,6 +89,12 @@ impl StatusBuilder {
         self
     }
 
+    /// When a repetition of the call may do better.
+    pub(crate) fn retry_after(mut self, delay: Duration) -> Self {
+        self.details.set_retry_info(Some(delay));
+        self
+    }
+
     /// The status.
     pub(crate) fn into_status(mut self) -> Status {
         if let n @ 1.. = self.fields_left_out {
@@ -95,10 +102,10 @@ impl StatusBuilder {
             self.details.add_bad_request_violation(more.field, more.description);
         }
         if let n @ 1.. = self.preconditions_left_out {
-            let more = PreconditionViolation::new(self.reason, "", format!("and {n} more"));
+            let more = PreconditionViolation::new(self.reason.as_str_name(), "", format!("and {n} more"));
             self.details.add_precondition_failure_violation(more.r#type, more.subject, more.description);
         }
-        self.details.set_error_info(self.reason, DOMAIN, self.metadata);
+        self.details.set_error_info(self.reason.as_str_name(), DOMAIN, self.metadata);
         Status::with_error_details(self.code, self.message, self.details)
     }
 
@@ -136,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_status_says_why_for_programs_and_for_people() {
-        let status = StatusBuilder::new(Code::NotFound, "SYMBOL_UNKNOWN", "no such symbol")
+        let status = StatusBuilder::new(Code::NotFound, ErrorReason::SymbolUnknown, "no such symbol")
             .with("venue", "binance")
             .into_status();
         assert_eq!((status.code(), status.message()), (Code::NotFound, "no such symbol"));
@@ -148,7 +155,7 @@ mod tests {
     #[test]
     fn the_worst_status_fits_into_headers() {
         let long = "\u{1F600}".repeat(100_000);
-        let mut status_builder = StatusBuilder::new(Code::InvalidArgument, "INVALID_FIELDS", &long)
+        let mut status_builder = StatusBuilder::new(Code::InvalidArgument, ErrorReason::InvalidFields, &long)
             .with("a", &long)
             .with_resource("asset", &long);
         for n in 0..10_000 {
@@ -160,7 +167,7 @@ mod tests {
 
     #[test]
     fn violations_beyond_the_most_are_counted() {
-        let mut status_builder = StatusBuilder::new(Code::InvalidArgument, "INVALID_FIELDS", "no");
+        let mut status_builder = StatusBuilder::new(Code::InvalidArgument, ErrorReason::InvalidFields, "no");
         for n in 0..60 {
             status_builder = status_builder.with_field(&format!("f{n}"), "bad");
         }

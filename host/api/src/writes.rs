@@ -3,22 +3,23 @@
 use cqar_domain::{
     entity::TypedEntity,
     id::{EntityKey, IdSource},
-    mutation::Mutation,
-    violation::Violation,
+    mutation::{Mutation, RequestedMutation},
+    text::REASON,
+    violation::{Violation, Violations},
 };
 use cqar_proto::{
     convert::{self, EntityMessage},
     v1,
     well_known::FieldMask,
 };
-use cqar_registry::{Error, Revisioned, WriteContext};
+use cqar_registry::{Error, Revisioned, WriteContext, request_hash};
 use tonic::Request;
 use uuid::Uuid;
 
 use crate::{
     auth::{ANONYMOUS, Actor},
     services::{Api, Reply, answered},
-    status::{invalid, malformed, status, wrong},
+    status::{invalid, malformed, not_supported, status, wrong},
 };
 
 /// A request that writes one entity.
@@ -29,14 +30,11 @@ pub(crate) trait EntityWrite: prost::Message {
     type Response;
     /// The full name of the method.
     const METHOD: &'static str;
-    /// The field of the request, or of the answer, that has the entity.
-    const FIELD: &'static str;
+    /// The field of the request that has the entity, or its id.
+    const PATH: &'static str;
 
-    /// Takes the id of the request out.
-    fn take_request_id(&mut self) -> String;
-
-    /// Whether it is only to be tried.
-    fn validate_only(&self) -> bool;
+    /// The fields that every write has; its id and `validate_only` are taken out, as they do not tell requests apart.
+    fn take_options(&mut self) -> WriteOptions;
 
     /// What it asks for.
     fn mutation(self, ids: &dyn IdSource) -> Result<Mutation, Vec<Violation>>;
@@ -50,15 +48,33 @@ impl Api {
     pub(crate) async fn write<W: EntityWrite>(&self, request: Request<W>) -> Reply<W::Response> {
         let actor = actor(&request);
         let mut message = request.into_inner();
-        let (request_id, validate_only) = (message.take_request_id(), message.validate_only());
-        let request =
-            write_context(actor, W::METHOD, &request_id, validate_only, || message.encode_to_vec()).map_err(status)?;
+        let options = message.take_options();
+        not_supported("effective_time", options.effective_time.is_some())?;
+        check_reason("reason", &options.reason).map_err(status)?;
+        let hash = || request_hash(W::METHOD, [message.encode_to_vec().as_slice()]);
+        let context =
+            write_context(actor, W::METHOD, &options.request_id, options.validate_only, hash).map_err(status)?;
         let mutation = message.mutation(self.registry.ids()).map_err(malformed)?;
-        let mutations = vec![(W::FIELD.to_owned(), mutation)];
-        let Revisioned { revision, value } = self.registry.apply(request, mutations).await.map_err(status)?;
+        let mutation = RequestedMutation { field: W::PATH.to_owned(), reason: options.reason, mutation };
+        let Revisioned { revision, value } = self.registry.apply(context, vec![mutation]).await.map_err(status)?;
         let entity = value.results.into_iter().next().and_then(|it| it.entity).and_then(W::Entity::unwrap);
         Ok(answered(Revisioned { revision, value: W::response(entity, value.warnings) }))
     }
+}
+
+/// The fields that every write has.
+pub(crate) struct WriteOptions {
+    pub(crate) request_id: String,
+    pub(crate) validate_only: bool,
+    pub(crate) reason: String,
+    pub(crate) effective_time: Option<cqar_proto::well_known::Timestamp>,
+}
+
+/// Refuses a reason that is none.
+pub(crate) fn check_reason(field: &str, reason: &str) -> Result<(), Error> {
+    let mut found = Violations::default();
+    REASON.check(field, reason, &mut found);
+    found.into_result().map_err(Error::Invalid)
 }
 
 /// Who makes the request.
@@ -66,14 +82,14 @@ pub(crate) fn actor<T>(request: &Request<T>) -> String {
     request.extensions().get::<Actor>().map_or(ANONYMOUS, Actor::name).to_owned()
 }
 
-/// What the registry is to know of a write. The body tells a repetition of a request id from another request, so it is
-/// encoded only where there is one.
+/// What the registry is to know of a write. The hash tells a repetition of a request id from another request, so it is
+/// made only where there is one.
 pub(crate) fn write_context(
     actor: String,
     method: &'static str,
     request_id: &str,
     validate_only: bool,
-    body: impl FnOnce() -> Vec<u8>,
+    hash: impl FnOnce() -> Vec<u8>,
 ) -> Result<WriteContext, Error> {
     let request_id = match request_id {
         "" => None,
@@ -82,8 +98,8 @@ pub(crate) fn write_context(
     if let Some(id) = request_id {
         tracing::Span::current().record("request_id", tracing::field::display(id));
     }
-    let body = if request_id.is_some() { body() } else { Vec::new() };
-    Ok(WriteContext { actor, method, request_id, body, validate_only })
+    let body_hash = if request_id.is_some() { hash() } else { Vec::new() };
+    Ok(WriteContext { actor, method, request_id, body_hash, validate_only })
 }
 
 /// Violations as they are found within the field.
@@ -112,8 +128,8 @@ pub(crate) fn update<M: EntityMessage>(
 }
 
 /// The key of the entity that a request names by its id.
-pub(crate) fn key<M: EntityMessage>(id: &str) -> Result<EntityKey, Vec<Violation>> {
-    EntityKey::parse(M::Entity::TYPE, id).map_err(|error| wrong("id", "INVALID", error))
+pub(crate) fn key<M: EntityMessage>(field: &str, id: &str) -> Result<EntityKey, Vec<Violation>> {
+    EntityKey::parse(M::Entity::TYPE, id).map_err(|error| wrong(field, "INVALID", error))
 }
 
 /// The etag that must be the current one, if any must.
@@ -123,27 +139,28 @@ pub(crate) fn etag(etag: String) -> Option<String> {
 
 /// The requests of one type of entity that write it: each with its method, and what it asks for.
 macro_rules! entity_writes {
-    ($service:literal $entity:ident in $field:ident:
+    ($service:literal $entity:ident in $field:ident, $id:ident:
         $($what:ident as $method:literal in $request:ident => $response:ident),+ $(,)?) => {$(
         impl $crate::writes::EntityWrite for v1::$request {
             type Entity = v1::$entity;
             type Response = v1::$response;
             const METHOD: &'static str = concat!("/cqar.v1.", $service, "/", $method);
-            const FIELD: &'static str = stringify!($field);
+            const PATH: &'static str = $crate::writes::entity_writes!(@path $what $field $id);
 
-            fn take_request_id(&mut self) -> String {
-                std::mem::take(&mut self.request_id)
-            }
-
-            fn validate_only(&self) -> bool {
-                self.validate_only
+            fn take_options(&mut self) -> $crate::writes::WriteOptions {
+                $crate::writes::WriteOptions {
+                    request_id: std::mem::take(&mut self.request_id),
+                    validate_only: std::mem::take(&mut self.validate_only),
+                    reason: self.reason.clone(),
+                    effective_time: self.effective_time,
+                }
             }
 
             fn mutation(
                 self,
                 ids: &dyn cqar_domain::id::IdSource,
             ) -> Result<cqar_domain::mutation::Mutation, Vec<cqar_domain::violation::Violation>> {
-                $crate::writes::entity_writes!(@$what self ids $entity $field)
+                $crate::writes::entity_writes!(@$what self ids $entity $field $id)
             }
 
             fn response($field: Option<v1::$entity>, warnings: Vec<v1::Finding>) -> v1::$response {
@@ -151,26 +168,29 @@ macro_rules! entity_writes {
             }
         }
     )+};
-    (@create $self:ident $ids:ident $entity:ident $field:ident) => {
-        $crate::writes::create::<v1::$entity>(Self::FIELD, $self.$field, $ids)
+    (@path create $field:ident $id:ident) => { stringify!($field) };
+    (@path update $field:ident $id:ident) => { stringify!($field) };
+    (@path $what:ident $field:ident $id:ident) => { stringify!($id) };
+    (@create $self:ident $ids:ident $entity:ident $field:ident $id:ident) => {
+        $crate::writes::create::<v1::$entity>(Self::PATH, $self.$field, $ids)
     };
-    (@update $self:ident $ids:ident $entity:ident $field:ident) => {{
+    (@update $self:ident $ids:ident $entity:ident $field:ident $id:ident) => {{
         let _ = $ids;
-        $crate::writes::update::<v1::$entity>(Self::FIELD, $self.$field, $self.update_mask)
+        $crate::writes::update::<v1::$entity>(Self::PATH, $self.$field, $self.update_mask)
     }};
-    (@delete $self:ident $ids:ident $entity:ident $field:ident) => {{
+    (@delete $self:ident $ids:ident $entity:ident $field:ident $id:ident) => {{
         let _ = $ids;
-        let (key, etag) = ($crate::writes::key::<v1::$entity>(&$self.id)?, $crate::writes::etag($self.etag));
+        let (key, etag) = ($crate::writes::key::<v1::$entity>(Self::PATH, &$self.$id)?, $crate::writes::etag($self.etag));
         Ok(cqar_domain::mutation::Mutation::Delete { key, etag })
     }};
-    (@undelete $self:ident $ids:ident $entity:ident $field:ident) => {{
+    (@undelete $self:ident $ids:ident $entity:ident $field:ident $id:ident) => {{
         let _ = $ids;
-        let (key, etag) = ($crate::writes::key::<v1::$entity>(&$self.id)?, $crate::writes::etag($self.etag));
+        let (key, etag) = ($crate::writes::key::<v1::$entity>(Self::PATH, &$self.$id)?, $crate::writes::etag($self.etag));
         Ok(cqar_domain::mutation::Mutation::Undelete { key, etag })
     }};
-    (@delist $self:ident $ids:ident $entity:ident $field:ident) => {{
+    (@delist $self:ident $ids:ident $entity:ident $field:ident $id:ident) => {{
         let _ = $ids;
-        let market = $self.id.parse().map_err(|error| $crate::status::wrong("id", "INVALID", error))?;
+        let market = $self.$id.parse().map_err(|error| $crate::status::wrong(Self::PATH, "INVALID", error))?;
         let at = cqar_proto::convert::time("delisted_time", $self.delisted_time)?;
         Ok(cqar_domain::mutation::Mutation::Delist { market, at, etag: $crate::writes::etag($self.etag) })
     }};

@@ -16,8 +16,10 @@ pub enum Key {
     Entity(EntityKey),
     /// What a venue's symbol or alias means, in any of its segments.
     Symbol(VenueId, String),
-    /// Under which symbols a venue lists an instrument.
-    Listing(VenueId, InstrumentId),
+    /// Where, and under which symbols, an instrument trades.
+    Listings(InstrumentId),
+    /// Which instruments have a canonical code.
+    Code(String),
 }
 
 impl Key {
@@ -25,7 +27,8 @@ impl Key {
     pub fn ttl(&self) -> Duration {
         match self {
             Self::Entity(key) => key.entity_type().cache_ttl(),
-            Self::Symbol(..) | Self::Listing(..) => EntityType::Market.cache_ttl(),
+            Self::Symbol(..) | Self::Listings(..) => EntityType::Market.cache_ttl(),
+            Self::Code(_) => EntityType::Instrument.cache_ttl(),
         }
     }
 }
@@ -36,7 +39,8 @@ impl fmt::Display for Key {
         match self {
             Self::Entity(key) => write!(f, "{}:{}", key.entity_type(), key.id()),
             Self::Symbol(venue, symbol) => write!(f, "symbol:{venue}:{symbol}"),
-            Self::Listing(venue, instrument) => write!(f, "listing:{venue}:{instrument}"),
+            Self::Listings(instrument) => write!(f, "listings:{instrument}"),
+            Self::Code(code) => write!(f, "code:{code}"),
         }
     }
 }
@@ -56,22 +60,23 @@ enum Unreadable {
     Body(#[from] prost::DecodeError),
     #[error(transparent)]
     Id(#[from] IdError),
-    #[error("a market's event holds no market")]
-    NoMarket,
+    #[error("the event of a {0} holds none")]
+    NoEntity(EntityType),
 }
 
 /// What the event alters: the entity; for a market also what its symbol and aliases mean at its venue, those before
-/// and those after, and under which symbols the venue lists its instrument.
+/// and those after, and where its instrument trades; for an instrument also what its code means, before and after.
 pub fn changed_keys(event: &LoggedEvent) -> Result<Vec<Key>, UnreadableEvent> {
     let mut keys = vec![Key::Entity(event.key.clone())];
-    if event.key.entity_type() == EntityType::Market {
-        changed_keys_of_market(event, &mut keys)
+    let entity_type = event.key.entity_type();
+    if matches!(entity_type, EntityType::Market | EntityType::Instrument) {
+        changed_lookups(event, entity_type, &mut keys)
             .map_err(|cause| UnreadableEvent { position: event.position, cause })?;
     }
     Ok(keys)
 }
 
-fn changed_keys_of_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
+fn changed_lookups(event: &LoggedEvent, entity_type: EntityType, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
     let body = v1::Event::decode(event.body.clone())?;
     let mut add = |key| {
         if !keys.contains(&key) {
@@ -80,16 +85,21 @@ fn changed_keys_of_market(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<()
     };
     let sides: Vec<_> = [body.before, body.after].into_iter().flatten().collect();
     if sides.is_empty() {
-        return Err(Unreadable::NoMarket);
+        return Err(Unreadable::NoEntity(entity_type));
     }
     for side in sides {
-        let Some(Message::Market(market)) = side.entity else {
-            return Err(Unreadable::NoMarket);
-        };
-        let venue: VenueId = market.venue.parse()?;
-        add(Key::Listing(venue.clone(), market.instrument.parse()?));
-        for symbol in std::iter::once(market.venue_symbol).chain(market.aliases) {
-            add(Key::Symbol(venue.clone(), symbol));
+        match side.entity {
+            Some(Message::Market(market)) if entity_type == EntityType::Market => {
+                let venue: VenueId = market.venue_id.parse()?;
+                add(Key::Listings(market.instrument_id.parse()?));
+                for symbol in std::iter::once(market.venue_symbol).chain(market.aliases) {
+                    add(Key::Symbol(venue.clone(), symbol));
+                }
+            }
+            Some(Message::Instrument(instrument)) if entity_type == EntityType::Instrument => {
+                add(Key::Code(instrument.code));
+            }
+            _ => return Err(Unreadable::NoEntity(entity_type)),
         }
     }
     Ok(())
@@ -119,9 +129,9 @@ mod tests {
 
     fn market(instrument: InstrumentId, aliases: &[&str]) -> v1::Market {
         v1::Market {
-            venue: "binance".into(),
+            venue_id: "binance".into(),
             venue_symbol: "BTCUSDT".into(),
-            instrument: instrument.to_string(),
+            instrument_id: instrument.to_string(),
             aliases: aliases.iter().map(ToString::to_string).collect(),
             ..Default::default()
         }
@@ -137,7 +147,7 @@ mod tests {
             changed_keys(&event).unwrap(),
             [
                 Key::Entity(event.key.clone()),
-                Key::Listing(venue.clone(), instrument),
+                Key::Listings(instrument),
                 symbol("BTCUSDT"),
                 symbol("OLD"),
                 symbol("NEW")

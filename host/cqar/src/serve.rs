@@ -342,17 +342,20 @@ fn grpc_settings(config: &Config) -> GrpcSettings {
     }
 }
 
+/// Why the starter's entities are created, for who reads the log.
+const STARTER_REASON: &str = "loaded at the start by --starter";
+
 /// As `cqar import starter` does, from within: what is there already stays as it is.
 async fn load_starter(registry: &Registry, folder: &Path) -> anyhow::Result<()> {
     let request = mutations::read_directory(folder)?;
-    let mutations = convert::mutations(request.mutations, registry.ids())
+    let mutations = convert::mutations(request.mutations, STARTER_REASON, registry.ids())
         .map_err(cqar_registry::Error::Invalid)
         .with_context(|| format!("{}", folder.display()))?;
     let request = WriteContext {
         actor: "starter".to_owned(),
         method: "/cqar.v1.RegistryService/Apply",
         request_id: None,
-        body: Vec::new(),
+        body_hash: Vec::new(),
         validate_only: false,
     };
     let loaded = registry.apply(request, mutations).await.with_context(|| format!("{}", folder.display()))?;

@@ -123,10 +123,12 @@ pub struct Event {
     pub actor: String,
     /// The client's request id.
     pub request_id: Option<Uuid>,
+    /// Why the change was made, as the client says; may be empty.
+    pub reason: String,
     /// The names of the fields that differ.
     pub changed_fields: Vec<&'static str>,
     /// When it was committed.
-    pub time: Timestamp,
+    pub commit_time: Timestamp,
     /// From when the change holds in the world, where that is another time.
     pub effective_time: Option<Timestamp>,
     /// The entity before; none for a creation.

@@ -33,6 +33,17 @@ impl fmt::Debug for Patch {
     }
 }
 
+/// A mutation as a request has it.
+#[derive(Debug, Clone)]
+pub struct RequestedMutation {
+    /// The path of its field in the request, such as `mutations[3].create.asset`, for messages about it.
+    pub field: String,
+    /// Why it is made, as the client says; may be empty.
+    pub reason: String,
+    /// What it does.
+    pub mutation: Mutation,
+}
+
 /// One change to be made.
 #[derive(Debug, Clone)]
 #[expect(clippy::large_enum_variant, reason = "creations, the largest, are also the most frequent")]

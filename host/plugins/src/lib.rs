@@ -73,6 +73,7 @@ pub use error::{CallError, StartError};
 pub use host::PluginHost;
 pub use set::{PluginSet, PluginStatus};
 pub use symbology::{
-    FormatProblem, Listed, ListedMarket, NotServing, Page, Parsed, Query, Reading, RejectedItem, Source, Symbology,
+    Expiry, FormatProblem, Listed, ListedMarket, NotServing, Page, Parsed, Query, Reading, RejectedItem, Source,
+    Symbology,
 };
 pub use validator::{CallContext, Change, Judgement, Operation, ValidateError};

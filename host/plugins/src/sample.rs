@@ -18,8 +18,8 @@ use crate::{
     validator::{CallContext, Change, Operation, Validate, call_document},
 };
 
-const MARKET: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue": "sample", "segment": "spot",
-    "venue_symbol": "BTCUSDT", "instrument": "01890a5d-ac96-774b-bcce-b302099a8058", "unit_multiplier": "1",
+const MARKET: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue_id": "sample", "segment": "spot",
+    "venue_symbol": "BTCUSDT", "instrument_id": "01890a5d-ac96-774b-bcce-b302099a8058", "unit_multiplier": "1",
     "tick_size": "0.01", "lot_size": "0.00001", "min_quantity": "0.00001", "max_quantity": "9000",
     "min_notional": "5", "maker_fee": "0.001", "taker_fee": "0.001", "status": "MARKET_STATUS_ACTIVE"}"#;
 const MARKET_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -73,11 +73,12 @@ fn reading() -> Reading {
         segment: Segment::default(),
         kind: InstrumentKind::Spot,
         base: "BTC".into(),
-        quote: "USDT".into(),
+        quote: Some("USDT".into()),
         settle: None,
         expiry: None,
         strike: None,
         option_type: None,
+        exercise_style: None,
         unit_multiplier: None,
         extra: Vec::new(),
     }
@@ -90,7 +91,7 @@ fn transform(now: Timestamp) -> Transform {
         subject: format!("{prefix}.market_listed"),
         json: format!(
             r#"{{"revision": "1", "type": "market_listed", "entity_type": "market", "entity_id": "{MARKET_ID}",
-                "venue": "sample", "actor": "sample", "time": "{now}", "after": {{"market": {MARKET}}}}}"#
+                "venue_id": "sample", "actor": "sample", "commit_time": "{now}", "after": {{"market": {MARKET}}}}}"#
         ),
     };
     let range: Range<usize> = 0..1;

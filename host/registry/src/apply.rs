@@ -1,7 +1,7 @@
 //! `Apply`: many mutations, all or none. A write of one entity is an `Apply` of one.
 
 use async_trait::async_trait;
-use cqar_domain::{finding::Finding, mutation::Mutation, time::Timestamp};
+use cqar_domain::{finding::Finding, mutation::RequestedMutation, time::Timestamp};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 
@@ -13,17 +13,17 @@ use crate::{
 };
 
 impl Registry {
-    /// Makes all the changes or none. Each mutation comes with the name of its field, for messages about it.
+    /// Makes all the changes or none.
     pub async fn apply(
         &self,
         request: WriteContext,
-        mutations: Vec<(String, Mutation)>,
+        mutations: Vec<RequestedMutation>,
     ) -> Result<Revisioned<v1::ApplyResponse>, Error> {
         self.write(request, self.inner.plugins.snapshot(), Mutations(mutations)).await
     }
 }
 
-struct Mutations(Vec<(String, Mutation)>);
+struct Mutations(Vec<RequestedMutation>);
 
 impl PreparedWrite for Plan {
     fn plan(&self) -> &Plan {
@@ -69,7 +69,7 @@ impl Mutations {
     /// The path in the request of a field that a finding about a change names.
     fn field(&self, prepared: &Plan, change: usize, finding: &Finding) -> String {
         let mutation = prepared.changes.get(change).and_then(|change| self.0.get(change.mutation));
-        let path = mutation.map_or("", |(path, _)| path.as_str());
+        let path = mutation.map_or("", |it| it.field.as_str());
         match (path, finding.path.as_str()) {
             (path, "") => path.to_owned(),
             ("", field) => field.to_owned(),

@@ -1,20 +1,24 @@
 //! The caches of this process: entities, what a venue's symbols mean, and under which symbols instruments trade.
 
-use std::sync::Arc;
+use std::{future::Future, hash::Hash, sync::Arc};
 
 use cqar_cache::{
-    L1,
+    L1, Loaded,
     metrics::{CacheMetrics, LookupCounters},
 };
 use cqar_domain::{
-    entities::{Entity, market::Market},
+    entities::Entity,
     entity::Revision,
     event::{LogSink, LoggedEvent},
-    id::{EntityKey, EntityType, InstrumentId, VenueId},
+    id::{EntityKey, EntityType, InstrumentId},
 };
 use tokio_util::task::TaskTracker;
 
-use crate::resolve::{SymbolHistory, SymbolKey};
+use crate::{
+    listings::InstrumentMarkets,
+    reads::nothing_loaded,
+    resolve::{SymbolHistory, SymbolKey},
+};
 
 /// Why a load failed; shared by those who waited for it.
 pub(crate) type LoadError = Arc<cqar_store::Error>;
@@ -23,7 +27,8 @@ pub(crate) type LoadError = Arc<cqar_store::Error>;
 pub struct Caches {
     pub(crate) entities: L1<EntityKey, Option<Arc<Entity>>, LoadError>,
     pub(crate) symbols: L1<SymbolKey, Arc<SymbolHistory>, LoadError>,
-    pub(crate) listings: L1<(VenueId, InstrumentId), Arc<[Market]>, LoadError>,
+    pub(crate) listings: L1<InstrumentId, Arc<InstrumentMarkets>, LoadError>,
+    pub(crate) codes: L1<String, Arc<[InstrumentId]>, LoadError>,
     pub(crate) counts: HitCounters,
 }
 
@@ -32,6 +37,7 @@ pub(crate) struct HitCounters {
     entities: [(EntityType, LookupCounters); EntityType::ALL.len()],
     pub(crate) symbols: LookupCounters,
     pub(crate) listings: LookupCounters,
+    pub(crate) codes: LookupCounters,
 }
 
 impl Caches {
@@ -41,15 +47,53 @@ impl Caches {
         let share = |eighths: u64| max_bytes / 8 * eighths;
         Arc::new(Self {
             entities: L1::new(share(2), metrics.l1("entities"), tracker.clone()),
-            symbols: L1::new(share(5), metrics.l1("symbols"), tracker.clone()),
+            symbols: L1::new(share(4), metrics.l1("symbols"), tracker.clone()),
             listings: L1::new(share(1), metrics.l1("listings"), tracker.clone()),
+            codes: L1::new(share(1), metrics.l1("codes"), tracker.clone()),
             counts: HitCounters {
                 entities: EntityType::ALL.map(|entity_type| (entity_type, metrics.lookups(entity_type.name()))),
                 symbols: metrics.lookups("resolve"),
                 listings: metrics.lookups("format"),
+                codes: metrics.lookups("code"),
             },
         })
     }
+}
+
+/// The answers to the keys, in their order: what `get` finds in the cache, and the rest loaded, once each and together. One
+/// that is missing alone is loaded once for all who wait for it.
+pub(crate) async fn read_through<K, V, F>(
+    cache: Option<&L1<K, V, LoadError>>,
+    get: impl Fn(&K) -> Option<V>,
+    keys: &[K],
+    load: impl Fn(Vec<K>) -> F,
+) -> Result<Vec<V>, LoadError>
+where
+    K: Clone + Ord + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Vec<Loaded<V>>, LoadError>> + Send + 'static,
+{
+    let Some(cache) = cache else {
+        return Ok(Box::pin(load(keys.to_vec())).await?.into_iter().map(|loaded| loaded.value).collect());
+    };
+    let cached: Vec<Option<V>> = keys.iter().map(get).collect();
+    let mut missing: Vec<K> =
+        keys.iter().zip(&cached).filter(|(_, cached)| cached.is_none()).map(|(key, _)| key.clone()).collect();
+    missing.sort();
+    missing.dedup();
+    // Boxed, as loads are rare and their futures large: those who wait for what is cached would carry them along.
+    let loaded = match missing.as_slice() {
+        [] => Vec::new(),
+        [one] => {
+            let loading = load(vec![one.clone()]);
+            let load_one = async move { loading.await?.pop().ok_or_else(|| Arc::new(nothing_loaded())) };
+            vec![Box::pin(cache.load(one.clone(), load_one)).await?]
+        }
+        _ => Box::pin(cache.load_many(missing.clone(), load)).await?,
+    };
+    let value_of = |key: &K| missing.binary_search(key).ok().and_then(|n| loaded.get(n)).cloned();
+    let values = keys.iter().zip(cached).map(|(key, cached)| cached.or_else(|| value_of(key)));
+    values.collect::<Option<Vec<V>>>().ok_or_else(|| Arc::new(nothing_loaded()))
 }
 
 impl HitCounters {
@@ -67,5 +111,6 @@ impl LogSink for Caches {
         self.entities.apply(events, through);
         self.symbols.apply(events, through);
         self.listings.apply(events, through);
+        self.codes.apply(events, through);
     }
 }

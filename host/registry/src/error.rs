@@ -6,7 +6,7 @@ use std::{fmt::Display, sync::Arc};
 use cqar_domain::{
     entity::Revision,
     finding::Finding,
-    id::{EntityKey, MarketId, Segment, VenueId},
+    id::{EntityKey, InstrumentId, MarketId, Segment, VenueId},
     time::{Interval, Timestamp},
     violation::Violation,
 };
@@ -109,14 +109,24 @@ pub enum Error {
     #[error("no instrument has the code {0:?}")]
     CodeUnknown(String),
     /// The instrument trades at the venue at no, or at another, time.
-    #[error("{instrument} has no live market at {venue}{}", in_segment(segment.as_ref()))]
+    #[error("{code} has no live market at {venue}{}", in_segment(segment.as_ref()))]
     NotListed {
-        /// The instrument, by id or code.
-        instrument: String,
+        /// The instrument.
+        instrument_id: InstrumentId,
+        /// Its canonical code.
+        code: String,
         /// The venue.
         venue: VenueId,
         /// The segment that was asked for.
         segment: Option<Segment>,
+    },
+    /// The instrument has more markets than one answer holds.
+    #[error("instrument {instrument} has more than {limit} markets; name venues, or list them page by page")]
+    TooManyMarkets {
+        /// The instrument.
+        instrument: InstrumentId,
+        /// The most that one answer holds.
+        limit: usize,
     },
     /// The request id was used for another request.
     #[error("request_id was used before for a request with another body")]

@@ -1,27 +1,36 @@
-//! An instrument to the symbol under which a venue trades it.
+//! An instrument to the symbol under which a venue trades it, and to all of its markets.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
-use cqar_cache::{Key, Loaded};
+use bytes::Bytes;
 use cqar_domain::{
-    entities::{Entity, market::Market},
+    entities::{Entity, instrument::Instrument, market::Market},
     entity::Revision,
-    id::{EntityKey, EntityType, InstrumentId, Segment, VenueId},
+    id::{EntityKey, InstrumentId, Segment, VenueId},
     time::Timestamp,
 };
 use cqar_proto::v1;
 
 use crate::{
-    Registry, Revisioned,
+    LookupOptions, Registry, Revisioned,
     error::{Candidate, Error},
-    loader::{self, EntityLoadError, EntitySource, LoaderQuery},
+    infer_format::InferredFormat,
+    listings::InstrumentMarkets,
+    reads::nothing_loaded,
+    request_path::RequestPath,
 };
+
+/// The most markets of one answer to [`Registry::find_markets`]: twenty venues list an instrument in a few segments each.
+const MAX_FOUND: usize = 1000;
 
 /// Which instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstrumentSelector {
     /// By id.
-    Instrument(InstrumentId),
+    Id(InstrumentId),
     /// By canonical code, such as `BTC/USDT:USDT`.
     Code(String),
 }
@@ -30,86 +39,221 @@ pub enum InstrumentSelector {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormatQuery {
     /// The instrument.
-    pub key: InstrumentSelector,
+    pub instrument: InstrumentSelector,
     /// The venue.
     pub venue: VenueId,
     /// The segment; none for any.
     pub segment: Option<Segment>,
     /// The instant at which the market must be live; none for now.
     pub as_of: Option<Timestamp>,
+}
+
+/// Which markets are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindQuery {
+    /// The instrument.
+    pub instrument: InstrumentSelector,
+    /// At these venues; empty for all.
+    pub venues: BTreeSet<VenueId>,
+    /// The instant at which they must be live; none for now.
+    pub as_of: Option<Timestamp>,
     /// Not to be answered from an older state than this revision's.
     pub min_revision: Revision,
 }
 
+/// The markets of an instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundMarkets {
+    /// The instrument.
+    pub instrument: InstrumentId,
+    /// Each an encoded [`v1::Market`], in the order of venue, segment and symbol.
+    pub markets: Vec<Bytes>,
+}
+
 impl Registry {
-    /// The symbol of the one live market of the instrument. From registered markets only.
-    pub async fn format_symbol(&self, query: FormatQuery) -> Result<Revisioned<v1::FormatSymbolResponse>, Error> {
+    /// The symbol of the one live market of the instrument, or, where that is allowed, what the venue's plugin would write.
+    pub async fn format_symbol(
+        &self,
+        query: FormatQuery,
+        options: LookupOptions,
+    ) -> Result<Revisioned<v1::FormatSymbolResponse>, Error> {
+        let revision = self.wait_for_revision(options.min_revision).await?;
+        let mut answers = self.format(&[Ok(query)], RequestPath::alone, options, revision).await?;
+        let value = answers.pop().unwrap_or_else(|| Err(Error::Store(Arc::new(nothing_loaded()))))?;
+        Ok(Revisioned { revision, value })
+    }
+
+    /// The same for many, each or why not, in their order; one that could not be read is answered by why.
+    pub async fn batch_format(
+        &self,
+        queries: &[Result<FormatQuery, Error>],
+        options: LookupOptions,
+    ) -> Result<Revisioned<Vec<Result<v1::FormatSymbolResponse, Error>>>, Error> {
+        let revision = self.wait_for_revision(options.min_revision).await?;
+        let value = self.format(queries, RequestPath::InBatch, options, revision).await?;
+        Ok(Revisioned { revision, value })
+    }
+
+    /// The markets of the instrument that are live.
+    pub async fn find_markets(&self, query: FindQuery) -> Result<Revisioned<FoundMarkets>, Error> {
         let revision = self.wait_for_revision(query.min_revision).await?;
-        let (id, name) = match &query.key {
-            InstrumentSelector::Instrument(id) => (*id, id.to_string()),
-            InstrumentSelector::Code(code) => (self.id_of(code).await?, code.clone()),
-        };
-        let instrument = EntityKey::Instrument(id);
-        let venue = EntityKey::Venue(query.venue.clone());
-        let found = self.entities(&[instrument.clone(), venue.clone()], revision).await?;
-        let [Some(found_instrument), found_venue] = found.as_slice() else {
-            return Err(Error::NotFound { field: "instrument".to_owned(), key: instrument });
-        };
-        if found_venue.as_ref().is_none_or(|venue| venue.meta().delete_time.is_some()) {
-            return Err(Error::NotFound { field: "venue".to_owned(), key: venue });
-        }
-        let code = match found_instrument.as_ref() {
-            Entity::Instrument(it) => it.code.clone(),
-            _ => String::new(),
-        };
         let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
-        let markets = self.markets_of(&query.venue, id, revision).await?;
-        let in_segment = |market: &&Market| query.segment.as_ref().is_none_or(|segment| *segment == market.segment);
-        let live: Vec<&Market> = markets.iter().filter(in_segment).filter(|it| it.interval().contains(at)).collect();
-        match live.as_slice() {
-            [] => Err(Error::NotListed { instrument: name, venue: query.venue, segment: query.segment }),
-            [one] => Ok(Revisioned { revision, value: response(one) }),
-            several => {
-                let candidates = several.iter().map(|market| candidate(market, &code)).collect();
-                Err(Error::AmbiguousSymbol { what: format!("{name} at {}", query.venue), candidates })
+        let codes = self.codes(std::slice::from_ref(&query.instrument), revision).await?;
+        let instrument = instrument_id(&query.instrument, &codes)?;
+        let key = EntityKey::Instrument(instrument);
+        if self.entities(std::slice::from_ref(&key), revision).await?.first().is_none_or(Option::is_none) {
+            return Err(Error::NotFound { field: "instrument_id".to_owned(), key });
+        }
+        let mut listings = self.listings(&[instrument], revision).await?;
+        let listings = listings.pop().ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))?;
+        let wanted = |market: &Market| {
+            market.interval().contains(at) && (query.venues.is_empty() || query.venues.contains(&market.venue_id))
+        };
+        let markets: Vec<Bytes> =
+            listings.of_all(instrument)?.filter(|it| wanted(&it.market)).map(|it| it.encoded.clone()).collect();
+        if markets.len() > MAX_FOUND {
+            return Err(Error::TooManyMarkets { instrument, limit: MAX_FOUND });
+        }
+        Ok(Revisioned { revision, value: FoundMarkets { instrument, markets } })
+    }
+
+    async fn format(
+        &self,
+        queries: &[Result<FormatQuery, Error>],
+        path: impl Fn(usize) -> RequestPath + Send,
+        options: LookupOptions,
+        revision: Revision,
+    ) -> Result<Vec<Result<v1::FormatSymbolResponse, Error>>, Error> {
+        let now = self.inner.clock.now();
+        let well_formed = || queries.iter().flatten();
+        let selectors: Vec<InstrumentSelector> = well_formed().map(|query| query.instrument.clone()).collect();
+        let codes = self.codes(&selectors, revision).await?;
+        let ids = well_formed().filter_map(|query| instrument_id(&query.instrument, &codes).ok());
+        let instruments: Vec<InstrumentId> = ids.collect::<BTreeSet<_>>().into_iter().collect();
+        let venues: BTreeSet<&VenueId> = well_formed().map(|query| &query.venue).collect();
+        let keys: Vec<EntityKey> = instruments
+            .iter()
+            .map(|id| EntityKey::Instrument(*id))
+            .chain(venues.into_iter().cloned().map(EntityKey::Venue))
+            .collect();
+        let found = self.entities(&keys, revision).await?;
+        let entities: HashMap<EntityKey, Arc<Entity>> =
+            keys.into_iter().zip(found).filter_map(|(key, entity)| Some((key, entity?))).collect();
+        let listings = self.listings(&instruments, revision).await?;
+        let listings: HashMap<InstrumentId, Arc<InstrumentMarkets>> = instruments.into_iter().zip(listings).collect();
+        let loaded = Loaded { entities, listings };
+        let answer = |(n, query): (usize, &Result<FormatQuery, Error>)| {
+            let query = query.as_ref().map_err(Clone::clone)?;
+            let id = instrument_id(&query.instrument, &codes)?;
+            loaded.answer(query, id, query.as_of.unwrap_or(now), path(n))
+        };
+        let mut answers: Vec<_> = queries.iter().enumerate().map(answer).collect();
+        if options.allow_inferred {
+            self.format_unlisted(queries, &loaded, &mut answers, now).await;
+        }
+        Ok(answers)
+    }
+
+    /// Has the plugins write what no registered market says: those of one venue and instant together.
+    async fn format_unlisted(
+        &self,
+        queries: &[Result<FormatQuery, Error>],
+        loaded: &Loaded,
+        answers: &mut [Result<v1::FormatSymbolResponse, Error>],
+        now: Timestamp,
+    ) {
+        let mut unlisted: BTreeMap<(VenueId, Timestamp), Vec<(usize, InferredFormat<'_>)>> = BTreeMap::new();
+        for (n, (query, answer)) in queries.iter().zip(answers.iter()).enumerate() {
+            let (Ok(query), Err(Error::NotListed { instrument_id, .. })) = (query, answer) else { continue };
+            if let Some(instrument) = loaded.instrument(*instrument_id) {
+                let asked = InferredFormat { instrument, segment: query.segment.clone().unwrap_or_default() };
+                unlisted.entry((query.venue.clone(), query.as_of.unwrap_or(now))).or_default().push((n, asked));
+            }
+        }
+        let plugins = self.inner.plugins.snapshot();
+        for ((venue, at), asked) in unlisted {
+            let (places, asked): (Vec<usize>, Vec<_>) = asked.into_iter().unzip();
+            let written = self.infer_symbols(&plugins, &venue, at, &asked).await;
+            for (n, written) in places.into_iter().zip(written) {
+                let Some(answer) = answers.get_mut(n) else { continue };
+                match written {
+                    Ok(Some(response)) => *answer = Ok(response),
+                    // It stays unlisted.
+                    Ok(None) => {}
+                    Err(error) => *answer = Err(error),
+                }
             }
         }
     }
+}
 
-    async fn id_of(&self, code: &str) -> Result<InstrumentId, Error> {
-        match self.instrument_by_code(code, 0).await?.value.key() {
-            EntityKey::Instrument(id) => Ok(id),
-            _ => Err(Error::CodeUnknown(code.to_owned())),
+/// The id that the selector means, given who has the codes.
+pub(crate) fn instrument_id(
+    selector: &InstrumentSelector,
+    codes: &HashMap<String, Arc<[InstrumentId]>>,
+) -> Result<InstrumentId, Error> {
+    let code = match selector {
+        InstrumentSelector::Id(id) => return Ok(*id),
+        InstrumentSelector::Code(code) => code,
+    };
+    match codes.get(code).map(|ids| &**ids) {
+        None | Some([]) => Err(Error::CodeUnknown(code.clone())),
+        Some([one]) => Ok(*one),
+        Some(several) => Err(Error::AmbiguousCode {
+            code: code.clone(),
+            candidates: several.iter().map(|id| EntityKey::Instrument(*id)).collect(),
+        }),
+    }
+}
+
+/// What answers are made of.
+struct Loaded {
+    entities: HashMap<EntityKey, Arc<Entity>>,
+    listings: HashMap<InstrumentId, Arc<InstrumentMarkets>>,
+}
+
+impl Loaded {
+    fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
+        match self.entities.get(&EntityKey::Instrument(id)).map(Arc::as_ref) {
+            Some(Entity::Instrument(instrument)) => Some(instrument),
+            _ => None,
         }
     }
 
-    async fn markets_of(
+    fn answer(
         &self,
-        venue: &VenueId,
-        instrument: InstrumentId,
-        min_revision: Revision,
-    ) -> Result<Arc<[Market]>, Error> {
-        let key = (venue.clone(), instrument);
-        let kept =
-            self.inner.caches.as_ref().and_then(|caches| caches.counts.listings.count(caches.listings.get(&key)));
-        if let Some(kept) = kept {
-            return Ok(kept);
+        query: &FormatQuery,
+        id: InstrumentId,
+        at: Timestamp,
+        path: RequestPath,
+    ) -> Result<v1::FormatSymbolResponse, Error> {
+        let Some(instrument) = self.instrument(id) else {
+            return Err(Error::NotFound { field: path.field("instrument_id"), key: EntityKey::Instrument(id) });
+        };
+        let venue = EntityKey::Venue(query.venue.clone());
+        if self.entities.get(&venue).is_none_or(|venue| venue.is_deleted()) {
+            return Err(Error::NotFound { field: path.field("venue_id"), key: venue });
         }
-        let (this, listings) = (self.clone(), ListingsQuery { venue: venue.clone(), instrument });
-        let load = async move {
-            let inner = &this.inner;
-            let (markets, revision) = loader::load(&inner.store, inner.l2.as_ref(), min_revision, &listings).await?;
-            let ListingsQuery { venue, instrument } = listings;
-            let of_markets = markets.iter().map(|market| Key::Entity(EntityKey::Market(market.id)));
-            let dependencies = [Key::Listing(venue, instrument)].into_iter().chain(of_markets).collect();
-            let bytes = markets.len() * 2 * size_of::<Market>();
-            Ok(Loaded { value: markets.into(), dependencies, revision, bytes, ttl: EntityType::Market.cache_ttl() })
+        let listings = self.listings.get(&id).ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))?;
+        let is_wanted = |market: &&Market| {
+            market.venue_id == query.venue
+                && query.segment.as_ref().is_none_or(|segment| *segment == market.segment)
+                && market.interval().contains(at)
         };
-        let loaded = match &self.inner.caches {
-            Some(caches) => caches.listings.load(key, load).await,
-            None => load.await.map(|loaded: Loaded<Arc<[Market]>>| loaded.value),
-        };
-        loaded.map_err(Error::Store)
+        let live: Vec<&Market> = listings.of_all(id)?.map(|it| &it.market).filter(is_wanted).collect();
+        match live.as_slice() {
+            [] => Err(Error::NotListed {
+                instrument_id: id,
+                code: instrument.code.clone(),
+                venue: query.venue.clone(),
+                segment: query.segment.clone(),
+            }),
+            [one] => Ok(response(one)),
+            several => {
+                let candidates = several.iter().map(|market| candidate(market, &instrument.code)).collect();
+                Err(Error::AmbiguousSymbol { what: format!("{} at {}", instrument.code, query.venue), candidates })
+            }
+        }
     }
 }
 
@@ -117,8 +261,10 @@ fn response(market: &Market) -> v1::FormatSymbolResponse {
     v1::FormatSymbolResponse {
         venue_symbol: market.venue_symbol.clone(),
         segment: market.segment.to_string(),
-        market: market.id.to_string(),
+        market_id: market.id.to_string(),
         unit_multiplier: market.unit_multiplier.to_string(),
+        inferred: false,
+        revision: 0,
     }
 }
 
@@ -128,18 +274,5 @@ fn candidate(market: &Market, code: &str) -> Candidate {
         segment: market.segment.clone(),
         venue_symbol: market.venue_symbol.clone(),
         code: code.to_owned(),
-    }
-}
-
-struct ListingsQuery {
-    venue: VenueId,
-    instrument: InstrumentId,
-}
-
-impl LoaderQuery for ListingsQuery {
-    type Output = Vec<Market>;
-
-    async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Self::Output, EntityLoadError> {
-        loader.listings(&self.venue, self.instrument).await
     }
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use cqar_domain::{
     entities::{Entity, asset::Asset, instrument::Instrument, venue_asset::VenueAsset},
-    id::{AssetId, EntityKey, VenueId},
+    id::{AssetId, EntityKey, Segment, VenueId},
     time::Timestamp,
     unique_key::UniqueKey,
 };
-use cqar_plugins::{Parsed, PluginSet, Query, Reading, Symbology};
+use cqar_plugins::{Expiry, Parsed, PluginSet, Query, Reading, Symbology};
 use cqar_proto::v1;
 use prost::Message;
 
@@ -22,7 +22,8 @@ use crate::{
 /// What the registry knows of what was read.
 #[derive(Default)]
 struct RegisteredEntities {
-    assets: HashMap<String, Asset>,
+    /// By the segment and the code that are bound to them.
+    assets: HashMap<(Segment, String), Asset>,
     instruments: HashMap<UniqueKey, Instrument>,
 }
 
@@ -80,7 +81,9 @@ impl Registry {
             .collect();
         let registered = self.registered(&stored.id, readings.iter().flatten().flatten()).await?;
         let answer = |reading: &Reading| {
-            let asset = |n: usize| codes(reading).get(n).and_then(|code| registered.assets.get(*code)).map(Into::into);
+            let asset = |n: usize| {
+                codes(reading).get(n).and_then(|code| registered.asset(&reading.segment, code)).map(Into::into)
+            };
             let instrument = registered.terms_of(reading).and_then(|terms| registered.instruments.get(&terms));
             v1::ResolveMarketResponse {
                 venue: Some(stored.into()),
@@ -91,6 +94,7 @@ impl Registry {
                 settle_asset: asset(2),
                 inferred: true,
                 reading: Some(message(reading)),
+                revision: 0,
             }
         };
         let encoded = |reading: Option<Reading>| reading.map(|reading| answer(&reading).encode_to_vec().into());
@@ -104,19 +108,24 @@ impl Registry {
         venue: &VenueId,
         readings: impl Iterator<Item = &Reading> + Clone + Send,
     ) -> Result<RegisteredEntities, Error> {
-        let all: BTreeSet<&str> = readings.clone().flat_map(codes).collect();
-        if all.is_empty() {
+        let everywhere = Segment::default();
+        let keys_of = |reading: &Reading| -> Vec<UniqueKey> {
+            let of_code = |code| [&reading.segment, &everywhere].map(|it| VenueAsset::code_key(venue, it, code));
+            codes(reading).into_iter().flat_map(of_code).collect()
+        };
+        let keys: BTreeSet<UniqueKey> = readings.clone().flat_map(keys_of).collect();
+        if keys.is_empty() {
             return Ok(RegisteredEntities::default());
         }
-        let all: Vec<String> = all.into_iter().map(str::to_owned).collect();
         let mut snapshot = self.inner.store.snapshot().await?;
-        let keys: Vec<UniqueKey> = all.iter().map(|code| VenueAsset::code_key(venue, code)).collect();
-        let bindings = snapshot.with_unique_keys(&keys).await?.into_values();
+        let bindings = snapshot.with_unique_keys(&keys.into_iter().collect::<Vec<_>>()).await?.into_values();
         let bindings: Vec<VenueAsset> = bindings.filter_map(|it| it.try_into().ok()).collect();
-        let keys: Vec<EntityKey> = bindings.iter().map(|it| EntityKey::Asset(it.asset)).collect();
+        let keys: Vec<EntityKey> = bindings.iter().map(|it| EntityKey::Asset(it.asset_id)).collect();
         let found = snapshot.entities(&keys).await?;
         let assets = bindings.into_iter().zip(found).filter_map(|(binding, entity)| match entity {
-            Some(Entity::Asset(asset)) if asset.meta.delete_time.is_none() => Some((binding.code, asset)),
+            Some(Entity::Asset(asset)) if asset.meta.delete_time.is_none() => {
+                Some(((binding.segment, binding.code), asset))
+            }
             _ => None,
         });
         let mut registered = RegisteredEntities { assets: assets.collect(), ..RegisteredEntities::default() };
@@ -129,11 +138,17 @@ impl Registry {
 }
 
 impl RegisteredEntities {
+    /// The asset that a code means in a segment: a binding of the segment goes before one for all of them.
+    fn asset(&self, segment: &Segment, code: &str) -> Option<&Asset> {
+        let of = |segment: &Segment| self.assets.get(&(segment.clone(), code.to_owned()));
+        of(segment).or_else(|| of(&Segment::default()))
+    }
+
     /// The unique key of the terms, if all of the assets are known.
     fn terms_of(&self, reading: &Reading) -> Option<UniqueKey> {
         let assets: Option<Vec<AssetId>> =
-            codes(reading).into_iter().map(|code| self.assets.get(code).map(|asset| asset.id)).collect();
-        Some(terms(reading, reading.expiry, &assets?).ok()?.unique_key())
+            codes(reading).into_iter().map(|code| self.asset(&reading.segment, code).map(|asset| asset.id)).collect();
+        Some(terms(reading, reading.expiry.map(Expiry::date), &assets?).ok()?.unique_key())
     }
 }
 
@@ -153,12 +168,14 @@ fn message(reading: &Reading) -> v1::Reading {
     v1::Reading {
         segment: reading.segment.to_string(),
         kind: v1::InstrumentKind::from(reading.kind).into(),
-        base: reading.base.clone(),
-        quote: reading.quote.clone(),
-        settle: reading.settle.clone().unwrap_or_default(),
-        expiry_time: reading.expiry.map(Into::into),
+        base_code: reading.base.clone(),
+        quote_code: reading.quote.clone().unwrap_or_default(),
+        settle_code: reading.settle.clone().unwrap_or_default(),
+        expiry_date: reading.expiry.map(|it| it.date().to_string()).unwrap_or_default(),
+        expiry_time: reading.expiry.and_then(Expiry::instant).map(Into::into),
         strike: text(&reading.strike),
         option_type: reading.option_type.map(|it| v1::OptionType::from(it).into()).unwrap_or_default(),
+        exercise_style: reading.exercise_style.map(|it| v1::ExerciseStyle::from(it).into()).unwrap_or_default(),
         unit_multiplier: text(&reading.unit_multiplier),
     }
 }

@@ -6,7 +6,8 @@
 //! | module | subject |
 //! |---|---|
 //! | [`resolve`](ResolveQuery), [`format`](FormatQuery) | a venue's symbol to its market, and back |
-//! | `infer`, `reading` | what a venue's plugin reads in a symbol, and which instrument that is |
+//! | `listings`, `request_path` | where instruments trade, and which has a code; where a query stands in its request |
+//! | `infer`, `infer_format`, `reading` | what a venue's plugin reads in a symbol or writes, and which instrument that is |
 //! | `reads`, [`list`](PageRequest) | entities by id and in pages |
 //! | `loader`, `caches` | where reads come from: this process, Redis, the database |
 //! | [`write`](WriteContext), `apply`, [`import`] | the way of every write, and the two kinds of it |
@@ -21,13 +22,16 @@ mod error;
 mod format;
 pub mod import;
 mod infer;
+mod infer_format;
 mod list;
+mod listings;
 mod loader;
 mod lookup;
 mod plan;
 mod reading;
 mod reads;
 mod registry;
+mod request_path;
 mod resolve;
 mod status;
 mod unresolved;
@@ -37,11 +41,11 @@ pub use caches::Caches;
 pub use cqar_events::watch::{WatchError, WatchFilter, WatchItem, WatchStart};
 pub use cqar_store::{Error as StoreError, Filter, filters};
 pub use error::{Candidate, Error};
-pub use format::{FormatQuery, InstrumentSelector};
+pub use format::{FindQuery, FormatQuery, FoundMarkets, InstrumentSelector};
 pub use list::{EntityPage, PageRequest};
 pub use lookup::StoreLookup;
 pub use registry::{Registry, RegistryParts, RegistrySettings, Revisioned};
-pub use resolve::ResolveQuery;
-pub use write::WriteContext;
+pub use resolve::{LookupOptions, ResolveQuery};
+pub use write::{WriteContext, request_hash};
 
 pub(crate) use registry::Inner;

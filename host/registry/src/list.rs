@@ -2,6 +2,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
+use cqar_proto::v1;
 use cqar_store::Filter;
 use sha2::{Digest, Sha256};
 
@@ -38,12 +39,10 @@ impl Registry {
         page: PageRequest,
         min_revision: Revision,
     ) -> Result<Revisioned<EntityPage>, Error> {
-        let size = match u32::try_from(page.size) {
-            Ok(0) => DEFAULT_PAGE,
-            Ok(size) => size.min(MAX_PAGE),
-            Err(_) => return Err(Error::invalid("page_size", "NEGATIVE", "must not be negative")),
-        };
-        let after = read_token(&filter, &page.token)?;
+        let size = page.size()?;
+        let fingerprint = filter.fingerprint();
+        let read = |id: String| EntityKey::parse(filter.entity_type(), &id).ok();
+        let after = read_token(&fingerprint, &page.token, read)?;
         self.wait_for_revision(min_revision).await?;
         let mut snapshot = self.inner.store.snapshot().await?;
         // One more tells whether there is another page.
@@ -51,55 +50,82 @@ impl Registry {
         let has_more = entities.len() > size as usize;
         entities.truncate(size as usize);
         let last = entities.last().filter(|_| has_more);
-        let next_page_token = last.map(|last| token(&filter, &last.key())).unwrap_or_default();
+        let next_page_token = last.map(|last| token(&fingerprint, &last.key().id())).unwrap_or_default();
         Ok(Revisioned { revision: snapshot.revision(), value: EntityPage { entities, next_page_token } })
+    }
+
+    /// The plugins, in the order of their names, and what asks for the next page; empty if this is the last.
+    pub fn list_plugins(&self, page: &PageRequest) -> Result<(Vec<v1::Plugin>, String), Error> {
+        const FINGERPRINT: &str = "plugins";
+        let size = page.size()?;
+        let after: Option<String> = read_token(FINGERPRINT, &page.token, Some)?;
+        let mut plugins = self.plugins();
+        plugins.retain(|plugin| after.as_ref().is_none_or(|after| plugin.name > *after));
+        let has_more = plugins.len() > size as usize;
+        plugins.truncate(size as usize);
+        let last = plugins.last().filter(|_| has_more);
+        let next_page_token = last.map(|last| token(FINGERPRINT, &last.name)).unwrap_or_default();
+        Ok((plugins, next_page_token))
     }
 }
 
-fn token(filter: &Filter, last: &EntityKey) -> String {
-    let bytes = [filter_hash(filter).as_slice(), last.id().as_bytes()].concat();
+impl PageRequest {
+    fn size(&self) -> Result<u32, Error> {
+        match u32::try_from(self.size) {
+            Ok(0) => Ok(DEFAULT_PAGE),
+            Ok(size) => Ok(size.min(MAX_PAGE)),
+            Err(_) => Err(Error::invalid("page_size", "NEGATIVE", "must not be negative")),
+        }
+    }
+}
+
+/// What asks for the page after the last item of this one, in the same list.
+fn token(fingerprint: &str, last: &str) -> String {
+    let bytes = [filter_hash(fingerprint).as_slice(), last.as_bytes()].concat();
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn read_token(filter: &Filter, token: &str) -> Result<Option<EntityKey>, Error> {
+/// The item after which a page begins; none for the first page.
+fn read_token<T>(fingerprint: &str, token: &str, item: impl Fn(String) -> Option<T>) -> Result<Option<T>, Error> {
     if token.is_empty() {
         return Ok(None);
     }
     let read = || {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).ok()?;
         let (hash, id) = bytes.split_at_checked(FILTER_BYTES)?;
-        if hash != filter_hash(filter) {
+        if hash != filter_hash(fingerprint) {
             return None;
         }
-        EntityKey::parse(filter.entity_type(), str::from_utf8(id).ok()?).ok()
+        item(String::from_utf8(id.to_vec()).ok()?)
     };
     let refused =
         || Error::invalid("page_token", "FOREIGN_TOKEN", "must be the next_page_token of a call with the same filter");
     read().map(Some).ok_or_else(refused)
 }
 
-fn filter_hash(filter: &Filter) -> Vec<u8> {
-    let mut hash = Sha256::digest(filter.fingerprint()).to_vec();
+fn filter_hash(fingerprint: &str) -> Vec<u8> {
+    let mut hash = Sha256::digest(fingerprint).to_vec();
     hash.truncate(FILTER_BYTES);
     hash
 }
 
 #[cfg(test)]
 mod tests {
+    use cqar_domain::id::ChainId;
     use cqar_store::filters::ChainFilter;
 
     use super::*;
 
     #[test]
     fn a_token_is_bound_to_its_filter() {
-        let chains = |caip2: Option<&str>| Filter::from(ChainFilter { caip2: caip2.map(Into::into) });
+        let chains = |caip2: Option<&str>| Filter::from(ChainFilter { caip2: caip2.map(Into::into) }).fingerprint();
         let (all, one) = (chains(None), chains(Some("eip155:1")));
-        let last = EntityKey::Chain("ethereum".parse().unwrap());
-        let token = token(&all, &last);
-        assert_eq!(read_token(&all, &token).unwrap(), Some(last));
+        let id = |id: String| id.parse::<ChainId>().ok();
+        let token = token(&all, "ethereum");
+        assert_eq!(read_token(&all, &token, id).unwrap(), "ethereum".parse().ok());
         for (filter, bad) in [(&one, token.as_str()), (&all, "x"), (&all, "AAAAAAAAAAAA"), (&all, "é")] {
-            assert!(matches!(read_token(filter, bad), Err(Error::Invalid(_))), "{bad}");
+            assert!(matches!(read_token(filter, bad, id), Err(Error::Invalid(_))), "{bad}");
         }
-        assert_eq!(read_token(&all, "").unwrap(), None);
+        assert_eq!(read_token(&all, "", id).unwrap(), None);
     }
 }

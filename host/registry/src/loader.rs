@@ -15,6 +15,8 @@ use cqar_store::{Snapshot, Store};
 use prost::Message;
 use uuid::Uuid;
 
+use crate::listings;
+
 /// Why entities could not be loaded.
 pub(crate) enum EntityLoadError {
     /// Redis does not have all of them at one revision; or, in the database, a reference leads nowhere.
@@ -44,12 +46,18 @@ pub(crate) trait EntitySource: Send {
         symbols: &[String],
     ) -> impl Future<Output = Result<Vec<Vec<Market>>, EntityLoadError>> + Send;
 
-    /// The venue's markets of the instrument.
+    /// For each instrument, in order, every venue's markets of it, past ones included; one more than
+    /// [`listings::MAX_MARKETS`] where there are more.
     fn listings(
         &mut self,
-        venue: &VenueId,
-        instrument: InstrumentId,
-    ) -> impl Future<Output = Result<Vec<Market>, EntityLoadError>> + Send;
+        instruments: &[InstrumentId],
+    ) -> impl Future<Output = Result<Vec<Vec<Market>>, EntityLoadError>> + Send;
+
+    /// For each code, in order, the undeleted instruments that have it.
+    fn instruments(
+        &mut self,
+        codes: &[String],
+    ) -> impl Future<Output = Result<Vec<Vec<InstrumentId>>, EntityLoadError>> + Send;
 }
 
 /// What is loaded to make an answer, wherever from.
@@ -137,29 +145,47 @@ impl EntitySource for SnapshotSource {
         let markets: Vec<Vec<Market>> =
             symbols.iter().map(|symbol| of_symbol.get(symbol.as_str()).cloned().unwrap_or_default()).collect();
         for (symbol, markets) in symbols.iter().zip(&markets) {
-            self.note(|| Key::Symbol(venue.clone(), symbol.clone()), || market_ids(markets));
+            self.note(
+                || Key::Symbol(venue.clone(), symbol.clone()),
+                || uuids(markets.iter().map(|market| market.id.uuid())),
+            );
         }
         Ok(markets)
     }
 
-    async fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> Result<Vec<Market>, EntityLoadError> {
-        let markets = self.snapshot.markets_of_instruments(venue, &[instrument]).await?;
-        for market in &markets {
-            self.note_entity(&EntityKey::Market(market.id), Some(&market.clone().into()));
+    async fn listings(&mut self, instruments: &[InstrumentId]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
+        let found = self.snapshot.markets_of_instruments(instruments, listings::MAX_MARKETS + 1).await?;
+        for (instrument, markets) in instruments.iter().zip(&found) {
+            for market in markets {
+                self.note_entity(&EntityKey::Market(market.id), Some(&market.clone().into()));
+            }
+            self.note(|| Key::Listings(*instrument), || uuids(markets.iter().map(|market| market.id.uuid())));
         }
-        self.note(|| Key::Listing(venue.clone(), instrument), || market_ids(&markets));
-        Ok(markets)
+        Ok(found)
+    }
+
+    async fn instruments(&mut self, codes: &[String]) -> Result<Vec<Vec<InstrumentId>>, EntityLoadError> {
+        let mut of_code: HashMap<String, Vec<InstrumentId>> = HashMap::new();
+        for instrument in self.snapshot.instruments_with_codes(codes).await? {
+            of_code.entry(instrument.code).or_default().push(instrument.id);
+        }
+        let found: Vec<Vec<InstrumentId>> =
+            codes.iter().map(|code| of_code.get(code).cloned().unwrap_or_default()).collect();
+        for (code, ids) in codes.iter().zip(&found) {
+            self.note(|| Key::Code(code.clone()), || uuids(ids.iter().map(|id| id.uuid())));
+        }
+        Ok(found)
     }
 }
 
-/// Look-up keys keep the ids of markets, 16 bytes each.
-fn market_ids(markets: &[Market]) -> Bytes {
-    markets.iter().flat_map(|market| market.id.uuid().into_bytes()).collect()
+/// Look-up keys keep ids, 16 bytes each.
+fn uuids(ids: impl Iterator<Item = Uuid>) -> Bytes {
+    ids.flat_map(Uuid::into_bytes).collect()
 }
 
-fn read_market_ids(bytes: &Bytes) -> Option<Vec<EntityKey>> {
-    let id = |id: &[u8]| Some(EntityKey::Market(MarketId::from_uuid(Uuid::from_slice(id).ok()?).ok()?));
-    bytes.chunks(16).map(id).collect()
+fn read_uuids<T>(bytes: &[u8], id: impl Fn(Uuid) -> Option<T>) -> Result<Vec<T>, EntityLoadError> {
+    let read = bytes.chunks(16).map(|bytes| id(Uuid::from_slice(bytes).ok()?));
+    read.collect::<Option<Vec<T>>>().ok_or(EntityLoadError::Incomplete)
 }
 
 /// Loads from Redis alone.
@@ -181,8 +207,15 @@ impl RedisSource<'_> {
         Ok(values)
     }
 
+    /// The markets whose ids each of the look-up keys keeps.
+    async fn of_keys(&mut self, keys: Vec<Key>) -> Result<Vec<Vec<Market>>, EntityLoadError> {
+        let ids = self.get(keys).await?;
+        let mut found = self.of_ids(ids.concat().into()).await?.into_iter();
+        Ok(ids.iter().map(|ids| found.by_ref().take(ids.len() / 16).collect()).collect())
+    }
+
     async fn of_ids(&mut self, ids: Bytes) -> Result<Vec<Market>, EntityLoadError> {
-        let keys = read_market_ids(&ids).ok_or(EntityLoadError::Incomplete)?;
+        let keys = read_uuids(&ids, |id| Some(EntityKey::Market(MarketId::from_uuid(id).ok()?)))?;
         let found = self.entities(&keys).await?;
         // An id whose market is gone was read at another revision.
         found.into_iter().map(|entity| market(entity).ok_or(EntityLoadError::Incomplete)).collect()
@@ -213,13 +246,15 @@ impl EntitySource for RedisSource<'_> {
 
     async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
         let keys = symbols.iter().map(|symbol| Key::Symbol(venue.clone(), symbol.clone())).collect();
-        let ids = self.get(keys).await?;
-        let mut found = self.of_ids(ids.concat().into()).await?.into_iter();
-        Ok(ids.iter().map(|ids| found.by_ref().take(ids.len() / 16).collect()).collect())
+        self.of_keys(keys).await
     }
 
-    async fn listings(&mut self, venue: &VenueId, instrument: InstrumentId) -> Result<Vec<Market>, EntityLoadError> {
-        let ids = self.get(vec![Key::Listing(venue.clone(), instrument)]).await?;
-        self.of_ids(ids.concat().into()).await
+    async fn listings(&mut self, instruments: &[InstrumentId]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
+        self.of_keys(instruments.iter().copied().map(Key::Listings).collect()).await
+    }
+
+    async fn instruments(&mut self, codes: &[String]) -> Result<Vec<Vec<InstrumentId>>, EntityLoadError> {
+        let ids = self.get(codes.iter().cloned().map(Key::Code).collect()).await?;
+        ids.iter().map(|ids| read_uuids(ids, |id| InstrumentId::from_uuid(id).ok())).collect()
     }
 }

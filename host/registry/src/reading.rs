@@ -1,9 +1,9 @@
 //! What a symbology plugin read, as the terms of an instrument.
 
 use cqar_domain::{
-    entities::instrument::{DerivativeAssets, ExerciseStyle, InstrumentKind, Terms},
+    entities::instrument::{DerivativeAssets, InstrumentKind, Terms},
     id::AssetId,
-    time::Timestamp,
+    time::Date,
 };
 use cqar_plugins::Reading;
 
@@ -19,13 +19,13 @@ pub(crate) enum InstrumentTermsError {
 /// The venue's codes of the assets: base, quote and settle, as far as the kind has them.
 pub(crate) fn codes(reading: &Reading) -> Vec<&str> {
     let settle = reading.settle.as_deref().filter(|_| reading.kind != InstrumentKind::Spot);
-    [Some(reading.base.as_str()), Some(reading.quote.as_str()), settle].into_iter().flatten().collect()
+    [Some(reading.base.as_str()), reading.quote.as_deref(), settle].into_iter().flatten().collect()
 }
 
-/// The terms, given the assets that the codes mean, and the instant at which the contract ends.
+/// The terms, given the assets that the codes mean, and the date on which the contract ends.
 pub(crate) fn terms(
     reading: &Reading,
-    expiry: Option<Timestamp>,
+    expiry: Option<Date>,
     assets: &[AssetId],
 ) -> Result<Terms, InstrumentTermsError> {
     let [base, quote, settle @ ..] = assets else { return Err(InstrumentTermsError::Missing("base and a quote")) };
@@ -33,7 +33,7 @@ pub(crate) fn terms(
         [settle] => Ok(DerivativeAssets { base: *base, quote: *quote, settle: *settle }),
         _ => Err(InstrumentTermsError::Missing("settle asset")),
     };
-    let expiry = || expiry.map(Timestamp::date).ok_or(InstrumentTermsError::Missing("time of expiry"));
+    let expiry = || expiry.ok_or(InstrumentTermsError::Missing("date of expiry"));
     match reading.kind {
         InstrumentKind::Spot => Ok(Terms::Spot { base: *base, quote: *quote }),
         InstrumentKind::Perpetual => Ok(Terms::Perpetual(contract()?)),
@@ -43,14 +43,11 @@ pub(crate) fn terms(
             expiry: expiry()?,
             strike: reading.strike.clone().ok_or(InstrumentTermsError::Missing("strike"))?,
             option_type: reading.option_type.ok_or(InstrumentTermsError::Missing("type, call or put"))?,
-            style: style(reading).ok_or(InstrumentTermsError::Missing("exercise_style, european or american"))?,
+            // Symbols do not say it of themselves: the plugin does, knowing the venue.
+            style: reading
+                .exercise_style
+                .ok_or(InstrumentTermsError::Missing("exercise_style, european or american"))?,
         }),
         InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => Err(InstrumentTermsError::Kind),
     }
-}
-
-/// Symbols do not say it of themselves: the plugin does, knowing the venue.
-fn style(reading: &Reading) -> Option<ExerciseStyle> {
-    let (_, style) = reading.extra.iter().find(|(key, _)| key == "exercise_style")?;
-    [ExerciseStyle::European, ExerciseStyle::American].into_iter().find(|it| it.name() == style)
 }

@@ -8,8 +8,10 @@ use cqar_proto::v1;
 use prost::Message;
 
 use crate::{
-    Registry, Revisioned,
+    InstrumentSelector, Registry, Revisioned,
+    caches::{self, LoadError},
     error::Error,
+    format,
     loader::{self, EntityLoadError, EntitySource, LoaderQuery},
 };
 
@@ -40,19 +42,17 @@ impl Registry {
     /// The one instrument that has the canonical code now.
     pub async fn instrument_by_code(
         &self,
-        code: &str,
+        code: String,
         min_revision: Revision,
     ) -> Result<Revisioned<Arc<Entity>>, Error> {
         let revision = self.wait_for_revision(min_revision).await?;
-        let mut found = self.inner.store.snapshot().await?.instruments_with_code(code).await?;
-        match (found.pop(), found.is_empty()) {
-            (None, _) => Err(Error::CodeUnknown(code.to_owned())),
-            (Some(one), true) => Ok(Revisioned { revision, value: Arc::new(one.into()) }),
-            (Some(one), false) => {
-                let candidates = found.into_iter().chain([one]).map(|it| EntityKey::Instrument(it.id)).collect();
-                Err(Error::AmbiguousCode { code: code.to_owned(), candidates })
-            }
-        }
+        let selector = InstrumentSelector::Code(code.clone());
+        let codes = self.codes(std::slice::from_ref(&selector), revision).await?;
+        let key = EntityKey::Instrument(format::instrument_id(&selector, &codes)?);
+        let found = self.entities(std::slice::from_ref(&key), revision).await?.pop().flatten();
+        // The code and the instrument are two look-ups: another write may have come between them.
+        let found = found.filter(|it| matches!(&**it, Entity::Instrument(it) if it.code == code));
+        Ok(Revisioned { revision, value: found.ok_or(Error::CodeUnknown(code))? })
     }
 
     /// The entities as of the revision at least, in order; what is not kept is loaded together.
@@ -61,40 +61,18 @@ impl Registry {
         keys: &[EntityKey],
         min_revision: Revision,
     ) -> Result<Vec<Option<Arc<Entity>>>, Error> {
-        let Some(caches) = &self.inner.caches else {
-            let loaded = self.load_entities(keys.to_vec(), min_revision).await.map_err(Error::Store)?;
-            return Ok(loaded.into_iter().map(|loaded| loaded.value).collect());
-        };
-        let kept: Vec<_> =
-            keys.iter().map(|key| caches.counts.entity(key.entity_type(), caches.entities.get(key))).collect();
-        let mut missing: Vec<EntityKey> =
-            keys.iter().zip(&kept).filter(|(_, kept)| kept.is_none()).map(|(key, _)| key.clone()).collect();
-        missing.sort();
-        missing.dedup();
-        let loaded = match missing.as_slice() {
-            [] => Vec::new(),
-            [one] => {
-                let (this, key) = (self.clone(), one.clone());
-                let load = async move {
-                    let mut loaded = this.load_entities(vec![key], min_revision).await?;
-                    loaded.pop().ok_or_else(|| Arc::new(nothing_loaded()))
-                };
-                vec![caches.entities.load(one.clone(), load).await.map_err(Error::Store)?]
-            }
-            _ => {
-                let load = |keys| self.load_entities(keys, min_revision);
-                caches.entities.load_many(missing.clone(), load).await.map_err(Error::Store)?
-            }
-        };
-        let value_of = |key: &EntityKey| missing.binary_search(key).ok().and_then(|n| loaded.get(n)).cloned().flatten();
-        Ok(keys.iter().zip(kept).map(|(key, kept)| kept.unwrap_or_else(|| value_of(key))).collect())
+        let caches = self.inner.caches.as_deref();
+        let cache = caches.map(|caches| &caches.entities);
+        let get = |key: &EntityKey| caches.and_then(|it| it.counts.entity(key.entity_type(), it.entities.get(key)));
+        let load = |keys: Vec<EntityKey>| self.clone().load_entities(keys, min_revision);
+        caches::read_through(cache, get, keys, load).await.map_err(Error::Store)
     }
 
     async fn load_entities(
-        &self,
+        self,
         keys: Vec<EntityKey>,
         min_revision: Revision,
-    ) -> Result<Vec<Loaded<Option<Arc<Entity>>>>, Arc<cqar_store::Error>> {
+    ) -> Result<Vec<Loaded<Option<Arc<Entity>>>>, LoadError> {
         let inner = &self.inner;
         let (found, revision) =
             loader::load(&inner.store, inner.l2.as_ref(), min_revision, &EntitiesQuery(&keys)).await?;

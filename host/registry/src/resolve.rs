@@ -23,6 +23,7 @@ use crate::{
     error::{Candidate, Error},
     loader::{self, EntityLoadError, EntitySource, LoaderQuery},
     reads::nothing_loaded,
+    request_path::RequestPath,
 };
 
 /// Which market is meant.
@@ -36,26 +37,15 @@ pub struct ResolveQuery<'a> {
     pub segment: Option<&'a str>,
     /// The instant at which it must be live; none for now.
     pub as_of: Option<Timestamp>,
+}
+
+/// How symbols may be looked up, all of a request alike.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LookupOptions {
     /// Not to be answered from an older state than this revision's.
     pub min_revision: Revision,
-    /// Whether an unregistered symbol may be read by the venue's symbology plugin.
+    /// Whether the venue's symbology plugin may be asked where nothing is registered.
     pub allow_inferred: bool,
-}
-
-/// Where a query stands in its request, for messages about it.
-#[derive(Debug, Clone, Copy)]
-enum RequestPath {
-    Alone,
-    InBatch(usize),
-}
-
-impl RequestPath {
-    fn field(self, name: &str) -> String {
-        match self {
-            Self::Alone => name.to_owned(),
-            Self::InBatch(n) => format!("requests[{n}].{name}"),
-        }
-    }
 }
 
 /// A symbol at a venue.
@@ -101,8 +91,8 @@ struct SymbolMapping {
 
 impl Registry {
     /// The encoded [`v1::ResolveMarketResponse`] of the one market that is meant.
-    pub async fn resolve(&self, query: &ResolveQuery<'_>) -> Result<Revisioned<Bytes>, Error> {
-        let revision = self.wait_for_revision(query.min_revision).await?;
+    pub async fn resolve(&self, query: &ResolveQuery<'_>, options: LookupOptions) -> Result<Revisioned<Bytes>, Error> {
+        let revision = self.wait_for_revision(options.min_revision).await?;
         let symbol = match self.kept_symbol(query) {
             Some(symbol) => symbol,
             // Boxed, as what comes of no answer below: their futures are large, and would be moved to the heap within
@@ -114,7 +104,7 @@ impl Registry {
             Ok(answer) => Ok(Revisioned { revision, value: answer.clone() }),
             Err(error) => {
                 let mut answer = [Err(error)];
-                Box::pin(self.resolve_unregistered(&[*query], &mut answer, at)).await;
+                Box::pin(self.resolve_unregistered(&[*query], &mut answer, at, options)).await;
                 let [answer] = answer;
                 Ok(Revisioned { revision, value: answer? })
             }
@@ -125,9 +115,9 @@ impl Registry {
     pub async fn batch_resolve(
         &self,
         queries: &[ResolveQuery<'_>],
+        options: LookupOptions,
     ) -> Result<Revisioned<Vec<Result<Bytes, Error>>>, Error> {
-        let wanted = queries.iter().map(|query| query.min_revision).max().unwrap_or(0);
-        let revision = self.wait_for_revision(wanted).await?;
+        let revision = self.wait_for_revision(options.min_revision).await?;
         let kept: Vec<Option<Arc<SymbolHistory>>> = queries.iter().map(|query| self.kept_symbol(query)).collect();
         let mut keys = Vec::new();
         for ((n, query), kept) in queries.iter().enumerate().zip(&kept) {
@@ -154,7 +144,7 @@ impl Registry {
                 Err(error) => Err(error),
             });
         }
-        self.resolve_unregistered(queries, &mut answers, now).await;
+        self.resolve_unregistered(queries, &mut answers, now, options).await;
         Ok(Revisioned { revision, value: answers })
     }
 
@@ -220,6 +210,7 @@ impl Registry {
         queries: &[ResolveQuery<'_>],
         answers: &mut [Result<Bytes, Error>],
         now: Timestamp,
+        options: LookupOptions,
     ) {
         let mut unknown: BTreeMap<(VenueId, Timestamp), Vec<usize>> = BTreeMap::new();
         for (n, (query, answer)) in queries.iter().zip(answers.iter()).enumerate() {
@@ -227,7 +218,7 @@ impl Registry {
             if matches!(error, Error::SymbolUnknown { .. } | Error::SymbolNotLive { .. }) {
                 self.inner.unresolved.count(query.venue, query.symbol, self.inner.clock.now());
             }
-            if let (Error::SymbolUnknown { venue, .. }, true) = (error, query.allow_inferred) {
+            if let (Error::SymbolUnknown { venue, .. }, true) = (error, options.allow_inferred) {
                 unknown.entry((venue.clone(), query.as_of.unwrap_or(now))).or_default().push(n);
             }
         }
@@ -248,7 +239,7 @@ impl SymbolKey {
     /// Checks the venue and the symbol, and makes the cache key.
     fn of(query: &ResolveQuery<'_>, path: RequestPath) -> Result<Self, Error> {
         let mut found = Violations::default();
-        let venue = found.take(&path.field("venue"), query.venue.parse());
+        let venue = found.take(&path.field("venue_id"), query.venue.parse());
         VENUE_SYMBOL.check(&path.field("venue_symbol"), query.symbol, &mut found);
         found.into_result().map_err(Error::Invalid)?;
         let venue = venue.ok_or_else(|| Error::Invalid(Vec::new()))?;
@@ -280,14 +271,14 @@ impl SymbolHistory {
 
     fn not_resolved(&self, query: &ResolveQuery<'_>, at: Timestamp, path: RequestPath) -> Error {
         let mut found = Violations::default();
-        let venue = found.take(&path.field("venue"), query.venue.parse());
+        let venue = found.take(&path.field("venue_id"), query.venue.parse());
         let segment = found.take(&path.field("segment"), query.segment.map(str::parse::<Segment>).transpose());
         let (venue, segment) = match (venue, segment, found.into_result()) {
             (Some(venue), Some(segment), Ok(())) => (venue, segment),
             (_, _, found) => return Error::Invalid(found.err().unwrap_or_default()),
         };
         if !self.is_venue_known {
-            return Error::NotFound { field: path.field("venue"), key: EntityKey::Venue(venue) };
+            return Error::NotFound { field: path.field("venue_id"), key: EntityKey::Venue(venue) };
         }
         let symbol = query.symbol.to_owned();
         let in_segment = |it: &&SymbolMapping| segment.as_ref().is_none_or(|segment| *segment == it.segment);
@@ -345,7 +336,7 @@ async fn load_related<L: EntitySource>(
     markets: impl Iterator<Item = &Market>,
 ) -> Result<HashMap<EntityKey, Entity>, EntityLoadError> {
     let mut keys: Vec<EntityKey> = venues.cloned().map(EntityKey::Venue).collect();
-    keys.extend(markets.map(|market| EntityKey::Instrument(market.instrument)));
+    keys.extend(markets.map(|market| EntityKey::Instrument(market.instrument_id)));
     let mut entities = HashMap::new();
     // Twice: what the first refer to are assets (and a venue's chain), which refer to nothing that an answer shows.
     for _ in 0..2 {
@@ -377,7 +368,7 @@ fn symbol(
     let mut dependencies = vec![Key::Symbol(key.venue.clone(), key.symbol.to_string()), Key::Entity(venue_key)];
     let mut mappings = Vec::with_capacity(markets.len());
     for market in markets {
-        let Some(Entity::Instrument(instrument)) = entities.get(&EntityKey::Instrument(market.instrument)) else {
+        let Some(Entity::Instrument(instrument)) = entities.get(&EntityKey::Instrument(market.instrument_id)) else {
             return Err(EntityLoadError::Incomplete);
         };
         let asset = |id| match entities.get(&EntityKey::Asset(id)) {
@@ -394,9 +385,10 @@ fn symbol(
             settle_asset: terms.settle().map_or(Ok(None), asset)?,
             inferred: false,
             reading: None,
+            revision: 0,
         };
         dependencies.push(Key::Entity(EntityKey::Market(market.id)));
-        dependencies.push(Key::Entity(EntityKey::Instrument(market.instrument)));
+        dependencies.push(Key::Entity(EntityKey::Instrument(market.instrument_id)));
         dependencies.extend(terms.assets().into_iter().map(|(_, id)| Key::Entity(EntityKey::Asset(id))));
         mappings.push(SymbolMapping {
             market: market.id,
@@ -416,7 +408,7 @@ fn symbol(
 mod tests {
     use super::*;
 
-    fn size_of_future<'a, F>(_: fn(&'a Registry, &'a ResolveQuery<'a>) -> F) -> usize {
+    fn size_of_future<'a, F>(_: fn(&'a Registry, &'a ResolveQuery<'a>, LookupOptions) -> F) -> usize {
         size_of::<F>()
     }
 

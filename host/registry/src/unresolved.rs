@@ -43,13 +43,13 @@ impl UnresolvedSymbols {
         let mut list: Vec<_> = symbols
             .iter()
             .map(|((venue, symbol), count)| v1::UnresolvedSymbol {
-                venue: venue.clone(),
+                venue_id: venue.clone(),
                 venue_symbol: symbol.clone(),
                 count: count.times,
-                last_time: Some(count.last.into()),
+                last_request_time: Some(count.last.into()),
             })
             .collect();
-        let name = |it: &v1::UnresolvedSymbol| (it.venue_symbol.clone(), it.venue.clone());
+        let name = |it: &v1::UnresolvedSymbol| (it.venue_symbol.clone(), it.venue_id.clone());
         list.sort_by_cached_key(|it| (std::cmp::Reverse(it.count), name(it)));
         list
     }

@@ -38,10 +38,24 @@ pub struct WriteContext {
     pub method: &'static str,
     /// The client's id of the request.
     pub request_id: Option<Uuid>,
-    /// The canonical encoding of the request without its id: what tells a repetition from another request.
-    pub body: Vec<u8>,
+    /// What tells a repetition from another request: see [`request_hash`]. Empty where there is no id.
+    pub body_hash: Vec<u8>,
     /// Run every rule and plugin, and commit nothing.
     pub validate_only: bool,
+}
+
+/// Told apart from hashes of other rules, should these ever change.
+const HASH_VERSION: u8 = 1;
+
+/// The hash of a request: of its method, and of its message encoded anew without its id and without `validate_only`, in
+/// as many pieces as suit. Maps are encoded in order, so that equal messages have equal hashes.
+pub fn request_hash<'a>(method: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update([HASH_VERSION]);
+    hash.update(method);
+    hash.update([0]);
+    pieces.into_iter().for_each(|piece| hash.update(piece));
+    hash.finalize().to_vec()
 }
 
 /// How often a write is judged anew because the registry changed meanwhile.
@@ -79,6 +93,22 @@ pub(crate) trait WriteCommand: Send + Sync + 'static {
 
     /// The response to a prepared write that was committed, or would be.
     fn respond(&self, prepared: &Self::Prepared, outcome: &WriteOutcome) -> Self::Response;
+
+    /// Notes in a response that it is the stored one of an earlier request, where the contract says that.
+    fn mark_replayed(_: &mut Self::Response) {}
+
+    /// Hears where the write is.
+    fn entered(&self, _: WritePhase<'_, Self::Prepared>) {}
+}
+
+/// A part of the way of a write.
+pub(crate) enum WritePhase<'a, P> {
+    /// It is planned.
+    Preparing,
+    /// The validators judge it.
+    Judging(&'a P),
+    /// It is written.
+    Committing(&'a P),
 }
 
 /// A plan with what belongs to it.
@@ -127,35 +157,39 @@ impl Registry {
         command: P,
     ) -> Result<Revisioned<P::Response>, Error> {
         let inner = Arc::clone(&self.inner);
-        let writing = async move { Writer::new(&inner, &request).run(&plugins, &command).await };
+        let writing = async move { Writer { inner: &inner, request: &request }.run(&plugins, &command).await };
         self.detached(writing).await
     }
 
     /// The first answer to this very request, if it was answered: what is looked up before anything else is done for it.
-    pub(crate) async fn replay<A: Message + Default>(
+    pub(crate) async fn replay<P: WriteCommand>(
         &self,
         request: &WriteContext,
-    ) -> Result<Option<Revisioned<A>>, Error> {
-        let writer = Writer::new(&self.inner, request);
+    ) -> Result<Option<Revisioned<P::Response>>, Error> {
+        let writer = Writer { inner: &self.inner, request };
         if writer.idempotency_key().is_none() {
             return Ok(None);
         }
         let mut snapshot = self.inner.store.snapshot().await?;
-        writer.replayed(&mut snapshot, self.inner.clock.now()).await
+        writer.replayed::<P>(&mut snapshot, self.inner.clock.now()).await
     }
 
-    /// Runs in a task of its own, so that a client that goes away does not stop it halfway.
-    pub(crate) async fn detached<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        match self.inner.tracker.spawn(work).await {
-            Ok(outcome) => outcome,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // Tasks are aborted with their runtime alone, and so is this caller.
-                Err(_) => std::future::pending().await,
-            },
+    /// Runs in a task of its own, from now on, so that a client that goes away does not stop it halfway.
+    pub(crate) fn detached<T, W>(&self, work: W) -> impl Future<Output = Result<T, Error>> + Send + use<T, W>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let running = self.inner.tracker.spawn(work);
+        async move {
+            match running.await {
+                Ok(outcome) => outcome,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // Tasks are aborted with their runtime alone, and so is this caller.
+                    Err(_) => std::future::pending().await,
+                },
+            }
         }
     }
 }
@@ -163,14 +197,9 @@ impl Registry {
 struct Writer<'a> {
     inner: &'a Inner,
     request: &'a WriteContext,
-    hash: Vec<u8>,
 }
 
-impl<'a> Writer<'a> {
-    fn new(inner: &'a Inner, request: &'a WriteContext) -> Self {
-        Self { inner, request, hash: Sha256::digest(&request.body).to_vec() }
-    }
-
+impl Writer<'_> {
     async fn run<P: WriteCommand>(&self, plugins: &PluginSet, command: &P) -> Result<Revisioned<P::Response>, Error> {
         for _ in 0..MAX_ATTEMPTS {
             if let Some(answer) = self.attempt(plugins, command).await? {
@@ -191,11 +220,13 @@ impl<'a> Writer<'a> {
         let (prepared, judgement) = loop {
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
-            if let Some(answer) = self.replayed::<P::Response>(&mut snapshot, now).await? {
+            if let Some(answer) = self.replayed::<P>(&mut snapshot, now).await? {
                 return Ok(Some(answer));
             }
+            command.entered(WritePhase::Preparing);
             let prepared = command.prepare(&mut snapshot, &rejections, now).await?;
             drop(snapshot);
+            command.entered(WritePhase::Judging(&prepared));
             let Some(judgement) = self.judge(plugins, prepared.plan(), now).await? else { return Ok(None) };
             let errors = findings(&judgement, Severity::Error);
             if errors.is_empty() {
@@ -213,20 +244,21 @@ impl<'a> Writer<'a> {
     }
 
     /// The first answer to this very request, if it was answered.
-    async fn replayed<A: Message + Default>(
+    async fn replayed<P: WriteCommand>(
         &self,
         reads: &mut Snapshot,
         now: Timestamp,
-    ) -> Result<Option<Revisioned<A>>, Error> {
+    ) -> Result<Option<Revisioned<P::Response>>, Error> {
         let Some(key) = self.idempotency_key() else { return Ok(None) };
         let Some(answered) = reads.idempotency_record(&key, now).await? else { return Ok(None) };
-        if answered.body_hash != self.hash {
+        if answered.body_hash != self.request.body_hash {
             return Err(Error::RequestIdReused);
         }
-        let value = A::decode(answered.answer).map_err(|error| {
+        let mut value = P::Response::decode(answered.answer).map_err(|error| {
             let reason = format!("answer: {error}");
             cqar_store::Error::Corrupt { table: "idempotent_requests", reason }
         })?;
+        P::mark_replayed(&mut value);
         Ok(Some(Revisioned { revision: answered.revision, value }))
     }
 
@@ -264,9 +296,10 @@ impl<'a> Writer<'a> {
         rejections: &P::Rejections,
         now: Timestamp,
     ) -> Result<Option<Revisioned<P::Response>>, Error> {
+        command.entered(WritePhase::Committing(prepared));
         let mut tx = self.inner.store.begin_write().await?;
         // A twin with the same id may have been committed while this one waited.
-        if let Some(answer) = self.replayed(tx.reads(), now).await? {
+        if let Some(answer) = self.replayed::<P>(tx.reads(), now).await? {
             return Ok(Some(answer));
         }
         if tx.base_revision() != prepared.plan().revision
@@ -297,7 +330,7 @@ impl<'a> Writer<'a> {
         }
         if let Some(key) = self.idempotency_key() {
             let answered = IdempotencyRecord {
-                body_hash: self.hash.clone(),
+                body_hash: self.request.body_hash.clone(),
                 revision,
                 answer: Bytes::from(answer.encode_to_vec()),
             };
@@ -379,6 +412,7 @@ fn store_changes(plan: &Plan, judgement: &Judgement) -> Vec<Change> {
             before: change.before.clone(),
             after: change.after.clone(),
             effective_time: change.effective_time,
+            reason: change.reason.clone(),
             judged_by: change.entity().map(|it| judgement.judged_by(it.key().entity_type())).unwrap_or_default(),
             warnings: Vec::new(),
         })

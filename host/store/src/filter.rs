@@ -1,6 +1,6 @@
 //! What to list: conditions on the columns of one table.
 
-use cqar_domain::id::EntityType;
+use cqar_domain::{id::EntityType, time::Timestamp};
 
 use crate::{database::Value, schema::TableSchema};
 
@@ -8,8 +8,30 @@ use crate::{database::Value, schema::TableSchema};
 #[derive(Debug, Clone)]
 pub struct Filter {
     pub(crate) table: &'static TableSchema,
-    pub(crate) conditions: Vec<(&'static str, Value)>,
+    pub(crate) conditions: Vec<(Condition, Value)>,
     pub(crate) hide_deleted: bool,
+}
+
+/// What a row must fulfil, given one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Condition {
+    /// The column has the value.
+    Equal(&'static str),
+    /// The market is live at the instant: listed by then, and neither delisted nor expired.
+    LiveAt,
+}
+
+impl Condition {
+    /// The condition in SQL, on the `n`th value.
+    pub(crate) fn clause(self, n: usize) -> String {
+        match self {
+            Self::Equal(column) => format!("e.{column} = ${n}"),
+            Self::LiveAt => format!(
+                "(e.listed_us IS NULL OR e.listed_us <= ${n}) AND (e.delisted_us IS NULL OR e.delisted_us > ${n}) \
+                 AND (e.expiry_us IS NULL OR e.expiry_us > ${n})"
+            ),
+        }
+    }
 }
 
 impl Filter {
@@ -21,7 +43,7 @@ impl Filter {
     /// Only where the column has the value; no condition without one.
     #[must_use]
     pub(crate) fn and(mut self, column: &'static str, value: Option<Value>) -> Self {
-        self.conditions.extend(value.map(|value| (column, value)));
+        self.conditions.extend(value.map(|value| (Condition::Equal(column), value)));
         self
     }
 
@@ -29,6 +51,13 @@ impl Filter {
     #[must_use]
     pub(crate) fn and_text(self, column: &'static str, text: Option<impl ToString>) -> Self {
         self.and(column, text.map(|text| Value::Text(text.to_string())))
+    }
+
+    /// Only what is live at the instant.
+    #[must_use]
+    pub(crate) fn and_live_at(mut self, at: Option<Timestamp>) -> Self {
+        self.conditions.extend(at.map(|at| (Condition::LiveAt, Value::Int(at.micros()))));
+        self
     }
 
     /// What is deleted too.

@@ -5,7 +5,7 @@ use cqar_domain::{entities::Entity, id::EntityKey};
 use crate::{
     database::Value,
     error::Error,
-    filter::Filter,
+    filter::{Condition, Filter},
     snapshot::{Snapshot, id_value},
 };
 
@@ -13,8 +13,8 @@ impl Snapshot {
     /// The entities after the key, by id, at most `limit`. Fewer means that there are no more.
     pub async fn list(&mut self, filter: &Filter, after: Option<&EntityKey>, limit: u32) -> Result<Vec<Entity>, Error> {
         let Filter { table, conditions, hide_deleted } = filter;
-        let columns: Vec<&str> = conditions.iter().map(|(column, _)| *column).collect();
-        let sql = table.list(&columns, after.is_some(), *hide_deleted);
+        let clauses: Vec<Condition> = conditions.iter().map(|(condition, _)| *condition).collect();
+        let sql = table.list(&clauses, after.is_some(), *hide_deleted);
         let values = conditions.iter().map(|(_, value)| value.clone()).chain(after.map(id_value));
         let values = values.chain([Value::Int(limit.into())]).collect();
         self.read(table, format!("list_{}", table.name), sql, values).await

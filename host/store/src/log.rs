@@ -18,7 +18,7 @@ use crate::{
 };
 
 const BOUNDS: &str = "SELECT log_id, revision, oldest FROM log_state WHERE id = 1";
-const READ: &str = "SELECT revision, idx, type, entity_type, entity_id, venue, body FROM event_log \
+const READ: &str = "SELECT revision, idx, type, entity_type, entity_id, venue_id, body FROM event_log \
     WHERE (revision, idx) >= ($1, $2) ORDER BY revision, idx LIMIT $3";
 
 #[derive(sqlx::FromRow)]
@@ -35,7 +35,7 @@ struct EventRow {
     r#type: String,
     entity_type: String,
     entity_id: String,
-    venue: Option<String>,
+    venue_id: Option<String>,
     body: Vec<u8>,
 }
 
@@ -110,12 +110,12 @@ impl EventRow {
         let key = EntityType::from_name(&self.entity_type)
             .and_then(|entity_type| EntityKey::parse(entity_type, &self.entity_id).ok())
             .ok_or_else(|| corrupt(format!("entity: {} {}", self.entity_type, self.entity_id)))?;
-        let venue = self.venue.map(|venue| venue.parse()).transpose();
+        let venue = self.venue_id.map(|venue| venue.parse()).transpose();
         Ok(LoggedEvent {
             position: LogPosition { revision: self.revision, index: self.idx },
             event_type,
             key,
-            venue: venue.map_err(|error| corrupt(format!("venue: {error}")))?,
+            venue: venue.map_err(|error| corrupt(format!("venue_id: {error}")))?,
             body: self.body.into(),
         })
     }

@@ -7,6 +7,7 @@ use futures::future::BoxFuture;
 use crate::{
     database::{Tx, Value},
     error::Error,
+    filter::Condition,
 };
 
 /// A table of entities.
@@ -69,9 +70,8 @@ pub struct PlannedStatement {
 impl TableSchema {
     /// Lists the rows that pass the conditions and stand after an id, in the order of the ids. The values are those of
     /// the conditions, the id, and how many at most.
-    pub(crate) fn list(&self, conditions: &[&str], after: bool, hide_deleted: bool) -> String {
-        let mut clauses: Vec<String> =
-            conditions.iter().zip(1..).map(|(column, n)| format!("e.{column} = ${n}")).collect();
+    pub(crate) fn list(&self, conditions: &[Condition], after: bool, hide_deleted: bool) -> String {
+        let mut clauses: Vec<String> = conditions.iter().zip(1..).map(|(condition, n)| condition.clause(n)).collect();
         if after {
             clauses.push(format!("e.id > ${}", clauses.len() + 1));
         }

@@ -3,8 +3,7 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use cqar_domain::{
-    code::parse_code,
-    entities::{Entity, asset::Asset, instrument::Instrument, market::Market},
+    entities::{Entity, asset::Asset, instrument::Instrument, market::Market, venue_asset::VenueAsset},
     entity::Revision,
     id::{AssetId, EntityKey, EntityType, InstrumentId, Segment, VenueId},
     time::Timestamp,
@@ -14,6 +13,7 @@ use cqar_domain::{
 use crate::{
     database::{MAX_KEYS, Tx, Value, key_list},
     error::Error,
+    filter::Condition,
     metrics::Metrics,
     schema::TableSchema,
     tables::{TABLES, Table, read_all},
@@ -80,33 +80,60 @@ impl Snapshot {
         self.by("assets_by_symbol", "e.symbol", texts(symbols.iter().map(String::as_str))).await
     }
 
-    /// The instruments whose canonical code it is, deleted ones left out.
-    pub async fn instruments_with_code(&mut self, code: &str) -> Result<Vec<Instrument>, Error> {
-        let Some(parsed) = parse_code(code) else { return Ok(Vec::new()) };
-        let bases = self.assets_with_symbols(std::slice::from_ref(&parsed.base)).await?;
-        let bases = bases.into_iter().map(|asset| Value::Uuid(asset.id.uuid())).collect();
-        let found: Vec<Instrument> = self.by("instruments_by_base", "e.base", bases).await?;
-        Ok(found.into_iter().filter(|it| it.code == code && it.meta.delete_time.is_none()).collect())
+    /// The instruments that have one of the canonical codes, deleted ones left out.
+    pub async fn instruments_with_codes(&mut self, codes: &[String]) -> Result<Vec<Instrument>, Error> {
+        let found = self.by("instruments_by_code", "e.code", texts(codes.iter().map(String::as_str))).await?;
+        Ok(found.into_iter().filter(|it: &Instrument| it.meta.delete_time.is_none()).collect())
     }
 
     /// Up to `limit` instruments whose terms name the asset, deleted ones included.
     pub async fn instruments_of_asset(&mut self, asset: AssetId, limit: u32) -> Result<Vec<Instrument>, Error> {
-        let sql =
-            format!("{} WHERE e.base = $1 OR e.quote = $1 OR e.settle = $1 ORDER BY e.id LIMIT $2", Instrument::SELECT);
+        let sql = format!(
+            "{} WHERE e.base_asset_id = $1 OR e.quote_asset_id = $1 OR e.settle_asset_id = $1 ORDER BY e.id LIMIT $2",
+            Instrument::SELECT
+        );
         self.select("instruments_by_asset", sql, vec![Value::Uuid(asset.uuid()), Value::Int(limit.into())]).await
     }
 
-    /// The venue's markets of the instruments.
+    /// The venue's codes for the assets.
+    pub async fn venue_assets_of(&mut self, venue: &VenueId, assets: &[AssetId]) -> Result<Vec<VenueAsset>, Error> {
+        let ids = assets.iter().map(|id| Value::Uuid(id.uuid())).collect();
+        // A few dozen venues know an asset at most. Asked for the venue too, SQLite, which keeps no statistics, may take the
+        // index of the venue and read all of its codes.
+        let found: Vec<VenueAsset> = self.by("venue_assets_by_asset", "e.asset_id", ids).await?;
+        Ok(found.into_iter().filter(|it| it.venue_id == *venue).collect())
+    }
+
+    /// For each instrument, in order, every venue's markets of it, past ones included, at most `limit`.
     pub async fn markets_of_instruments(
         &mut self,
-        venue: &VenueId,
         instruments: &[InstrumentId],
-    ) -> Result<Vec<Market>, Error> {
-        // An instrument trades at a few dozen venues at most. Asked for the venue too, SQLite, which keeps no statistics,
-        // may take the index of the venue and read all of its markets.
-        let ids = instruments.iter().map(|id| Value::Uuid(id.uuid())).collect();
-        let found: Vec<Market> = self.by("markets_by_instrument", "e.instrument", ids).await?;
-        Ok(found.into_iter().filter(|market| market.venue == *venue).collect())
+        limit: u32,
+    ) -> Result<Vec<Vec<Market>>, Error> {
+        let mut found: HashMap<InstrumentId, Vec<Market>> = HashMap::new();
+        for instruments in instruments.chunks(MAX_KEYS) {
+            let ids: Vec<Value> = instruments.iter().map(|id| Value::Uuid(id.uuid())).collect();
+            // So few instruments have many markets that asking for several together hardly ever meets the limit.
+            let together = self.markets_of(ids.clone(), limit).await?;
+            if instruments.len() == 1 || together.len() < limit as usize {
+                for market in together {
+                    found.entry(market.instrument_id).or_default().push(market);
+                }
+            } else {
+                for (instrument, id) in instruments.iter().zip(ids) {
+                    found.insert(*instrument, self.markets_of(vec![id], limit).await?);
+                }
+            }
+        }
+        Ok(instruments.iter().map(|id| found.remove(id).unwrap_or_default()).collect())
+    }
+
+    async fn markets_of(&mut self, instruments: Vec<Value>, limit: u32) -> Result<Vec<Market>, Error> {
+        let (list, mut values) = key_list(self.tx.dialect(), 1, instruments);
+        values.push(Value::Int(limit.into()));
+        let n = values.len();
+        let sql = format!("{} WHERE e.instrument_id IN {list} ORDER BY e.id LIMIT ${n}", Market::SELECT);
+        self.select("markets_by_instrument", sql, values).await
     }
 
     /// The venue's markets in a segment that are live at the instant.
@@ -116,11 +143,8 @@ impl Snapshot {
         segment: &Segment,
         at: Timestamp,
     ) -> Result<Vec<Market>, Error> {
-        let sql = format!(
-            "{} WHERE e.venue = $1 AND e.segment = $2 AND (e.listed_us IS NULL OR e.listed_us <= $3) \
-             AND (e.delisted_us IS NULL OR e.delisted_us > $3) AND (e.expiry_us IS NULL OR e.expiry_us > $3) ORDER BY e.id",
-            Market::SELECT
-        );
+        let live = Condition::LiveAt.clause(3);
+        let sql = format!("{} WHERE e.venue_id = $1 AND e.segment = $2 AND {live} ORDER BY e.id", Market::SELECT);
         let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros())];
         self.select("live_markets", sql, values).await
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const TABLE: &str = "market_symbols";
-const COLUMNS: [&str; 3] = ["venue", "symbol", "market"];
+const COLUMNS: [&str; 3] = ["venue_id", "symbol", "market_id"];
 
 impl Snapshot {
     /// The venue's markets that have, or had, one of the symbols or aliases.
@@ -27,7 +27,7 @@ impl Snapshot {
             let dialect = self.tx.dialect();
             let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, symbols.to_vec()));
             let sql = format!(
-                "{} WHERE e.id IN (SELECT market FROM {TABLE} WHERE venue = {of} AND symbol IN {list}) ORDER BY e.id",
+                "{} WHERE e.id IN (SELECT market_id FROM {TABLE} WHERE venue_id = {of} AND symbol IN {list}) ORDER BY e.id",
                 Market::SELECT
             );
             let values = [vec![Value::Text(venue.to_string())], symbols].concat();
@@ -48,7 +48,7 @@ impl WriteTransaction {
             }
             _ => None,
         });
-        self.delete_where(TABLE, "market", &stale.collect::<Vec<_>>()).await
+        self.delete_where(TABLE, "market_id", &stale.collect::<Vec<_>>()).await
     }
 
     /// Puts in the symbols that markets got.
@@ -62,7 +62,7 @@ impl WriteTransaction {
             }
             for symbol in after.symbols() {
                 let market = Value::Uuid(after.id.uuid());
-                rows.push(vec![Value::Text(after.venue.to_string()), Value::Text(symbol.to_owned()), market]);
+                rows.push(vec![Value::Text(after.venue_id.to_string()), Value::Text(symbol.to_owned()), market]);
             }
         }
         self.insert("insert_symbols", TABLE, &COLUMNS, rows, "").await

@@ -34,6 +34,8 @@ pub struct Change {
     pub after: Option<Entity>,
     /// From when the change holds in the world, where that is another time than its commit's.
     pub effective_time: Option<Timestamp>,
+    /// Why it is made, as the client says; may be empty.
+    pub reason: String,
     /// The validators that judged it.
     pub judged_by: Vec<String>,
     /// What they warned of.
@@ -69,20 +71,21 @@ pub struct Committed {
     pub events: Vec<LoggedEvent>,
 }
 
-const SAVE_IMPORT_WATERMARK: &str = "INSERT INTO import_watermarks (venue, segment, observed_us) VALUES ($1, $2, $3) \
-    ON CONFLICT (venue, segment) DO UPDATE SET observed_us = excluded.observed_us";
-const EVENT_COLUMNS: [&str; 12] = [
+const SAVE_IMPORT_WATERMARK: &str = "INSERT INTO import_watermarks (venue_id, segment, observed_us) VALUES ($1, $2, $3) \
+    ON CONFLICT (venue_id, segment) DO UPDATE SET observed_us = excluded.observed_us";
+const EVENT_COLUMNS: [&str; 13] = [
     "revision",
     "idx",
     "type",
     "entity_type",
     "entity_id",
-    "venue",
+    "venue_id",
     "actor",
     "request_id",
+    "reason",
     "changed_fields",
     "effective_us",
-    "time_us",
+    "commit_us",
     "body",
 ];
 const UNIQUE_KEY_COLUMNS: [&str; 3] = ["key", "entity_type", "entity_id"];
@@ -272,8 +275,9 @@ fn logged_event(change: &Change, position: LogPosition, attribution: &WriteAttri
         event_type: EventType::of(change.before.as_ref(), change.after.as_ref())?,
         actor: attribution.actor.clone(),
         request_id: attribution.request_id,
+        reason: change.reason.clone(),
         changed_fields: changed_fields(change),
-        time: attribution.time,
+        commit_time: attribution.time,
         effective_time: change.effective_time,
         before: change.before.clone(),
         after: change.after.clone(),
@@ -307,6 +311,7 @@ fn event_row(event: &LoggedEvent, change: &Change, attribution: &WriteAttributio
         Value::OptText(event.venue.as_ref().map(ToString::to_string)),
         Value::Text(attribution.actor.clone()),
         Value::OptUuid(attribution.request_id),
+        Value::Text(change.reason.clone()),
         Value::Text(serde_json::json!(changed_fields(change)).to_string()),
         Value::OptInt(change.effective_time.map(Timestamp::micros)),
         Value::Int(attribution.time.micros()),

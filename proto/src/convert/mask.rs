@@ -39,7 +39,9 @@ pub(super) fn apply_mask<M: Masked>(onto: &mut M, from: &M, mask: &[String], fou
         }
     }
     for field in M::IMMUTABLE {
-        if (from.is_set(field) || is_named(field)) && !onto.same(from, field) {
+        // Outside of the mask it is ignored, so that a client may send back the whole of what it read (AIP-134).
+        let is_meant = is_named(field) || ((everything || mask.is_empty()) && from.is_set(field));
+        if is_meant && !onto.same(from, field) {
             found.add(*field, "IMMUTABLE", "cannot be changed");
         }
     }
@@ -106,11 +108,22 @@ mod tests {
 
     #[test]
     fn an_immutable_field_may_be_repeated_but_not_changed() {
-        let mut onto = v1::VenueAsset { venue: "binance".into(), code: "BTC".into(), ..Default::default() };
+        let mut onto = v1::VenueAsset { venue_id: "binance".into(), code: "BTC".into(), ..Default::default() };
         let mut found = Violations::default();
         apply_mask(&mut onto, &v1::VenueAsset { code: "BTC".into(), ..Default::default() }, &[], &mut found);
         assert!(found.is_empty());
         apply_mask(&mut onto, &v1::VenueAsset { code: "XBT".into(), ..Default::default() }, &[], &mut found);
         assert_eq!(found.into_vec()[0].code, "IMMUTABLE");
+    }
+
+    #[test]
+    fn an_immutable_field_outside_of_the_mask_is_ignored() {
+        let from = v1::VenueAsset { code: "XBT".into(), asset_id: "a".into(), ..Default::default() };
+        for (mask, is_refused) in [("asset_id", false), ("code", true), ("*", true)] {
+            let mut onto = v1::VenueAsset { code: "BTC".into(), ..Default::default() };
+            let mut found = Violations::default();
+            apply_mask(&mut onto, &from, &[mask.to_owned()], &mut found);
+            assert_eq!(found.is_empty(), !is_refused, "{mask}");
+        }
     }
 }

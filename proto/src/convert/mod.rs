@@ -20,7 +20,7 @@ use cqar_domain::{
 };
 
 pub(crate) use entities::document;
-pub use entities::{EntityMessage, stored};
+pub use entities::{EntityMessage, key_field, stored};
 pub use mutation::{create, mutations, update};
 use refs::NamedRefs;
 
@@ -150,6 +150,15 @@ impl<'a> Reader<'a> {
             self.found.add(field, code, message);
         }
         known
+    }
+
+    /// A value of an enumeration that may be left out, as 0. The outer None means that it was no value.
+    #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
+    fn optional_enumeration<M, T>(&mut self, field: &str, value: i32) -> Option<Option<T>>
+    where
+        M: TryFrom<i32> + TryInto<T>,
+    {
+        if value == 0 { Some(None) } else { self.enumeration::<M, T>(field, value).map(Some) }
     }
 
     #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]

@@ -2,18 +2,18 @@
 
 use cqar_domain::{
     entities::Entity,
-    id::{IdSource, SystemIds},
-    mutation::{Mutation, Patch},
+    id::{EntityKey, IdSource, SystemIds},
+    mutation::{Mutation, Patch, RequestedMutation},
     violation::{Violation, Violations},
 };
 
 use super::{
     Reader,
-    entities::{EntityOperation, given},
+    entities::{given, read_key},
     refs::{NamedRefs, UNKNOWN_REF},
 };
 use crate::{
-    v1::{self, entity::Entity as Message},
+    v1::{self, entity::Entity as Message, mutation::Operation},
     well_known::FieldMask,
 };
 
@@ -81,18 +81,23 @@ fn patch(from: Message, mask: Option<FieldMask>) -> Patch {
     })
 }
 
-/// Reads the mutations of an `Apply`, each with the name of its field for messages about it. Violations stand under
-/// `mutations[i].<operation>`.
-pub fn mutations(messages: Vec<v1::Mutation>, ids: &dyn IdSource) -> Result<Vec<(String, Mutation)>, Vec<Violation>> {
+/// Reads the mutations of an `Apply`; `reason` counts for those that give none. Violations stand under
+/// `mutations[i].<operation>`, and those of an entity under its type besides.
+pub fn mutations(
+    messages: Vec<v1::Mutation>,
+    reason: &str,
+    ids: &dyn IdSource,
+) -> Result<Vec<RequestedMutation>, Vec<Violation>> {
     let mut refs = NamedRefs::default();
     let mut read = Vec::with_capacity(messages.len());
     let mut violations = Vec::new();
     for (i, mut message) in messages.into_iter().enumerate() {
-        let action = message.operation.take().map(EntityOperation::from);
         let item = format!("mutations[{i}]");
-        let path = action.as_ref().map_or_else(|| item.clone(), |action| format!("{item}.{}", action.name()));
-        match mutation(message, action, &mut refs, ids) {
-            Ok(mutation) => read.push((path, mutation)),
+        let path = message.operation.as_ref().map_or_else(|| item.clone(), |it| format!("{item}.{}", name(it)));
+        let own_reason = std::mem::take(&mut message.reason);
+        let reason = if own_reason.is_empty() { reason.to_owned() } else { own_reason };
+        match mutation(message, &mut refs, ids) {
+            Ok(mutation) => read.push(RequestedMutation { field: path, reason, mutation }),
             Err(found) => violations.extend(found.into_iter().map(|violation| {
                 let of_mutation =
                     matches!(violation.field.as_str(), "ref" | "update_mask" | "etag" | "operation" | "allow_existing");
@@ -103,27 +108,40 @@ pub fn mutations(messages: Vec<v1::Mutation>, ids: &dyn IdSource) -> Result<Vec<
     if violations.is_empty() { Ok(read) } else { Err(violations) }
 }
 
-/// The mutation of a message whose operation was taken out.
-fn mutation(
-    message: v1::Mutation,
-    action: Option<EntityOperation>,
-    refs: &mut NamedRefs,
-    ids: &dyn IdSource,
-) -> Result<Mutation, Vec<Violation>> {
-    let v1::Mutation { r#ref, allow_existing, update_mask, etag, .. } = message;
-    let Some(action) = action else {
-        return Err(violation("operation", "REQUIRED", "one operation, such as create_asset, must be given"));
+/// The path of what an operation is about.
+fn name(operation: &Operation) -> String {
+    let of = |operation: &str, entity: &v1::Entity| match &entity.entity {
+        Some(entity) => format!("{operation}.{}", entity.entity_type()),
+        None => operation.to_owned(),
+    };
+    match operation {
+        Operation::Create(entity) => of("create", entity),
+        Operation::Update(entity) => of("update", entity),
+        Operation::Delete(_) => "delete".to_owned(),
+        Operation::Undelete(_) => "undelete".to_owned(),
+        Operation::Delist(_) => "delist".to_owned(),
+    }
+}
+
+fn mutation(message: v1::Mutation, refs: &mut NamedRefs, ids: &dyn IdSource) -> Result<Mutation, Vec<Violation>> {
+    let v1::Mutation { r#ref, allow_existing, update_mask, etag, operation, .. } = message;
+    let Some(operation) = operation else {
+        return Err(violation(
+            "operation",
+            "REQUIRED",
+            "one of create, update, delete, undelete, delist must be given",
+        ));
     };
     let etag = (!etag.is_empty()).then_some(etag);
-    if etag.is_some() && matches!(action, EntityOperation::Create(_)) {
+    if etag.is_some() && matches!(operation, Operation::Create(_)) {
         return Err(violation("etag", "NOT_A_CHANGE", "goes with updates, deletes, undeletes and delistings only"));
     }
-    if update_mask.is_some() && !matches!(action, EntityOperation::Update(_)) {
+    if update_mask.is_some() && !matches!(operation, Operation::Update(_)) {
         return Err(violation("update_mask", "NOT_AN_UPDATE", "goes with updates only"));
     }
-    let mutation = match action {
-        EntityOperation::Create(message) => create_with(message, allow_existing, ids, Some(refs))?,
-        EntityOperation::Update(message) => match (update_with(message, update_mask, Some(refs))?, etag) {
+    let mutation = match operation {
+        Operation::Create(entity) => create_with(given(entity)?, allow_existing, ids, Some(refs))?,
+        Operation::Update(entity) => match (update_with(given(entity)?, update_mask, Some(refs))?, etag) {
             (Mutation::Update { etag: Some(of_entity), .. }, Some(etag)) if of_entity != etag => {
                 return Err(violation("etag", "CONFLICT", "must be that of the entity, which has one too"));
             }
@@ -132,19 +150,11 @@ fn mutation(
             }
             (other, _) => other,
         },
-        EntityOperation::Delete(entity_type, mut id) => {
+        Operation::Delete(key) => Mutation::Delete { key: key_with(key, refs, ids)?, etag },
+        Operation::Undelete(key) => Mutation::Undelete { key: key_with(key, refs, ids)?, etag },
+        Operation::Delist(mut delisting) => {
             let mut reader = Reader::new(ids, Some(refs));
-            let key = reader.key("", entity_type, &mut id);
-            Mutation::Delete { key: reader.finish(key)?, etag }
-        }
-        EntityOperation::Undelete(entity_type, mut id) => {
-            let mut reader = Reader::new(ids, Some(refs));
-            let key = reader.key("", entity_type, &mut id);
-            Mutation::Undelete { key: reader.finish(key)?, etag }
-        }
-        EntityOperation::Delist(mut delisting) => {
-            let mut reader = Reader::new(ids, Some(refs));
-            let market = reader.reference("market", &mut delisting.market);
+            let market = reader.reference("market_id", &mut delisting.market_id);
             let at = reader.time("delisted_time", delisting.delisted_time);
             let (market, at) = reader.finish(market.zip(at)).map_err(unknown_refs_first)?;
             Mutation::Delist { market, at, etag }
@@ -158,6 +168,13 @@ fn mutation(
         _ => {}
     }
     Ok(mutation)
+}
+
+fn key_with(key: v1::EntityKey, refs: &NamedRefs, ids: &dyn IdSource) -> Result<EntityKey, Vec<Violation>> {
+    let mut key = key.key.ok_or_else(|| violation("", "REQUIRED", "the id of one entity must be given"))?;
+    let mut reader = Reader::new(ids, Some(refs));
+    let read = read_key(&mut key, &mut reader);
+    reader.finish(read)
 }
 
 fn violation(field: &str, code: &str, message: &str) -> Vec<Violation> {

@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::Context as _;
 use bytes::BufMut;
-use cqar_proto::{server::market_service_server::SERVICE_NAME, v1};
+use cqar_proto::{
+    server::market_service_server::SERVICE_NAME,
+    v1::{self, batch_resolve_markets_request::Item},
+};
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request, Response};
 use moka::{Equivalent, sync::Cache};
@@ -117,15 +120,20 @@ impl Floor {
         for line in lines.lines() {
             let answer: v1::ResolveMarketResponse = serde_json::from_str(line)?;
             let market = answer.market.as_ref().context("an answer has no market")?;
-            let (venue, segment, symbol) = (market.venue.clone(), market.segment.clone(), market.venue_symbol.clone());
+            let (venue, segment, symbol) =
+                (market.venue_id.clone(), market.segment.clone(), market.venue_symbol.clone());
             answers.insert(Key { venue, segment, symbol }, Arc::new(answer));
         }
         Ok(Self { answers })
     }
 
-    fn resolve(&self, request: &v1::ResolveMarketRequest) -> Result<Arc<v1::ResolveMarketResponse>, Status> {
-        let segment = request.segment.as_deref().unwrap_or_default();
-        let key = KeyRef { venue: &request.venue, segment, symbol: &request.venue_symbol };
+    fn resolve(
+        &self,
+        venue: &str,
+        segment: Option<&str>,
+        symbol: &str,
+    ) -> Result<Arc<v1::ResolveMarketResponse>, Status> {
+        let key = KeyRef { venue, segment: segment.unwrap_or_default(), symbol };
         self.answers.get(&key).ok_or_else(|| Status::not_found("no such market"))
     }
 }
@@ -148,11 +156,14 @@ impl Service<Request<Body>> for Floor {
         let is_batch = request.uri().path().ends_with("/BatchResolveMarkets");
         if is_batch {
             let batch = move |batch: Box<v1::BatchResolveMarketsRequest>| {
-                batch.requests.iter().map(|request| floor.resolve(request)).collect::<Result<Batch, _>>()
+                let one = |it: &Item| floor.resolve(&it.venue_id, it.segment.as_deref(), &it.venue_symbol);
+                batch.requests.iter().map(one).collect::<Result<Batch, _>>()
             };
             answer(request, batch).map(Ok).boxed()
         } else {
-            let one = move |request: Box<v1::ResolveMarketRequest>| floor.resolve(&request);
+            let one = move |it: Box<v1::ResolveMarketRequest>| {
+                floor.resolve(&it.venue_id, it.segment.as_deref(), &it.venue_symbol)
+            };
             answer(request, one).map(Ok).boxed()
         }
     }
@@ -196,14 +207,14 @@ mod tests {
 
     #[test]
     fn a_batch_of_the_floor_reads_as_the_contracts_own_message() {
-        use v1::batch_resolve_markets_response::{Result as Item, result::Result as Resolved};
+        use v1::batch_resolve_markets_response::{Result as Found, result::Result as Resolved};
         let market = v1::Market { venue_symbol: "X".repeat(200), ..v1::Market::default() };
         let answer = v1::ResolveMarketResponse { market: Some(market), ..v1::ResolveMarketResponse::default() };
         let mut sent = Vec::new();
         let kept = Arc::new(answer.clone());
         Batch(vec![Arc::clone(&kept), kept]).encode(&mut sent);
-        let item = Item { result: Some(Resolved::Resolved(answer)) };
-        let expected = v1::BatchResolveMarketsResponse { results: vec![item; 2] };
+        let found = Found { result: Some(Resolved::Resolved(answer)) };
+        let expected = v1::BatchResolveMarketsResponse { results: vec![found; 2], revision: 0 };
         assert_eq!(v1::BatchResolveMarketsResponse::decode(sent.as_slice()).unwrap(), expected);
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cqar_proto::v1::{
     self, GetStatusRequest, ImportListingOptions, ImportListingRequest,
     batch_resolve_markets_response::result::Result as Resolved, import_listing_request::Part,
-    registry_service_client::RegistryServiceClient,
+    import_listing_response::Step, registry_service_client::RegistryServiceClient,
 };
 use cqar_tests::{
     postgres::Postgres,
@@ -90,7 +90,7 @@ impl RegistryProcess {
     pub(crate) fn requests(&self) -> Vec<v1::ResolveMarketRequest> {
         let symbols = std::iter::once("BTCUSDT".to_owned()).chain((0..self.markets).map(symbol));
         let request = |venue_symbol| v1::ResolveMarketRequest {
-            venue: "binance".to_owned(),
+            venue_id: "binance".to_owned(),
             venue_symbol,
             segment: Some("spot".to_owned()),
             ..v1::ResolveMarketRequest::default()
@@ -104,7 +104,7 @@ impl RegistryProcess {
         requests: &[v1::ResolveMarketRequest],
     ) -> anyhow::Result<Vec<v1::ResolveMarketResponse>> {
         let mut calls = EncodedClient::on(self.target.connect().await?, &self.target, BATCH_RESOLVE);
-        let batch = v1::BatchResolveMarketsRequest { requests: requests.to_vec() };
+        let batch = cqar_tests::fixtures::batch_of(requests);
         let answer = calls.call(batch.encode_to_vec().into()).await?;
         let results = v1::BatchResolveMarketsResponse::decode(answer)?.results;
         let resolved = results.into_iter().map(|result| match result.result {
@@ -136,7 +136,7 @@ impl RegistryProcess {
     /// Imports the markets as the venue itself would list them.
     async fn import(&self) -> anyhow::Result<()> {
         let options = ImportListingOptions {
-            venue: "binance".to_owned(),
+            venue_id: "binance".to_owned(),
             create_missing_assets: true,
             ..ImportListingOptions::default()
         };
@@ -146,9 +146,15 @@ impl RegistryProcess {
         let parts: Vec<Part> = std::iter::once(Part::Options(options)).chain(chunks).collect();
         let messages = parts.into_iter().map(|part| ImportListingRequest { part: Some(part) });
         let request = self.target.request(futures::stream::iter(messages));
-        let report = self.registry().await?.import_listing(request).await.context("the import")?.into_inner();
-        ensure!(usize::try_from(report.created) == Ok(self.markets), "{} markets were created", report.created);
-        Ok(())
+        let mut steps = self.registry().await?.import_listing(request).await.context("the import")?.into_inner();
+        while let Some(response) = steps.message().await? {
+            if let Some(Step::Summary(summary)) = response.step {
+                let created = summary.created;
+                ensure!(usize::try_from(created) == Ok(self.markets), "{created} markets were created");
+                return Ok(());
+            }
+        }
+        bail!("the import ended without its summary")
     }
 }
 

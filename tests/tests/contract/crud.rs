@@ -2,14 +2,14 @@
 
 use cqar_proto::v1::{
     Asset, Chain, DelistMarketRequest, Instrument, Market, MarketStatus, UndeleteAssetRequest,
-    UndeleteInstrumentRequest, UndeleteVenueRequest, Venue, mutation::Operation,
+    UndeleteInstrumentRequest, UndeleteVenueRequest, Venue,
 };
 use cqar_tests::{
     collect,
     environment::TestEnvironment,
     fixtures::{
-        Clients, SampleRegistry, asset, chain, market, mutation, preconditions, reason, says, spot, time, venue,
-        wrong_fields,
+        Clients, SampleRegistry, asset, chain, create, market, mutation, preconditions, reason, says, spot, time,
+        venue, wrong_fields,
     },
 };
 use tonic::Code;
@@ -120,7 +120,7 @@ async fn a_deleted_entity_is_got_and_not_listed_until_it_is_undeleted(s: TestEnv
     let mut clients = Clients::of(&server).await;
     let small = SampleRegistry::write(&mut clients).await;
     macro_rules! check {
-        ($Entity:ident in $client:ident: $undelete:ident $request:ident $field:ident, $new:expr) => {{
+        ($Entity:ident in $client:ident: $undelete:ident $request:ident $field:ident $id:ident, $new:expr) => {{
             let created = $Entity::create(&mut clients, $new, Write::default()).await.unwrap().value;
             let deleted = $Entity::delete(&mut clients, &created.id, "", Write::default()).await.unwrap().value;
             assert!(deleted.delete_time.is_some());
@@ -134,17 +134,17 @@ async fn a_deleted_entity_is_got_and_not_listed_until_it_is_undeleted(s: TestEnv
             let refused = $Entity::update(&mut clients, deleted, &["*"], Write::default()).await.unwrap_err();
             assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "ENTITY_DELETED"));
 
-            let request = $request { id: created.id.clone(), ..Default::default() };
+            let request = $request { $id: created.id.clone(), ..Default::default() };
             let undeleted = clients.$client.$undelete(request).await.unwrap().into_inner().$field.unwrap();
             assert_eq!(undeleted.delete_time, None);
             let listed = $Entity::list(&mut clients, 0, "").await.unwrap().0;
             assert!(listed.contains(&undeleted));
         }};
     }
-    check!(Asset in assets: undelete_asset UndeleteAssetRequest asset, asset("ETH"));
-    check!(Venue in venues: undelete_venue UndeleteVenueRequest venue, venue("okx"));
+    check!(Asset in assets: undelete_asset UndeleteAssetRequest asset asset_id, asset("ETH"));
+    check!(Venue in venues: undelete_venue UndeleteVenueRequest venue venue_id, venue("okx"));
     let swapped = spot(&small.usdt, &small.btc);
-    check!(Instrument in instruments: undelete_instrument UndeleteInstrumentRequest instrument, swapped);
+    check!(Instrument in instruments: undelete_instrument UndeleteInstrumentRequest instrument instrument_id, swapped);
 }
 
 async fn what_others_refer_to_is_not_deleted_and_the_referrers_are_named(s: TestEnvironment) {
@@ -162,7 +162,7 @@ async fn what_others_refer_to_is_not_deleted_and_the_referrers_are_named(s: Test
 
     // Of many referrers, ten are named.
     let markets = (0..12).map(|n| market("kraken", "", &format!("XBT{n}"), &small.spot));
-    clients.apply(markets.map(|it| mutation(Operation::CreateMarket(it))).collect()).await.unwrap();
+    clients.apply(markets.map(|it| mutation(create(it))).collect()).await.unwrap();
     let refused = Instrument::delete(&mut clients, &small.spot, "", Write::default()).await.unwrap_err();
     assert_eq!(preconditions(&refused).len(), 10);
     let refused = Venue::delete(&mut clients, "kraken", "", Write::default()).await.unwrap_err();
@@ -171,7 +171,7 @@ async fn what_others_refer_to_is_not_deleted_and_the_referrers_are_named(s: Test
     // A chain is deleted for good, once nothing refers to it.
     let ethereum = chain("ethereum", "eip155:1");
     Kind::create(&mut clients, ethereum, Write::default()).await.unwrap();
-    let dex = Venue { chain: "ethereum".into(), ..venue("dex") };
+    let dex = Venue { chain_id: "ethereum".into(), ..venue("dex") };
     Kind::create(&mut clients, dex, Write::default()).await.unwrap();
     let refused = Chain::delete(&mut clients, "ethereum", "", Write::default()).await.unwrap_err();
     assert_eq!(preconditions(&refused)[0].0, "venue dex");
@@ -182,7 +182,7 @@ async fn a_market_is_delisted_now_or_from_a_moment_on(s: TestEnvironment) {
     let mut clients = Clients::of(&server).await;
     let small = SampleRegistry::write(&mut clients).await;
     let delist = |id: &str, at: Option<&str>| DelistMarketRequest {
-        id: id.into(),
+        market_id: id.into(),
         delisted_time: at.map(time),
         ..DelistMarketRequest::default()
     };

@@ -2,12 +2,13 @@
 
 use cqar_proto::v1::{
     Asset, DelistMarketRequest, FormatSymbolRequest, FormatSymbolResponse, GetInstrumentRequest, Market,
-    format_symbol_request::Key, get_instrument_request, mutation::Operation,
+    format_symbol_request::Key, get_instrument_request,
 };
 use cqar_tests::{
     environment::TestEnvironment,
     fixtures::{
-        Clients, SampleRegistry, asset, market, mutation, named, preconditions, reason, spot, time, wrong_fields,
+        Clients, SampleRegistry, asset, create, market, mutation, named, preconditions, reason, spot, time,
+        wrong_fields,
     },
 };
 use tonic::{Code, Status};
@@ -24,7 +25,7 @@ async fn format(clients: &mut Clients, request: FormatSymbolRequest) -> Result<F
 }
 
 fn query(key: Key, venue: &str) -> FormatSymbolRequest {
-    FormatSymbolRequest { key: Some(key), venue: venue.into(), ..FormatSymbolRequest::default() }
+    FormatSymbolRequest { key: Some(key), venue_id: venue.into(), ..FormatSymbolRequest::default() }
 }
 
 async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: TestEnvironment) {
@@ -32,10 +33,10 @@ async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: TestEnvironme
     let mut clients = Clients::of(&server).await;
     let small = SampleRegistry::write(&mut clients).await;
     let code = |code: &str| Key::Code(code.into());
-    for key in [code("BTC/USDT"), Key::Instrument(small.spot.clone())] {
+    for key in [code("BTC/USDT"), Key::InstrumentId(small.spot.clone())] {
         let found = format(&mut clients, query(key, "kraken")).await.unwrap();
         assert_eq!((found.venue_symbol.as_str(), found.segment.as_str()), ("XBTUSDT", ""));
-        assert_eq!((found.market.as_str(), found.unit_multiplier.as_str()), (small.kraken.as_str(), "1"));
+        assert_eq!((found.market_id.as_str(), found.unit_multiplier.as_str()), (small.kraken.as_str(), "1"));
     }
     let found = format(&mut clients, query(code("BTC/USDT:USDT"), "binance")).await.unwrap();
     assert_eq!((found.venue_symbol.as_str(), found.segment.as_str()), ("BTCUSDT", "usdm"));
@@ -43,14 +44,14 @@ async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: TestEnvironme
         (code("BTC/USDT:USDT"), "kraken", "NOT_LISTED"),
         (code("ETH/USDT"), "kraken", "CODE_UNKNOWN"),
         (code("BTC/USDT"), "mtgox", "ENTITY_NOT_FOUND"),
-        (Key::Instrument(small.kraken.clone()), "kraken", "ENTITY_NOT_FOUND"),
+        (Key::InstrumentId(small.kraken.clone()), "kraken", "ENTITY_NOT_FOUND"),
     ] {
         let refused = format(&mut clients, query(key, venue)).await.unwrap_err();
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, expected));
     }
     let refused = format(&mut clients, FormatSymbolRequest::default()).await.unwrap_err();
     let fields: Vec<String> = wrong_fields(&refused).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(fields, ["instrument", "venue"]);
+    assert_eq!(fields, ["instrument_id", "venue_id"]);
 
     // Two live markets of one instrument: the segment tells them apart.
     let other = Market { unit_multiplier: "1000".into(), ..market("kraken", "pro", "kXBTUSDT", &small.spot) };
@@ -65,7 +66,7 @@ async fn an_instrument_has_a_symbol_at_each_venue_that_lists_it(s: TestEnvironme
 
     // Delisted: no longer, but as of then.
     let delisted_time = Some(time("2024-01-01T00:00:00Z"));
-    let delist = DelistMarketRequest { id: small.kraken, delisted_time, ..DelistMarketRequest::default() };
+    let delist = DelistMarketRequest { market_id: small.kraken, delisted_time, ..DelistMarketRequest::default() };
     clients.markets.delist_market(delist).await.unwrap();
     assert_eq!(reason(&format(&mut clients, of_segment("")).await.unwrap_err()), "NOT_LISTED");
     let then = FormatSymbolRequest { as_of: Some(time("2023-12-31T23:59:59Z")), ..of_segment("") };
@@ -76,10 +77,7 @@ async fn a_code_of_several_instruments_is_ambiguous(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let small = SampleRegistry::write(&mut clients).await;
-    let other = vec![
-        named("btc", Operation::CreateAsset(asset("BTC"))),
-        mutation(Operation::CreateInstrument(spot("$btc", &small.usdt))),
-    ];
+    let other = vec![named("btc", create(asset("BTC"))), mutation(create(spot("$btc", &small.usdt)))];
     let [other_btc, other_spot] = cqar_tests::fixtures::ids(&clients.apply(other).await.unwrap()).try_into().unwrap();
     let refused = format(&mut clients, query(Key::Code("BTC/USDT".into()), "kraken")).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "AMBIGUOUS_CODE"));
@@ -90,11 +88,11 @@ async fn a_code_of_several_instruments_is_ambiguous(s: TestEnvironment) {
     assert_eq!(candidates, expected);
     let get = |code: &str| GetInstrumentRequest {
         key: Some(get_instrument_request::Key::Code(code.into())),
-        min_revision: 0,
+        ..Default::default()
     };
     let refused = clients.instruments.get_instrument(get("BTC/USDT")).await.unwrap_err();
     assert_eq!(reason(&refused), "AMBIGUOUS_CODE");
-    let by_id = format(&mut clients, query(Key::Instrument(small.spot.clone()), "kraken")).await.unwrap();
+    let by_id = format(&mut clients, query(Key::InstrumentId(small.spot.clone()), "kraken")).await.unwrap();
     assert_eq!(by_id.venue_symbol, "XBTUSDT", "the id is never ambiguous");
 
     // Codes are derived from today's symbols.
@@ -103,5 +101,5 @@ async fn a_code_of_several_instruments_is_ambiguous(s: TestEnvironment) {
     let found = clients.instruments.get_instrument(get("BTC2/USDT")).await.unwrap().into_inner();
     assert_eq!(found.id, other_spot);
     let by_code = format(&mut clients, query(Key::Code("BTC/USDT".into()), "kraken")).await.unwrap();
-    assert_eq!(by_code.market, small.kraken);
+    assert_eq!(by_code.market_id, small.kraken);
 }

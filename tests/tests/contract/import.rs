@@ -1,13 +1,15 @@
 //! What an import of a listing does, and what it leaves alone.
 
 use cqar_proto::v1::{
-    ImportListingOptions, ListMarketsRequest, Market, MarketStatus, imported_market::Outcome, mutation::Operation,
+    ImportListingOptions, ImportListingRequest, ListMarketsRequest, Market, MarketStatus, import_listing_request::Part,
+    import_progress::Phase, imported_market::Outcome,
 };
 use cqar_tests::{
     collect,
     environment::TestEnvironment,
-    fixtures::{Clients, market, mutation, reason, time, wrong_fields},
+    fixtures::{Clients, Imported, create, market, mutation, reason, time, wrong_fields},
 };
+use futures::stream;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -35,15 +37,15 @@ async fn a_listing_is_registered_once_and_then_only_what_differs(s: TestEnvironm
     let only_try = ImportListingOptions { validate_only: true, ..creating() };
     let tried = clients.import(only_try.clone(), &raw(&listed)).await.unwrap();
     assert_eq!((counts(&tried), tried.revision), ([2, 0, 0, 0, 0], 1));
-    assert!(outcomes(&tried, Outcome::Created).iter().all(|it| it.market.is_empty()), "no id of what is not there");
+    assert!(outcomes(&tried, Outcome::Created).iter().all(|it| it.market_id.is_empty()), "no id of what is not there");
     assert_eq!(clients.revision().await, 1);
 
     let report = clients.import(creating(), &raw(&listed)).await.unwrap();
     assert_eq!((counts(&report), report.revision), ([2, 0, 0, 0, 0], 2));
-    assert_eq!((report.complete_segments.as_slice(), report.observed_at.is_some()), (&["spot".to_owned()][..], true));
+    assert_eq!((report.complete_segments.as_slice(), report.observed_time.is_some()), (&["spot".to_owned()][..], true));
     let created = outcomes(&report, Outcome::Created);
     let btc = resolve(&mut clients, "binance", "BTCUSDT", Some("spot")).await.unwrap();
-    assert_eq!(id(&btc), created[0].market);
+    assert_eq!(id(&btc), created[0].market_id);
     let found = btc.market.unwrap();
     let amounts = [&found.tick_size, &found.lot_size, &found.min_quantity, &found.max_quantity].map(String::as_str);
     assert_eq!(amounts, ["0.01", "0.001", "0.001", "9000"]);
@@ -119,9 +121,9 @@ async fn what_is_absent_is_delisted_on_request_in_complete_segments_alone(s: Tes
     let later = Market { listed_time: Some(time("2025-01-01T00:00:00Z")), ..market("binance", "spot", "LATER", "$p") };
     clients
         .apply(vec![
-            cqar_tests::fixtures::named("p", Operation::CreateInstrument(perpetual)),
-            mutation(Operation::CreateMarket(market("binance", "usdm", "BTCUSDT", "$p"))),
-            mutation(Operation::CreateMarket(later)),
+            cqar_tests::fixtures::named("p", create(perpetual)),
+            mutation(create(market("binance", "usdm", "BTCUSDT", "$p"))),
+            mutation(create(later)),
         ])
         .await
         .unwrap();
@@ -180,14 +182,22 @@ async fn a_repeated_import_gets_the_first_report(s: TestEnvironment) {
     let options = ImportListingOptions { request_id: Uuid::now_v7().to_string(), ..into_binance() };
     let first = clients.import(options.clone(), &listed).await.unwrap();
     assert_eq!(counts(&first), [1, 0, 0, 0, 0]);
-    assert_eq!(clients.import(options.clone(), &listed).await.unwrap(), first);
+    assert!(!first.replayed && first.progress.last().unwrap().phase() == Phase::Committing, "{:?}", first.progress);
+    let again = clients.import(options.clone(), &listed).await.unwrap();
+    assert!(again.replayed && again.progress.is_empty(), "{again:?}");
+    assert_eq!((&again.markets, &again.bindings, again.revision), (&first.markets, &first.bindings, first.revision));
+    // However the bytes are cut, it is the same request.
+    let whole = [Part::Options(options.clone()), Part::Chunk(listed.clone().into())];
+    let parts = stream::iter(whole.map(|part| ImportListingRequest { part: Some(part) }));
+    let answer = clients.registry.import_listing(parts).await.unwrap().into_inner();
+    assert!(Imported::receive(answer).await.unwrap().replayed);
     let other = clients.import(options.clone(), &raw(&[spot("USDTBTC", "USDT", "BTC")])).await.unwrap_err();
     assert_eq!((reason(&other), wrong_fields(&other)[0].0.as_str()), ("REQUEST_ID_REUSED".into(), "request_id"));
     let other = ImportListingOptions { trust_symbols: true, ..options };
     assert_eq!(reason(&clients.import(other, &listed).await.unwrap_err()), "REQUEST_ID_REUSED");
     // A market that is halted by hand is what the listing says again, by the next import.
     let halted =
-        Market { id: first.markets[0].market.clone(), status: MarketStatus::Halted.into(), ..Market::default() };
+        Market { id: first.markets[0].market_id.clone(), status: MarketStatus::Halted.into(), ..Market::default() };
     Market::update(&mut clients, halted, &["status"], Write::default()).await.unwrap();
     assert_eq!(counts(&clients.import(into_binance(), &listed).await.unwrap()), [0, 1, 0, 0, 0]);
 }

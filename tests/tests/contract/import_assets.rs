@@ -1,12 +1,9 @@
 //! Which assets an import takes a venue's codes for. Nothing is guessed.
 
-use cqar_proto::v1::{
-    Asset, AssetType, ImportListingOptions, ListVenueAssetsRequest, Venue, imported_market::Outcome,
-    mutation::Operation,
-};
+use cqar_proto::v1::{Asset, AssetType, ImportListingOptions, ListVenueAssetsRequest, Venue, imported_market::Outcome};
 use cqar_tests::{
     environment::TestEnvironment,
-    fixtures::{Clients, SampleRegistry, asset, ids, market, mutation, named, venue, venue_asset},
+    fixtures::{Clients, SampleRegistry, asset, create, ids, market, mutation, named, venue, venue_asset},
 };
 use serde_json::json;
 
@@ -34,11 +31,11 @@ async fn the_market_goes_before_the_binding_and_the_binding_before_the_symbol(s:
     let [of_symbol, usdt] = binance_with(&mut clients, ["LUNA", "USDT"]).await;
     let applied = clients
         .apply(vec![
-            named("of_binding", Operation::CreateAsset(asset("LUNA2"))),
-            named("of_market", Operation::CreateAsset(asset("LUNC"))),
-            mutation(Operation::CreateVenueAsset(venue_asset("binance", "LUNA", "$of_binding"))),
-            named("spot", Operation::CreateInstrument(cqar_tests::fixtures::spot("$of_market", &usdt))),
-            mutation(Operation::CreateMarket(market("binance", "spot", "LUNAUSDT", "$spot"))),
+            named("of_binding", create(asset("LUNA2"))),
+            named("of_market", create(asset("LUNC"))),
+            mutation(create(venue_asset("binance", "LUNA", "$of_binding"))),
+            named("spot", create(cqar_tests::fixtures::spot("$of_market", &usdt))),
+            mutation(create(market("binance", "spot", "LUNAUSDT", "$spot"))),
         ])
         .await
         .unwrap();
@@ -61,10 +58,10 @@ async fn a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_change
     let first = [spot("BTCUSDT", "BTC", "USDT")];
     let report = clients.import(into_binance(), &raw(&first)).await.unwrap();
     let mut bindings: Vec<_> =
-        report.bindings.iter().map(|it| (it.code.as_str(), it.asset.as_str(), it.created)).collect();
+        report.bindings.iter().map(|it| (it.code.as_str(), it.asset_id.as_str(), it.created)).collect();
     bindings.sort_unstable();
     assert_eq!(bindings, [("BTC", btc.as_str(), false), ("USDT", usdt.as_str(), false)]);
-    let request = ListVenueAssetsRequest { venue: "binance".into(), ..ListVenueAssetsRequest::default() };
+    let request = ListVenueAssetsRequest { venue_id: "binance".into(), ..ListVenueAssetsRequest::default() };
     assert_eq!(clients.venues.list_venue_assets(request).await.unwrap().into_inner().venue_assets.len(), 2);
 
     // Another BTC: ambiguous for whoever has no binding, and nothing to this venue.
@@ -86,7 +83,7 @@ async fn what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidate
     assert_eq!(counts(&report), [1, 0, 0, 0, 2]);
     let expected = [("BTCUSDT", "AMBIGUOUS_ASSET"), ("NEWUSDT", "UNKNOWN_ASSET")];
     assert_eq!(rejected(&report), expected);
-    let mut candidates = outcomes(&report, Outcome::Rejected)[0].candidates.clone();
+    let mut candidates = outcomes(&report, Outcome::Rejected)[0].candidate_asset_ids.clone();
     candidates.sort();
     let mut both = vec![one.clone(), two];
     both.sort();
@@ -98,10 +95,10 @@ async fn what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidate
     assert_eq!((counts(&report), rejected(&report)), ([1, 0, 0, 0, 1], vec![("BTCUSDT", "AMBIGUOUS_ASSET")]));
     let [created] = report.bindings.as_slice() else { panic!("{:?}", report.bindings) };
     assert_eq!((created.code.as_str(), created.symbol.as_str(), created.created), ("NEW", "NEW", true));
-    let stored = Asset::get(&mut clients, &created.asset, 0).await.unwrap().value;
+    let stored = Asset::get(&mut clients, &created.asset_id, 0).await.unwrap().value;
     assert_eq!(stored.r#type(), AssetType::Unclassified);
     // The operator says which is meant.
-    clients.apply(vec![mutation(Operation::CreateVenueAsset(venue_asset("binance", "BTC", &one)))]).await.unwrap();
+    clients.apply(vec![mutation(create(venue_asset("binance", "BTC", &one)))]).await.unwrap();
     let report = clients.import(into_binance(), &raw(&listed[..2])).await.unwrap();
     assert_eq!(counts(&report), [1, 0, 1, 0, 0]);
     assert_eq!(base_of(&mut clients, "BTCUSDT").await, one);
@@ -115,13 +112,13 @@ async fn an_unclassified_asset_is_taken_only_where_symbols_are_trusted(s: TestEn
     let sister = Venue { symbology: "symbology-binance".into(), ..venue("binance-us") };
     Venue::create(&mut clients, sister, Write::default()).await.unwrap();
     let listed = raw(&[spot("PEOPLEUSDT", "PEOPLE", "USDT")]);
-    let from_sister = ImportListingOptions { venue: "binance-us".into(), ..creating() };
+    let from_sister = ImportListingOptions { venue_id: "binance-us".into(), ..creating() };
     let report = clients.import(from_sister, &listed).await.unwrap();
-    let people = report.bindings.iter().find(|it| it.created).unwrap().asset.clone();
+    let people = report.bindings.iter().find(|it| it.created).unwrap().asset_id.clone();
 
     let report = clients.import(creating(), &listed).await.unwrap();
     assert_eq!(rejected(&report), [("PEOPLEUSDT", "UNCLASSIFIED_ASSET")]);
-    assert_eq!(report.markets[0].candidates, [people.as_str()]);
+    assert_eq!(report.markets[0].candidate_asset_ids, [people.as_str()]);
     let trusting = ImportListingOptions { trust_symbols: true, ..into_binance() };
     let tried = ImportListingOptions { validate_only: true, ..trusting.clone() };
     assert_eq!(counts(&clients.import(tried, &listed).await.unwrap()), [1, 0, 0, 0, 0]);
@@ -129,7 +126,7 @@ async fn an_unclassified_asset_is_taken_only_where_symbols_are_trusted(s: TestEn
     // Two of them are ambiguous, trusted or not; classified, the one is found by its symbol.
     let second = Asset::create(&mut clients, unclassified("PEOPLE"), Write::default()).await.unwrap().value;
     let report = clients.import(trusting.clone(), &listed).await.unwrap();
-    assert_eq!((report.rejected, report.markets[0].candidates.len()), (1, 2));
+    assert_eq!((report.rejected, report.markets[0].candidate_asset_ids.len()), (1, 2));
     let classified = Asset { id: people.clone(), r#type: AssetType::Token.into(), ..Asset::default() };
     Asset::update(&mut clients, classified, &["type"], Write::default()).await.unwrap();
     let report = clients.import(into_binance(), &listed).await.unwrap();
@@ -145,8 +142,8 @@ async fn units_are_not_changed_under_a_market_that_is_there(s: TestEnvironment) 
     let perpetual = cqar_tests::fixtures::perpetual(&shib, &usdt);
     clients
         .apply(vec![
-            named("perpetual", Operation::CreateInstrument(perpetual)),
-            mutation(Operation::CreateMarket(market("binance", "usdm", "1000SHIBUSDT", "$perpetual"))),
+            named("perpetual", create(perpetual)),
+            mutation(create(market("binance", "usdm", "1000SHIBUSDT", "$perpetual"))),
         ])
         .await
         .unwrap();

@@ -31,13 +31,13 @@ async fn an_older_listing_is_refused_and_as_a_backfill_only_adds(s: TestEnvironm
     // 2024-01-02T00:00:00.25Z, as the wrapped form says it.
     let newer = wrapped(URL, 1_704_153_600.25, std::slice::from_ref(&btc));
     let report = clients.import(into_binance(), &newer).await.unwrap();
-    assert_eq!(report.observed_at, Some(time("2024-01-02T00:00:00.25Z")));
+    assert_eq!(report.observed_time, Some(time("2024-01-02T00:00:00.25Z")));
 
     let older = [with(btc.clone(), "status", "BREAK"), spot("USDTBTC", "USDT", "BTC")];
     let earlier = observed("2024-01-01T00:00:00Z", into_binance());
     let refused = clients.import(earlier.clone(), &raw(&older)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "STALE_LISTING"));
-    let said = ["venue", "segment", "newest", "observed"].map(|key| says(&refused, key).unwrap());
+    let said = ["venue_id", "segment", "newest_time", "observed_time"].map(|key| says(&refused, key).unwrap());
     assert_eq!(said, ["binance", "spot", "2024-01-02T00:00:00.25Z", "2024-01-01T00:00:00Z"]);
     assert_eq!(clients.revision().await, 2);
     // Of another segment nothing newer was seen.
@@ -57,7 +57,7 @@ async fn an_older_listing_is_refused_and_as_a_backfill_only_adds(s: TestEnvironm
     let refused = clients.import(conflict, &raw(&older)).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("options.delist_absent".into(), "CONFLICT".into())]);
     let refused = clients.import(observed("2999-01-01T00:00:00Z", into_binance()), &raw(&older)).await.unwrap_err();
-    assert_eq!(wrong_fields(&refused), [("options.observed_at".into(), "IN_THE_FUTURE".into())]);
+    assert_eq!(wrong_fields(&refused), [("options.observed_time".into(), "IN_THE_FUTURE".into())]);
     // A listing that changes nothing moves the moment all the same, and without a revision.
     let revision = clients.revision().await;
     let later = observed("2024-03-01T00:00:00Z", into_binance());
@@ -130,7 +130,7 @@ async fn what_ended_and_is_listed_again_is_another_market_since_then(s: TestEnvi
     let second = resolve(&mut clients, "binance", "BTCUSD_PERP", None).await.unwrap().market.unwrap();
     assert_ne!(second.id, first.id);
     assert_eq!(second.listed_time, Some(time("2021-09-01T00:00:00Z")), "since it was seen again");
-    assert_eq!(second.instrument, first.instrument);
+    assert_eq!(second.instrument_id, first.instrument_id);
     for moment in ["2021-09-01T00:00:00Z", "2021-10-01T00:00:00Z"] {
         assert_eq!(import(&mut clients, moment, &raw(&both)).await, [0, 0, 2, 0, 0]);
     }
@@ -153,7 +153,7 @@ async fn a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end(s: Te
     assert_eq!(import(&mut clients, "2024-08-01T00:00:00Z", &both).await, [1, 0, 1, 0, 0]);
     let second = resolve(&mut clients, "binance", "BTCUSD_991225", None).await.unwrap().market.unwrap();
     assert_ne!(second.id, first.id);
-    assert_eq!((second.instrument, second.expiry_time), (first.instrument, first.expiry_time));
+    assert_eq!((second.instrument_id, second.expiry_time), (first.instrument_id, first.expiry_time));
     assert_eq!(second.listed_time, Some(time("2024-08-01T00:00:00Z")));
     assert_eq!(import(&mut clients, "2024-09-01T00:00:00Z", &both).await, [0, 0, 2, 0, 0]);
 }

@@ -1,9 +1,7 @@
 //! Listings of Binance that are made up, and what an import reports of them.
 
-use cqar_proto::v1::{
-    Asset, ImportListingOptions, ImportListingResponse, ImportedMarket, imported_market::Outcome, mutation::Operation,
-};
-use cqar_tests::fixtures::{Clients, asset, ids, mutation, time, venue};
+use cqar_proto::v1::{Asset, ImportListingOptions, ImportedMarket, imported_market::Outcome};
+use cqar_tests::fixtures::{Clients, Imported, asset, create, ids, mutation, time, venue};
 use serde_json::{Value, json};
 
 /// A spot market that trades.
@@ -46,7 +44,7 @@ pub fn wrapped(url: &str, received_at: f64, symbols: &[Value]) -> Vec<u8> {
 
 /// How a listing of Binance is imported.
 pub fn into_binance() -> ImportListingOptions {
-    ImportListingOptions { venue: "binance".into(), ..ImportListingOptions::default() }
+    ImportListingOptions { venue_id: "binance".into(), ..ImportListingOptions::default() }
 }
 
 /// The same, creating what is missing.
@@ -56,13 +54,13 @@ pub fn creating() -> ImportListingOptions {
 
 /// Options with the moment that the listing speaks of.
 pub fn observed(at: &str, options: ImportListingOptions) -> ImportListingOptions {
-    ImportListingOptions { observed_at: Some(time(at)), ..options }
+    ImportListingOptions { observed_time: Some(time(at)), ..options }
 }
 
 /// Binance, and assets with these symbols. Their ids.
 pub async fn binance_with<const N: usize>(clients: &mut Clients, symbols: [&str; N]) -> [String; N] {
-    let assets = symbols.map(|symbol| Operation::CreateAsset(asset(symbol)));
-    let operations = std::iter::once(Operation::CreateVenue(venue("binance"))).chain(assets);
+    let assets = symbols.map(|symbol| create(asset(symbol)));
+    let operations = std::iter::once(create(venue("binance"))).chain(assets);
     let applied = clients.apply(operations.map(mutation).collect()).await.unwrap();
     ids(&applied).split_off(1).try_into().unwrap()
 }
@@ -73,18 +71,18 @@ pub fn unclassified(symbol: &str) -> Asset {
 }
 
 /// How many were created, updated, unchanged, delisted and rejected.
-pub fn counts(report: &ImportListingResponse) -> [i32; 5] {
+pub fn counts(report: &Imported) -> [i32; 5] {
     [report.created, report.updated, report.unchanged, report.delisted, report.rejected]
 }
 
 /// The items with this outcome, in the order of their symbols.
-pub fn outcomes(report: &ImportListingResponse, outcome: Outcome) -> Vec<&ImportedMarket> {
+pub fn outcomes(report: &Imported, outcome: Outcome) -> Vec<&ImportedMarket> {
     let mut found: Vec<&ImportedMarket> = report.markets.iter().filter(|it| it.outcome() == outcome).collect();
     found.sort_by_key(|it| &it.venue_symbol);
     found
 }
 
 /// The rejected items: symbol and code.
-pub fn rejected(report: &ImportListingResponse) -> Vec<(&str, &str)> {
+pub fn rejected(report: &Imported) -> Vec<(&str, &str)> {
     outcomes(report, Outcome::Rejected).into_iter().map(|it| (it.venue_symbol.as_str(), it.code.as_str())).collect()
 }

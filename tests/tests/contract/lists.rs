@@ -2,12 +2,12 @@
 
 use cqar_proto::v1::{
     Asset, AssetType, InstrumentKind, ListAssetsRequest, ListChainsRequest, ListInstrumentsRequest, ListMarketsRequest,
-    ListVenueAssetsRequest, ListVenuesRequest, MarketStatus, VenueType, mutation::Operation,
+    ListVenueAssetsRequest, ListVenuesRequest, MarketStatus, VenueType,
 };
 use cqar_tests::{
     collect::revision_of,
     environment::TestEnvironment,
-    fixtures::{Clients, SampleRegistry, asset, chain, mutation, reason, says, venue_asset, wrong_fields},
+    fixtures::{Clients, SampleRegistry, asset, chain, create, mutation, reason, says, venue_asset, wrong_fields},
 };
 use tonic::Code;
 
@@ -22,7 +22,7 @@ cqar_tests::in_both_environments! {
 async fn pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let create = |n: usize| mutation(Operation::CreateAsset(asset(if n.is_multiple_of(2) { "EVEN" } else { "ODD" })));
+    let create = |n: usize| mutation(create(asset(if n.is_multiple_of(2) { "EVEN" } else { "ODD" })));
     clients.apply((0..1100).map(create).collect()).await.unwrap();
 
     let (mut listed, mut token, mut sizes) = (Vec::<Asset>::new(), String::new(), Vec::new());
@@ -68,11 +68,11 @@ async fn filters_choose(s: TestEnvironment) {
     let small = SampleRegistry::write(&mut clients).await;
     let fiat = Asset { r#type: AssetType::Fiat.into(), ..asset("USD") };
     let written = [
-        Operation::CreateAsset(fiat),
-        Operation::CreateChain(chain("ethereum", "eip155:1")),
-        Operation::CreateChain(chain("polygon", "eip155:137")),
-        Operation::CreateVenueAsset(venue_asset("kraken", "XBT", &small.btc)),
-        Operation::CreateVenueAsset(venue_asset("binance", "USDT", &small.usdt)),
+        create(fiat),
+        create(chain("ethereum", "eip155:1")),
+        create(chain("polygon", "eip155:137")),
+        create(venue_asset("kraken", "XBT", &small.btc)),
+        create(venue_asset("binance", "USDT", &small.usdt)),
     ];
     clients.apply(written.map(mutation).into()).await.unwrap();
     macro_rules! listed {
@@ -87,30 +87,33 @@ async fn filters_choose(s: TestEnvironment) {
     assert_eq!(listed!(chains list_chains ListChainsRequest chains.id, { caip2: "eip155:137".into() }), ["polygon"]);
     let lenders = listed!(venues list_venues ListVenuesRequest venues.id, { r#type: VenueType::Lending.into() });
     assert_eq!(lenders, [""; 0]);
-    let codes = listed!(venues list_venue_assets ListVenueAssetsRequest venue_assets.code, { venue: "kraken".into() });
+    let codes =
+        listed!(venues list_venue_assets ListVenueAssetsRequest venue_assets.code, { venue_id: "kraken".into() });
     assert_eq!(codes, ["XBT"]);
     let codes =
-        listed!(venues list_venue_assets ListVenueAssetsRequest venue_assets.code, { asset: small.usdt.clone() });
+        listed!(venues list_venue_assets ListVenueAssetsRequest venue_assets.code, { asset_id: small.usdt.clone() });
     assert_eq!(codes, ["USDT"]);
     let kind = InstrumentKind::Perpetual.into();
     let codes = listed!(instruments list_instruments ListInstrumentsRequest instruments.code, { kind });
     assert_eq!(codes, ["BTC/USDT:USDT"]);
     let quote = small.btc.clone();
-    let codes = listed!(instruments list_instruments ListInstrumentsRequest instruments.code, { quote });
+    let codes =
+        listed!(instruments list_instruments ListInstrumentsRequest instruments.code, { quote_asset_id: quote });
     assert_eq!(codes, [""; 0]);
-    let spots = listed!(markets list_markets ListMarketsRequest markets.venue, { instrument: small.spot.clone() });
+    let spots =
+        listed!(markets list_markets ListMarketsRequest markets.venue_id, { instrument_id: small.spot.clone() });
     assert_eq!(spots, ["binance", "kraken"]);
     let segment = Some(String::new());
-    assert_eq!(listed!(markets list_markets ListMarketsRequest markets.venue, { segment }), ["kraken"]);
+    assert_eq!(listed!(markets list_markets ListMarketsRequest markets.venue_id, { segment }), ["kraken"]);
     let venue_symbol = "BTCUSDT".to_owned();
     let segments = listed!(markets list_markets ListMarketsRequest markets.segment, { venue_symbol });
     assert_eq!(segments, ["spot", "usdm"]);
     let status = MarketStatus::Halted.into();
     assert_eq!(listed!(markets list_markets ListMarketsRequest markets.id, { status }), [""; 0]);
 
-    let wrong = ListMarketsRequest { instrument: "BTC/USDT".into(), ..ListMarketsRequest::default() };
+    let wrong = ListMarketsRequest { instrument_id: "BTC/USDT".into(), ..ListMarketsRequest::default() };
     let refused = clients.markets.list_markets(wrong).await.unwrap_err();
-    assert_eq!(wrong_fields(&refused), [("instrument".into(), "INVALID".into())]);
+    assert_eq!(wrong_fields(&refused), [("instrument_id".into(), "INVALID".into())]);
 }
 
 async fn a_read_waits_for_its_revision_and_then_gives_up(s: TestEnvironment) {

@@ -1,13 +1,11 @@
 //! What a symbol means as time goes on, and as others write: the next read after an acknowledged write is new.
 
 use cqar_domain::time::{Clock, SystemClock};
-use cqar_proto::v1::{
-    Asset, FutureTerms, Instrument, Market, ResolveMarketRequest, instrument::Terms, mutation::Operation,
-};
+use cqar_proto::v1::{Asset, FutureTerms, Instrument, Market, ResolveMarketRequest, instrument::Terms};
 use cqar_tests::{
     collect,
     environment::TestEnvironment,
-    fixtures::{Clients, SampleRegistry, asset, market, mutation, named, reason, says, time},
+    fixtures::{Clients, SampleRegistry, asset, create, market, mutation, named, reason, says, time},
 };
 use tonic::Status;
 
@@ -65,7 +63,7 @@ async fn the_moment_chooses_among_markets_that_had_the_symbol(s: TestEnvironment
         delisted_time: Some(time(until)),
         ..market("kraken", "", "LUNAUSDT", instrument)
     };
-    let create = |market| mutation(Operation::CreateMarket(market));
+    let create = |market| mutation(create(market));
     let first = between("2019-08-21T00:00:00Z", "2022-05-13T00:40:00Z", &small.spot);
     let second = between("2022-05-31T06:00:00Z", "2023-01-01T00:00:00Z", &small.perpetual);
     let applied = clients.apply(vec![create(first), create(second)]).await.unwrap();
@@ -84,8 +82,8 @@ async fn the_moment_chooses_among_markets_that_had_the_symbol(s: TestEnvironment
         assert_eq!(reason(&refused), "SYMBOL_NOT_LIVE", "{between:?}");
         let says = |key: &str| says(&refused, key).unwrap();
         let mut said = [
-            [says("market"), says("live_from"), says("live_until")],
-            [says("market_2"), says("live_from_2"), says("live_until_2")],
+            [says("market_id"), says("live_from"), says("live_until")],
+            [says("market_id_2"), says("live_from_2"), says("live_until_2")],
         ];
         said.sort_by(|a, b| a[1].cmp(&b[1]));
         assert_eq!(said[0], [first.as_str(), "2019-08-21T00:00:00Z", "2022-05-13T00:40:00Z"]);
@@ -99,19 +97,19 @@ async fn a_contract_ends_at_its_instant_though_nobody_writes(s: TestEnvironment)
     // A few seconds ahead, and later than the call that asks whether it is live.
     let expiry = SystemClock.now().plus_seconds(5);
     let terms = Terms::Future(FutureTerms {
-        base: "$btc".into(),
-        quote: "$usd".into(),
-        settle: "$usd".into(),
+        base_asset_id: "$btc".into(),
+        quote_asset_id: "$usd".into(),
+        settle_asset_id: "$usd".into(),
         expiry_date: expiry.date().to_string(),
     });
     let dated = Market { expiry_time: Some(expiry.into()), ..market("kraken", "", "FF_XBTUSD", "$future") };
     clients
         .apply(vec![
-            named("btc", Operation::CreateAsset(asset("BTC"))),
-            named("usd", Operation::CreateAsset(asset("USD"))),
-            mutation(Operation::CreateVenue(cqar_tests::fixtures::venue("kraken"))),
-            named("future", Operation::CreateInstrument(Instrument { terms: Some(terms), ..Instrument::default() })),
-            mutation(Operation::CreateMarket(dated)),
+            named("btc", create(asset("BTC"))),
+            named("usd", create(asset("USD"))),
+            mutation(create(cqar_tests::fixtures::venue("kraken"))),
+            named("future", create(Instrument { terms: Some(terms), ..Instrument::default() })),
+            mutation(create(dated)),
         ])
         .await
         .unwrap();

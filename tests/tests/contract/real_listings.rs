@@ -3,15 +3,14 @@
 use std::{collections::HashMap, fs};
 
 use cqar_proto::v1::{
-    BatchResolveMarketsRequest, FormatSymbolRequest, ImportListingOptions, ImportListingResponse, ListMarketsRequest,
-    Market, MarketStatus, ResolveMarketRequest, ResolveMarketResponse,
-    batch_resolve_markets_response::result::Result as Found, format_symbol_request::Key, imported_market::Outcome,
-    instrument::Terms,
+    FormatSymbolRequest, ImportListingOptions, ListMarketsRequest, Market, MarketStatus, ResolveMarketRequest,
+    ResolveMarketResponse, batch_resolve_markets_response::result::Result as Found, format_symbol_request::Key,
+    imported_market::Outcome, instrument::Terms,
 };
 use cqar_tests::{
     collect,
     environment::TestEnvironment,
-    fixtures::{Clients, reason},
+    fixtures::{Clients, Imported, batch_of, reason},
     server::shared_data,
 };
 use futures::{StreamExt as _, stream};
@@ -66,7 +65,7 @@ async fn the_listings_of_binance_are_registered_and_every_symbol_resolves(s: Tes
 }
 
 /// A try, the import, and the import once more.
-async fn import_and_repeat(clients: &mut Clients, payload: &[u8], markets: i32) -> ImportListingResponse {
+async fn import_and_repeat(clients: &mut Clients, payload: &[u8], markets: i32) -> Imported {
     let before = clients.revision().await;
     let only_try = ImportListingOptions { validate_only: true, ..creating() };
     let tried = clients.import(only_try, payload).await.unwrap();
@@ -84,13 +83,13 @@ async fn import_and_repeat(clients: &mut Clients, payload: &[u8], markets: i32) 
 async fn resolve_all(
     clients: &mut Clients,
     segment: &str,
-    report: &ImportListingResponse,
+    report: &Imported,
     symbols: &[String],
 ) -> HashMap<String, ResolveMarketResponse> {
-    let as_of = report.observed_at;
+    let as_of = report.observed_time;
     let requests =
         symbols.iter().map(|symbol| ResolveMarketRequest { as_of, ..query("binance", symbol, Some(segment)) });
-    let request = BatchResolveMarketsRequest { requests: requests.collect() };
+    let request = batch_of(&requests.collect::<Vec<_>>());
     let results = clients.markets.batch_resolve_markets(request).await.unwrap().into_inner().results;
     let resolved = results.into_iter().zip(symbols).map(|(result, symbol)| match result.result.unwrap() {
         Found::Resolved(resolved) => (symbol.clone(), resolved),
@@ -120,16 +119,16 @@ fn truth_holds(row: &Value, resolved: &HashMap<String, ResolveMarketResponse>) {
 async fn every_symbol_is_written_again(
     clients: &Clients,
     segment: &str,
-    report: &ImportListingResponse,
+    report: &Imported,
     resolved: &HashMap<String, ResolveMarketResponse>,
 ) {
     let formatted = resolved.iter().map(|(symbol, resolved)| {
         let request = FormatSymbolRequest {
-            key: Some(Key::Instrument(resolved.instrument.as_ref().unwrap().id.clone())),
-            venue: "binance".into(),
+            key: Some(Key::InstrumentId(resolved.instrument.as_ref().unwrap().id.clone())),
+            venue_id: "binance".into(),
             segment: Some(segment.into()),
-            as_of: report.observed_at,
-            min_revision: 0,
+            as_of: report.observed_time,
+            ..FormatSymbolRequest::default()
         };
         let mut markets = clients.markets.clone();
         async move { (symbol, markets.format_symbol(request).await.unwrap().into_inner().venue_symbol) }

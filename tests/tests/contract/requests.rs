@@ -1,10 +1,10 @@
 //! A request with an id is done once, however often it is sent.
 
-use cqar_proto::v1::{ApplyRequest, Asset, CreateAssetRequest, ImportListingOptions, Venue, mutation::Operation};
+use cqar_proto::v1::{ApplyRequest, Asset, CreateAssetRequest, ImportListingOptions, Venue};
 use cqar_tests::{
     collect,
     environment::TestEnvironment,
-    fixtures::{Clients, asset, mutation, named, reason, spot, venue, wrong_fields},
+    fixtures::{Clients, asset, create, mutation, named, reason, spot, venue, wrong_fields},
     server::Server,
 };
 use futures::future::join_all;
@@ -62,21 +62,25 @@ async fn a_repeated_import_gets_its_report_though_the_venue_could_no_longer_be_i
     assert_eq!(first.created, 1);
     let unread = Venue { symbology: String::new(), ..venue("binance") };
     Venue::update(&mut clients, unread, &["symbology"], Write::default()).await.unwrap();
-    assert_eq!(clients.import(options, &listed).await.unwrap(), first);
+    let again = clients.import(options, &listed).await.unwrap();
+    assert!(
+        (again.replayed, again.progress.len()) == (true, 0) && (first.replayed, first.progress.len()) == (false, 4)
+    );
+    assert_eq!((again.revision, &again.markets, &again.bindings), (first.revision, &first.markets, &first.bindings));
     let anew = clients.import(into_binance(), &listed).await.unwrap_err();
-    assert_eq!(wrong_fields(&anew), [("options.venue".into(), "NO_SYMBOLOGY".into())]);
+    assert_eq!(wrong_fields(&anew), [("options.venue_id".into(), "NO_SYMBOLOGY".into())]);
 }
 
 async fn concurrent_twins_commit_once(s: TestEnvironment) {
     let server = s.options().start().await;
     let request = ApplyRequest {
         mutations: vec![
-            named("btc", Operation::CreateAsset(asset("BTC"))),
-            named("usd", Operation::CreateAsset(asset("USD"))),
-            mutation(Operation::CreateInstrument(spot("$btc", "$usd"))),
+            named("btc", create(asset("BTC"))),
+            named("usd", create(asset("USD"))),
+            mutation(create(spot("$btc", "$usd"))),
         ],
         request_id: Uuid::now_v7().to_string(),
-        validate_only: false,
+        ..ApplyRequest::default()
     };
     let twin = async |server: &Server| {
         let request = request.clone();
@@ -91,9 +95,9 @@ async fn a_failed_call_and_a_mere_try_are_not_remembered(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let id = Uuid::now_v7().to_string();
-    let on_chain = Venue { chain: "ethereum".into(), ..venue("dex") };
+    let on_chain = Venue { chain_id: "ethereum".into(), ..venue("dex") };
     let failed = Venue::create(&mut clients, on_chain.clone(), with_id(&id)).await.unwrap_err();
-    assert_eq!(wrong_fields(&failed), [("venue.chain".into(), "UNKNOWN_REFERENCE".into())]);
+    assert_eq!(wrong_fields(&failed), [("venue.chain_id".into(), "UNKNOWN_REFERENCE".into())]);
     Kind::create(&mut clients, cqar_tests::fixtures::chain("ethereum", "eip155:1"), Write::default()).await.unwrap();
     let only_try = Write { validate_only: true, ..with_id(&id) };
     Venue::create(&mut clients, venue("other"), only_try.clone()).await.unwrap();
@@ -106,22 +110,19 @@ async fn a_failed_call_and_a_mere_try_are_not_remembered(s: TestEnvironment) {
 async fn an_id_is_scoped_to_the_caller_and_the_method(s: TestEnvironment) {
     let server = s.options().with("AUTH_API_KEYS", "key-of-alice:alice,key-of-bob:bob").start().await;
     let id = Uuid::now_v7().to_string();
-    let create = async |key: &str| -> Result<Response<_>, Status> {
-        let request = CreateAssetRequest { asset: Some(asset("BTC")), request_id: id.clone(), validate_only: false };
+    let call = async |key: &str| -> Result<Response<_>, Status> {
+        let request = CreateAssetRequest { asset: Some(asset("BTC")), request_id: id.clone(), ..Default::default() };
         Clients::of(&server).await.assets.create_asset(signed(request, key)).await
     };
-    let (alice, bob) = (create("key-of-alice").await.unwrap(), create("key-of-bob").await.unwrap());
-    let again = create("key-of-alice").await.unwrap();
+    let (alice, bob) = (call("key-of-alice").await.unwrap(), call("key-of-bob").await.unwrap());
+    let again = call("key-of-alice").await.unwrap();
     let revisions = [&alice, &bob, &again].map(|it| collect::revision_of(it.metadata()));
     assert_eq!(revisions, [1, 2, 1]);
-    assert_eq!(create("unknown").await.unwrap_err().code(), Code::Unauthenticated);
+    assert_eq!(call("unknown").await.unwrap_err().code(), Code::Unauthenticated);
 
     // Another method with the same id is another request.
-    let apply = ApplyRequest {
-        mutations: vec![mutation(Operation::CreateAsset(asset("BTC")))],
-        request_id: id.clone(),
-        validate_only: false,
-    };
+    let apply =
+        ApplyRequest { mutations: vec![mutation(create(asset("BTC")))], request_id: id.clone(), ..Default::default() };
     let applied = server.registry().await.apply(signed(apply, "key-of-alice")).await.unwrap().into_inner();
     assert_eq!(applied.revision, 3);
 }

@@ -2,13 +2,14 @@
 
 use cqar_proto::v1::{
     BatchResolveMarketsRequest, GetStatusRequest, InstrumentKind, Market, MarketStatus, ResolveMarketRequest,
-    ResolveMarketResponse, Venue, batch_resolve_markets_response::result::Result as Found, mutation::Operation,
+    ResolveMarketResponse, Venue, batch_resolve_markets_response::result::Result as Found, entity_key::Key,
 };
 use cqar_tests::{
     collect::revision_of,
     environment::TestEnvironment,
     fixtures::{
-        Clients, SampleRegistry, mutation, preconditions, reason, says, status_of, time, venue_asset, wrong_fields,
+        Clients, SampleRegistry, batch_of, create, delete, mutation, preconditions, reason, says, status_of, time,
+        venue_asset, wrong_fields,
     },
 };
 use tonic::{Code, Status};
@@ -36,7 +37,7 @@ pub async fn resolve(
 /// What resolves a symbol.
 pub fn query(venue: &str, venue_symbol: &str, segment: Option<&str>) -> ResolveMarketRequest {
     ResolveMarketRequest {
-        venue: venue.into(),
+        venue_id: venue.into(),
         venue_symbol: venue_symbol.into(),
         segment: segment.map(str::to_owned),
         ..ResolveMarketRequest::default()
@@ -96,7 +97,7 @@ async fn a_symbol_of_several_segments_names_its_candidates(s: TestEnvironment) {
         expected.sort();
         assert_eq!(candidates, expected);
     }
-    clients.apply(vec![mutation(Operation::DeleteMarket(small.binance_usdm))]).await.unwrap();
+    clients.apply(vec![mutation(delete(Key::MarketId(small.binance_usdm)))]).await.unwrap();
     assert_eq!(id(&resolve(&mut clients, "binance", "BTCUSDT", None).await.unwrap()), small.binance_spot);
 }
 
@@ -118,15 +119,15 @@ async fn symbols_match_exactly_and_unknown_ones_are_counted(s: TestEnvironment) 
         assert_eq!(says(&refused, "segment").as_deref(), segment);
     }
     let status = clients.registry.get_status(GetStatusRequest {}).await.unwrap().into_inner();
-    let counted = status.unresolved.iter().map(|it| (it.venue.as_str(), it.venue_symbol.as_str(), it.count));
+    let counted = status.unresolved.iter().map(|it| (it.venue_id.as_str(), it.venue_symbol.as_str(), it.count));
     let expected =
         [("kraken", "xbtusdt", 2), ("binance", "BTC-USDT", 1), ("binance", "XBTUSDT", 1), ("kraken", "XBTUSDT", 1)];
     assert_eq!(counted.collect::<Vec<_>>(), expected);
-    assert!(status.unresolved.iter().all(|it| it.last_time.is_some()));
+    assert!(status.unresolved.iter().all(|it| it.last_request_time.is_some()));
 
     let refused = resolve(&mut clients, "mtgox", "BTCUSD", None).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "ENTITY_NOT_FOUND"));
-    assert_eq!(says(&refused, "field").as_deref(), Some("venue"));
+    assert_eq!(says(&refused, "field").as_deref(), Some("venue_id"));
     Venue::create(&mut clients, cqar_tests::fixtures::venue("mtgox"), Write::default()).await.unwrap();
     let refused = resolve(&mut clients, "mtgox", "BTCUSD", None).await.unwrap_err();
     assert_eq!(reason(&refused), "SYMBOL_UNKNOWN", "the venue is known from its creation on");
@@ -154,7 +155,7 @@ async fn a_batch_answers_in_order_item_by_item(s: TestEnvironment) {
     ];
     // Twice: from the database, then from the cache, where there is one.
     for _ in 0..2 {
-        let request = BatchResolveMarketsRequest { requests: requests.clone() };
+        let request = batch_of(&requests);
         let results = clients.markets.batch_resolve_markets(request).await.unwrap().into_inner().results;
         let said: Vec<(Code, String)> = results
             .iter()
@@ -180,16 +181,16 @@ async fn a_batch_answers_in_order_item_by_item(s: TestEnvironment) {
             Found::Error(error) => wrong_fields(&status_of(error))[0].clone(),
             Found::Resolved(_) => panic!("{n} is resolved"),
         };
-        assert_eq!(field(2), ("requests[2].venue".into(), "INVALID".into()));
+        assert_eq!(field(2), ("requests[2].venue_id".into(), "INVALID".into()));
         assert_eq!(field(4), ("requests[4].venue_symbol".into(), "TOO_LONG".into()));
         assert_eq!(field(6), ("requests[6].segment".into(), "INVALID".into()));
     }
     let ten_thousand = vec![query("kraken", "XBTUSDT", None); 10_000];
-    let request = BatchResolveMarketsRequest { requests: ten_thousand.clone() };
+    let request = batch_of(&ten_thousand);
     let results = clients.markets.batch_resolve_markets(request).await.unwrap().into_inner().results;
     assert!(results.len() == 10_000 && results.iter().all(|it| matches!(it.result, Some(Found::Resolved(_)))));
     let one_more = [ten_thousand, vec![query("kraken", "XBTUSDT", None)]].concat();
-    let refused = clients.markets.batch_resolve_markets(BatchResolveMarketsRequest { requests: one_more }).await;
+    let refused = clients.markets.batch_resolve_markets(batch_of(&one_more)).await;
     assert_eq!(wrong_fields(&refused.unwrap_err()), [("requests".into(), "TOO_MANY".into())]);
     let empty = clients.markets.batch_resolve_markets(BatchResolveMarketsRequest::default()).await.unwrap();
     assert!(empty.into_inner().results.is_empty());
@@ -208,16 +209,19 @@ async fn an_unregistered_symbol_is_inferred_only_where_that_is_allowed(s: TestEn
     assert!(inferred.inferred && inferred.market.is_none() && inferred.base_asset.is_none());
     assert_eq!(inferred.venue.as_ref().unwrap().id, "binance");
     let reading = inferred.reading.unwrap();
-    assert_eq!((reading.base.as_str(), reading.quote.as_str(), reading.settle.as_str()), ("SHIB", "USDT", "USDT"));
+    assert_eq!(
+        (reading.base_code.as_str(), reading.quote_code.as_str(), reading.settle_code.as_str()),
+        ("SHIB", "USDT", "USDT")
+    );
     assert_eq!((reading.unit_multiplier.as_str(), reading.kind()), ("1000", InstrumentKind::Perpetual));
     let dated = infer("binance", "BTCUSD_261225", Some("coinm")).await.unwrap().reading.unwrap();
     assert_eq!((dated.kind(), dated.expiry_time.is_some()), (InstrumentKind::Future, true));
 
     // Assets and instrument are those to which the venue's own codes lead, and no others.
     for (code, asset) in [("BTC", &small.btc), ("USDT", &small.usdt)] {
-        clients.apply(vec![mutation(Operation::CreateVenueAsset(venue_asset("binance", code, asset)))]).await.unwrap();
+        clients.apply(vec![mutation(create(venue_asset("binance", code, asset)))]).await.unwrap();
     }
-    clients.apply(vec![mutation(Operation::DeleteMarket(small.binance_usdm.clone()))]).await.unwrap();
+    clients.apply(vec![mutation(delete(Key::MarketId(small.binance_usdm.clone())))]).await.unwrap();
     let inferred = infer("binance", "BTCUSDT", Some("usdm")).await.unwrap();
     assert!(inferred.inferred && inferred.market.is_none());
     assert_eq!(inferred.instrument.unwrap().id, small.perpetual);

@@ -12,7 +12,7 @@ use cqar_tests::{
 use prost::Message as _;
 
 use crate::{
-    fixture::{apply, asset, instrument, market, mutation},
+    fixture::{apply, asset, create, instrument, market, mutation},
     follower::{Follower, header},
     swap::put,
 };
@@ -36,8 +36,8 @@ async fn events_of_markets_carry_their_venue_and_all_are_cloud_events() {
     let server = s.options().with_starter().start().await;
     let follower = Follower::start(s.nats().unwrap()).await;
     let spot = instrument(&server, "BTC/USDT").await;
-    write(&server, Operation::CreateAsset(asset("BUS"))).await;
-    write(&server, Operation::CreateMarket(market("kraken", "ON-THE-BUS", &spot))).await;
+    write(&server, create(asset("BUS"))).await;
+    write(&server, create(market("kraken", "ON-THE-BUS", &spot))).await;
     let log = log(&server).await;
     follower.received(&log).await;
 
@@ -60,7 +60,7 @@ async fn events_of_markets_carry_their_venue_and_all_are_cloud_events() {
         assert!(!header(message, "ce-time").is_empty());
         let mut subject = format!("cqc.events.v1.{}", event.r#type);
         if event.entity_type == "market" {
-            subject = format!("{subject}.{}", event.venue);
+            subject = format!("{subject}.{}", event.venue_id);
         }
         assert_eq!(message.subject.as_str(), subject);
     }
@@ -80,11 +80,11 @@ async fn a_transform_that_fails_holds_the_events_until_it_is_mended_and_no_write
     let spot = instrument(&server, "BTC/USDT").await;
     follower.received(&log(&server).await).await;
 
-    let held = write(&server, Operation::CreateMarket(market("kraken", "HOLD-IT", &spot))).await;
+    let held = write(&server, create(market("kraken", "HOLD-IT", &spot))).await;
     let degraded = bus_comes_to(&server, State::Degraded).await;
     assert!(degraded.message.starts_with("held: "), "{}", degraded.message);
     assert!(degraded.message.contains("fail-on-demand"), "{}", degraded.message);
-    let last = write(&server, Operation::CreateAsset(asset("BEHIND"))).await;
+    let last = write(&server, create(asset("BEHIND"))).await;
     assert_eq!(last, held + 1, "writes go on");
     let (code, ready) = server.http_get(server.http(), "/health/ready").await;
     assert!(code == 200 && ready.contains("degraded"), "{code} {ready}");
@@ -112,15 +112,15 @@ async fn a_transform_that_fails_holds_the_events_until_it_is_mended_and_no_write
 async fn a_bus_that_is_away_blocks_no_write_and_gets_every_event_later() {
     let mut nats = Nats::stopped("");
     let server = Options::new().with("EVENTBUS_SERVERS", nats.address()).start().await;
-    write(&server, Operation::CreateAsset(asset("EARLY"))).await;
+    write(&server, create(asset("EARLY"))).await;
     bus_comes_to(&server, State::Degraded).await;
     nats.restart();
     bus_comes_to(&server, State::Ok).await;
     for n in 0..3 {
         nats.kill();
-        write(&server, Operation::CreateAsset(asset(&format!("AWAY{n}")))).await;
+        write(&server, create(asset(&format!("AWAY{n}")))).await;
         bus_comes_to(&server, State::Degraded).await;
-        write(&server, Operation::CreateAsset(asset(&format!("STILL{n}")))).await;
+        write(&server, create(asset(&format!("STILL{n}")))).await;
         nats.restart();
         bus_comes_to(&server, State::Ok).await;
     }

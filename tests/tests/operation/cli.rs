@@ -133,8 +133,8 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
     let file = folder.join("mutations.yaml");
     let yaml = "mutations:\n\
                 - ref: abc\n\
-                \x20 create_asset: {symbol: ABC, name: Abacus, type: ASSET_TYPE_TOKEN}\n\
-                - create_venue_asset: {venue: binance, code: ABC, asset: $abc}\n";
+                \x20 create: {asset: {symbol: ABC, name: Abacus, type: ASSET_TYPE_TOKEN}}\n\
+                - create: {venue_asset: {venue_id: binance, code: ABC, asset_id: $abc}}\n";
     std::fs::write(&file, yaml).unwrap();
     let path = file.to_str().unwrap();
     let tried = said(&server, &["apply", "-f", path, "--validate-only"]);
@@ -143,11 +143,11 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
     let applied = server.cli_json(&["apply", "-f", path]);
     assert_eq!(applied["changed"], 2);
     let asset = &applied["results"][0]["asset"];
-    assert_eq!(applied["results"][1]["venue_asset"]["asset"], asset["id"]);
-    let piped = fed(&server, br#"{"mutations": [{"delete_asset": "no-uuid"}]}"#, &["apply", "-f", "-"]);
+    assert_eq!(applied["results"][1]["venue_asset"]["asset_id"], asset["id"]);
+    let piped = fed(&server, br#"{"mutations": [{"delete": {"asset_id": "no-uuid"}}]}"#, &["apply", "-f", "-"]);
     assert_eq!(piped.status.code(), Some(4));
-    assert!(err(&piped).contains("mutations[0].delete_asset"), "{}", err(&piped));
-    let referred = format!("{{\"mutations\": [{{\"delete_asset\": {}}}]}}", asset["id"]);
+    assert!(err(&piped).contains("mutations[0].delete"), "{}", err(&piped));
+    let referred = format!("{{\"mutations\": [{{\"delete\": {{\"asset_id\": {}}}}}]}}", asset["id"]);
     let refused = fed(&server, referred.as_bytes(), &["apply", "-f", "-"]);
     assert_eq!(refused.status.code(), Some(5), "{}", err(&refused));
     assert!(err(&refused).contains("REFERRED_TO"), "{}", err(&refused));
@@ -159,13 +159,13 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
     std::fs::write(&made_up, listing("CLI", 3)).unwrap();
     let import = ["import", "listing", "--venue", "binance", made_up.to_str().unwrap()];
     let rejected = server.cli_json(&import);
-    assert_eq!(rejected["rejected"], 3);
+    assert_eq!(rejected["summary"]["rejected"], 3);
     assert_eq!(rejected["markets"][0]["code"], "UNKNOWN_ASSET");
     let create = [&import[..], &["--create-missing-assets"]].concat();
     let tried = said(&server, &[&create[..], &["--validate-only"]].concat());
     assert!(tried.contains("CREATED") && tried.contains("CLI2USDT"), "{tried}");
-    assert_eq!(server.cli_json(&create)["created"], 3);
-    assert_eq!(server.cli_json(&create)["unchanged"], 3);
+    assert_eq!(server.cli_json(&create)["summary"]["created"], 3);
+    assert_eq!(server.cli_json(&create)["summary"]["unchanged"], 3);
     ends(&server, 3, &["import", "listing", "--venue", "nowhere", made_up.to_str().unwrap()]);
 
     if let Some(data) = shared_data() {
@@ -174,8 +174,11 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
         let stale = ends(&server, 5, &spot);
         assert!(stale.contains("STALE_LISTING"), "the one before spoke of today: {stale}");
         let backfilled = server.cli_json(&[&spot[..], &["--backfill"]].concat());
-        println!("backfilled: created {}, rejected {}", backfilled["created"], backfilled["rejected"]);
-        assert!(backfilled["created"].as_i64().unwrap() > 1500);
+        println!(
+            "backfilled: created {}, rejected {}",
+            backfilled["summary"]["created"], backfilled["summary"]["rejected"]
+        );
+        assert!(backfilled["summary"]["created"].as_i64().unwrap() > 1500);
     }
 }
 

@@ -1,7 +1,8 @@
 //! A client's way to a full copy: list everything, then watch from the revision after the first page's.
 
 use cqar_proto::v1::{
-    Asset, ImportListingOptions, Market, MarketStatus, WatchRequest, entity::Entity as Kind, mutation::Operation,
+    Asset, ImportListingOptions, Market, MarketStatus, WatchRequest, entity::Entity as Kind, entity_key::Key,
+    mutation::Operation,
 };
 use cqar_tests::{
     collect::{ClientCopy, events_through, status, watch},
@@ -12,7 +13,9 @@ use cqar_tests::{
 use tokio::sync::watch as progress;
 use tokio_util::sync::CancellationToken;
 
-use crate::fixture::{apply, asset, import_listing, instrument, into_binance, listing, market, mutation};
+use crate::fixture::{
+    apply, asset, create, delete, import_listing, instrument, into_binance, listing, market, mutation, undelete, update,
+};
 
 in_both_environments! {
     a_copy_taken_under_load_ends_as_what_the_server_holds
@@ -77,32 +80,30 @@ async fn write(server: &Server, name: &str, spot: &str, token: &CancellationToke
         written.send_modify(|count| *count += 1);
         answer.results.into_iter().map(|entity| entity.entity.unwrap()).collect::<Vec<_>>()
     };
-    let assets = ["base", "quote"].map(|it| Operation::CreateAsset(asset(&format!("{name}-{it}"))));
+    let assets = ["base", "quote"].map(|it| create(asset(&format!("{name}-{it}"))));
     let created = send(assets.into()).await;
     let [Kind::Asset(renamed), Kind::Asset(quote)] = created.as_slice() else { panic!("{created:?}") };
-    send(vec![Operation::CreateInstrument(fixtures::spot(&renamed.id, &quote.id))]).await;
+    send(vec![create(fixtures::spot(&renamed.id, &quote.id))]).await;
     for n in 0.. {
         if token.is_cancelled() {
             return;
         }
-        let created = send(vec![
-            Operation::CreateAsset(asset(&format!("{name}{n}"))),
-            Operation::CreateMarket(market("kraken", &format!("{name}{n}"), spot)),
-        ])
-        .await;
+        let created =
+            send(vec![create(asset(&format!("{name}{n}"))), create(market("kraken", &format!("{name}{n}"), spot))])
+                .await;
         let [Kind::Asset(asset), Kind::Market(market)] = created.as_slice() else { panic!("{created:?}") };
-        send(vec![Operation::UpdateAsset(Asset { description: "known".into(), ..asset.clone() })]).await;
+        send(vec![update(Asset { description: "known".into(), ..asset.clone() })]).await;
         // The instrument's code is of the symbol.
         let symbol = format!("{name}-{n}x");
-        send(vec![Operation::UpdateAsset(Asset { symbol, etag: String::new(), ..renamed.clone() })]).await;
+        send(vec![update(Asset { symbol, etag: String::new(), ..renamed.clone() })]).await;
         let halted = Market { status: MarketStatus::Halted.into(), ..market.clone() };
-        send(vec![Operation::UpdateMarket(halted), Operation::DeleteAsset(asset.id.clone())]).await;
+        send(vec![update(halted), delete(Key::AssetId(asset.id.clone()))]).await;
         match n % 3 {
-            0 => send(vec![Operation::UndeleteAsset(asset.id.clone())]).await,
-            1 => send(vec![Operation::DeleteMarket(market.id.clone())]).await,
+            0 => send(vec![undelete(Key::AssetId(asset.id.clone()))]).await,
+            1 => send(vec![delete(Key::MarketId(market.id.clone()))]).await,
             _ => {
-                send(vec![Operation::DelistMarket(cqar_proto::v1::Delisting {
-                    market: market.id.clone(),
+                send(vec![Operation::Delist(cqar_proto::v1::Delisting {
+                    market_id: market.id.clone(),
                     delisted_time: None,
                 })])
                 .await

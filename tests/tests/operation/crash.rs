@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tonic::{Status, transport::Channel};
 
 use crate::{
-    fixture::{asset, import, into_binance, listing},
+    fixture::{Imported, asset, import, into_binance, listing},
     follower::Follower,
 };
 
@@ -56,7 +56,10 @@ async fn what_was_acknowledged_survives_every_kill(s: TestEnvironment) {
         keep(&mut acks, 5, &mut acknowledged).await;
         let mut client = RegistryServiceClient::new(server.channel().await).max_decoding_message_size(64 << 20);
         let payload = listing(&format!("R{round}X"), LISTED);
-        let importing = tokio::spawn(async move { client.import_listing(import(into_binance(), &payload)).await });
+        let importing = tokio::spawn(async move {
+            let answer = client.import_listing(import(into_binance(), &payload)).await?;
+            Imported::receive(answer.into_inner()).await
+        });
         match moment {
             Moment::Acknowledged(count) => keep(&mut acks, *count, &mut acknowledged).await,
             Moment::HeldUp => {
@@ -120,7 +123,7 @@ async fn keep(acks: &mut UnboundedReceiver<Asset>, count: usize, acknowledged: &
 /// Every acknowledged asset is there at its revision or later.
 async fn assert_kept(server: &Server, acknowledged: &BTreeMap<String, Asset>) {
     let mut client = AssetServiceClient::new(server.channel().await).max_decoding_message_size(64 << 20);
-    let request = BatchGetAssetsRequest { ids: acknowledged.keys().cloned().collect(), min_revision: 0 };
+    let request = BatchGetAssetsRequest { asset_ids: acknowledged.keys().cloned().collect(), ..Default::default() };
     let results = client.batch_get_assets(request).await.unwrap().into_inner().results;
     assert_eq!(results.len(), acknowledged.len());
     for (result, expected) in results.into_iter().zip(acknowledged.values()) {
@@ -134,7 +137,8 @@ async fn assert_kept(server: &Server, acknowledged: &BTreeMap<String, Asset>) {
 
 async fn markets_like(server: &Server, prefix: &str) -> usize {
     let mut client = server.markets().await;
-    let mut request = ListMarketsRequest { venue: "binance".into(), page_size: 1000, ..ListMarketsRequest::default() };
+    let mut request =
+        ListMarketsRequest { venue_id: "binance".into(), page_size: 1000, ..ListMarketsRequest::default() };
     let mut found = 0;
     loop {
         let page = client.list_markets(request.clone()).await.unwrap().into_inner();

@@ -11,22 +11,24 @@ use futures::StreamExt as _;
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::task::JoinHandle;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Status};
 
-use crate::fixture::{import, into_binance, listing, reason};
+use crate::fixture::{Imported, import, into_binance, listing, reason};
 
 in_both_environments! {
     a_running_call_finishes_while_the_server_ends
 }
 
-type Import = JoinHandle<Result<Response<cqar_proto::v1::ImportListingResponse>, Status>>;
+type Import = JoinHandle<Result<Imported, Status>>;
 
 /// An import that has begun, and of which the server waits for more.
 async fn begun(server: &Server) -> (Sender<ImportListingRequest>, Import) {
     let (sender, receiver) = channel(1);
     let mut client = server.registry().await;
     let mut same_connection = client.clone();
-    let call = tokio::spawn(async move { client.import_listing(ReceiverStream::new(receiver)).await });
+    let call = tokio::spawn(async move {
+        Imported::receive(client.import_listing(ReceiverStream::new(receiver)).await?.into_inner()).await
+    });
     let options = import(into_binance(), b"").next().await.unwrap();
     sender.send(options).await.unwrap();
     // The first message is taken when the call's headers are on their way; what follows on this connection is after them.
@@ -51,7 +53,7 @@ async fn a_running_call_finishes_while_the_server_ends(s: TestEnvironment) {
         sender.send(chunk).await.unwrap();
     }
     drop(sender);
-    let imported = call.await.unwrap().unwrap().into_inner();
+    let imported = call.await.unwrap().unwrap();
     assert_eq!(imported.created, 50);
     assert!(ended.await.unwrap().success());
     assert!(tokio::net::TcpStream::connect(grpc.trim_start_matches("http://")).await.is_err());

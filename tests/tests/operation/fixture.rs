@@ -1,7 +1,7 @@
 //! Requests, and a listing that is made up.
 
-use cqar_proto::v1::{ApplyRequest, ApplyResponse, ImportListingOptions, ImportListingResponse, Market, Mutation};
-pub use cqar_tests::fixtures::{asset, import, mutation, reason};
+use cqar_proto::v1::{ApplyRequest, ApplyResponse, ImportListingOptions, Market, Mutation};
+pub use cqar_tests::fixtures::{Imported, asset, create, delete, import, mutation, reason, undelete, update};
 use cqar_tests::{fixtures, server::Server};
 use serde_json::json;
 use tonic::Status;
@@ -22,7 +22,7 @@ pub async fn instrument(server: &Server, code: &str) -> String {
     use cqar_proto::v1::{
         GetInstrumentRequest, get_instrument_request::Key, instrument_service_client::InstrumentServiceClient,
     };
-    let request = GetInstrumentRequest { key: Some(Key::Code(code.into())), min_revision: 0 };
+    let request = GetInstrumentRequest { key: Some(Key::Code(code.into())), ..Default::default() };
     InstrumentServiceClient::new(server.channel().await).get_instrument(request).await.unwrap().into_inner().id
 }
 
@@ -43,7 +43,7 @@ pub fn listing(prefix: &str, markets: usize) -> Vec<u8> {
 
 /// How such a listing is imported.
 pub fn into_binance() -> ImportListingOptions {
-    ImportListingOptions { venue: "binance".into(), create_missing_assets: true, ..ImportListingOptions::default() }
+    ImportListingOptions { venue_id: "binance".into(), create_missing_assets: true, ..ImportListingOptions::default() }
 }
 
 /// Imports a listing.
@@ -51,6 +51,6 @@ pub async fn import_listing(
     server: &Server,
     options: ImportListingOptions,
     payload: &[u8],
-) -> Result<ImportListingResponse, Status> {
-    Ok(server.registry().await.import_listing(import(options, payload)).await?.into_inner())
+) -> Result<Imported, Status> {
+    fixtures::Clients::of(server).await.import(options, payload).await
 }

@@ -1,6 +1,6 @@
 //! Files that are no plugin change nothing, and the server says why.
 
-use cqar_proto::v1::{GetPluginRequest, ListMarketsRequest, Market, mutation::Operation, plugin::State};
+use cqar_proto::v1::{GetPluginRequest, ListMarketsRequest, Market, plugin::State};
 use cqar_tests::{
     collect::until,
     environment::TestEnvironment,
@@ -10,7 +10,7 @@ use cqar_tests::{
 use tonic::{Code, Status};
 
 use crate::{
-    fixture::{apply, asset, instrument, market, mutation, reason},
+    fixture::{apply, asset, create, instrument, market, mutation, reason},
     swap::{file, plugin, put, serves},
 };
 
@@ -22,7 +22,7 @@ in_both_environments! {
 const RULE: &str = "market-sanity";
 
 async fn write(server: &Server, market: Market) -> Result<(), Status> {
-    apply(server, vec![mutation(Operation::CreateMarket(market))]).await.map(drop)
+    apply(server, vec![mutation(create(market))]).await.map(drop)
 }
 
 /// The rule is in force: it refuses what it always refused.
@@ -118,7 +118,7 @@ async fn a_required_plugin_that_never_served_stops_writes_and_not_reads(s: TestE
     assert_eq!((found.state(), found.required), (State::Rejected, true), "{found:?}");
     let refused = write(&server, market("okx", "UNJUDGED", &spot)).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unavailable, "PLUGIN_NOT_SERVING"));
-    let listed = ListMarketsRequest { venue: "okx".into(), ..ListMarketsRequest::default() };
+    let listed = ListMarketsRequest { venue_id: "okx".into(), ..ListMarketsRequest::default() };
     let markets = server.markets().await.list_markets(listed).await.unwrap().into_inner().markets;
     assert!(!markets.is_empty() && markets.iter().all(|market| market.venue_symbol != "UNJUDGED"));
     let output = server.cli(&["resolve", "coinbase", "BTC-USD"]);
@@ -129,5 +129,5 @@ async fn a_required_plugin_that_never_served_stops_writes_and_not_reads(s: TestE
     write(&server, market("okx", "JUDGED", &spot)).await.unwrap();
     let without = Market { tick_size: String::new(), ..market("okx", "UNTICKED", &spot) };
     assert_eq!(reason(&write(&server, without).await.unwrap_err()), "REFUSED_BY_VALIDATOR");
-    apply(&server, vec![mutation(Operation::CreateAsset(asset("FREE")))]).await.unwrap();
+    apply(&server, vec![mutation(create(asset("FREE")))]).await.unwrap();
 }

@@ -2,13 +2,12 @@
 
 use cqar_proto::v1::{
     CreateMarketRequest, GetStatusRequest, ListMarketsRequest, ResolveMarketRequest, component::State as Component,
-    mutation::Operation,
 };
 use cqar_tests::{environment::TestEnvironment, in_both_environments, server::testing_plugins};
 use tonic::Code;
 
 use crate::{
-    fixture::{apply, asset, instrument, market, mutation, reason},
+    fixture::{apply, asset, create, instrument, market, mutation, reason},
     load::Load,
     swap::{plugin, put, serves},
 };
@@ -28,7 +27,7 @@ async fn a_plugin_that_misbehaves_fails_its_own_writes_alone(s: TestEnvironment)
     let client = server.markets().await;
     load.start(move || {
         let request = ResolveMarketRequest {
-            venue: "coinbase".into(),
+            venue_id: "coinbase".into(),
             venue_symbol: "BTC-USD".into(),
             ..ResolveMarketRequest::default()
         };
@@ -48,7 +47,7 @@ async fn a_plugin_that_misbehaves_fails_its_own_writes_alone(s: TestEnvironment)
 
     let markers = ["SLEEP", "EAT", "TRAP", "LOOP", "INDEX", "FLOOD", "STDERR", "FAIL"];
     let writes = markers.map(|marker| {
-        let create = Operation::CreateMarket(market("okx", marker, &spot));
+        let create = create(market("okx", marker, &spot));
         let server = &server;
         async move { apply(server, vec![mutation(create)]).await }
     });
@@ -65,7 +64,7 @@ async fn a_plugin_that_misbehaves_fails_its_own_writes_alone(s: TestEnvironment)
         let request = ListMarketsRequest { venue_symbol: marker.into(), ..ListMarketsRequest::default() };
         assert_eq!(client.list_markets(request).await.unwrap().into_inner().markets, [], "{marker}");
     }
-    apply(&server, vec![mutation(Operation::CreateAsset(asset("CALM")))]).await.unwrap();
+    apply(&server, vec![mutation(create(asset("CALM")))]).await.unwrap();
     let found = plugin(&server, "misbehave").await;
     assert_eq!(found.failed_calls, 8, "{found:?}");
     assert_ne!(found.last_failure, "");

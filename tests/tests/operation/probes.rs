@@ -63,7 +63,7 @@ async fn services(server: &Server) -> Vec<String> {
 async fn every_metric_of_the_handbook_is_there(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
     let resolve = ResolveMarketRequest {
-        venue: "binance".into(),
+        venue_id: "binance".into(),
         venue_symbol: "BTCUSDT".into(),
         segment: Some("spot".into()),
         ..ResolveMarketRequest::default()
@@ -72,7 +72,7 @@ async fn every_metric_of_the_handbook_is_there(s: TestEnvironment) {
         server.markets().await.resolve_market(resolve.clone()).await.unwrap();
     }
     let mut assets = AssetServiceClient::new(server.channel().await);
-    let malformed = GetAssetRequest { id: "no-uuid".into(), min_revision: 0 };
+    let malformed = GetAssetRequest { asset_id: "no-uuid".into(), ..Default::default() };
     assert_eq!(assets.get_asset(malformed).await.unwrap_err().code(), Code::InvalidArgument);
 
     let resolve = r#"method="cqar.v1.MarketService/ResolveMarket""#;

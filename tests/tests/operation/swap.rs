@@ -14,7 +14,7 @@ use cqar_tests::{
 use tonic::Status;
 
 use crate::{
-    fixture::{import, into_binance, listing},
+    fixture::{Imported, import, into_binance, listing},
     load::Load,
 };
 
@@ -37,14 +37,14 @@ async fn a_new_build_replaces_the_old_one_and_no_call_fails(s: TestEnvironment) 
             let options = ImportListingOptions { validate_only: true, ..into_binance() };
             let (mut client, parts) = (client.clone(), import(options, &payload));
             async move {
-                let imported = client.import_listing(parts).await?.into_inner();
+                let imported = Imported::receive(client.import_listing(parts).await?.into_inner()).await?;
                 if imported.created == 100 { Ok(()) } else { Err(Status::internal(format!("{imported:?}"))) }
             }
         });
         let client = server.markets().await;
         load.start(move || {
             let request = ResolveMarketRequest {
-                venue: "binance".into(),
+                venue_id: "binance".into(),
                 venue_symbol: "NOBODYHASITUSDT".into(),
                 segment: Some("spot".into()),
                 allow_inferred: true,
@@ -71,7 +71,7 @@ async fn a_new_build_replaces_the_old_one_and_no_call_fails(s: TestEnvironment) 
     println!("{} calls", load.calls.load(Ordering::Relaxed));
     load.end().await;
 
-    let listed = server.plugins().await.list_plugins(ListPluginsRequest {}).await.unwrap().into_inner().plugins;
+    let listed = server.plugins().await.list_plugins(ListPluginsRequest::default()).await.unwrap().into_inner().plugins;
     let names: Vec<_> = listed.iter().map(|plugin| (plugin.name.as_str(), plugin.failed_calls)).collect();
     assert_eq!(names, [("market-sanity", 0), ("route-by-venue", 0), ("symbology-binance", 0)]);
 }

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use cqar_proto::v1::{ResolveMarketRequest, mutation::Operation};
+use cqar_proto::v1::ResolveMarketRequest;
 use cqar_tests::{collect::until, server::Options};
 use tokio::net::TcpListener;
 use tonic::{
@@ -20,7 +20,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 
-use crate::fixture::{apply, asset, mutation};
+use crate::fixture::{apply, asset, create, mutation};
 
 /// What of `opentelemetry.proto.collector.trace.v1` is of interest here.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -106,9 +106,9 @@ async fn serve(collector: &Collector, sample_rate: &str) {
         .with("TRACING_ENDPOINT", collector.start().await)
         .with("TRACING_SAMPLE_RATE", sample_rate);
     let server = options.start().await;
-    let unknown = ResolveMarketRequest { venue: "nowhere".into(), venue_symbol: "X".into(), ..Default::default() };
+    let unknown = ResolveMarketRequest { venue_id: "nowhere".into(), venue_symbol: "X".into(), ..Default::default() };
     assert!(server.markets().await.resolve_market(unknown).await.is_err());
-    apply(&server, vec![mutation(Operation::CreateAsset(asset("TRACED")))]).await.unwrap();
+    apply(&server, vec![mutation(create(asset("TRACED")))]).await.unwrap();
     assert!(server.terminate().await.success());
 }
 

@@ -1,6 +1,6 @@
 //! From where a watch starts, what it lets through, and how it ends.
 
-use cqar_proto::v1::{Event, WatchRequest, mutation::Operation, watch_response::Step};
+use cqar_proto::v1::{Event, WatchRequest, entity_key::Key, watch_response::Step};
 use cqar_tests::{
     collect::{events_through, status, watch},
     environment::TestEnvironment,
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use crate::fixture::{apply, asset, instrument, market, mutation, reason};
+use crate::fixture::{apply, asset, create, delete, instrument, market, mutation, reason};
 
 in_both_environments! {
     a_watch_starts_where_it_is_told
@@ -22,7 +22,7 @@ in_both_environments! {
 
 /// Makes one revision of so many assets, and returns it.
 async fn write(server: &Server, assets: usize) -> i64 {
-    let create = |n| mutation(Operation::CreateAsset(asset(&format!("W{n}"))));
+    let create = |n| mutation(create(asset(&format!("W{n}"))));
     apply(server, (0..assets).map(create).collect()).await.unwrap().revision
 }
 
@@ -64,12 +64,12 @@ async fn filters_let_through_what_they_name_and_progress_marks_the_rest(s: TestE
     let server = s.options().with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     let starter = status(&server).await.revision;
-    let create = |operation| vec![mutation(operation)];
-    let created = apply(&server, create(Operation::CreateAsset(asset("WATCHED")))).await.unwrap();
+    let one = |operation| vec![mutation(operation)];
+    let created = apply(&server, one(create(asset("WATCHED")))).await.unwrap();
     let Some(cqar_proto::v1::entity::Entity::Asset(watched)) = created.results[0].entity.clone() else { panic!() };
-    apply(&server, create(Operation::CreateMarket(market("kraken", "WATCHED", &spot)))).await.unwrap();
-    apply(&server, create(Operation::CreateMarket(market("okx", "WATCHED", &spot)))).await.unwrap();
-    apply(&server, create(Operation::DeleteAsset(watched.id.clone()))).await.unwrap();
+    apply(&server, one(create(market("kraken", "WATCHED", &spot)))).await.unwrap();
+    apply(&server, one(create(market("okx", "WATCHED", &spot)))).await.unwrap();
+    apply(&server, one(delete(Key::AssetId(watched.id.clone())))).await.unwrap();
     let last = starter + 4;
 
     let seen = async |filter: WatchRequest| {
@@ -84,7 +84,7 @@ async fn filters_let_through_what_they_name_and_progress_marks_the_rest(s: TestE
     assert_eq!(seen(of_type("chain")).await, [], "and progress is marked all the same");
     let of_entity = WatchRequest { entity_ids: vec![watched.id], ..Default::default() };
     assert_eq!(seen(of_entity).await, told(&[(1, "asset_created"), (4, "asset_deleted")]));
-    let of_venue = WatchRequest { venues: vec!["okx".into()], ..Default::default() };
+    let of_venue = WatchRequest { venue_ids: vec!["okx".into()], ..Default::default() };
     assert_eq!(seen(of_venue.clone()).await, told(&[(3, "market_listed")]));
     let both = WatchRequest { entity_types: vec!["asset".into()], ..of_venue };
     assert_eq!(seen(both).await, [], "filters of different sorts must all let it through");

@@ -66,6 +66,7 @@ impl Registry {
         Change {
             before: before.map(Entity::Venue),
             after: Some(Entity::Venue(after)),
+            reason: String::new(),
             effective_time: None,
             judged_by: Vec::new(),
             warnings: Vec::new(),

@@ -81,6 +81,7 @@ impl Log {
         let changes = (0..assets).map(|_| Change {
             before: None,
             after: Some(Entity::Asset(asset(description))),
+            reason: String::new(),
             effective_time: None,
             judged_by: Vec::new(),
             warnings: Vec::new(),

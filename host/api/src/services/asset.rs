@@ -18,14 +18,14 @@ impl AssetService for Api {
     }
 
     async fn get_asset(&self, request: Request<v1::GetAssetRequest>) -> Reply<v1::Asset> {
-        let v1::GetAssetRequest { id, min_revision } = request.into_inner();
-        self.get(&id, min_revision).await
+        let v1::GetAssetRequest { asset_id, min_revision, at_revision } = request.into_inner();
+        self.get(&asset_id, min_revision, at_revision).await
     }
 
     async fn batch_get_assets(&self, request: Request<v1::BatchGetAssetsRequest>) -> Reply<v1::BatchGetAssetsResponse> {
-        let v1::BatchGetAssetsRequest { ids, min_revision } = request.into_inner();
-        let found = self.batch_get(&ids, min_revision).await?;
-        Ok(found.map(|results| v1::BatchGetAssetsResponse { results }))
+        let v1::BatchGetAssetsRequest { asset_ids, min_revision, at_revision } = request.into_inner();
+        let found = self.batch_get(&asset_ids, min_revision, at_revision).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetAssetsResponse { results, revision }))
     }
 
     async fn update_asset(&self, request: Request<v1::UpdateAssetRequest>) -> Reply<v1::UpdateAssetResponse> {
@@ -49,12 +49,16 @@ impl AssetService for Api {
             show_deleted,
         };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
-        Ok(listed.map(|(assets, next_page_token)| v1::ListAssetsResponse { assets, next_page_token }))
+        Ok(listed.map(|(assets, next_page_token, revision)| v1::ListAssetsResponse {
+            assets,
+            next_page_token,
+            revision,
+        }))
     }
 }
 
 batch_result!(Asset in batch_get_assets_response);
-entity_writes! { "AssetService" Asset in asset:
+entity_writes! { "AssetService" Asset in asset, asset_id:
     create as "CreateAsset" in CreateAssetRequest => CreateAssetResponse,
     update as "UpdateAsset" in UpdateAssetRequest => UpdateAssetResponse,
     delete as "DeleteAsset" in DeleteAssetRequest => DeleteAssetResponse,

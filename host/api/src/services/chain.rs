@@ -18,14 +18,14 @@ impl ChainService for Api {
     }
 
     async fn get_chain(&self, request: Request<v1::GetChainRequest>) -> Reply<v1::Chain> {
-        let v1::GetChainRequest { id, min_revision } = request.into_inner();
-        self.get(&id, min_revision).await
+        let v1::GetChainRequest { chain_id, min_revision, at_revision } = request.into_inner();
+        self.get(&chain_id, min_revision, at_revision).await
     }
 
     async fn batch_get_chains(&self, request: Request<v1::BatchGetChainsRequest>) -> Reply<v1::BatchGetChainsResponse> {
-        let v1::BatchGetChainsRequest { ids, min_revision } = request.into_inner();
-        let found = self.batch_get(&ids, min_revision).await?;
-        Ok(found.map(|results| v1::BatchGetChainsResponse { results }))
+        let v1::BatchGetChainsRequest { chain_ids, min_revision, at_revision } = request.into_inner();
+        let found = self.batch_get(&chain_ids, min_revision, at_revision).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetChainsResponse { results, revision }))
     }
 
     async fn update_chain(&self, request: Request<v1::UpdateChainRequest>) -> Reply<v1::UpdateChainResponse> {
@@ -40,12 +40,16 @@ impl ChainService for Api {
         let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = request.into_inner();
         let filter = ChainFilter { caip2: given("caip2", caip2).map_err(status)? };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
-        Ok(listed.map(|(chains, next_page_token)| v1::ListChainsResponse { chains, next_page_token }))
+        Ok(listed.map(|(chains, next_page_token, revision)| v1::ListChainsResponse {
+            chains,
+            next_page_token,
+            revision,
+        }))
     }
 }
 
 batch_result!(Chain in batch_get_chains_response);
-entity_writes! { "ChainService" Chain in chain:
+entity_writes! { "ChainService" Chain in chain, chain_id:
     create as "CreateChain" in CreateChainRequest => CreateChainResponse,
     update as "UpdateChain" in UpdateChainRequest => UpdateChainResponse,
     delete as "DeleteChain" in DeleteChainRequest => DeleteChainResponse,

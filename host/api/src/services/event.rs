@@ -9,7 +9,7 @@ use cqar_domain::{
 };
 use cqar_proto::{
     server::event_service_server::EventService,
-    v1::{self, watch_response::Step},
+    v1::{self, ErrorReason, watch_response::Step},
 };
 use cqar_registry::{Error, WatchFilter, WatchItem, WatchStart};
 use futures::{FutureExt, Stream, StreamExt, stream};
@@ -57,13 +57,15 @@ fn check_log(asked: &str, current: Uuid) -> Result<(), Status> {
         return Ok(());
     }
     let message = format_args!("the registry's log is {current} now; take a full copy again");
-    Err(StatusBuilder::new(Code::FailedPrecondition, "LOG_CHANGED", message).with("log_id", current).into_status())
+    Err(StatusBuilder::new(Code::FailedPrecondition, ErrorReason::LogChanged, message)
+        .with("log_id", current)
+        .into_status())
 }
 
 fn read(request: v1::WatchRequest) -> Result<(WatchStart, WatchFilter), Error> {
-    let v1::WatchRequest { start_revision, start_index, log_id: _, entity_types, entity_ids, venues } = request;
+    let v1::WatchRequest { start_revision, start_index, log_id: _, entity_types, entity_ids, venue_ids } = request;
     check_batch("entity_ids", entity_ids.len())?;
-    check_batch("venues", venues.len())?;
+    check_batch("venue_ids", venue_ids.len())?;
     let mut found = Violations::default();
     let start = match (start_revision, start_index) {
         (None, 0) => WatchStart::Now,
@@ -91,8 +93,8 @@ fn read(request: v1::WatchRequest) -> Result<(WatchStart, WatchFilter), Error> {
         }
         filter.entity_types.extend(known);
     }
-    for (n, venue) in venues.iter().enumerate() {
-        filter.venues.extend(found.take(&format!("venues[{n}]"), venue.parse()));
+    for (n, venue) in venue_ids.iter().enumerate() {
+        filter.venues.extend(found.take(&format!("venue_ids[{n}]"), venue.parse()));
     }
     found.into_result().map_err(Error::Invalid)?;
     Ok((start, filter))
@@ -131,12 +133,12 @@ mod tests {
     fn every_wrong_filter_is_named() {
         let request = v1::WatchRequest {
             entity_types: vec!["market".into(), "marked".into()],
-            venues: vec!["Binance".into(), "okx".into()],
+            venue_ids: vec!["Binance".into(), "okx".into()],
             ..Default::default()
         };
         let Err(Error::Invalid(found)) = read(request) else { panic!("it passed") };
         let fields: Vec<&str> = found.iter().map(|violation| violation.field.as_str()).collect();
-        assert_eq!(fields, ["entity_types[1]", "venues[0]"]);
+        assert_eq!(fields, ["entity_types[1]", "venue_ids[0]"]);
     }
 
     #[test]

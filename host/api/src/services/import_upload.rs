@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use cqar_proto::v1::{self, import_listing_request::Part};
-use cqar_registry::import::MAX_PAYLOAD_BYTES;
+use cqar_proto::v1::{self, ErrorReason, import_listing_request::Part};
+use cqar_registry::{import::MAX_PAYLOAD_BYTES, request_hash};
 use futures::{Stream, StreamExt};
 use prost::Message;
 use tokio::{
@@ -20,6 +20,8 @@ use crate::{
 
 /// How long an import waits for its turn. Those before it take a second or two each.
 const IMPORT_QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+/// When to try again: an import takes seconds.
+const IMPORT_RETRY: Duration = Duration::from_secs(5);
 /// How long a payload may take to arrive: 64 MiB at 5 Mbit/s. Whoever is slower keeps others from importing.
 const RECEIVE_TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -30,7 +32,9 @@ pub(super) async fn acquire_import_permit(imports: &Arc<Semaphore>) -> Result<Ow
         return Ok(permit);
     }
     let message = "too many imports at the same time; try again later";
-    Err(StatusBuilder::new(Code::ResourceExhausted, "TOO_MANY_IMPORTS", message).into_status())
+    Err(StatusBuilder::new(Code::ResourceExhausted, ErrorReason::TooManyImports, message)
+        .retry_after(IMPORT_RETRY)
+        .into_status())
 }
 
 /// A listing as it was received.
@@ -48,7 +52,7 @@ impl ImportUpload {
             return read;
         }
         let message = format!("the payload must arrive within {} s", RECEIVE_TIMEOUT.as_secs());
-        Err(StatusBuilder::new(Code::DeadlineExceeded, "PAYLOAD_TOO_SLOW", message).into_status())
+        Err(StatusBuilder::new(Code::DeadlineExceeded, ErrorReason::PayloadTooSlow, message).into_status())
     }
 
     async fn read(
@@ -78,19 +82,21 @@ impl ImportUpload {
         Ok(Self { options, payload: payload.freeze() })
     }
 
-    /// What tells a repetition of the request from another one: the options without the request's id, and the bytes.
-    pub(super) fn body(&self) -> Vec<u8> {
-        let options = v1::ImportListingOptions { request_id: String::new(), ..self.options.clone() };
+    /// What tells a repetition of the request from another one: the options without the request's id and `validate_only`,
+    /// then the bytes, however they were cut.
+    pub(super) fn hash(&self, method: &str) -> Vec<u8> {
+        let options =
+            v1::ImportListingOptions { request_id: String::new(), validate_only: false, ..self.options.clone() };
         // With its length, so that no options run over into the bytes.
-        let mut body = options.encode_length_delimited_to_vec();
-        body.extend_from_slice(&self.payload);
-        body
+        request_hash(method, [options.encode_length_delimited_to_vec().as_slice(), &self.payload])
     }
 }
 
 fn too_large() -> Status {
     let message = format!("the chunks must be at most {MAX_PAYLOAD_BYTES} bytes together");
-    StatusBuilder::new(Code::InvalidArgument, "PAYLOAD_TOO_LARGE", &message).with_field("chunk", &message).into_status()
+    StatusBuilder::new(Code::InvalidArgument, ErrorReason::PayloadTooLarge, &message)
+        .with_field("chunk", &message)
+        .into_status()
 }
 
 #[cfg(test)]
@@ -101,7 +107,7 @@ mod tests {
     use super::*;
 
     fn options(venue: &str) -> Part {
-        Part::Options(v1::ImportListingOptions { venue: venue.into(), ..Default::default() })
+        Part::Options(v1::ImportListingOptions { venue_id: venue.into(), ..Default::default() })
     }
 
     fn chunk(bytes: &'static [u8]) -> Part {
@@ -124,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn chunks_are_put_together() {
         let upload = received(vec![options("binance"), chunk(b"[1,"), chunk(b"2]")]).await.unwrap();
-        assert_eq!((upload.options.venue.as_str(), upload.payload.as_ref()), ("binance", b"[1,2]".as_slice()));
+        assert_eq!((upload.options.venue_id.as_str(), upload.payload.as_ref()), ("binance", b"[1,2]".as_slice()));
     }
 
     #[tokio::test]
@@ -147,9 +153,9 @@ mod tests {
     #[tokio::test]
     async fn the_body_leaves_the_id_out_and_nothing_else() {
         let body = async |options: v1::ImportListingOptions, bytes| {
-            received(vec![Part::Options(options), chunk(bytes)]).await.unwrap().body()
+            received(vec![Part::Options(options), chunk(bytes)]).await.unwrap().hash("m")
         };
-        let plain = v1::ImportListingOptions { venue: "okx".into(), ..Default::default() };
+        let plain = v1::ImportListingOptions { venue_id: "okx".into(), ..Default::default() };
         let with_id = v1::ImportListingOptions { request_id: "x".into(), ..plain.clone() };
         let other = v1::ImportListingOptions { trust_symbols: true, ..plain.clone() };
         assert_eq!(body(plain.clone(), b"[]").await, body(with_id, b"[]").await);

@@ -10,7 +10,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
 use crate::{
-    reads::{batch_result, given_id, message, revision},
+    reads::{batch_result, given_id, message, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
 };
@@ -25,16 +25,16 @@ impl InstrumentService for Api {
     }
 
     async fn get_instrument(&self, request: Request<v1::GetInstrumentRequest>) -> Reply<v1::Instrument> {
-        let v1::GetInstrumentRequest { key, min_revision } = request.into_inner();
+        let v1::GetInstrumentRequest { key, min_revision, at_revision } = request.into_inner();
         match key {
-            Some(Key::Id(id)) => self.get(&id, min_revision).await,
+            Some(Key::InstrumentId(id)) => self.get(&id, min_revision, at_revision).await,
             Some(Key::Code(code)) => {
-                let min_revision = revision(min_revision).map_err(status)?;
+                let min_revision = read_revision(min_revision, at_revision)?;
                 let Revisioned { revision, value } =
-                    self.registry.instrument_by_code(&code, min_revision).await.map_err(status)?;
+                    self.registry.instrument_by_code(code, min_revision).await.map_err(status)?;
                 Ok(answered(Revisioned { revision, value: message(&value)? }))
             }
-            None => Err(status(invalid("id", "REQUIRED", "either id or code must be given"))),
+            None => Err(status(invalid("instrument_id", "REQUIRED", "either instrument_id or code must be given"))),
         }
     }
 
@@ -42,9 +42,9 @@ impl InstrumentService for Api {
         &self,
         request: Request<v1::BatchGetInstrumentsRequest>,
     ) -> Reply<v1::BatchGetInstrumentsResponse> {
-        let v1::BatchGetInstrumentsRequest { ids, min_revision } = request.into_inner();
-        let found = self.batch_get(&ids, min_revision).await?;
-        Ok(found.map(|results| v1::BatchGetInstrumentsResponse { results }))
+        let v1::BatchGetInstrumentsRequest { instrument_ids, min_revision, at_revision } = request.into_inner();
+        let found = self.batch_get(&instrument_ids, min_revision, at_revision).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetInstrumentsResponse { results, revision }))
     }
 
     async fn update_instrument(
@@ -76,24 +76,28 @@ impl InstrumentService for Api {
             page_size: size,
             page_token: token,
             kind,
-            base,
-            quote,
+            base_asset_id,
+            quote_asset_id,
             show_deleted,
             min_revision,
         } = request.into_inner();
         let filter = InstrumentFilter {
             kind: convert::filter::<v1::InstrumentKind, _>("kind", kind).map_err(malformed)?,
-            base: given_id("base", &base).map_err(status)?,
-            quote: given_id("quote", &quote).map_err(status)?,
+            base_asset_id: given_id("base_asset_id", &base_asset_id).map_err(status)?,
+            quote_asset_id: given_id("quote_asset_id", &quote_asset_id).map_err(status)?,
             show_deleted,
         };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
-        Ok(listed.map(|(instruments, next_page_token)| v1::ListInstrumentsResponse { instruments, next_page_token }))
+        Ok(listed.map(|(instruments, next_page_token, revision)| v1::ListInstrumentsResponse {
+            instruments,
+            next_page_token,
+            revision,
+        }))
     }
 }
 
 batch_result!(Instrument in batch_get_instruments_response);
-entity_writes! { "InstrumentService" Instrument in instrument:
+entity_writes! { "InstrumentService" Instrument in instrument, instrument_id:
     create as "CreateInstrument" in CreateInstrumentRequest => CreateInstrumentResponse,
     update as "UpdateInstrument" in UpdateInstrumentRequest => UpdateInstrumentResponse,
     delete as "DeleteInstrument" in DeleteInstrumentRequest => DeleteInstrumentResponse,

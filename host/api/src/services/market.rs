@@ -1,27 +1,34 @@
 //! `cqar.v1.MarketService`
 
+use std::collections::BTreeSet;
+
 use cqar_domain::{
-    entity::Revision,
     id::{IdError, Segment, VenueId},
     time::Timestamp,
-    violation::Violations,
+    violation::{Violation, Violations},
 };
 use cqar_proto::{
     convert,
-    encoded::{BatchResolveMarketsResponse, BatchResult, ResolveMarketResponse},
+    encoded::{BatchResolveMarketsResponse, BatchResult, FindMarketsResponse, ResolveMarketResponse},
     rpc,
     server::market_service_server::MarketService,
-    v1::{self, format_symbol_request::Key},
+    v1::{
+        self, batch_format_symbols_request::item::Key as FormatItemKey,
+        batch_format_symbols_response::result::Result as Formatted, find_markets_request::Key as FindKey,
+        format_symbol_request::Key as FormatKey,
+    },
+    well_known,
 };
 use cqar_registry::{
-    Error, FormatQuery, InstrumentSelector, PageRequest, ResolveQuery, Revisioned, filters::MarketFilter,
+    Error, FindQuery, FormatQuery, FoundMarkets, InstrumentSelector, LookupOptions, PageRequest, ResolveQuery,
+    Revisioned, filters::MarketFilter,
 };
-use tonic::{Request, async_trait};
+use tonic::{Request, Status, async_trait};
 use tracing::Span;
 
 use super::{Api, Reply, answered};
 use crate::{
-    reads::{batch_result, check_batch, given, given_id, revision},
+    reads::{batch_result, check_batch, given, given_id, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
 };
@@ -33,17 +40,17 @@ impl MarketService for Api {
     }
 
     async fn get_market(&self, request: Request<v1::GetMarketRequest>) -> Reply<v1::Market> {
-        let v1::GetMarketRequest { id, min_revision } = request.into_inner();
-        self.get(&id, min_revision).await
+        let v1::GetMarketRequest { market_id, min_revision, at_revision } = request.into_inner();
+        self.get(&market_id, min_revision, at_revision).await
     }
 
     async fn batch_get_markets(
         &self,
         request: Request<v1::BatchGetMarketsRequest>,
     ) -> Reply<v1::BatchGetMarketsResponse> {
-        let v1::BatchGetMarketsRequest { ids, min_revision } = request.into_inner();
-        let found = self.batch_get(&ids, min_revision).await?;
-        Ok(found.map(|results| v1::BatchGetMarketsResponse { results }))
+        let v1::BatchGetMarketsRequest { market_ids, min_revision, at_revision } = request.into_inner();
+        let found = self.batch_get(&market_ids, min_revision, at_revision).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetMarketsResponse { results, revision }))
     }
 
     async fn update_market(&self, request: Request<v1::UpdateMarketRequest>) -> Reply<v1::UpdateMarketResponse> {
@@ -58,22 +65,28 @@ impl MarketService for Api {
         let v1::ListMarketsRequest {
             page_size: size,
             page_token: token,
-            venue,
+            venue_id,
             segment,
-            instrument,
+            instrument_id,
             status: market_status,
             venue_symbol,
+            live_at,
             min_revision,
         } = request.into_inner();
         let filter = MarketFilter {
-            venue: given_id("venue", &venue).map_err(status)?,
+            venue_id: given_id("venue_id", &venue_id).map_err(status)?,
             segment: read_segment(segment.as_deref()).map_err(status)?,
-            instrument: given_id("instrument", &instrument).map_err(status)?,
+            instrument_id: given_id("instrument_id", &instrument_id).map_err(status)?,
             status: convert::filter::<v1::MarketStatus, _>("status", market_status).map_err(malformed)?,
             venue_symbol: given("venue_symbol", venue_symbol).map_err(status)?,
+            live_at: convert::time("live_at", live_at).map_err(malformed)?,
         };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
-        Ok(listed.map(|(markets, next_page_token)| v1::ListMarketsResponse { markets, next_page_token }))
+        Ok(listed.map(|(markets, next_page_token, revision)| v1::ListMarketsResponse {
+            markets,
+            next_page_token,
+            revision,
+        }))
     }
 
     async fn delist_market(&self, request: Request<v1::DelistMarketRequest>) -> Reply<v1::DelistMarketResponse> {
@@ -82,64 +95,139 @@ impl MarketService for Api {
 
     async fn resolve_market(&self, request: Request<v1::ResolveMarketRequest>) -> Reply<ResolveMarketResponse> {
         let request = request.into_inner();
-        Span::current().record("venue", request.venue.as_str()).record("venue_symbol", request.venue_symbol.as_str());
-        let (as_of, min_revision) = read_state("", &request).map_err(status)?;
-        let Revisioned { revision, value } =
-            self.registry.resolve(&query(&request, as_of, min_revision)).await.map_err(status)?;
-        Ok(answered(Revisioned { revision, value: ResolveMarketResponse(value) }))
+        Span::current()
+            .record("venue_id", request.venue_id.as_str())
+            .record("venue_symbol", request.venue_symbol.as_str());
+        let options = lookup_options(request.min_revision, request.at_revision, request.allow_inferred)?;
+        let query = ResolveQuery {
+            venue: &request.venue_id,
+            symbol: &request.venue_symbol,
+            segment: request.segment.as_deref(),
+            as_of: convert::time("as_of", request.as_of).map_err(malformed)?,
+        };
+        let Revisioned { revision, value } = self.registry.resolve(&query, options).await.map_err(status)?;
+        Ok(answered(Revisioned { revision, value: ResolveMarketResponse { resolved: value, revision } }))
     }
 
     async fn batch_resolve_markets(
         &self,
         request: Request<v1::BatchResolveMarketsRequest>,
     ) -> Reply<BatchResolveMarketsResponse> {
-        let requests = request.into_inner().requests;
+        let v1::BatchResolveMarketsRequest { requests, min_revision, at_revision, allow_inferred } =
+            request.into_inner();
         Span::current().record("items", requests.len());
         check_batch("requests", requests.len()).map_err(status)?;
-        let states = requests.iter().enumerate().map(|(n, request)| read_state(&format!("requests[{n}]"), request));
-        let states: Vec<Result<_, Error>> = states.collect();
+        let options = lookup_options(min_revision, at_revision, allow_inferred)?;
+        let times = requests.iter().enumerate().map(|(n, item)| item_time(n, item.as_of));
+        let times: Vec<Result<Option<Timestamp>, Error>> = times.collect();
         // A malformed one keeps its place, so that the registry's errors name the right item; its answer is not used.
         let queries: Vec<ResolveQuery<'_>> = requests
             .iter()
-            .zip(&states)
-            .map(|(request, state)| {
-                let (as_of, min_revision) = state.as_ref().map_or((None, 0), |state| *state);
-                query(request, as_of, min_revision)
+            .zip(&times)
+            .map(|(item, as_of)| ResolveQuery {
+                venue: &item.venue_id,
+                symbol: &item.venue_symbol,
+                segment: item.segment.as_deref(),
+                as_of: as_of.as_ref().ok().copied().flatten(),
             })
             .collect();
-        let Revisioned { revision, value } = self.registry.batch_resolve(&queries).await.map_err(status)?;
-        let results = value.into_iter().zip(states).map(|(resolved, state)| match state.and(resolved) {
+        let Revisioned { revision, value } = self.registry.batch_resolve(&queries, options).await.map_err(status)?;
+        let results = value.into_iter().zip(times).map(|(resolved, time)| match time.and(resolved) {
             Ok(bytes) => BatchResult::Resolved(bytes),
             Err(error) => BatchResult::Error(rpc::Status::from(&status(error))),
         });
-        Ok(answered(Revisioned { revision, value: BatchResolveMarketsResponse { results: results.collect() } }))
+        let results = results.collect();
+        Ok(answered(Revisioned { revision, value: BatchResolveMarketsResponse { results, revision } }))
     }
 
     async fn format_symbol(&self, request: Request<v1::FormatSymbolRequest>) -> Reply<v1::FormatSymbolResponse> {
-        let query = format_query(request.into_inner()).map_err(status)?;
-        Ok(answered(self.registry.format_symbol(query).await.map_err(status)?))
+        let v1::FormatSymbolRequest { key, venue_id, segment, as_of, min_revision, at_revision, allow_inferred } =
+            request.into_inner();
+        let options = lookup_options(min_revision, at_revision, allow_inferred)?;
+        let key = key.map(|key| match key {
+            FormatKey::InstrumentId(id) => InstrumentKey::Id(id),
+            FormatKey::Code(code) => InstrumentKey::Code(code),
+        });
+        let query = format_query(key, &venue_id, segment.as_deref(), as_of).map_err(malformed)?;
+        let Revisioned { revision, value } = self.registry.format_symbol(query, options).await.map_err(status)?;
+        Ok(answered(Revisioned { revision, value: v1::FormatSymbolResponse { revision, ..value } }))
+    }
+
+    async fn batch_format_symbols(
+        &self,
+        request: Request<v1::BatchFormatSymbolsRequest>,
+    ) -> Reply<v1::BatchFormatSymbolsResponse> {
+        let v1::BatchFormatSymbolsRequest { requests, min_revision, at_revision, allow_inferred } =
+            request.into_inner();
+        Span::current().record("items", requests.len());
+        check_batch("requests", requests.len()).map_err(status)?;
+        let options = lookup_options(min_revision, at_revision, allow_inferred)?;
+        let query = |(n, item): (usize, v1::batch_format_symbols_request::Item)| {
+            let key = item.key.map(|key| match key {
+                FormatItemKey::InstrumentId(id) => InstrumentKey::Id(id),
+                FormatItemKey::Code(code) => InstrumentKey::Code(code),
+            });
+            let read = format_query(key, &item.venue_id, item.segment.as_deref(), item.as_of);
+            read.map_err(|found| Error::Invalid(in_item(n, found)))
+        };
+        let queries: Vec<Result<FormatQuery, Error>> = requests.into_iter().enumerate().map(query).collect();
+        let Revisioned { revision, value } = self.registry.batch_format(&queries, options).await.map_err(status)?;
+        let result = |formatted: Result<v1::FormatSymbolResponse, Error>| v1::batch_format_symbols_response::Result {
+            result: Some(match formatted {
+                Ok(formatted) => Formatted::Formatted(formatted),
+                Err(error) => Formatted::Error(rpc::Status::from(&status(error))),
+            }),
+        };
+        let results = value.into_iter().map(result).collect();
+        Ok(answered(Revisioned { revision, value: v1::BatchFormatSymbolsResponse { results, revision } }))
+    }
+
+    async fn find_markets(&self, request: Request<v1::FindMarketsRequest>) -> Reply<FindMarketsResponse> {
+        let v1::FindMarketsRequest { key, venue_ids, as_of, min_revision, at_revision } = request.into_inner();
+        let min_revision = read_revision(min_revision, at_revision)?;
+        let mut found = Violations::default();
+        if venue_ids.len() > MAX_VENUES {
+            found.add("venue_ids", "TOO_MANY", format_args!("must be at most {MAX_VENUES}"));
+        }
+        let key = key.map(|key| match key {
+            FindKey::InstrumentId(id) => InstrumentKey::Id(id),
+            FindKey::Code(code) => InstrumentKey::Code(code),
+        });
+        let instrument = selector(key, &mut found);
+        let venues = venue_ids.iter().take(MAX_VENUES).enumerate();
+        let venues: BTreeSet<VenueId> =
+            venues.filter_map(|(n, id)| found.take(&format!("venue_ids[{n}]"), id.parse())).collect();
+        let as_of = found.take("as_of", as_of.map(Timestamp::try_from).transpose());
+        found.into_result().map_err(malformed)?;
+        let (Some(instrument), Some(as_of)) = (instrument, as_of) else { return Err(malformed(Vec::new())) };
+        let query = FindQuery { instrument, venues, as_of, min_revision };
+        let Revisioned { revision, value } = self.registry.find_markets(query).await.map_err(status)?;
+        let FoundMarkets { instrument, markets } = value;
+        let instrument_id = instrument.to_string();
+        Ok(answered(Revisioned { revision, value: FindMarketsResponse { instrument_id, markets, revision } }))
     }
 }
 
-/// The time and the revision that a request asks for.
-fn read_state(path: &str, request: &v1::ResolveMarketRequest) -> Result<(Option<Timestamp>, Revision), Error> {
-    let state =
-        || Ok((convert::time("as_of", request.as_of).map_err(Error::Invalid)?, revision(request.min_revision)?));
-    state().map_err(|error| match error {
-        Error::Invalid(found) => Error::Invalid(found.into_iter().map(|it| it.under(path)).collect()),
-        other => other,
-    })
+/// The most venues that a search names: far more than there are.
+const MAX_VENUES: usize = 1000;
+
+/// How a request names an instrument.
+enum InstrumentKey {
+    Id(String),
+    Code(String),
 }
 
-fn query(request: &v1::ResolveMarketRequest, as_of: Option<Timestamp>, min_revision: Revision) -> ResolveQuery<'_> {
-    ResolveQuery {
-        venue: &request.venue,
-        symbol: &request.venue_symbol,
-        segment: request.segment.as_deref(),
-        as_of,
-        min_revision,
-        allow_inferred: request.allow_inferred,
-    }
+fn lookup_options(min_revision: i64, at_revision: i64, allow_inferred: bool) -> Result<LookupOptions, Status> {
+    Ok(LookupOptions { min_revision: read_revision(min_revision, at_revision)?, allow_inferred })
+}
+
+fn in_item(n: usize, found: Vec<Violation>) -> Vec<Violation> {
+    found.into_iter().map(|violation| violation.under(&format!("requests[{n}]"))).collect()
+}
+
+/// The time that an item of a batch asks for.
+fn item_time(n: usize, as_of: Option<well_known::Timestamp>) -> Result<Option<Timestamp>, Error> {
+    convert::time("as_of", as_of).map_err(|found| Error::Invalid(in_item(n, found)))
 }
 
 fn read_segment(segment: Option<&str>) -> Result<Option<Segment>, Error> {
@@ -148,28 +236,36 @@ fn read_segment(segment: Option<&str>) -> Result<Option<Segment>, Error> {
     read.map_err(|error: IdError| invalid("segment", "INVALID", error))
 }
 
-fn format_query(request: v1::FormatSymbolRequest) -> Result<FormatQuery, Error> {
-    let v1::FormatSymbolRequest { key, venue, segment, as_of, min_revision } = request;
-    let mut found = Violations::default();
-    let key = match key {
-        Some(Key::Instrument(id)) => found.take("instrument", id.parse()).map(InstrumentSelector::Instrument),
-        Some(Key::Code(code)) => Some(InstrumentSelector::Code(code)),
+fn selector(key: Option<InstrumentKey>, found: &mut Violations) -> Option<InstrumentSelector> {
+    match key {
+        Some(InstrumentKey::Id(id)) => found.take("instrument_id", id.parse()).map(InstrumentSelector::Id),
+        Some(InstrumentKey::Code(code)) => Some(InstrumentSelector::Code(code)),
         None => {
-            found.add("instrument", "REQUIRED", "either instrument or code must be given");
+            found.add("instrument_id", "REQUIRED", "either instrument_id or code must be given");
             None
         }
-    };
-    let venue: Option<VenueId> = found.take("venue", venue.parse());
-    let segment = found.take("segment", segment.as_deref().map(str::parse).transpose());
+    }
+}
+
+fn format_query(
+    key: Option<InstrumentKey>,
+    venue_id: &str,
+    segment: Option<&str>,
+    as_of: Option<well_known::Timestamp>,
+) -> Result<FormatQuery, Vec<Violation>> {
+    let mut found = Violations::default();
+    let instrument = selector(key, &mut found);
+    let venue = found.take("venue_id", venue_id.parse());
+    let segment = found.take("segment", segment.map(str::parse).transpose());
     let as_of = found.take("as_of", as_of.map(Timestamp::try_from).transpose());
-    let (Some(key), Some(venue), Some(segment), Some(as_of)) = (key, venue, segment, as_of) else {
-        return Err(Error::Invalid(found.into_vec()));
+    let (Some(instrument), Some(venue), Some(segment), Some(as_of)) = (instrument, venue, segment, as_of) else {
+        return Err(found.into_vec());
     };
-    Ok(FormatQuery { key, venue, segment, as_of, min_revision: revision(min_revision)? })
+    Ok(FormatQuery { instrument, venue, segment, as_of })
 }
 
 batch_result!(Market in batch_get_markets_response);
-entity_writes! { "MarketService" Market in market:
+entity_writes! { "MarketService" Market in market, market_id:
     create as "CreateMarket" in CreateMarketRequest => CreateMarketResponse,
     update as "UpdateMarket" in UpdateMarketRequest => UpdateMarketResponse,
     delete as "DeleteMarket" in DeleteMarketRequest => DeleteMarketResponse,

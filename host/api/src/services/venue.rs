@@ -21,14 +21,14 @@ impl VenueService for Api {
     }
 
     async fn get_venue(&self, request: Request<v1::GetVenueRequest>) -> Reply<v1::Venue> {
-        let v1::GetVenueRequest { id, min_revision } = request.into_inner();
-        self.get(&id, min_revision).await
+        let v1::GetVenueRequest { venue_id, min_revision, at_revision } = request.into_inner();
+        self.get(&venue_id, min_revision, at_revision).await
     }
 
     async fn batch_get_venues(&self, request: Request<v1::BatchGetVenuesRequest>) -> Reply<v1::BatchGetVenuesResponse> {
-        let v1::BatchGetVenuesRequest { ids, min_revision } = request.into_inner();
-        let found = self.batch_get(&ids, min_revision).await?;
-        Ok(found.map(|results| v1::BatchGetVenuesResponse { results }))
+        let v1::BatchGetVenuesRequest { venue_ids, min_revision, at_revision } = request.into_inner();
+        let found = self.batch_get(&venue_ids, min_revision, at_revision).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetVenuesResponse { results, revision }))
     }
 
     async fn update_venue(&self, request: Request<v1::UpdateVenueRequest>) -> Reply<v1::UpdateVenueResponse> {
@@ -49,7 +49,11 @@ impl VenueService for Api {
         let venue_type = convert::filter::<v1::VenueType, _>("type", r#type).map_err(malformed)?;
         let listed =
             self.list(VenueFilter { venue_type, show_deleted }, PageRequest { size, token }, min_revision).await?;
-        Ok(listed.map(|(venues, next_page_token)| v1::ListVenuesResponse { venues, next_page_token }))
+        Ok(listed.map(|(venues, next_page_token, revision)| v1::ListVenuesResponse {
+            venues,
+            next_page_token,
+            revision,
+        }))
     }
 
     async fn create_venue_asset(
@@ -60,17 +64,17 @@ impl VenueService for Api {
     }
 
     async fn get_venue_asset(&self, request: Request<v1::GetVenueAssetRequest>) -> Reply<v1::VenueAsset> {
-        let v1::GetVenueAssetRequest { id, min_revision } = request.into_inner();
-        self.get(&id, min_revision).await
+        let v1::GetVenueAssetRequest { venue_asset_id, min_revision, at_revision } = request.into_inner();
+        self.get(&venue_asset_id, min_revision, at_revision).await
     }
 
     async fn batch_get_venue_assets(
         &self,
         request: Request<v1::BatchGetVenueAssetsRequest>,
     ) -> Reply<v1::BatchGetVenueAssetsResponse> {
-        let v1::BatchGetVenueAssetsRequest { ids, min_revision } = request.into_inner();
-        let found = self.batch_get(&ids, min_revision).await?;
-        Ok(found.map(|results| v1::BatchGetVenueAssetsResponse { results }))
+        let v1::BatchGetVenueAssetsRequest { venue_asset_ids, min_revision, at_revision } = request.into_inner();
+        let found = self.batch_get(&venue_asset_ids, min_revision, at_revision).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetVenueAssetsResponse { results, revision }))
     }
 
     async fn update_venue_asset(
@@ -91,19 +95,23 @@ impl VenueService for Api {
         &self,
         request: Request<v1::ListVenueAssetsRequest>,
     ) -> Reply<v1::ListVenueAssetsResponse> {
-        let v1::ListVenueAssetsRequest { page_size: size, page_token: token, venue, asset, min_revision } =
+        let v1::ListVenueAssetsRequest { page_size: size, page_token: token, venue_id, asset_id, min_revision } =
             request.into_inner();
         let filter = VenueAssetFilter {
-            venue: given_id("venue", &venue).map_err(status)?,
-            asset: given_id("asset", &asset).map_err(status)?,
+            venue_id: given_id("venue_id", &venue_id).map_err(status)?,
+            asset_id: given_id("asset_id", &asset_id).map_err(status)?,
         };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
-        Ok(listed.map(|(venue_assets, next_page_token)| v1::ListVenueAssetsResponse { venue_assets, next_page_token }))
+        Ok(listed.map(|(venue_assets, next_page_token, revision)| v1::ListVenueAssetsResponse {
+            venue_assets,
+            next_page_token,
+            revision,
+        }))
     }
 }
 
 batch_result!(Venue in batch_get_venues_response);
-entity_writes! { "VenueService" Venue in venue:
+entity_writes! { "VenueService" Venue in venue, venue_id:
     create as "CreateVenue" in CreateVenueRequest => CreateVenueResponse,
     update as "UpdateVenue" in UpdateVenueRequest => UpdateVenueResponse,
     delete as "DeleteVenue" in DeleteVenueRequest => DeleteVenueResponse,
@@ -111,7 +119,7 @@ entity_writes! { "VenueService" Venue in venue:
 }
 
 batch_result!(VenueAsset in batch_get_venue_assets_response);
-entity_writes! { "VenueService" VenueAsset in venue_asset:
+entity_writes! { "VenueService" VenueAsset in venue_asset, venue_asset_id:
     create as "CreateVenueAsset" in CreateVenueAssetRequest => CreateVenueAssetResponse,
     update as "UpdateVenueAsset" in UpdateVenueAssetRequest => UpdateVenueAssetResponse,
     delete as "DeleteVenueAsset" in DeleteVenueAssetRequest => DeleteVenueAssetResponse,

@@ -29,13 +29,15 @@ order; a `ref` names an entity for the mutations after it:
   mutations:
   - ref: abc
     allow_existing: true
-    create_asset: {symbol: ABC, name: Abacus, type: ASSET_TYPE_TOKEN}
-  - create_venue_asset: {venue: binance, code: ABC, asset: $abc}
-  - update_market: {id: 019ab3f0-0000-7000-8000-000000000002, status: MARKET_STATUS_HALTED}
-    update_mask: status
-  - delist_market: {market: 019ab3f0-0000-7000-8000-000000000003}
+    create: {asset: {symbol: ABC, name: Abacus, type: ASSET_TYPE_TOKEN}}
+  - create: {venue_asset: {venue_id: binance, code: ABC, asset_id: $abc}}
+  - update: {market: {id: 019ab3f0-0000-7000-8000-000000000002, status: MARKET_STATUS_HALTED}}
+    reason: the venue halted it
+  - delist: {market_id: 019ab3f0-0000-7000-8000-000000000003}
+  - delete: {asset_id: 019ab3f0-0000-7000-8000-000000000004}
 
-An error names the mutation and the field: mutations[3].create_market.tick_size.")]
+An update takes the fields that the file has, `is_active: false` too, or those of its `update_mask`.
+An error names the mutation and the field: mutations[3].create.market.tick_size.")]
 pub struct ApplyArgs {
     /// A file of mutations; `-` is the standard input.
     #[arg(short, long = "file", required = true, value_name = "FILE")]
@@ -53,6 +55,9 @@ pub struct WriteArgs {
     /// A UUID of your own: a repeat within 24 hours gets the first answer again.
     #[arg(long, value_name = "UUID", value_parser = request_id, default_value = "", hide_default_value = true)]
     pub request_id: String,
+    /// Why, for the log and whoever reads it later.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
 }
 
 /// Applies the files.
@@ -79,6 +84,9 @@ pub async fn send(
     request.validate_only |= write.validate_only;
     if !write.request_id.is_empty() {
         request.request_id.clone_from(&write.request_id);
+    }
+    if !write.reason.is_empty() {
+        request.reason.clone_from(&write.reason);
     }
     Ok(server.registry().apply(request).await?.into_inner())
 }

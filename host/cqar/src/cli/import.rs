@@ -9,13 +9,14 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use cqar_proto::{
     v1::{
-        ImportListingOptions, ImportListingRequest, ImportListingResponse, ImportedMarket,
-        import_listing_request::Part, imported_market::Outcome,
+        Binding, Finding, ImportListingOptions, ImportListingRequest, ImportProgress, ImportSummary, ImportedMarket,
+        import_listing_request::Part, import_listing_response::Step, import_progress::Phase, imported_market::Outcome,
     },
     well_known::Timestamp,
 };
 use futures::stream;
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use super::{
     ClientArgs,
@@ -60,7 +61,7 @@ Every *.yaml file of the directory, in the order of their names, is applied as o
 Examples:
   cqar import listing --venue binance exchangeInfo.json
   cqar import listing --venue binance exchangeInfo.json --create-missing-assets
-  cqar import listing --venue binance old.json --observed-at 2021-10-12T00:00:00Z --backfill
+  cqar import listing --venue binance old.json --observed-time 2021-10-12T00:00:00Z --backfill
   cqar import listing --venue binance exchangeInfo.json --delist-absent --validate-only
   curl -s https://api.binance.com/api/v3/exchangeInfo | cqar import listing --venue binance -
 
@@ -93,7 +94,7 @@ struct ListingArgs {
     segment: String,
     /// The moment that the listing speaks of, in RFC 3339. Absent: `received_at` of the wrapped form, else now.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    observed_at: Option<Timestamp>,
+    observed_time: Option<Timestamp>,
     /// Create codes that nothing knows as UNCLASSIFIED assets.
     #[arg(long)]
     create_missing_assets: bool,
@@ -133,26 +134,72 @@ async fn listing(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let server = Connection::open(client, Some(BULK_TIMEOUT)).await?;
     let validate_only = args.write.validate_only;
     let options = ImportListingOptions {
-        venue: args.venue,
+        venue_id: args.venue,
         segment: args.segment,
-        observed_at: args.observed_at,
+        observed_time: args.observed_time,
         create_missing_assets: args.create_missing_assets,
         trust_symbols: args.trust_symbols,
         backfill: args.backfill,
         delist_absent: args.delist_absent,
         validate_only,
         request_id: args.write.request_id,
+        reason: args.write.reason,
     };
     let progress = progress(payload.len());
     let parts = parts(options, payload, progress.clone());
-    let answer = server.registry().import_listing(stream::iter(parts)).await;
+    let answer = receive(&server, parts, &progress).await;
     progress.finish_and_clear();
-    let answer = answer?.into_inner();
+    let answer = answer?;
     match client.format() {
         OutputFormat::Json => output::json(&answer)?,
         OutputFormat::Table => report(answer, validate_only)?,
     }
     Ok(Exit::Done)
+}
+
+/// Everything that an import answers, its progress left out.
+#[derive(Default, Serialize)]
+struct ImportAnswer {
+    summary: ImportSummary,
+    markets: Vec<ImportedMarket>,
+    bindings: Vec<Binding>,
+    warnings: Vec<Finding>,
+}
+
+/// Sends the listing, shows where the import is, and collects its answer to the end.
+async fn receive(
+    server: &Connection,
+    parts: impl Iterator<Item = ImportListingRequest> + Send + 'static,
+    progress: &ProgressBar,
+) -> Result<ImportAnswer, CliError> {
+    let mut steps = server.registry().import_listing(stream::iter(parts)).await?.into_inner();
+    let mut answer = ImportAnswer::default();
+    while let Some(response) = steps.message().await? {
+        match response.step {
+            Some(Step::Progress(at)) => progress.set_message(described(&at)),
+            Some(Step::Rows(rows)) => {
+                answer.markets.extend(rows.markets);
+                answer.bindings.extend(rows.bindings);
+                answer.warnings.extend(rows.warnings);
+            }
+            Some(Step::Summary(summary)) => return Ok(ImportAnswer { summary, ..answer }),
+            None => {}
+        }
+    }
+    let unknown =
+        "the answer ended before its summary: repeat it with the same --request-id to learn what became of it";
+    Err(tonic::Status::unknown(unknown).into())
+}
+
+fn described(progress: &ImportProgress) -> String {
+    let ImportProgress { row_count: rows, change_count: changes, .. } = progress;
+    match progress.phase() {
+        Phase::Unspecified => String::new(),
+        Phase::Reading => "the plugin reads the listing".to_owned(),
+        Phase::Comparing => format!("comparing {rows} rows"),
+        Phase::Validating => format!("validating {changes} changes of {rows} rows"),
+        Phase::Committing => format!("committing {changes} changes of {rows} rows"),
+    }
 }
 
 /// The whole payload, so that a file that cannot be read to its end is never sent in part.
@@ -205,7 +252,7 @@ fn progress(bytes: usize) -> ProgressBar {
     bar
 }
 
-fn report(answer: ImportListingResponse, validate_only: bool) -> Result<(), CliError> {
+fn report(answer: ImportAnswer, validate_only: bool) -> Result<(), CliError> {
     if validate_only {
         let changes = answer.markets.iter().filter(|market| market.outcome() != Outcome::Rejected).cloned();
         output::table(["OUTCOME", "SEGMENT", "SYMBOL", "FIELDS"], changes.map(change))?;
@@ -218,23 +265,29 @@ fn report(answer: ImportListingResponse, validate_only: bool) -> Result<(), CliE
     if !answer.bindings.is_empty() {
         let rows = answer.bindings.into_iter().map(|bound| {
             let how = if bound.created { "created" } else { "matched by symbol" };
-            [bound.code, bound.symbol, how.to_owned(), bound.asset]
+            [bound.code, bound.symbol, how.to_owned(), bound.asset_id]
         });
         output::table(["BOUND CODE", "ASSET", "HOW", "ID"], rows)?;
     }
     if !answer.warnings.is_empty() {
         output::table(rows::FINDING, answer.warnings.into_iter().map(rows::finding))?;
     }
+    let summary = answer.summary;
+    let committed = match (validate_only, summary.replayed) {
+        (true, _) => "nothing: --validate-only",
+        (false, true) => "before: this is the stored answer to the same request",
+        (false, false) => "",
+    };
     let pairs = [
-        ("created", answer.created.to_string()),
-        ("updated", answer.updated.to_string()),
-        ("unchanged", answer.unchanged.to_string()),
-        ("delisted", answer.delisted.to_string()),
-        ("rejected", answer.rejected.to_string()),
-        ("complete segments", answer.complete_segments.join(", ")),
-        ("observed at", output::time(answer.observed_at.as_ref())),
-        ("revision", answer.revision.to_string()),
-        ("committed", if validate_only { "nothing: --validate-only".to_owned() } else { String::new() }),
+        ("created", summary.created.to_string()),
+        ("updated", summary.updated.to_string()),
+        ("unchanged", summary.unchanged.to_string()),
+        ("delisted", summary.delisted.to_string()),
+        ("rejected", summary.rejected.to_string()),
+        ("complete segments", summary.complete_segments.join(", ")),
+        ("observed time", output::time(summary.observed_time.as_ref())),
+        ("revision", summary.revision.to_string()),
+        ("committed", committed.to_owned()),
     ];
     output::pairs(pairs.map(|(name, value)| (name.to_owned(), value)))?;
     Ok(())
@@ -246,5 +299,5 @@ fn change(market: ImportedMarket) -> [String; 4] {
 }
 
 fn rejection(market: ImportedMarket) -> [String; 5] {
-    [market.segment, market.venue_symbol, market.code, market.message, market.candidates.join(", ")]
+    [market.segment, market.venue_symbol, market.code, market.message, market.candidate_asset_ids.join(", ")]
 }

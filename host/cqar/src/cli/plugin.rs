@@ -1,7 +1,7 @@
 //! `cqar plugin`: the plugins of the server.
 
 use clap::{Args, Subcommand};
-use cqar_proto::v1::{GetPluginRequest, ListPluginsRequest, Plugin};
+use cqar_proto::v1::{GetPluginRequest, ListPluginsRequest, ListPluginsResponse, Plugin};
 
 use super::{
     ClientArgs,
@@ -40,7 +40,16 @@ pub async fn run(args: PluginArgs, client: &ClientArgs) -> Result<Exit, CliError
     let mut plugins = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?.plugins();
     match args.command {
         PluginCommand::List => {
-            let answer = plugins.list_plugins(ListPluginsRequest {}).await?.into_inner();
+            let mut answer = ListPluginsResponse::default();
+            loop {
+                let request = ListPluginsRequest { page_size: 1000, page_token: answer.next_page_token };
+                let page = plugins.list_plugins(request).await?.into_inner();
+                answer.plugins.extend(page.plugins);
+                answer.next_page_token = page.next_page_token;
+                if answer.next_page_token.is_empty() {
+                    break;
+                }
+            }
             match client.format() {
                 OutputFormat::Json => output::json(&answer)?,
                 OutputFormat::Table => output::table(HEADERS, answer.plugins.into_iter().map(row))?,

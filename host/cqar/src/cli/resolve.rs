@@ -9,7 +9,9 @@ use clap::Args;
 use cqar_proto::{
     rpc,
     v1::{
-        Asset, BatchResolveMarketsRequest, InstrumentKind, Reading, ResolveMarketRequest, ResolveMarketResponse,
+        Asset, BatchResolveMarketsRequest, BatchResolveMarketsResponse, InstrumentKind, Reading, ResolveMarketRequest,
+        ResolveMarketResponse,
+        batch_resolve_markets_request::Item,
         batch_resolve_markets_response::{self, result::Result as Resolved},
     },
     well_known::Timestamp,
@@ -81,26 +83,32 @@ pub async fn run(args: ResolveArgs, client: &ClientArgs) -> Result<Exit, CliErro
 impl ResolveArgs {
     fn request(&self, symbol: &str) -> ResolveMarketRequest {
         ResolveMarketRequest {
-            venue: self.venue.clone(),
+            venue_id: self.venue.clone(),
             venue_symbol: symbol.to_owned(),
             segment: self.segment.clone(),
             as_of: self.as_of,
             min_revision: self.min_revision,
+            at_revision: 0,
             allow_inferred: self.allow_inferred,
         }
     }
 
-    async fn batch(
-        &self,
-        symbols: &[String],
-        server: &Connection,
-    ) -> Result<Vec<batch_resolve_markets_response::Result>, CliError> {
-        let requests: Vec<_> = symbols.iter().map(|symbol| self.request(symbol)).collect();
-        let expected = requests.len();
-        let answer = server.markets().batch_resolve_markets(BatchResolveMarketsRequest { requests }).await?;
-        let results = answer.into_inner().results;
-        if results.len() == expected {
-            Ok(results)
+    async fn batch(&self, symbols: &[String], server: &Connection) -> Result<BatchResolveMarketsResponse, CliError> {
+        let item = |symbol: &String| Item {
+            venue_id: self.venue.clone(),
+            venue_symbol: symbol.clone(),
+            segment: self.segment.clone(),
+            as_of: self.as_of,
+        };
+        let request = BatchResolveMarketsRequest {
+            requests: symbols.iter().map(item).collect(),
+            min_revision: self.min_revision,
+            at_revision: 0,
+            allow_inferred: self.allow_inferred,
+        };
+        let answer = server.markets().batch_resolve_markets(request).await?.into_inner();
+        if answer.results.len() == symbols.len() {
+            Ok(answer)
         } else {
             Err(tonic::Status::internal("a wrong number of answers").into())
         }
@@ -122,13 +130,17 @@ async fn many(
     server: &Connection,
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let mut results = Vec::with_capacity(symbols.len());
+    let mut answer = BatchResolveMarketsResponse::default();
     for symbols in symbols.chunks(BATCH) {
-        results.extend(args.batch(symbols, server).await?);
+        let BatchResolveMarketsResponse { results, revision } = args.batch(symbols, server).await?;
+        answer.results.extend(results);
+        // All of it is at least that new.
+        answer.revision = if answer.revision == 0 { revision } else { answer.revision.min(revision) };
     }
+    let BatchResolveMarketsResponse { results, revision } = answer;
     let exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done);
     match format {
-        OutputFormat::Json => output::json(&cqar_proto::v1::BatchResolveMarketsResponse { results })?,
+        OutputFormat::Json => output::json(&BatchResolveMarketsResponse { results, revision })?,
         OutputFormat::Table => {
             let rows = symbols.iter().zip(results).map(|(symbol, result)| row(symbol, result));
             output::table(HEADERS, rows)?;
@@ -160,7 +172,7 @@ async fn stdin(args: &ResolveArgs, server: &Connection, client: &ClientArgs) -> 
         if symbols.is_empty() {
             continue;
         }
-        let results = args.batch(&symbols, server).await?;
+        let results = args.batch(&symbols, server).await?.results;
         if exit == Exit::Done {
             exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(exit);
         }
@@ -263,6 +275,7 @@ fn described(answer: &ResolveMarketResponse) -> Vec<(String, String)> {
 fn read(reading: &Reading) -> String {
     let kind = InstrumentKind::try_from(reading.kind).map_or("", |kind| kind.as_str_name());
     let kind = output::short(kind, "INSTRUMENT_KIND_").to_ascii_lowercase();
-    let parts = [&kind, &reading.segment, &reading.base, &reading.quote, &reading.settle].map(String::as_str);
+    let parts =
+        [&kind, &reading.segment, &reading.base_code, &reading.quote_code, &reading.settle_code].map(String::as_str);
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }

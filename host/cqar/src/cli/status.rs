@@ -45,7 +45,12 @@ pub async fn run(StatusArgs {}: StatusArgs, client: &ClientArgs) -> Result<Exit,
     output::table(["COMPONENT", "STATE", "MESSAGE"], components)?;
     if !status.unresolved.is_empty() {
         let unresolved = status.unresolved.into_iter().map(|symbol| {
-            [symbol.venue, symbol.venue_symbol, symbol.count.to_string(), output::time(symbol.last_time.as_ref())]
+            [
+                symbol.venue_id,
+                symbol.venue_symbol,
+                symbol.count.to_string(),
+                output::time(symbol.last_request_time.as_ref()),
+            ]
         });
         output::line("")?;
         output::table(["VENUE", "UNRESOLVED SYMBOL", "TIMES", "LAST"], unresolved)?;

@@ -60,7 +60,7 @@ pub async fn run(args: WatchArgs, client: &ClientArgs) -> Result<Exit, CliError>
         log_id: String::new(),
         entity_types: args.entity_types,
         entity_ids: args.entity_ids,
-        venues: args.venues,
+        venue_ids: args.venues,
     };
     let mut pause = FIRST_PAUSE;
     let mut connected = false;
@@ -159,7 +159,7 @@ fn show(event: &Event, format: OutputFormat) -> io::Result<()> {
             let entity = event.after.as_ref().or(event.before.as_ref());
             let mut line = format!(
                 "{} {}.{} {} {} {}",
-                output::time(event.time.as_ref()),
+                output::time(event.commit_time.as_ref()),
                 event.revision,
                 event.index,
                 event.r#type,
@@ -167,7 +167,7 @@ fn show(event: &Event, format: OutputFormat) -> io::Result<()> {
                 event.entity_id,
             );
             for (name, value) in
-                [("venue", &event.venue), ("by", &event.actor), ("changed", &event.changed_fields.join(","))]
+                [("venue", &event.venue_id), ("by", &event.actor), ("changed", &event.changed_fields.join(","))]
             {
                 if !value.is_empty() {
                     line.extend([" ", name, "=", value]);

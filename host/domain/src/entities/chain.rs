@@ -20,7 +20,7 @@ pub struct Chain {
     /// The CAIP-2 id, unique.
     pub caip2: String,
     /// The asset that pays for transactions.
-    pub native_asset: Option<AssetId>,
+    pub native_asset_id: Option<AssetId>,
     /// A URL, or empty.
     pub explorer_url: String,
     /// JSON-RPC endpoints.
@@ -65,13 +65,13 @@ impl TypedEntity for Chain {
         }
     }
 
-    changed_fields!(name, caip2, native_asset, explorer_url, rpc_urls, is_testnet);
+    changed_fields!(name, caip2, native_asset_id, explorer_url, rpc_urls, is_testnet);
 
     fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
         vec![("caip2", UniqueKey::new("chain.caip2", &[&self.caip2]))]
     }
 
-    references!(native_asset);
+    references!(native_asset_id);
 }
 
 /// CAIP-2: `[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}`.

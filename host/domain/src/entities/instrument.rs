@@ -188,7 +188,7 @@ impl Terms {
         }
     }
 
-    /// The assets that the terms name, with the path of the field that does, such as `spot.base`.
+    /// The assets that the terms name, with the path of the field that does, such as `spot.base_asset_id`.
     pub fn assets(&self) -> Vec<(&'static str, AssetId)> {
         self.clone().assets_mut().into_iter().map(|(field, id)| (field, *id)).collect()
     }
@@ -196,18 +196,30 @@ impl Terms {
     /// The same, to be replaced.
     fn assets_mut(&mut self) -> Vec<(&'static str, &mut AssetId)> {
         match self {
-            Self::Spot { base, quote } => vec![("spot.base", base), ("spot.quote", quote)],
+            Self::Spot { base, quote } => vec![("spot.base_asset_id", base), ("spot.quote_asset_id", quote)],
             Self::Perpetual(DerivativeAssets { base, quote, settle }) => {
-                vec![("perpetual.base", base), ("perpetual.quote", quote), ("perpetual.settle", settle)]
+                vec![
+                    ("perpetual.base_asset_id", base),
+                    ("perpetual.quote_asset_id", quote),
+                    ("perpetual.settle_asset_id", settle),
+                ]
             }
             Self::Future { contract: DerivativeAssets { base, quote, settle }, .. } => {
-                vec![("future.base", base), ("future.quote", quote), ("future.settle", settle)]
+                vec![
+                    ("future.base_asset_id", base),
+                    ("future.quote_asset_id", quote),
+                    ("future.settle_asset_id", settle),
+                ]
             }
             Self::Option { contract: DerivativeAssets { base, quote, settle }, .. } => {
-                vec![("option.base", base), ("option.quote", quote), ("option.settle", settle)]
+                vec![
+                    ("option.base_asset_id", base),
+                    ("option.quote_asset_id", quote),
+                    ("option.settle_asset_id", settle),
+                ]
             }
-            Self::LendingDeposit { underlying, .. } => vec![("lending_deposit.underlying", underlying)],
-            Self::LendingBorrow { underlying, .. } => vec![("lending_borrow.underlying", underlying)],
+            Self::LendingDeposit { underlying, .. } => vec![("lending_deposit.underlying_asset_id", underlying)],
+            Self::LendingBorrow { underlying, .. } => vec![("lending_borrow.underlying_asset_id", underlying)],
         }
     }
 
@@ -269,7 +281,7 @@ impl TypedEntity for Instrument {
     fn check(&self, found: &mut Violations) {
         match &self.terms {
             Terms::Spot { base, quote } if base == quote => {
-                found.add("spot.quote", "SAME_ASSET", "must be another asset than base");
+                found.add("spot.quote_asset_id", "SAME_ASSET", "must be another asset than base");
             }
             Terms::Option { strike, .. } if strike.sign() != Ordering::Greater => {
                 found.add("option.strike", "NOT_POSITIVE", "must be above 0");

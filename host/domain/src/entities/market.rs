@@ -6,7 +6,7 @@ use crate::{
     decimal::Decimal,
     entity::{Meta, TypedEntity, changed_fields, references},
     id::{EntityKey, EntityType, InstrumentId, MarketId, Segment, VenueId},
-    text::VENUE_SYMBOL,
+    text::{Labels, VENUE_SYMBOL, check_labels},
     time::{Interval, Timestamp},
     violation::Violations,
 };
@@ -18,22 +18,24 @@ pub struct Market {
     /// Its id.
     pub id: MarketId,
     /// Where it trades.
-    pub venue: VenueId,
+    pub venue_id: VenueId,
     /// In which part of the venue.
     pub segment: Segment,
     /// The symbol exactly as the venue writes it.
     pub venue_symbol: String,
     /// What trades.
-    pub instrument: InstrumentId,
+    pub instrument_id: InstrumentId,
     /// Other symbols by which the venue knows it.
     pub aliases: Vec<String>,
     /// Units of base per unit of the symbol's base: 1000 for `1000SHIB`.
     pub unit_multiplier: Decimal,
     /// The size of one contract.
     pub contract_size: Option<ContractSize>,
+    /// What the quantities count; none where it is not known.
+    pub quantity_unit: Option<QuantityUnit>,
     /// The price step, in quote per base.
     pub tick_size: Option<Decimal>,
-    /// The quantity step: base, or contracts where there is a contract size.
+    /// The quantity step, in `quantity_unit`.
     pub lot_size: Option<Decimal>,
     /// The smallest quantity.
     pub min_quantity: Option<Decimal>,
@@ -50,11 +52,13 @@ pub struct Market {
     /// The state of trading.
     pub status: MarketStatus,
     /// From when it is listed; since ever if unset.
-    pub listed: Option<Timestamp>,
+    pub listed_time: Option<Timestamp>,
     /// From when it no longer is.
-    pub delisted: Option<Timestamp>,
+    pub delisted_time: Option<Timestamp>,
     /// The exact instant at which a dated contract ends.
     pub expiry_time: Option<Timestamp>,
+    /// The operator's labels.
+    pub labels: Labels,
     /// Revision and times.
     pub meta: Meta,
 }
@@ -70,10 +74,22 @@ pub struct ContractSize {
 
 /// What a contract size counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "units of the base or of the quote asset")]
 pub enum ContractUnit {
+    /// Units of the base asset.
     Base,
+    /// Units of the quote asset.
     Quote,
+    /// Units of the settle asset for each 1 of price.
+    Settle,
+}
+
+/// What the quantity of an order counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QuantityUnit {
+    /// Units of the base asset, of `unit_multiplier` each.
+    Base,
+    /// Contracts, of the contract size each.
+    Contracts,
 }
 
 /// The life of a market.
@@ -119,8 +135,8 @@ impl MarketStatus {
 impl Market {
     /// When it is live, whatever its status: listed ≤ t < delisted, or expiry.
     pub fn interval(&self) -> Interval {
-        let until = [self.delisted, self.expiry_time].into_iter().flatten().min();
-        Interval { from: self.listed, until }
+        let until = [self.delisted_time, self.expiry_time].into_iter().flatten().min();
+        Interval { from: self.listed_time, until }
     }
 
     /// The symbol and the aliases.
@@ -169,10 +185,10 @@ impl Market {
 
     fn check_times(&self, found: &mut Violations) {
         if self.interval().is_empty() {
-            let field = if self.delisted.is_some() { "delisted_time" } else { "expiry_time" };
+            let field = if self.delisted_time.is_some() { "delisted_time" } else { "expiry_time" };
             found.add(field, "BEFORE_LISTED", "must be after listed_time");
         }
-        if self.status == MarketStatus::Delisted && self.delisted.is_none() {
+        if self.status == MarketStatus::Delisted && self.delisted_time.is_none() {
             found.add("delisted_time", "REQUIRED", "must be given for a delisted market");
         }
         if self.funding_interval.is_some_and(|t| t.is_zero() || t > MAX_FUNDING_INTERVAL) {
@@ -203,19 +219,38 @@ impl TypedEntity for Market {
         self.check_aliases(found);
         self.check_amounts(found);
         self.check_times(found);
+        check_labels(&self.labels, found);
     }
 
     changed_fields!(
-        venue, segment, venue_symbol, instrument, aliases, unit_multiplier, contract_size, tick_size, lot_size,
-        min_quantity, max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status,
-        listed as "listed_time", delisted as "delisted_time", expiry_time,
+        venue_id,
+        segment,
+        venue_symbol,
+        instrument_id,
+        aliases,
+        unit_multiplier,
+        contract_size,
+        quantity_unit,
+        tick_size,
+        lot_size,
+        min_quantity,
+        max_quantity,
+        min_notional,
+        maker_fee,
+        taker_fee,
+        funding_interval,
+        status,
+        listed_time,
+        delisted_time,
+        expiry_time,
+        labels,
     );
 
     fn venue(&self) -> Option<&VenueId> {
-        Some(&self.venue)
+        Some(&self.venue_id)
     }
 
-    references!(venue, instrument);
+    references!(venue_id, instrument_id);
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Venue {
     /// What sort of venue it is.
     pub venue_type: VenueType,
     /// The chain of an on-chain venue.
-    pub chain: Option<ChainId>,
+    pub chain_id: Option<ChainId>,
     /// The contract's address, or empty.
     pub protocol_address: String,
     /// A URL, or empty.
@@ -68,8 +68,8 @@ impl TypedEntity for Venue {
     fn check(&self, found: &mut Violations) {
         NAME.check("name", &self.name, found);
         ADDRESS.check("protocol_address", &self.protocol_address, found);
-        if !self.protocol_address.is_empty() && self.chain.is_none() {
-            found.add("chain", "REQUIRED", "must be given with protocol_address");
+        if !self.protocol_address.is_empty() && self.chain_id.is_none() {
+            found.add("chain_id", "REQUIRED", "must be given with protocol_address");
         }
         check_url("website_url", &self.website_url, WEB, found);
         check_url("api_endpoint", &self.api_endpoint, WEB, found);
@@ -81,12 +81,12 @@ impl TypedEntity for Venue {
     }
 
     changed_fields!(
-        name, venue_type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology, is_active,
+        name, venue_type as "type", chain_id, protocol_address, website_url, api_endpoint, mic, symbology, is_active,
     );
 
     fn venue(&self) -> Option<&VenueId> {
         Some(&self.id)
     }
 
-    references!(chain);
+    references!(chain_id);
 }

@@ -4,31 +4,35 @@ use std::time::Duration;
 
 use crate::{
     entity::{Meta, TypedEntity, changed_fields, references},
-    id::{AssetId, EntityKey, EntityType, VenueAssetId, VenueId},
+    id::{AssetId, EntityKey, EntityType, Segment, VenueAssetId, VenueId},
     text::VENUE_CODE,
     unique_key::UniqueKey,
     violation::Violations,
 };
 
-/// The binding of a venue's code to an asset, unique by venue and code: what an import of the venue's listing trusts.
+/// The binding of a venue's code to an asset, unique by venue, segment and code: what an import of the venue's listing
+/// trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VenueAsset {
     /// Its id.
     pub id: VenueAssetId,
     /// The venue; immutable.
-    pub venue: VenueId,
-    /// The asset that the code stands for.
-    pub asset: AssetId,
+    pub venue_id: VenueId,
+    /// The part of the venue in which it means this; the default for all of them, after which a narrower one goes.
+    /// Immutable.
+    pub segment: Segment,
     /// The code as the venue writes it; immutable.
     pub code: String,
+    /// The asset that the code stands for.
+    pub asset_id: AssetId,
     /// Revision and times.
     pub meta: Meta,
 }
 
 impl VenueAsset {
-    /// The unique key of whatever binds the venue's code.
-    pub fn code_key(venue: &VenueId, code: &str) -> UniqueKey {
-        UniqueKey::new("venue_asset.code", &[venue.as_str(), code])
+    /// The unique key of whatever binds the venue's code in that very segment.
+    pub fn code_key(venue: &VenueId, segment: &Segment, code: &str) -> UniqueKey {
+        UniqueKey::new("venue_asset.code", &[venue.as_str(), segment.as_str(), code])
     }
 }
 
@@ -53,15 +57,15 @@ impl TypedEntity for VenueAsset {
         VENUE_CODE.check("code", &self.code, found);
     }
 
-    changed_fields!(venue, asset, code);
+    changed_fields!(venue_id, segment, code, asset_id);
 
     fn venue(&self) -> Option<&VenueId> {
-        Some(&self.venue)
+        Some(&self.venue_id)
     }
 
     fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
-        vec![("code", Self::code_key(&self.venue, &self.code))]
+        vec![("code", Self::code_key(&self.venue_id, &self.segment, &self.code))]
     }
 
-    references!(venue, asset);
+    references!(venue_id, asset_id);
 }

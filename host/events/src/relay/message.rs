@@ -128,7 +128,7 @@ impl Message {
             subject.push('.');
             subject.push_str(&part.subject_suffix);
         }
-        let time = v1::Event::decode(event.body.clone())?.time.and_then(|time| Timestamp::try_from(time).ok());
+        let time = v1::Event::decode(event.body.clone())?.commit_time.and_then(|time| Timestamp::try_from(time).ok());
         let (content_type, payload) = match &part.body {
             Some(body) => (body.content_type.as_str(), body.bytes.clone()),
             None => (CONTENT_TYPE, event.body.clone()),
@@ -211,7 +211,7 @@ mod tests {
 
     fn with_time(mut event: LoggedEvent) -> LoggedEvent {
         let time = "2026-01-02T03:04:05.678901Z".parse::<Timestamp>().unwrap();
-        event.body = v1::Event { time: Some(time.into()), ..v1::Event::default() }.encode_to_vec().into();
+        event.body = v1::Event { commit_time: Some(time.into()), ..v1::Event::default() }.encode_to_vec().into();
         event
     }
 

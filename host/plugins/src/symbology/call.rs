@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use cqar_domain::time::Timestamp;
 use wasmtime::{Store, component::Instance};
 
-use super::{FormatProblem, Page, Parsed, Query, Reading, Source, read};
+use super::{Expiry, FormatProblem, Page, Parsed, Query, Reading, Source, read};
 use crate::{
     bindings::{
         cqar::plugin::types::{Failure, FieldParam, Problem},
@@ -103,7 +103,7 @@ struct Written<'a> {
 impl<'a> From<&'a Reading> for Written<'a> {
     fn from(reading: &'a Reading) -> Self {
         Self {
-            expiry: reading.expiry.map(|it| it.to_string()),
+            expiry: reading.expiry.and_then(Expiry::instant).map(|it| it.to_string()),
             strike: reading.strike.as_ref().map(ToString::to_string),
             unit_multiplier: reading.unit_multiplier.as_ref().map(ToString::to_string),
             extra: reading.extra.iter().map(|(key, value)| FieldParam { key, value }).collect(),
@@ -117,7 +117,7 @@ impl Written<'_> {
             segment: reading.segment.as_str(),
             kind: reading.kind.name(),
             base: &reading.base,
-            quote: &reading.quote,
+            quote: reading.quote.as_deref().unwrap_or_default(),
             settle: reading.settle.as_deref(),
             expiry: self.expiry.as_deref(),
             strike: self.strike.as_deref(),

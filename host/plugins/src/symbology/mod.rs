@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration};
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        instrument::{InstrumentKind, OptionType},
+        instrument::{ExerciseStyle, InstrumentKind, OptionType},
         market::{ContractSize, MarketStatus},
     },
     id::Segment,
-    time::{Clock, Timestamp},
+    time::{Clock, Date, Timestamp},
 };
 
 pub(crate) use call::{Format, NormalizeAssets, Parse, ReadListing};
@@ -62,20 +62,49 @@ pub struct Reading {
     pub kind: InstrumentKind,
     /// The venue's code of the base.
     pub base: String,
-    /// The venue's code of the quote.
-    pub quote: String,
+    /// The venue's code of the quote; none for lending.
+    pub quote: Option<String>,
     /// The venue's code of the settle asset; given for derivatives.
     pub settle: Option<String>,
-    /// The exact instant at which a dated contract ends; given for dated kinds.
-    pub expiry: Option<Timestamp>,
+    /// When a dated contract ends; given for dated kinds.
+    pub expiry: Option<Expiry>,
     /// Given for options, above 0.
     pub strike: Option<Decimal>,
     /// Given for options.
     pub option_type: Option<OptionType>,
+    /// When an option may be exercised; none where the symbol does not say.
+    pub exercise_style: Option<ExerciseStyle>,
     /// Units of base per unit of the symbol's base: 1000 for `1000SHIB`; none means 1.
     pub unit_multiplier: Option<Decimal>,
     /// What else the venue's symbol says.
     pub extra: Vec<(String, String)>,
+}
+
+/// When a contract ends, as far as a symbol says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// On a date of UTC. Two venues that settle one contract at different hours mean one instrument.
+    Date(Date),
+    /// At an instant.
+    Instant(Timestamp),
+}
+
+impl Expiry {
+    /// The date of UTC.
+    pub fn date(self) -> Date {
+        match self {
+            Self::Date(date) => date,
+            Self::Instant(instant) => instant.date(),
+        }
+    }
+
+    /// The instant, where it is said.
+    pub const fn instant(self) -> Option<Timestamp> {
+        match self {
+            Self::Date(_) => None,
+            Self::Instant(instant) => Some(instant),
+        }
+    }
 }
 
 /// What came of reading a symbol.
@@ -215,7 +244,9 @@ impl Symbology {
     ) -> Result<Vec<Result<String, FormatProblem>>, CallError> {
         let readings: Arc<[Reading]> = readings.into();
         let mut answers = Vec::with_capacity(readings.len());
-        for range in chunks(readings.iter().map(|reading| reading.base.len() + reading.quote.len())) {
+        for range in
+            chunks(readings.iter().map(|reading| reading.base.len() + reading.quote.as_deref().map_or(0, str::len)))
+        {
             let call = Format { at, readings: Arc::clone(&readings), range };
             answers.append(&mut self.symbols.call(call, Scope::at(at)).await?);
         }

@@ -5,14 +5,14 @@ use std::{fmt::Display, str::FromStr, time::Duration};
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        instrument::{InstrumentKind, OptionType},
+        instrument::{ExerciseStyle, InstrumentKind, OptionType},
         market::{ContractSize, ContractUnit, MarketStatus},
     },
     time::Timestamp,
 };
 use cqar_proto::v1;
 
-use super::{Listed, ListedMarket, Page, Parsed, Reading, RejectedItem};
+use super::{Expiry, Listed, ListedMarket, Page, Parsed, Reading, RejectedItem};
 use crate::{
     bindings::exports::cqar::plugin::{
         listing,
@@ -103,11 +103,14 @@ fn reading(raw: ReadingResult) -> Result<Reading, String> {
         segment: field("segment", &raw.segment)?,
         kind,
         base: raw.base,
-        quote: raw.quote,
+        quote: Some(raw.quote),
         settle: raw.settle,
-        expiry: optional("expiry", raw.expiry.as_deref())?,
+        expiry: optional("expiry", raw.expiry.as_deref())?.map(Expiry::Instant),
         strike: optional("strike", raw.strike.as_deref())?,
         option_type,
+        exercise_style: raw.extra.iter().find(|it| it.key == "exercise_style").and_then(|it| {
+            [ExerciseStyle::European, ExerciseStyle::American].into_iter().find(|s| s.name() == it.value)
+        }),
         unit_multiplier: optional("unit-multiplier", raw.unit_multiplier.as_deref())?,
         extra: raw.extra.into_iter().map(|it| (it.key, it.value)).collect(),
     };
@@ -131,7 +134,7 @@ fn check(reading: &Reading) -> Result<(), String> {
             return Err(format!("{field}: {must} for {kind}"));
         }
     }
-    let codes = [Some(&reading.base), Some(&reading.quote), reading.settle.as_ref()];
+    let codes = [Some(&reading.base), reading.quote.as_ref(), reading.settle.as_ref()];
     if codes.into_iter().flatten().any(String::is_empty) {
         return Err("base, quote and settle: must not be empty".into());
     }
@@ -149,10 +152,10 @@ fn market(document: &str) -> Result<ListedMarket, String> {
     let raw: v1::Market = serde_json::from_str(document).map_err(|error| format!("market: {error}"))?;
     let foreign = [
         ("id", raw.id.is_empty()),
-        ("venue", raw.venue.is_empty()),
+        ("venue_id", raw.venue_id.is_empty()),
         ("segment", raw.segment.is_empty()),
         ("venue_symbol", raw.venue_symbol.is_empty()),
-        ("instrument", raw.instrument.is_empty()),
+        ("instrument_id", raw.instrument_id.is_empty()),
         ("unit_multiplier", raw.unit_multiplier.is_empty()),
     ];
     if let Some((field, _)) = foreign.into_iter().find(|(_, empty)| !empty) {
@@ -250,7 +253,7 @@ mod tests {
     fn a_malformed_row_of_a_listing_is_rejected_alone() {
         let good = r#"{"status": "MARKET_STATUS_ACTIVE", "tick_size": "0.10", "funding_interval": "28800s"}"#;
         let bad = r#"{"status": "MARKET_STATUS_ACTIVE", "tick_size": "ten"}"#;
-        let foreign = r#"{"status": "MARKET_STATUS_ACTIVE", "venue": "binance"}"#;
+        let foreign = r#"{"status": "MARKET_STATUS_ACTIVE", "venue_id": "binance"}"#;
         let raw = listing::Page {
             complete_segments: vec!["usdm".into()],
             markets: vec![listed("A", raw(), good), listed("B", raw(), bad), listed("C", raw(), foreign)],

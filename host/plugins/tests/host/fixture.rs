@@ -159,8 +159,8 @@ pub fn market(symbol: &str) -> Change {
 /// The same with other fields.
 pub fn market_with(symbol: &str, fields: &Value) -> Change {
     let mut document = json!({
-        "id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue": "binance", "segment": "spot", "venue_symbol": symbol,
-        "instrument": "01890a5d-ac96-774b-bcce-b302099a8058", "unit_multiplier": "1", "tick_size": "0.01",
+        "id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue_id": "binance", "segment": "spot", "venue_symbol": symbol,
+        "instrument_id": "01890a5d-ac96-774b-bcce-b302099a8058", "unit_multiplier": "1", "tick_size": "0.01",
         "lot_size": "0.00001", "min_quantity": "0.00001", "max_quantity": "9000", "min_notional": "5",
         "status": "MARKET_STATUS_ACTIVE",
     });

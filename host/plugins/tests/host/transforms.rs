@@ -16,14 +16,14 @@ const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 fn event(index: i32, event_type: &str, symbol: &str) -> LoggedEvent {
     let event_type = EventType::from_name(event_type).unwrap();
-    let market = v1::Market { venue: "binance".into(), venue_symbol: symbol.into(), ..Default::default() };
+    let market = v1::Market { venue_id: "binance".into(), venue_symbol: symbol.into(), ..Default::default() };
     let is_market = event_type.entity_type() == EntityType::Market;
     let message = v1::Event {
         revision: 1,
         index,
         r#type: event_type.to_string(),
         entity_type: event_type.entity_type().to_string(),
-        venue: if is_market { "binance".into() } else { String::new() },
+        venue_id: if is_market { "binance".into() } else { String::new() },
         after: is_market.then_some(v1::Entity { entity: Some(v1::entity::Entity::Market(market)) }),
         ..Default::default()
     };

@@ -93,7 +93,7 @@ async fn look_ups_are_noted_with_their_revision_misses_included() {
     fixture.lookup = Arc::clone(&instruments) as _;
     let running = fixture.start().await;
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8999";
-    let changes = [market("BTCUSDT"), market_with("ETHUSDT", &json!({"instrument": unknown}))];
+    let changes = [market("BTCUSDT"), market_with("ETHUSDT", &json!({"instrument_id": unknown}))];
     let judgement = running.host.snapshot().validate(&context(), changes.into()).await.unwrap();
     let messages: Vec<_> = judgement.findings.iter().map(|(_, it)| it.message.as_str()).collect();
     assert_eq!(messages, ["BTC/USDT", "there is no such instrument"]);

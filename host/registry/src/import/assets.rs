@@ -9,16 +9,20 @@ use cqar_domain::{
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    id::{AssetId, EntityKey, IdSource, VenueAssetId, VenueId},
+    id::{AssetId, EntityKey, IdSource, Segment, VenueAssetId, VenueId},
     mutation::Mutation,
     unique_key::UniqueKey,
 };
 use cqar_store::Snapshot;
 
+/// A code in a segment of the venue.
+pub(super) type SegmentCode = (Segment, String);
+
 /// A venue's codes, and what the plugin makes of them.
 #[derive(Debug)]
 pub(super) struct VenueCodes {
-    codes: BTreeMap<String, VenueCode>,
+    /// By the segment in which they are bound: the default where a code stands for one symbol in all segments.
+    codes: BTreeMap<SegmentCode, VenueCode>,
 }
 
 #[derive(Debug)]
@@ -44,7 +48,7 @@ pub(super) struct CodeMappings<'a> {
     codes: &'a VenueCodes,
     venue: &'a VenueId,
     asset_match: AssetMatchOptions,
-    bound: HashMap<String, AssetId>,
+    bound: HashMap<SegmentCode, AssetId>,
     /// The undeleted assets by symbol.
     named: HashMap<String, Vec<Asset>>,
 }
@@ -60,6 +64,8 @@ pub(super) struct UnmappedCode {
 /// A binding that the import makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CodeBinding {
+    /// In which part of the venue; the default for all of them.
+    pub(super) segment: Segment,
     pub(super) code: String,
     pub(super) asset: AssetId,
     pub(super) symbol: String,
@@ -67,20 +73,45 @@ pub(super) struct CodeBinding {
 }
 
 impl VenueCodes {
-    pub(super) fn new(codes: Vec<String>, symbols: Vec<Option<String>>, ids: &dyn IdSource) -> Self {
-        let code = |symbol| VenueCode { symbol, asset: AssetId::new(ids), binding: VenueAssetId::new(ids) };
-        Self { codes: codes.into_iter().zip(symbols.into_iter().map(code)).collect() }
+    pub(super) fn new(codes: Vec<SegmentCode>, symbols: Vec<Option<String>>, ids: &dyn IdSource) -> Self {
+        let mut of_code: BTreeMap<String, Vec<(Segment, Option<String>)>> = BTreeMap::new();
+        for ((segment, code), symbol) in codes.into_iter().zip(symbols) {
+            of_code.entry(code).or_default().push((segment, symbol));
+        }
+        let mut codes = BTreeMap::new();
+        for (code, meanings) in of_code {
+            let is_one = meanings.iter().all(|(_, symbol)| Some(symbol) == meanings.first().map(|(_, symbol)| symbol));
+            for (segment, symbol) in meanings {
+                let segment = if is_one { Segment::default() } else { segment };
+                codes.entry((segment, code.clone())).or_insert_with(|| VenueCode {
+                    symbol,
+                    asset: AssetId::new(ids),
+                    binding: VenueAssetId::new(ids),
+                });
+            }
+        }
+        Self { codes }
+    }
+
+    /// The code as it would be bound.
+    fn entry(&self, segment: &Segment, code: &str) -> Option<(&Segment, &VenueCode)> {
+        let of = |segment: &Segment| self.codes.get_key_value(&(segment.clone(), code.to_owned()));
+        of(segment).or_else(|| of(&Segment::default())).map(|((segment, _), entry)| (segment, entry))
     }
 
     pub(super) async fn mappings<'a>(
         &'a self,
         reads: &mut Snapshot,
         venue: &'a VenueId,
+        segments: impl Iterator<Item = &Segment> + Send,
         asset_match: AssetMatchOptions,
     ) -> Result<CodeMappings<'a>, cqar_store::Error> {
-        let keys: Vec<UniqueKey> = self.codes.keys().map(|code| VenueAsset::code_key(venue, code)).collect();
-        let bound = reads.with_unique_keys(&keys).await?.into_values();
-        let bound = bound.filter_map(|it| VenueAsset::try_from(it).ok()).map(|it| (it.code, it.asset)).collect();
+        let segments: BTreeSet<Segment> = segments.cloned().chain([Segment::default()]).collect();
+        let keys_of = |segment| self.codes.keys().map(move |(_, code)| VenueAsset::code_key(venue, segment, code));
+        let keys: BTreeSet<UniqueKey> = segments.iter().flat_map(keys_of).collect();
+        let bound = reads.with_unique_keys(&keys.into_iter().collect::<Vec<_>>()).await?.into_values();
+        let bound = bound.filter_map(|it| VenueAsset::try_from(it).ok());
+        let bound = bound.map(|it| ((it.segment, it.code), it.asset_id)).collect();
         let symbols: BTreeSet<String> = self.codes.values().filter_map(|code| code.symbol.clone()).collect();
         let mut named: HashMap<String, Vec<Asset>> = HashMap::new();
         for asset in reads.assets_with_symbols(&symbols.into_iter().collect::<Vec<_>>()).await? {
@@ -93,13 +124,16 @@ impl VenueCodes {
 }
 
 impl CodeMappings<'_> {
-    /// The asset that the code means, and what must be bound, or created and bound, for it.
-    pub(super) fn of(&self, code: &str) -> Result<(AssetId, Option<CodeBinding>), UnmappedCode> {
-        if let Some(asset) = self.bound.get(code) {
+    /// The asset that the code means in the segment, and what must be bound, or created and bound, for it. A binding of the
+    /// segment goes before one for all of them.
+    pub(super) fn of(&self, segment: &Segment, code: &str) -> Result<(AssetId, Option<CodeBinding>), UnmappedCode> {
+        let bound = |segment: &Segment| self.bound.get(&(segment.clone(), code.to_owned()));
+        if let Some(asset) = bound(segment).or_else(|| bound(&Segment::default())) {
             return Ok((*asset, None));
         }
-        let entry = self.codes.codes.get(code);
-        let Some((entry, symbol)) = entry.and_then(|entry| Some((entry, entry.symbol.as_ref()?))) else {
+        let entry = self.codes.entry(segment, code);
+        let Some((segment, entry, symbol)) = entry.and_then(|(of, entry)| Some((of, entry, entry.symbol.as_ref()?)))
+        else {
             let message = format!("{code:?} cannot be an asset's code");
             return Err(UnmappedCode { code: "INVALID_ASSET_CODE", message, candidates: Vec::new() });
         };
@@ -107,8 +141,8 @@ impl CodeMappings<'_> {
         let (unclassified, classified): (Vec<&Asset>, Vec<&Asset>) =
             named.iter().partition(|asset| asset.asset_type == AssetType::Unclassified);
         let bind = |asset, created| {
-            let bound = CodeBinding { code: code.to_owned(), asset, symbol: symbol.clone(), created };
-            Ok((asset, Some(bound)))
+            let (segment, code) = (segment.clone(), code.to_owned());
+            Ok((asset, Some(CodeBinding { segment, code, asset, symbol: symbol.clone(), created })))
         };
         match (classified.as_slice(), unclassified.as_slice()) {
             ([one], _) => bind(one.id, false),
@@ -138,13 +172,14 @@ impl CodeMappings<'_> {
     pub(super) fn mutations(&self, bound: &CodeBinding) -> Vec<Mutation> {
         let create = |entity: Entity| Mutation::Create { entity, allow_existing: false };
         let asset = bound.created.then(|| create(unclassified(bound).into()));
-        let binding = self.codes.codes.get(&bound.code).map(|code| {
+        let binding = self.codes.entry(&bound.segment, &bound.code).map(|(segment, code)| {
             create(
                 VenueAsset {
                     id: code.binding,
-                    venue: self.venue.clone(),
-                    asset: bound.asset,
+                    venue_id: self.venue.clone(),
+                    segment: segment.clone(),
                     code: bound.code.clone(),
+                    asset_id: bound.asset,
                     meta: Meta::default(),
                 }
                 .into(),
@@ -167,6 +202,18 @@ fn unclassified(bound: &CodeBinding) -> Asset {
         website_url: String::new(),
         labels: BTreeMap::new(),
         meta: Meta::default(),
+    }
+}
+
+impl CodeBinding {
+    /// What the venue's code is bound by.
+    pub(super) fn key(&self) -> SegmentCode {
+        (self.segment.clone(), self.code.clone())
+    }
+
+    /// Whether it is what a code in a segment stands for.
+    pub(super) fn covers(&self, segment: &Segment, code: &str) -> bool {
+        self.code == code && (self.segment == *segment || self.segment == Segment::default())
     }
 }
 

@@ -6,7 +6,7 @@ use cqar_domain::{
     entities::{Entity, instrument::Terms, market::Market},
     finding::Finding,
     id::{AssetId, EntityKey, InstrumentId, MarketId, Segment},
-    mutation::Mutation,
+    mutation::{Mutation, RequestedMutation},
     time::Timestamp,
 };
 use cqar_proto::v1;
@@ -14,7 +14,8 @@ use cqar_store::Snapshot;
 
 use super::{
     Listing, MAX_ROWS, Rejections,
-    assets::{CodeBinding, CodeMappings},
+    assets::{CodeBinding, CodeMappings, SegmentCode},
+    report::ImportReport,
     row::{Rejection, Row},
 };
 use crate::{
@@ -76,7 +77,7 @@ pub(super) async fn draft(
     let mut refused_delistings: HashMap<EntityKey, Rejection> =
         rejections.delistings.iter().map(|(key, why)| (key.clone(), why.clone())).collect();
     loop {
-        let mut proposed = ProposedMutations::default();
+        let mut proposed = ProposedMutations { reason: listing.reason.clone(), ..ProposedMutations::default() };
         for (n, row) in listing.rows.iter().enumerate().filter(|(n, _)| !rejected.contains_key(n)).collect::<Vec<_>>() {
             if let Err(why) = proposed.row(listing, &stored, n, row, now) {
                 rejected.insert(n, why);
@@ -84,7 +85,9 @@ pub(super) async fn draft(
         }
         proposed.delist(&stored.absent, &refused_delistings, listing.observed);
         match plan::plan(reads, &proposed.mutations, now).await? {
-            Ok(plan) => {
+            Ok(mut plan) => {
+                // What a listing says holds from the moment that it speaks of.
+                plan.changes.iter_mut().for_each(|change| change.effective_time = Some(listing.observed));
                 let refused_delistings = stored.absent.iter().filter_map(|market| {
                     refused_delistings.get(&EntityKey::Market(market.id)).map(|why| (market.clone(), why.clone()))
                 });
@@ -114,10 +117,11 @@ pub(super) async fn draft(
 
 async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredState<'a>, Error> {
     let watermarks = watermarks(listing, reads).await?;
-    let mappings = listing.codes.mappings(reads, &listing.venue, listing.asset_match).await?;
+    let mappings =
+        listing.codes.mappings(reads, &listing.venue, listing.segments().into_iter(), listing.asset_match).await?;
     let symbols: BTreeSet<String> = listing.rows.iter().map(|row| row.listed.symbol.clone()).collect();
     let found = reads.markets_with_symbols(&listing.venue, &symbols.into_iter().collect::<Vec<_>>()).await?;
-    let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument)).collect();
+    let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument_id)).collect();
     let instruments = reads.entities(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().flatten();
     let instruments = instruments.filter_map(|entity| match entity {
         Entity::Instrument(it) => Some((it.id, it.terms)),
@@ -142,10 +146,8 @@ async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredSt
 
 /// The watermarks of the segments that the listing speaks of. An older listing is refused.
 async fn watermarks(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<ImportWatermark>, Error> {
-    let segments = listing.rows.iter().map(|row| &row.listed.reading.segment).chain(&listing.complete);
-    let segments: BTreeSet<&Segment> = segments.collect();
     let mut watermarks = Vec::new();
-    for segment in segments {
+    for segment in listing.segments() {
         let newest = reads.import_watermark(&listing.venue, segment).await?;
         let (venue, segment, observed) = (listing.venue.clone(), segment.clone(), listing.observed);
         if let Some(newest) = newest.filter(|newest| *newest > observed && !listing.backfill) {
@@ -176,10 +178,12 @@ async fn absent(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Market>, 
 /// The mutations so far.
 #[derive(Default)]
 struct ProposedMutations {
-    mutations: Vec<(String, Mutation)>,
+    /// Why they are made.
+    reason: String,
+    mutations: Vec<RequestedMutation>,
     origins: Vec<Origin>,
     present: BTreeSet<usize>,
-    bindings: BTreeMap<String, CodeBinding>,
+    bindings: BTreeMap<SegmentCode, CodeBinding>,
 }
 
 impl ProposedMutations {
@@ -193,7 +197,7 @@ impl ProposedMutations {
     ) -> Result<(), Rejection> {
         let markets = stored.markets.get(&row.listed.symbol).map_or(&[][..], Vec::as_slice);
         if let Some(market) = row.matching(markets, listing.observed) {
-            let terms = stored.instruments.get(&market.instrument);
+            let terms = stored.instruments.get(&market.instrument_id);
             let assets = self.assets(stored, row, terms, &mut Vec::new());
             let listed = assets.and_then(|assets| row.terms(&assets))?;
             if terms.is_some_and(|terms| *terms != listed) {
@@ -221,7 +225,7 @@ impl ProposedMutations {
             for mutation in stored.mappings.mutations(&bound) {
                 self.push(Origin::Row(n), mutation);
             }
-            self.bindings.insert(bound.code.clone(), bound);
+            self.bindings.insert(bound.key(), bound);
         }
         for mutation in row.creations(&listing.venue, terms, markets, (listing.observed, now)) {
             self.push(Origin::Row(n), mutation);
@@ -246,13 +250,14 @@ impl ProposedMutations {
         codes
             .into_iter()
             .map(|code| {
-                let (asset, new) = stored.mappings.of(code).map_err(|unknown| Rejection {
-                    code: unknown.code.to_owned(),
-                    message: unknown.message.clone(),
-                    candidates: unknown.candidates(),
-                })?;
+                let (asset, new) =
+                    stored.mappings.of(&row.listed.reading.segment, code).map_err(|unknown| Rejection {
+                        code: unknown.code.to_owned(),
+                        message: unknown.message.clone(),
+                        candidates: unknown.candidates(),
+                    })?;
                 let is_new = |new: &CodeBinding| {
-                    !self.bindings.contains_key(&new.code) && !bound.iter().any(|it| it.code == new.code)
+                    !self.bindings.contains_key(&new.key()) && !bound.iter().any(|it| it.key() == new.key())
                 };
                 if let Some(new) = new.filter(is_new) {
                     bound.push(new);
@@ -272,7 +277,7 @@ impl ProposedMutations {
     }
 
     fn push(&mut self, origin: Origin, mutation: Mutation) {
-        self.mutations.push((String::new(), mutation));
+        self.mutations.push(RequestedMutation { field: String::new(), reason: self.reason.clone(), mutation });
         self.origins.push(origin);
     }
 }
@@ -302,11 +307,12 @@ impl ImportDraft {
             Some(Origin::Row(n)) => {
                 let shared = self.bindings.iter().find(|bound| match change.entity() {
                     Some(Entity::Asset(asset)) => asset.id == bound.asset,
-                    Some(Entity::VenueAsset(binding)) => binding.code == bound.code,
+                    Some(Entity::VenueAsset(it)) => (&it.segment, &it.code) == (&bound.segment, &bound.code),
                     _ => false,
                 });
                 let depends_on_change_needed = |row: &Row| {
-                    shared.is_some_and(|it| reading::codes(&row.listed.reading).contains(&it.code.as_str()))
+                    let reading = &row.listed.reading;
+                    shared.is_some_and(|it| reading::codes(reading).into_iter().any(|c| it.covers(&reading.segment, c)))
                 };
                 for (other, row) in listing.rows.iter().enumerate() {
                     // A market that is there has its assets already.
@@ -321,7 +327,29 @@ impl ImportDraft {
     }
 
     /// The report.
-    pub(super) fn answer(&self, listing: &Listing, written: &WriteOutcome) -> v1::ImportListingResponse {
+    pub(super) fn report(&self, listing: &Listing, written: &WriteOutcome) -> ImportReport {
+        use v1::imported_market::Outcome;
+        let markets = self.markets(listing, written);
+        let count = |outcome: Outcome| markets.iter().filter(|it| it.outcome == i32::from(outcome)).count();
+        let updated = count(Outcome::Updated);
+        let summary = v1::ImportSummary {
+            revision: written.revision,
+            observed_time: Some(listing.observed.into()),
+            created: number(count(Outcome::Created)),
+            updated: number(updated),
+            unchanged: number(self.present.len().saturating_sub(updated)),
+            delisted: number(count(Outcome::Delisted)),
+            rejected: number(count(Outcome::Rejected)),
+            complete_segments: listing.complete.iter().map(ToString::to_string).collect(),
+            replayed: false,
+        };
+        let bindings = self.bindings.iter().map(binding).collect();
+        let warnings = written.warnings.iter().map(|(n, finding)| self.warning(*n, finding)).collect();
+        ImportReport::new(summary, markets, bindings, warnings)
+    }
+
+    /// Every market that was created, updated, delisted or rejected.
+    fn markets(&self, listing: &Listing, written: &WriteOutcome) -> Vec<v1::ImportedMarket> {
         use v1::imported_market::Outcome;
         let mut markets: Vec<v1::ImportedMarket> = Vec::new();
         for change in &self.plan.changes {
@@ -333,7 +361,7 @@ impl ImportDraft {
             };
             markets.push(v1::ImportedMarket {
                 changed_fields: changed_fields(change),
-                market: if change.before.is_none() && written.revision == self.plan.revision {
+                market_id: if change.before.is_none() && written.revision == self.plan.revision {
                     String::new()
                 } else {
                     id(market.id)
@@ -351,21 +379,12 @@ impl ImportDraft {
         for item in &listing.rejected {
             markets.push(rejected(None, &item.symbol, &Rejection::new(&item.code, &item.message)));
         }
-        let count = |outcome: Outcome| markets.iter().filter(|it| it.outcome == i32::from(outcome)).count();
-        let updated = count(Outcome::Updated);
-        v1::ImportListingResponse {
-            revision: written.revision,
-            observed_at: Some(listing.observed.into()),
-            created: number(count(Outcome::Created)),
-            updated: number(updated),
-            unchanged: number(self.present.len().saturating_sub(updated)),
-            delisted: number(count(Outcome::Delisted)),
-            rejected: number(count(Outcome::Rejected)),
-            markets,
-            bindings: self.bindings.iter().map(binding).collect(),
-            complete_segments: listing.complete.iter().map(ToString::to_string).collect(),
-            warnings: written.warnings.iter().map(|(n, finding)| self.warning(*n, finding)).collect(),
-        }
+        markets
+    }
+
+    /// How many entities change.
+    pub(super) fn changes(&self) -> i32 {
+        number(self.plan.changes.len())
     }
 
     fn warning(&self, change: usize, finding: &Finding) -> v1::Finding {
@@ -399,7 +418,7 @@ fn rejected(segment: Option<&Segment>, symbol: &str, why: &Rejection) -> v1::Imp
     v1::ImportedMarket {
         code: why.code.clone(),
         message: why.message.clone(),
-        candidates: why.candidates.clone(),
+        candidate_asset_ids: why.candidates.clone(),
         ..imported(segment.unwrap_or(&Segment::default()), symbol, v1::imported_market::Outcome::Rejected)
     }
 }
@@ -407,7 +426,7 @@ fn rejected(segment: Option<&Segment>, symbol: &str, why: &Rejection) -> v1::Imp
 fn binding(bound: &CodeBinding) -> v1::Binding {
     v1::Binding {
         code: bound.code.clone(),
-        asset: EntityKey::Asset(bound.asset).id(),
+        asset_id: EntityKey::Asset(bound.asset).id(),
         symbol: bound.symbol.clone(),
         created: bound.created,
     }
@@ -418,6 +437,6 @@ fn id(market: MarketId) -> String {
 }
 
 /// Bounded by the rows of an import.
-fn number(count: usize) -> i32 {
+pub(super) fn number(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
 }

@@ -7,6 +7,7 @@
 mod assets;
 mod draft;
 mod envelope;
+mod report;
 mod row;
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,15 +18,21 @@ use cqar_domain::{
     entities::Entity,
     finding::Finding,
     id::{EntityKey, Segment, VenueId},
+    text::REASON,
     time::Timestamp,
     violation::Violations,
 };
 use cqar_plugins::{CallError, Page, PluginSet, RejectedItem, Source};
-use cqar_proto::{convert, v1};
+use cqar_proto::{
+    convert,
+    v1::{self, import_progress::Phase},
+};
 use cqar_store::Snapshot;
+use futures::{FutureExt, future::BoxFuture};
+use tokio::sync::mpsc;
 
 use self::{
-    assets::{AssetMatchOptions, VenueCodes},
+    assets::{AssetMatchOptions, SegmentCode, VenueCodes},
     draft::ImportDraft,
     row::{Rejection, Row},
 };
@@ -34,8 +41,10 @@ use crate::{
     error::Error,
     infer::{failed, symbology},
     reading::codes,
-    write::{WriteCommand, WriteContext, WriteOutcome},
+    write::{WriteCommand, WriteContext, WriteOutcome, WritePhase},
 };
+
+pub use report::ImportReport;
 
 /// The largest payload.
 pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
@@ -54,7 +63,40 @@ struct Listing {
     codes: VenueCodes,
     rejected: Vec<RejectedItem>,
     complete: Vec<Segment>,
+    reason: String,
+    progress: ProgressSender,
 }
+
+impl Listing {
+    /// The segments that it speaks of.
+    fn segments(&self) -> BTreeSet<&Segment> {
+        self.rows.iter().map(|row| &row.listed.reading.segment).chain(&self.complete).collect()
+    }
+}
+
+/// An import that runs.
+pub struct RunningImport {
+    /// Where it is; ends when the import does.
+    pub progress: mpsc::Receiver<v1::ImportProgress>,
+    /// What it did.
+    pub outcome: BoxFuture<'static, Result<ImportReport, Error>>,
+}
+
+/// Tells where an import is. Nobody has to listen.
+#[derive(Clone)]
+struct ProgressSender(mpsc::Sender<v1::ImportProgress>);
+
+impl ProgressSender {
+    fn send(&self, phase: Phase, rows: usize, changes: i32) {
+        let progress =
+            v1::ImportProgress { phase: phase.into(), row_count: draft::number(rows), change_count: changes };
+        // Who does not keep up hears of the later ones.
+        let _ = self.0.try_send(progress);
+    }
+}
+
+/// Progress that waits to be heard: a few attempts of a few phases each.
+const MAX_PROGRESS: usize = 64;
 
 /// What the validators refused: rows by their index, delistings by market.
 #[derive(Default)]
@@ -66,19 +108,20 @@ struct Rejections {
 impl Registry {
     /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped. It runs to its end, whether or
     /// not the caller waits for it, and drops `permit` only then.
-    pub async fn import_listing<P: Send + 'static>(
+    pub fn import_listing<P: Send + 'static>(
         &self,
         request: WriteContext,
         options: v1::ImportListingOptions,
         payload: Bytes,
         permit: P,
-    ) -> Result<Revisioned<v1::ImportListingResponse>, Error> {
+    ) -> RunningImport {
+        let (sender, progress) = mpsc::channel(MAX_PROGRESS);
         let this = self.clone();
         let importing = async move {
             let _permit = permit;
-            this.import(request, options, payload).await
+            this.import(request, options, payload, ProgressSender(sender)).await.map(|report| report.value)
         };
-        self.detached(importing).await
+        RunningImport { progress, outcome: self.detached(importing).boxed() }
     }
 
     async fn import(
@@ -86,12 +129,14 @@ impl Registry {
         request: WriteContext,
         options: v1::ImportListingOptions,
         payload: Bytes,
-    ) -> Result<Revisioned<v1::ImportListingResponse>, Error> {
-        if let Some(answer) = self.replay(&request).await? {
+        progress: ProgressSender,
+    ) -> Result<Revisioned<ImportReport>, Error> {
+        if let Some(answer) = self.replay::<Listing>(&request).await? {
             return Ok(answer);
         }
+        progress.send(Phase::Reading, 0, 0);
         let plugins = self.inner.plugins.snapshot();
-        let listing = self.read_listing(&plugins, &options, &payload).await?;
+        let listing = self.read_listing(&plugins, &options, &payload, progress).await?;
         self.write(request, plugins, listing).await
     }
 
@@ -100,12 +145,14 @@ impl Registry {
         plugins: &PluginSet,
         options: &v1::ImportListingOptions,
         payload: &Bytes,
+        progress: ProgressSender,
     ) -> Result<Listing, Error> {
         let mut found = Violations::default();
-        let venue = found.take::<VenueId, _>("options.venue", options.venue.parse());
+        REASON.check("options.reason", &options.reason, &mut found);
+        let venue = found.take::<VenueId, _>("options.venue_id", options.venue_id.parse());
         let segment = found.take::<Segment, _>("options.segment", options.segment.parse());
         found.into_result().map_err(Error::Invalid)?;
-        let observed = convert::time("options.observed_at", options.observed_at).map_err(Error::Invalid)?;
+        let observed = convert::time("options.observed_time", options.observed_time).map_err(Error::Invalid)?;
         let (Some(venue), Some(segment)) = (venue, segment) else { return Err(Error::Invalid(Vec::new())) };
         let now = self.inner.clock.now();
         if options.backfill && options.delist_absent {
@@ -122,7 +169,7 @@ impl Registry {
         let received = sources.iter().filter_map(|source| source.received_at).max();
         let (field, observed) = match (observed, received) {
             (None, Some(received)) => ("payload.responses.received_at", received),
-            (observed, _) => ("options.observed_at", observed.unwrap_or(now)),
+            (observed, _) => ("options.observed_time", observed.unwrap_or(now)),
         };
         // It would make every honest listing after it a stale one.
         if observed > now {
@@ -138,9 +185,14 @@ impl Registry {
         }
         let ids = self.ids();
         let rows: Vec<Row> = page.markets.into_iter().map(|listed| Row::new(listed, ids)).collect();
-        let codes: BTreeSet<&str> = rows.iter().flat_map(|row| codes(&row.listed.reading)).collect();
-        let codes: Vec<String> = codes.into_iter().map(str::to_owned).collect();
-        let symbols = plugin.normalize_assets(codes.clone()).await.map_err(|error| failed(&plugin_name, &error))?;
+        let of_row = |row: &Row| -> Vec<SegmentCode> {
+            let reading = &row.listed.reading;
+            codes(reading).into_iter().map(|code| (reading.segment.clone(), code.to_owned())).collect()
+        };
+        let codes: BTreeSet<SegmentCode> = rows.iter().flat_map(of_row).collect();
+        let codes: Vec<SegmentCode> = codes.into_iter().collect();
+        let asked = codes.iter().map(|(_, code)| code.clone()).collect();
+        let symbols = plugin.normalize_assets(asked).await.map_err(|error| failed(&plugin_name, &error))?;
         Ok(Listing {
             codes: VenueCodes::new(codes, symbols, ids),
             venue,
@@ -154,6 +206,8 @@ impl Registry {
             rows,
             rejected: page.rejected,
             complete: page.complete_segments,
+            reason: options.reason.clone(),
+            progress,
         })
     }
 
@@ -162,10 +216,12 @@ impl Registry {
         let found = self.entities(std::slice::from_ref(&key), self.inner.tailer.applied()).await?;
         match found.first().and_then(Option::as_deref) {
             Some(Entity::Venue(it)) if it.meta.delete_time.is_none() => match it.symbology.as_str() {
-                "" => Err(Error::invalid("options.venue", "NO_SYMBOLOGY", "must be a venue with a symbology plugin")),
+                "" => {
+                    Err(Error::invalid("options.venue_id", "NO_SYMBOLOGY", "must be a venue with a symbology plugin"))
+                }
                 name => Ok(name.to_owned()),
             },
-            _ => Err(Error::NotFound { field: "options.venue".to_owned(), key }),
+            _ => Err(Error::NotFound { field: "options.venue_id".to_owned(), key }),
         }
     }
 }
@@ -181,7 +237,7 @@ async fn read(name: &str, plugin: &cqar_plugins::Symbology, sources: Vec<Source>
 #[async_trait]
 impl WriteCommand for Listing {
     type Prepared = ImportDraft;
-    type Response = v1::ImportListingResponse;
+    type Response = ImportReport;
     type Rejections = Rejections;
 
     async fn prepare(
@@ -206,7 +262,22 @@ impl WriteCommand for Listing {
         Ok(())
     }
 
-    fn respond(&self, draft: &ImportDraft, outcome: &WriteOutcome) -> v1::ImportListingResponse {
-        draft.answer(self, outcome)
+    fn respond(&self, draft: &ImportDraft, outcome: &WriteOutcome) -> ImportReport {
+        draft.report(self, outcome)
+    }
+
+    fn mark_replayed(report: &mut ImportReport) {
+        if let Some(summary) = &mut report.summary {
+            summary.replayed = true;
+        }
+    }
+
+    fn entered(&self, phase: WritePhase<'_, ImportDraft>) {
+        let (phase, changes) = match phase {
+            WritePhase::Preparing => (Phase::Comparing, 0),
+            WritePhase::Judging(draft) => (Phase::Validating, draft.changes()),
+            WritePhase::Committing(draft) => (Phase::Committing, draft.changes()),
+        };
+        self.progress.send(phase, self.rows.len(), changes);
     }
 }

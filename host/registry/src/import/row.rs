@@ -14,7 +14,7 @@ use cqar_domain::{
     mutation::{Mutation, Patch},
     time::{Interval, Timestamp},
 };
-use cqar_plugins::Listed;
+use cqar_plugins::{Expiry, Listed};
 
 use crate::reading::{self, InstrumentTermsError};
 
@@ -50,9 +50,9 @@ impl Row {
         self.listed.reading.unit_multiplier.clone().unwrap_or_else(Decimal::one)
     }
 
-    /// The instant at which the contract ends.
+    /// The instant at which the contract ends, where the listing says it.
     fn expiry(&self) -> Option<Timestamp> {
-        self.listed.market.expiry_time.or(self.listed.reading.expiry)
+        expiry(&self.listed)
     }
 
     /// The instant at which the market ends, as far as the listing says.
@@ -73,7 +73,7 @@ impl Row {
         let of_segment = || self.of_segment(markets);
         let live = of_segment().find(|market| market.interval().contains(observed));
         let has_ended = |market: &Market| market.interval().until.is_some_and(|until| until <= observed);
-        let listed = || of_segment().find(|it| same(it.listed, self.listed.market.listed) && !has_ended(it));
+        let listed = || of_segment().find(|it| same(it.listed_time, self.listed.market.listed) && !has_ended(it));
         let end = self.end();
         let ended = || of_segment().find(|it| same(it.interval().until, end));
         // Its contract is over, however the market ended.
@@ -97,7 +97,8 @@ impl Row {
     /// The terms of the instrument, given its assets.
     pub(super) fn terms(&self, assets: &[AssetId]) -> Result<Terms, Rejection> {
         let reading = &self.listed.reading;
-        reading::terms(reading, self.expiry(), assets).map_err(|error| match error {
+        let expiry = reading.expiry.map(Expiry::date).or_else(|| self.expiry().map(Timestamp::date));
+        reading::terms(reading, expiry, assets).map_err(|error| match error {
             InstrumentTermsError::Missing(what) => {
                 Rejection::new("INCOMPLETE_TERMS", format_args!("a {} has a {what}", reading.kind.name()))
             }
@@ -121,13 +122,14 @@ impl Row {
             Instrument { id: self.instrument, terms, code: String::new(), labels: [].into(), meta: Meta::default() };
         let blank = Market {
             id: self.market,
-            venue: venue.clone(),
+            venue_id: venue.clone(),
             segment: self.listed.reading.segment.clone(),
             venue_symbol: self.listed.symbol.clone(),
-            instrument: self.instrument,
+            instrument_id: self.instrument,
             aliases: Vec::new(),
             unit_multiplier: self.unit_multiplier(),
             contract_size: None,
+            quantity_unit: None,
             tick_size: None,
             lot_size: None,
             min_quantity: None,
@@ -137,9 +139,10 @@ impl Row {
             taker_fee: None,
             funding_interval: None,
             status: self.listed.market.status,
-            listed: since,
-            delisted: None,
+            listed_time: since,
+            delisted_time: None,
             expiry_time: None,
+            labels: [].into(),
             meta: Meta::default(),
         };
         let market = laid_over(&self.listed, blank, since, now);
@@ -153,7 +156,7 @@ impl Row {
     pub(super) fn update(&self, market: &Market, markets: &[Market], now: Timestamp) -> Mutation {
         let listed = Arc::clone(&self.listed);
         let others = self.of_segment(markets).filter(|other| other.id != market.id);
-        let since = self.since(others, listed.market.listed.or(market.listed), market.listed);
+        let since = self.since(others, listed.market.listed.or(market.listed_time), market.listed_time);
         let patch = Patch::new(move |before| match before {
             Entity::Market(market) => Ok(Entity::Market(laid_over(&listed, market.clone(), since, now))),
             other => Ok(other.clone()),
@@ -162,10 +165,14 @@ impl Row {
     }
 }
 
+fn expiry(listed: &Listed) -> Option<Timestamp> {
+    listed.market.expiry_time.or_else(|| listed.reading.expiry.and_then(Expiry::instant))
+}
+
 /// What the listing says; what it does not say stays.
 fn laid_over(listed: &Listed, mut market: Market, since: Option<Timestamp>, now: Timestamp) -> Market {
     let says = &listed.market;
-    let expiry = says.expiry_time.or(listed.reading.expiry);
+    let expiry = expiry(listed);
     for alias in &says.aliases {
         if !market.symbols().any(|symbol| symbol == alias) {
             market.aliases.push(alias.clone());
@@ -181,13 +188,13 @@ fn laid_over(listed: &Listed, mut market: Market, since: Option<Timestamp>, now:
     market.maker_fee = keep(&says.maker_fee, market.maker_fee);
     market.taker_fee = keep(&says.taker_fee, market.taker_fee);
     market.funding_interval = says.funding_interval.or(market.funding_interval);
-    market.listed = since;
-    market.delisted = says.delisted.or(market.delisted);
+    market.listed_time = since;
+    market.delisted_time = says.delisted.or(market.delisted_time);
     market.expiry_time = expiry.or(market.expiry_time);
     market.status = match market.status {
         // What ended stays so, and what the operator ends goes on ending.
         ended if ended.is_terminal() => ended,
-        MarketStatus::Delisting if market.delisted.is_some() => MarketStatus::Delisting,
+        MarketStatus::Delisting if market.delisted_time.is_some() => MarketStatus::Delisting,
         _ if market.expiry_time.is_some_and(|expiry| expiry <= now) => MarketStatus::Expired,
         _ => says.status,
     };

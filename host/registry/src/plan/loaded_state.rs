@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use cqar_domain::{
     entities::Entity,
     id::{EntityKey, VenueId},
-    mutation::Mutation,
+    mutation::{Mutation, RequestedMutation},
     unique_key::UniqueKey,
 };
 use cqar_store::Snapshot;
@@ -71,13 +71,13 @@ impl LoadedState {
     pub(crate) async fn fetch_targets(
         &mut self,
         snapshot: &mut Snapshot,
-        mutations: &[(String, Mutation)],
+        mutations: &[RequestedMutation],
     ) -> Result<(), cqar_store::Error> {
         let mut keys = HashSet::new();
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
         let mut named = HashSet::new();
-        for (_, mutation) in mutations {
+        for RequestedMutation { mutation, .. } in mutations {
             match mutation {
                 Mutation::Create { entity, allow_existing } => {
                     if let (Entity::Asset(asset), true) = (entity, allow_existing) {
@@ -239,7 +239,7 @@ fn keys_of(entity: &Entity) -> impl Iterator<Item = UniqueKey> {
 
 fn symbols_of(entity: &Entity) -> Vec<(VenueId, String)> {
     match entity {
-        Entity::Market(market) => market.symbols().map(|symbol| (market.venue.clone(), symbol.to_owned())).collect(),
+        Entity::Market(market) => market.symbols().map(|symbol| (market.venue_id.clone(), symbol.to_owned())).collect(),
         _ => Vec::new(),
     }
 }

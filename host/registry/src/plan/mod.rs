@@ -9,7 +9,7 @@ mod rules;
 
 use std::collections::HashMap;
 
-use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey, mutation::Mutation, time::Timestamp};
+use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey, mutation::RequestedMutation, time::Timestamp};
 use cqar_store::Snapshot;
 
 use crate::error::Error;
@@ -38,6 +38,8 @@ pub(crate) struct PlannedChange {
     pub(crate) after: Option<Entity>,
     /// From when it holds in the world, where that is another time than the commit's.
     pub(crate) effective_time: Option<Timestamp>,
+    /// Why it is made, as the client says.
+    pub(crate) reason: String,
     /// The last mutation that made it, by its place in the request.
     pub(crate) mutation: usize,
 }
@@ -58,10 +60,10 @@ impl PlannedChange {
     }
 }
 
-/// Plans the mutations, each with the name of its field. All of what is wrong is found, not only the first.
+/// Plans the mutations. All of what is wrong is found, not only the first.
 pub(crate) async fn plan(
     snapshot: &mut Snapshot,
-    mutations: &[(String, Mutation)],
+    mutations: &[RequestedMutation],
     now: Timestamp,
 ) -> Result<Result<Plan, Vec<MutationError>>, cqar_store::Error> {
     let mut loaded = LoadedState::default();
@@ -78,7 +80,7 @@ pub(crate) async fn plan(
         staged.failures.sort_by_key(|failure| failure.mutation);
         return Ok(Err(staged.failures));
     }
-    Ok(Ok(staged.into_plan(&loaded, snapshot.revision())))
+    Ok(Ok(staged.into_plan(&loaded, mutations, snapshot.revision())))
 }
 
 /// One error of all failures: the violations of all together, unless something graver than a violation comes first.

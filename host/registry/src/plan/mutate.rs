@@ -11,7 +11,7 @@ use cqar_domain::{
     },
     entity::Revision,
     id::{EntityKey, MarketId, VenueId},
-    mutation::{KeyRemap, Mutation},
+    mutation::{KeyRemap, Mutation, RequestedMutation},
     time::Timestamp,
     unique_key::UniqueKey,
     violation::Violation,
@@ -47,10 +47,10 @@ pub(crate) struct StagedEntity {
 }
 
 /// Applies all mutations to what is loaded.
-pub(crate) fn stage(loaded: &LoadedState, mutations: &[(String, Mutation)], now: Timestamp) -> StagedState {
+pub(crate) fn stage(loaded: &LoadedState, mutations: &[RequestedMutation], now: Timestamp) -> StagedState {
     let mut staged = StagedState::default();
-    for (n, (path, mutation)) in mutations.iter().enumerate() {
-        let applier = MutationApplier { staged: &mut staged, loaded, path, mutation: n, now };
+    for (n, RequestedMutation { field, mutation, .. }) in mutations.iter().enumerate() {
+        let applier = MutationApplier { staged: &mut staged, loaded, path: field, mutation: n, now };
         let subject = match applier.apply(mutation) {
             Ok(subject) => subject,
             Err(error) => {
@@ -112,7 +112,7 @@ impl StagedState {
         }
         match &after {
             Some(Entity::Market(market)) => {
-                let symbol = (market.venue.clone(), market.venue_symbol.clone());
+                let symbol = (market.venue_id.clone(), market.venue_symbol.clone());
                 self.listings.entry(symbol).or_default().push(key.clone());
             }
             Some(Entity::Asset(asset)) => self.named.entry(asset.symbol.clone()).or_default().push(key.clone()),
@@ -124,7 +124,12 @@ impl StagedState {
     }
 
     /// The net changes, once nothing is wrong.
-    pub(crate) fn into_plan(mut self, loaded: &LoadedState, revision: Revision) -> Plan {
+    pub(crate) fn into_plan(
+        mut self,
+        loaded: &LoadedState,
+        mutations: &[RequestedMutation],
+        revision: Revision,
+    ) -> Plan {
         self.touch_renamed(loaded);
         self.derive_codes(loaded);
         let mut changes = Vec::new();
@@ -151,6 +156,7 @@ impl StagedState {
                 before: before.cloned(),
                 after: state.after,
                 effective_time: state.effective_time,
+                reason: mutations.get(state.mutation).map(|it| it.reason.clone()).unwrap_or_default(),
                 mutation: state.mutation,
             });
         }
@@ -171,7 +177,7 @@ impl StagedState {
         }
     }
 
-    /// A new instrument has no code yet: the store derives it, from the symbols, only when it is read.
+    /// The codes of the touched instruments: one may be new, or have an asset whose symbol changes.
     fn derive_codes(&mut self, loaded: &LoadedState) {
         let codes: Vec<(EntityKey, String)> = self
             .touched()
@@ -235,7 +241,7 @@ impl MutationApplier<'_> {
         }
         self.checked(&entity)?;
         let listed = match &entity {
-            Entity::Market(market) => market.listed,
+            Entity::Market(market) => market.listed_time,
             _ => None,
         };
         self.staged.put(made.clone(), Some(entity), self.mutation, listed);
@@ -256,8 +262,8 @@ impl MutationApplier<'_> {
         };
         let listed = || {
             let Entity::Market(market) = entity else { return None };
-            let stored = self.loaded.markets(&market.venue, &market.venue_symbol).iter();
-            let staged = self.staged.listings.get(&(market.venue.clone(), market.venue_symbol.clone()));
+            let stored = self.loaded.markets(&market.venue_id, &market.venue_symbol).iter();
+            let staged = self.staged.listings.get(&(market.venue_id.clone(), market.venue_symbol.clone()));
             stored.chain(staged.into_iter().flatten()).find(|key| self.is_same_listing(key, market)).cloned()
         };
         match key.or_else(unique).or_else(listed) {
@@ -299,8 +305,8 @@ impl MutationApplier<'_> {
     fn is_same_listing(&self, key: &EntityKey, market: &Market) -> bool {
         match self.staged.current(self.loaded, key) {
             Some(Entity::Market(other)) => {
-                (&other.venue, &other.segment, &other.venue_symbol)
-                    == (&market.venue, &market.segment, &market.venue_symbol)
+                (&other.venue_id, &other.segment, &other.venue_symbol)
+                    == (&market.venue_id, &market.segment, &market.venue_symbol)
                     && other.interval().overlaps(&market.interval())
             }
             _ => false,
@@ -337,12 +343,12 @@ impl MutationApplier<'_> {
     fn delist(&mut self, market: MarketId, at: Option<Timestamp>, etag: Option<&str>) -> Result<EntityKey, Error> {
         let before = self.present(&EntityKey::Market(market), etag)?;
         let Entity::Market(listed) = &before else { return Ok(before.key()) };
-        if listed.status == MarketStatus::Delisted && at.is_none_or(|at| listed.delisted == Some(at)) {
+        if listed.status == MarketStatus::Delisted && at.is_none_or(|at| listed.delisted_time == Some(at)) {
             return Ok(before.key());
         }
         let at = at.unwrap_or(self.now);
         let status = if at > self.now { MarketStatus::Delisting } else { MarketStatus::Delisted };
-        let after = Entity::Market(Market { status, delisted: Some(at), ..listed.clone() });
+        let after = Entity::Market(Market { status, delisted_time: Some(at), ..listed.clone() });
         self.change(&before, after, Some(at))
     }
 
@@ -386,8 +392,8 @@ impl MutationApplier<'_> {
     }
 
     fn invalid(&self, found: Vec<Violation>) -> Error {
-        // The mask stands beside the entity, not in it.
-        let beside = self.path.rsplit_once('.').map_or("", |(parent, _)| parent);
+        // The mask stands beside the operation, `mutations[3].update.asset`, or beside the entity of a request, `asset`.
+        let beside = self.path.split_once('.').map_or("", |(mutation, _)| mutation);
         let of_mask = |violation: &Violation| violation.field.starts_with("update_mask");
         let located = |it: Violation| if of_mask(&it) { it.under(beside) } else { it.under(self.path) };
         Error::Invalid(found.into_iter().map(located).collect())

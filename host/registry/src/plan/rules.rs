@@ -8,7 +8,7 @@ use cqar_domain::{
         market::{Market, MarketStatus},
     },
     id::{EntityKey, VenueId},
-    mutation::Mutation,
+    mutation::RequestedMutation,
     unique_key::UniqueKey,
     violation::Violations,
 };
@@ -24,12 +24,12 @@ use crate::error::Error;
 pub(crate) fn violated_rules(
     loaded: &LoadedState,
     staged: &StagedState,
-    mutations: &[(String, Mutation)],
+    mutations: &[RequestedMutation],
 ) -> Vec<MutationError> {
     let rules = Rules { loaded, staged, index: Index::of(staged) };
     let mut failures = Vec::new();
     for (key, state) in staged.touched() {
-        let path = mutations.get(state.mutation).map_or("", |(path, _)| path.as_str());
+        let path = mutations.get(state.mutation).map_or("", |it| it.field.as_str());
         let found = match &state.after {
             Some(after) if !after.is_deleted() => rules.check_present(key, after, state, path),
             _ => rules.check_deleted(key, path),
@@ -63,7 +63,7 @@ impl<'a> Index<'a> {
             }
             if let Entity::Market(market) = after {
                 for symbol in market.symbols() {
-                    index.symbols.entry((&market.venue, symbol)).or_default().push(key);
+                    index.symbols.entry((&market.venue_id, symbol)).or_default().push(key);
                 }
             }
             if !after.is_deleted() {
@@ -119,7 +119,7 @@ impl Rules<'_> {
 
     /// A dated contract's market has the instant at which it ends, on the day of its terms; any other has none.
     fn expiry(&self, market: &Market, found: &mut Violations) {
-        let Some(Entity::Instrument(instrument)) = self.current(&EntityKey::Instrument(market.instrument)) else {
+        let Some(Entity::Instrument(instrument)) = self.current(&EntityKey::Instrument(market.instrument_id)) else {
             return;
         };
         let ends = matches!(market.status, MarketStatus::Expired | MarketStatus::Settled);
@@ -163,9 +163,9 @@ impl Rules<'_> {
     /// A symbol or alias means one market of its venue and segment at a time.
     fn symbols(&self, key: &EntityKey, market: &Market, state: &StagedEntity, path: &str) -> Option<Error> {
         market.symbols().enumerate().find_map(|(n, symbol)| {
-            let staged = self.index.symbols.get(&(&market.venue, symbol)).into_iter().flatten().copied();
+            let staged = self.index.symbols.get(&(&market.venue_id, symbol)).into_iter().flatten().copied();
             let existing = staged
-                .chain(self.loaded.markets(&market.venue, symbol))
+                .chain(self.loaded.markets(&market.venue_id, symbol))
                 .find(|other| *other != key && self.is_before(other, state) && self.collides(other, market, symbol))?;
             let field = if n == 0 { format!("{path}.venue_symbol") } else { format!("{path}.aliases[{}]", n - 1) };
             Some(Error::AlreadyExists { field, existing: existing.clone(), deleted: false })
@@ -175,7 +175,7 @@ impl Rules<'_> {
     fn collides(&self, other: &EntityKey, market: &Market, symbol: &str) -> bool {
         match self.current(other) {
             Some(Entity::Market(other)) => {
-                other.venue == market.venue
+                other.venue_id == market.venue_id
                     && other.segment == market.segment
                     && other.symbols().any(|it| it == symbol)
                     && other.interval().overlaps(&market.interval())

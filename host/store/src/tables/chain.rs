@@ -31,7 +31,7 @@ pub(crate) struct ChainRow {
     id: String,
     name: String,
     caip2: String,
-    native_asset: Option<Uuid>,
+    native_asset_id: Option<Uuid>,
     explorer_url: String,
     rpc_urls: String,
     is_testnet: bool,
@@ -46,7 +46,7 @@ impl Table for Chain {
         "id",
         "name",
         "caip2",
-        "native_asset",
+        "native_asset_id",
         "explorer_url",
         "rpc_urls",
         "is_testnet",
@@ -54,10 +54,10 @@ impl Table for Chain {
         "create_us",
         "update_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.name, e.caip2, e.native_asset, e.explorer_url, e.rpc_urls, \
+    const SELECT: &'static str = "SELECT e.id, e.name, e.caip2, e.native_asset_id, e.explorer_url, e.rpc_urls, \
         e.is_testnet, e.revision, e.create_us, e.update_us FROM chains e";
     const REFERENCES: &'static [Reference] =
-        &[Reference { column: "native_asset", target: EntityType::Asset, index: "chains_native_asset" }];
+        &[Reference { column: "native_asset_id", target: EntityType::Asset, index: "chains_native_asset" }];
     const FILTERS: &'static [IndexedFilter] = &[IndexedFilter { columns: &["caip2"], index: "chains_caip2" }];
 
     fn values(&self) -> Vec<Value> {
@@ -66,7 +66,7 @@ impl Table for Chain {
             Value::Text(self.id.to_string()),
             Value::Text(self.name.clone()),
             Value::Text(self.caip2.clone()),
-            Value::OptUuid(self.native_asset.map(AssetId::uuid)),
+            Value::OptUuid(self.native_asset_id.map(AssetId::uuid)),
             Value::Text(self.explorer_url.clone()),
             json_value(&self.rpc_urls),
             Value::Bool(self.is_testnet),
@@ -81,7 +81,7 @@ impl Table for Chain {
             id: parse("id", &row.id)?,
             name: row.name,
             caip2: row.caip2,
-            native_asset: super::id("native_asset", row.native_asset.map(AssetId::from_uuid).transpose())?,
+            native_asset_id: super::id("native_asset_id", row.native_asset_id.map(AssetId::from_uuid).transpose())?,
             explorer_url: row.explorer_url,
             rpc_urls: JsonText::from_json("rpc_urls", &row.rpc_urls)?,
             is_testnet: row.is_testnet,

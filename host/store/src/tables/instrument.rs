@@ -1,8 +1,7 @@
-//! Table `instruments`. The canonical code is no column: it is derived, in the same snapshot, from today's symbols. A write
-//! that changes a symbol changes the instruments whose code it is part of, so a code and its revision never disagree.
+//! Table `instruments`. The canonical code follows from the terms and today's symbols: a write that changes a symbol changes
+//! the instruments whose code it is part of in the same revision, so the column never disagrees with the symbols.
 
 use cqar_domain::{
-    code::canonical_code,
     entities::instrument::{DerivativeAssets, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     id::{AssetId, EntityType, InstrumentId},
 };
@@ -22,9 +21,9 @@ pub struct InstrumentFilter {
     /// The kind.
     pub kind: Option<InstrumentKind>,
     /// The base or underlying.
-    pub base: Option<AssetId>,
+    pub base_asset_id: Option<AssetId>,
     /// The quote.
-    pub quote: Option<AssetId>,
+    pub quote_asset_id: Option<AssetId>,
     /// Deleted ones too.
     pub show_deleted: bool,
 }
@@ -33,8 +32,8 @@ impl From<InstrumentFilter> for Filter {
     fn from(filter: InstrumentFilter) -> Self {
         Self::of(Instrument::SCHEMA)
             .and_text("kind", filter.kind.map(InstrumentKind::name))
-            .and("base", filter.base.map(|id| Value::Uuid(id.uuid())))
-            .and("quote", filter.quote.map(|id| Value::Uuid(id.uuid())))
+            .and("base_asset_id", filter.base_asset_id.map(|id| Value::Uuid(id.uuid())))
+            .and("quote_asset_id", filter.quote_asset_id.map(|id| Value::Uuid(id.uuid())))
             .show_deleted(filter.show_deleted)
     }
 }
@@ -43,18 +42,16 @@ impl From<InstrumentFilter> for Filter {
 pub(crate) struct InstrumentRow {
     id: Uuid,
     kind: String,
-    base: Uuid,
-    quote: Option<Uuid>,
-    settle: Option<Uuid>,
+    base_asset_id: Uuid,
+    quote_asset_id: Option<Uuid>,
+    settle_asset_id: Option<Uuid>,
     expiry: Option<String>,
     strike: Option<String>,
     option_type: Option<String>,
     exercise_style: Option<String>,
     protocol: Option<String>,
+    code: String,
     labels: String,
-    base_symbol: Option<String>,
-    quote_symbol: Option<String>,
-    settle_symbol: Option<String>,
     #[sqlx(flatten)]
     meta: MetaRow,
 }
@@ -65,33 +62,33 @@ impl Table for Instrument {
     const COLUMNS: &'static [&'static str] = &[
         "id",
         "kind",
-        "base",
-        "quote",
-        "settle",
+        "base_asset_id",
+        "quote_asset_id",
+        "settle_asset_id",
         "expiry",
         "strike",
         "option_type",
         "exercise_style",
         "protocol",
+        "code",
         "labels",
         "revision",
         "create_us",
         "update_us",
         "delete_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.kind, e.base, e.quote, e.settle, e.expiry, e.strike, e.option_type, \
-        e.exercise_style, e.protocol, e.labels, e.revision, e.create_us, e.update_us, e.delete_us, \
-        b.symbol AS base_symbol, q.symbol AS quote_symbol, s.symbol AS settle_symbol FROM instruments e \
-        LEFT JOIN assets b ON b.id = e.base LEFT JOIN assets q ON q.id = e.quote LEFT JOIN assets s ON s.id = e.settle";
+    const SELECT: &'static str = "SELECT e.id, e.kind, e.base_asset_id, e.quote_asset_id, e.settle_asset_id, e.expiry, \
+        e.strike, e.option_type, e.exercise_style, e.protocol, e.code, e.labels, e.revision, e.create_us, e.update_us, \
+        e.delete_us FROM instruments e";
     const REFERENCES: &'static [Reference] = &[
-        Reference { column: "base", target: EntityType::Asset, index: "instruments_base" },
-        Reference { column: "quote", target: EntityType::Asset, index: "instruments_quote" },
-        Reference { column: "settle", target: EntityType::Asset, index: "instruments_settle" },
+        Reference { column: "base_asset_id", target: EntityType::Asset, index: "instruments_base" },
+        Reference { column: "quote_asset_id", target: EntityType::Asset, index: "instruments_quote" },
+        Reference { column: "settle_asset_id", target: EntityType::Asset, index: "instruments_settle" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter { columns: &["base", "quote"], index: "instruments_pair" },
-        IndexedFilter { columns: &["base"], index: "instruments_base" },
-        IndexedFilter { columns: &["quote"], index: "instruments_quote" },
+        IndexedFilter { columns: &["base_asset_id", "quote_asset_id"], index: "instruments_pair" },
+        IndexedFilter { columns: &["base_asset_id"], index: "instruments_base" },
+        IndexedFilter { columns: &["quote_asset_id"], index: "instruments_quote" },
     ];
 
     fn values(&self) -> Vec<Value> {
@@ -124,6 +121,7 @@ impl Table for Instrument {
             Value::OptText(option_type),
             Value::OptText(style),
             Value::OptText(protocol),
+            Value::Text(self.code.clone()),
             json_value(&self.labels),
             revision,
             create,
@@ -133,17 +131,10 @@ impl Table for Instrument {
     }
 
     fn read(row: InstrumentRow) -> Result<Self, String> {
-        let terms = terms(&row)?;
-        let symbols =
-            [(Some(row.base), row.base_symbol), (row.quote, row.quote_symbol), (row.settle, row.settle_symbol)];
-        let symbol = |id: AssetId| {
-            symbols.iter().find(|(of, _)| *of == Some(id.uuid())).and_then(|(_, symbol)| symbol.as_deref())
-        };
-        let code = canonical_code(&terms, symbol).ok_or("base: refers to no asset")?;
         Ok(Self {
             id: super::id("id", InstrumentId::from_uuid(row.id))?,
-            terms,
-            code,
+            terms: terms(&row)?,
+            code: row.code,
             labels: JsonText::from_json("labels", &row.labels)?,
             meta: row.meta.read()?,
         })
@@ -151,7 +142,7 @@ impl Table for Instrument {
 }
 
 fn terms(row: &InstrumentRow) -> Result<Terms, String> {
-    let base = super::id("base", AssetId::from_uuid(row.base))?;
+    let base = super::id("base_asset_id", AssetId::from_uuid(row.base_asset_id))?;
     let asset = |column: &str, id: Option<Uuid>| {
         super::id(column, AssetId::from_uuid(id.ok_or_else(|| format!("{column}: is missing"))?))
     };
@@ -159,15 +150,15 @@ fn terms(row: &InstrumentRow) -> Result<Terms, String> {
     let contract = || {
         Ok::<_, String>(DerivativeAssets {
             base,
-            quote: asset("quote", row.quote)?,
-            settle: asset("settle", row.settle)?,
+            quote: asset("quote_asset_id", row.quote_asset_id)?,
+            settle: asset("settle_asset_id", row.settle_asset_id)?,
         })
     };
     let expiry = || parse("expiry", &text("expiry", &row.expiry)?);
     let protocol = || parse("protocol", &text("protocol", &row.protocol)?);
     let kind = InstrumentKind::from_name(&row.kind).ok_or_else(|| format!("kind: no value named {}", row.kind))?;
     Ok(match kind {
-        InstrumentKind::Spot => Terms::Spot { base, quote: asset("quote", row.quote)? },
+        InstrumentKind::Spot => Terms::Spot { base, quote: asset("quote_asset_id", row.quote_asset_id)? },
         InstrumentKind::Perpetual => Terms::Perpetual(contract()?),
         InstrumentKind::Future => Terms::Future { contract: contract()?, expiry: expiry()? },
         InstrumentKind::Option => Terms::Option {

@@ -24,6 +24,7 @@ use cqar_domain::{
 use crate::{
     database::{Row, Tx, Value},
     error::Error,
+    filter::Condition,
     schema::{IndexedFilter, PlannedStatement, Reference, TableSchema},
 };
 
@@ -94,7 +95,7 @@ pub fn planned_statements() -> Vec<PlannedStatement> {
     let lists = TABLES.into_iter().flat_map(|table| {
         table.filters.iter().map(|filter| PlannedStatement {
             table: table.name,
-            sql: table.list(filter.columns, true, true),
+            sql: table.list(&filter.columns.iter().copied().map(Condition::Equal).collect::<Vec<_>>(), true, true),
             values: filter.columns.len() + 2,
             indexes: vec![filter.index],
         })

@@ -31,7 +31,7 @@ pub(crate) struct VenueRow {
     id: String,
     name: String,
     r#type: String,
-    chain: Option<String>,
+    chain_id: Option<String>,
     protocol_address: String,
     website_url: String,
     api_endpoint: String,
@@ -49,7 +49,7 @@ impl Table for Venue {
         "id",
         "name",
         "type",
-        "chain",
+        "chain_id",
         "protocol_address",
         "website_url",
         "api_endpoint",
@@ -61,10 +61,10 @@ impl Table for Venue {
         "update_us",
         "delete_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.name, e.type, e.chain, e.protocol_address, e.website_url, \
+    const SELECT: &'static str = "SELECT e.id, e.name, e.type, e.chain_id, e.protocol_address, e.website_url, \
         e.api_endpoint, e.mic, e.symbology, e.is_active, e.revision, e.create_us, e.update_us, e.delete_us FROM venues e";
     const REFERENCES: &'static [Reference] =
-        &[Reference { column: "chain", target: EntityType::Chain, index: "venues_chain" }];
+        &[Reference { column: "chain_id", target: EntityType::Chain, index: "venues_chain" }];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
@@ -72,7 +72,7 @@ impl Table for Venue {
             Value::Text(self.id.to_string()),
             Value::Text(self.name.clone()),
             Value::Text(v1::VenueType::from(self.venue_type).as_str_name().to_owned()),
-            Value::OptText(self.chain.as_ref().map(ToString::to_string)),
+            Value::OptText(self.chain_id.as_ref().map(ToString::to_string)),
             Value::Text(self.protocol_address.clone()),
             Value::Text(self.website_url.clone()),
             Value::Text(self.api_endpoint.clone()),
@@ -91,7 +91,7 @@ impl Table for Venue {
             id: parse("id", &row.id)?,
             name: row.name,
             venue_type: named("type", &row.r#type, v1::VenueType::from_str_name)?,
-            chain: optional("chain", row.chain.as_deref())?,
+            chain_id: optional("chain_id", row.chain_id.as_deref())?,
             protocol_address: row.protocol_address,
             website_url: row.website_url,
             api_endpoint: row.api_endpoint,

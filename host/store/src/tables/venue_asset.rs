@@ -17,25 +17,26 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct VenueAssetFilter {
     /// Of one venue.
-    pub venue: Option<VenueId>,
+    pub venue_id: Option<VenueId>,
     /// Of one asset.
-    pub asset: Option<AssetId>,
+    pub asset_id: Option<AssetId>,
 }
 
 impl From<VenueAssetFilter> for Filter {
     fn from(filter: VenueAssetFilter) -> Self {
         Self::of(VenueAsset::SCHEMA)
-            .and_text("venue", filter.venue)
-            .and("asset", filter.asset.map(|id| Value::Uuid(id.uuid())))
+            .and_text("venue_id", filter.venue_id)
+            .and("asset_id", filter.asset_id.map(|id| Value::Uuid(id.uuid())))
     }
 }
 
 #[derive(sqlx::FromRow)]
 pub(crate) struct VenueAssetRow {
     id: Uuid,
-    venue: String,
-    asset: Uuid,
+    venue_id: String,
+    segment: String,
     code: String,
+    asset_id: Uuid,
     #[sqlx(flatten)]
     meta: MetaRow,
 }
@@ -43,25 +44,26 @@ pub(crate) struct VenueAssetRow {
 impl Table for VenueAsset {
     type Row = VenueAssetRow;
     const NAME: &'static str = "venue_assets";
-    const COLUMNS: &'static [&'static str] = &["id", "venue", "asset", "code", "revision", "create_us", "update_us"];
-    const SELECT: &'static str =
-        "SELECT e.id, e.venue, e.asset, e.code, e.revision, e.create_us, e.update_us FROM venue_assets e";
+    const COLUMNS: &'static [&'static str] =
+        &["id", "venue_id", "segment", "code", "asset_id", "revision", "create_us", "update_us"];
+    const SELECT: &'static str = "SELECT e.id, e.venue_id, e.segment, e.code, e.asset_id, e.revision, e.create_us, e.update_us FROM venue_assets e";
     const REFERENCES: &'static [Reference] = &[
-        Reference { column: "venue", target: EntityType::Venue, index: "venue_assets_venue" },
-        Reference { column: "asset", target: EntityType::Asset, index: "venue_assets_asset" },
+        Reference { column: "venue_id", target: EntityType::Venue, index: "venue_assets_venue" },
+        Reference { column: "asset_id", target: EntityType::Asset, index: "venue_assets_asset" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter { columns: &["asset"], index: "venue_assets_asset" },
-        IndexedFilter { columns: &["venue"], index: "venue_assets_venue" },
+        IndexedFilter { columns: &["asset_id"], index: "venue_assets_asset" },
+        IndexedFilter { columns: &["venue_id"], index: "venue_assets_venue" },
     ];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
         vec![
             Value::Uuid(self.id.uuid()),
-            Value::Text(self.venue.to_string()),
-            Value::Uuid(self.asset.uuid()),
+            Value::Text(self.venue_id.to_string()),
+            Value::Text(self.segment.to_string()),
             Value::Text(self.code.clone()),
+            Value::Uuid(self.asset_id.uuid()),
             revision,
             create,
             update,
@@ -71,9 +73,10 @@ impl Table for VenueAsset {
     fn read(row: VenueAssetRow) -> Result<Self, String> {
         Ok(Self {
             id: super::id("id", VenueAssetId::from_uuid(row.id))?,
-            venue: parse("venue", &row.venue)?,
-            asset: super::id("asset", AssetId::from_uuid(row.asset))?,
+            venue_id: parse("venue_id", &row.venue_id)?,
+            segment: parse("segment", &row.segment)?,
             code: row.code,
+            asset_id: super::id("asset_id", AssetId::from_uuid(row.asset_id))?,
             meta: row.meta.read()?,
         })
     }

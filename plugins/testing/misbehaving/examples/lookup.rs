@@ -13,7 +13,7 @@ pub struct Lookup;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Market {
-    instrument: String,
+    instrument_id: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -45,10 +45,10 @@ impl Validator for Lookup {
     fn validate(&self, _: &Call, change: &Change) -> Result<Vec<Finding>, Failure> {
         let Some(after) = change.after.as_deref() else { return Ok(Vec::new()) };
         let market: Market = document::read(after)?;
-        let found: Vec<Option<Instrument>> = registry::get(EntityType::Instrument, &[market.instrument])?;
+        let found: Vec<Option<Instrument>> = registry::get(EntityType::Instrument, &[market.instrument_id])?;
         let saw = match found.first() {
-            Some(Some(instrument)) => Finding::warning("instrument", "INSTRUMENT_SEEN", instrument.code.as_str()),
-            _ => Finding::warning("instrument", "INSTRUMENT_UNSEEN", "there is no such instrument"),
+            Some(Some(instrument)) => Finding::warning("instrument_id", "INSTRUMENT_SEEN", instrument.code.as_str()),
+            _ => Finding::warning("instrument_id", "INSTRUMENT_UNSEEN", "there is no such instrument"),
         };
         Ok(vec![saw])
     }

@@ -32,12 +32,12 @@ impl Plugin for RouteByVenue {
 impl Transform for RouteByVenue {
     fn transform(&self, _: &Call, event: &Event) -> Result<Action, Failure> {
         let market: MarketEvent = document::read(&event.event)?;
-        if market.entity_type != EntityType::Market.name() || market.venue.is_empty() {
+        if market.entity_type != EntityType::Market.name() || market.venue_id.is_empty() {
             return Ok(Action::Pass);
         }
         Ok(Action::Emit(vec![Outgoing {
-            subject_suffix: Some(market.venue.clone()),
-            attributes: vec![Field { key: "venue".to_owned(), value: market.venue }],
+            subject_suffix: Some(market.venue_id.clone()),
+            attributes: vec![Field { key: "venue".to_owned(), value: market.venue_id }],
             body: None,
         }]))
     }
@@ -51,7 +51,7 @@ cqar_plugin_transform::export!(RouteByVenue);
 struct MarketEvent {
     entity_type: String,
     /// A slug, which is a valid token of a subject as it stands.
-    venue: String,
+    venue_id: String,
 }
 
 #[cfg(test)]
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_market_event_goes_out_under_its_venue_with_its_own_body() {
-        let action = transform(r#"{"entity_type": "market", "venue": "binance", "revision": "7"}"#).unwrap();
+        let action = transform(r#"{"entity_type": "market", "venue_id": "binance", "revision": "7"}"#).unwrap();
         let Action::Emit(outgoing) = action else { panic!("{action:?}") };
         assert_eq!(outgoing.len(), 1);
         assert_eq!(outgoing[0].subject_suffix.as_deref(), Some("binance"));
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_is_no_market_or_has_no_venue_passes() {
-        assert_eq!(transform(r#"{"entity_type": "venue", "venue": "binance"}"#).unwrap(), Action::Pass);
+        assert_eq!(transform(r#"{"entity_type": "venue", "venue_id": "binance"}"#).unwrap(), Action::Pass);
         assert_eq!(transform(r#"{"entity_type": "market"}"#).unwrap(), Action::Pass);
     }
 

@@ -14,10 +14,10 @@ impl From<&Chain> for v1::Chain {
             id: chain.id.to_string(),
             name: chain.name.clone(),
             caip2: chain.caip2.clone(),
-            native_asset: id_text(chain.native_asset.as_ref()),
+            native_asset_id: id_text(chain.native_asset_id.as_ref()),
             explorer_url: chain.explorer_url.clone(),
             rpc_urls: chain.rpc_urls.clone(),
-            is_testnet: chain.is_testnet,
+            is_testnet: Some(chain.is_testnet),
             revision: chain.meta.revision,
             etag: etag(&chain.meta),
             create_time: chain.meta.create_time.map(Into::into),
@@ -37,19 +37,19 @@ impl EntityMessage for v1::Chain {
 
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<Chain> {
         let id = reader.required("id", &self.id);
-        let native_asset = reader.optional_reference("native_asset", &mut self.native_asset);
+        let native_asset_id = reader.optional_reference("native_asset_id", &mut self.native_asset_id);
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
         Some(Chain {
             id: id?,
             name: self.name.clone(),
             caip2: self.caip2.clone(),
-            native_asset: native_asset?,
+            native_asset_id: native_asset_id?,
             explorer_url: self.explorer_url.clone(),
             rpc_urls: self.rpc_urls.clone(),
-            is_testnet: self.is_testnet,
+            is_testnet: self.is_testnet.unwrap_or_default(),
             meta: meta?,
         })
     }
 }
 
-masked!(v1::Chain: [name, caip2, native_asset, explorer_url, rpc_urls, is_testnet], []);
+masked!(v1::Chain: [name, caip2, native_asset_id, explorer_url, rpc_urls, is_testnet], []);

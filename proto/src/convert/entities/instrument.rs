@@ -20,34 +20,34 @@ impl From<&Terms> for Message {
     fn from(terms: &Terms) -> Self {
         match terms {
             Terms::Spot { base, quote } => {
-                Self::Spot(v1::SpotTerms { base: base.to_string(), quote: quote.to_string() })
+                Self::Spot(v1::SpotTerms { base_asset_id: base.to_string(), quote_asset_id: quote.to_string() })
             }
             Terms::Perpetual(c) => Self::Perpetual(v1::PerpetualTerms {
-                base: c.base.to_string(),
-                quote: c.quote.to_string(),
-                settle: c.settle.to_string(),
+                base_asset_id: c.base.to_string(),
+                quote_asset_id: c.quote.to_string(),
+                settle_asset_id: c.settle.to_string(),
             }),
             Terms::Future { contract: c, expiry } => Self::Future(v1::FutureTerms {
-                base: c.base.to_string(),
-                quote: c.quote.to_string(),
-                settle: c.settle.to_string(),
+                base_asset_id: c.base.to_string(),
+                quote_asset_id: c.quote.to_string(),
+                settle_asset_id: c.settle.to_string(),
                 expiry_date: expiry.to_string(),
             }),
             Terms::Option { contract: c, expiry, strike, option_type, style } => Self::Option(v1::OptionTerms {
-                base: c.base.to_string(),
-                quote: c.quote.to_string(),
-                settle: c.settle.to_string(),
+                base_asset_id: c.base.to_string(),
+                quote_asset_id: c.quote.to_string(),
+                settle_asset_id: c.settle.to_string(),
                 expiry_date: expiry.to_string(),
                 strike: strike.to_string(),
                 option_type: v1::OptionType::from(*option_type).into(),
                 exercise_style: v1::ExerciseStyle::from(*style).into(),
             }),
             Terms::LendingDeposit { underlying, protocol } => Self::LendingDeposit(v1::LendingTerms {
-                underlying: underlying.to_string(),
+                underlying_asset_id: underlying.to_string(),
                 protocol: protocol.to_string(),
             }),
             Terms::LendingBorrow { underlying, protocol } => Self::LendingBorrow(v1::LendingTerms {
-                underlying: underlying.to_string(),
+                underlying_asset_id: underlying.to_string(),
                 protocol: protocol.to_string(),
             }),
         }
@@ -103,20 +103,22 @@ impl Reader<'_> {
     fn terms(&mut self, message: &mut Message) -> Option<Terms> {
         Some(match message {
             Message::Spot(it) => {
-                let base = self.reference("spot.base", &mut it.base);
-                let quote = self.reference("spot.quote", &mut it.quote);
+                let base = self.reference("spot.base_asset_id", &mut it.base_asset_id);
+                let quote = self.reference("spot.quote_asset_id", &mut it.quote_asset_id);
                 Terms::Spot { base: base?, quote: quote? }
             }
-            Message::Perpetual(it) => {
-                Terms::Perpetual(self.contract("perpetual", [&mut it.base, &mut it.quote, &mut it.settle])?)
-            }
+            Message::Perpetual(it) => Terms::Perpetual(
+                self.contract("perpetual", [&mut it.base_asset_id, &mut it.quote_asset_id, &mut it.settle_asset_id])?,
+            ),
             Message::Future(it) => {
-                let contract = self.contract("future", [&mut it.base, &mut it.quote, &mut it.settle]);
+                let contract =
+                    self.contract("future", [&mut it.base_asset_id, &mut it.quote_asset_id, &mut it.settle_asset_id]);
                 let expiry = self.date("future.expiry_date", &it.expiry_date);
                 Terms::Future { contract: contract?, expiry: expiry? }
             }
             Message::Option(it) => {
-                let contract = self.contract("option", [&mut it.base, &mut it.quote, &mut it.settle]);
+                let contract =
+                    self.contract("option", [&mut it.base_asset_id, &mut it.quote_asset_id, &mut it.settle_asset_id]);
                 let expiry = self.date("option.expiry_date", &it.expiry_date);
                 let strike = self.required("option.strike", &it.strike);
                 let option_type = self.enumeration::<v1::OptionType, _>("option.option_type", it.option_type);
@@ -130,12 +132,12 @@ impl Reader<'_> {
                 }
             }
             Message::LendingDeposit(it) => {
-                let underlying = self.reference("lending_deposit.underlying", &mut it.underlying);
+                let underlying = self.reference("lending_deposit.underlying_asset_id", &mut it.underlying_asset_id);
                 let protocol = self.required("lending_deposit.protocol", &it.protocol);
                 Terms::LendingDeposit { underlying: underlying?, protocol: protocol? }
             }
             Message::LendingBorrow(it) => {
-                let underlying = self.reference("lending_borrow.underlying", &mut it.underlying);
+                let underlying = self.reference("lending_borrow.underlying_asset_id", &mut it.underlying_asset_id);
                 let protocol = self.required("lending_borrow.protocol", &it.protocol);
                 Terms::LendingBorrow { underlying: underlying?, protocol: protocol? }
             }
@@ -143,9 +145,9 @@ impl Reader<'_> {
     }
 
     fn contract(&mut self, kind: &str, [base, quote, settle]: [&mut String; 3]) -> Option<DerivativeAssets> {
-        let base = self.reference(&format!("{kind}.base"), base);
-        let quote = self.reference(&format!("{kind}.quote"), quote);
-        let settle = self.reference(&format!("{kind}.settle"), settle);
+        let base = self.reference(&format!("{kind}.base_asset_id"), base);
+        let quote = self.reference(&format!("{kind}.quote_asset_id"), quote);
+        let settle = self.reference(&format!("{kind}.settle_asset_id"), settle);
         Some(DerivativeAssets { base: base?, quote: quote?, settle: settle? })
     }
 

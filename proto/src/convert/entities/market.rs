@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cqar_domain::{
     decimal::Decimal,
-    entities::market::{ContractSize, ContractUnit, Market, MarketStatus},
+    entities::market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
     id::{MarketId, Segment},
 };
 
@@ -16,21 +16,23 @@ use crate::{
 
 same_variants!(v1::MarketStatus, MarketStatus: Announced, PreLaunch, Active, Halted, Delisting, Delisted, Expired,
     Settled);
-same_variants!(v1::ContractUnit, ContractUnit: Base, Quote);
+same_variants!(v1::ContractUnit, ContractUnit: Base, Quote, Settle);
+same_variants!(v1::QuantityUnit, QuantityUnit: Base, Contracts);
 
 impl From<&Market> for v1::Market {
     fn from(market: &Market) -> Self {
         let contract = market.contract_size.as_ref();
         Self {
             id: market.id.to_string(),
-            venue: market.venue.to_string(),
+            venue_id: market.venue_id.to_string(),
             segment: market.segment.to_string(),
             venue_symbol: market.venue_symbol.clone(),
-            instrument: market.instrument.to_string(),
+            instrument_id: market.instrument_id.to_string(),
             aliases: market.aliases.clone(),
             unit_multiplier: market.unit_multiplier.to_string(),
             contract_size: decimal_text(contract.map(|c| &c.size)),
             contract_unit: contract.map_or(0, |c| v1::ContractUnit::from(c.unit).into()),
+            quantity_unit: market.quantity_unit.map_or(0, |unit| v1::QuantityUnit::from(unit).into()),
             tick_size: decimal_text(market.tick_size.as_ref()),
             lot_size: decimal_text(market.lot_size.as_ref()),
             min_quantity: decimal_text(market.min_quantity.as_ref()),
@@ -40,9 +42,10 @@ impl From<&Market> for v1::Market {
             taker_fee: decimal_text(market.taker_fee.as_ref()),
             funding_interval: market.funding_interval.map(Into::into),
             status: v1::MarketStatus::from(market.status).into(),
-            listed_time: market.listed.map(Into::into),
-            delisted_time: market.delisted.map(Into::into),
+            listed_time: market.listed_time.map(Into::into),
+            delisted_time: market.delisted_time.map(Into::into),
             expiry_time: market.expiry_time.map(Into::into),
+            labels: market.labels.clone(),
             revision: market.meta.revision,
             etag: etag(&market.meta),
             create_time: market.meta.create_time.map(Into::into),
@@ -62,11 +65,12 @@ impl EntityMessage for v1::Market {
 
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<Market> {
         let id = reader.id(&self.id, MarketId::new);
-        let venue = reader.reference("venue", &mut self.venue);
+        let venue_id = reader.reference("venue_id", &mut self.venue_id);
         let segment = reader.found.take("segment", self.segment.parse::<Segment>());
-        let instrument = reader.reference("instrument", &mut self.instrument);
+        let instrument_id = reader.reference("instrument_id", &mut self.instrument_id);
         let unit_multiplier = reader.optional("unit_multiplier", &self.unit_multiplier);
         let contract_size = reader.contract_size(self);
+        let quantity_unit = reader.optional_enumeration::<v1::QuantityUnit, _>("quantity_unit", self.quantity_unit);
         let tick_size = reader.optional("tick_size", &self.tick_size);
         let lot_size = reader.optional("lot_size", &self.lot_size);
         let min_quantity = reader.optional("min_quantity", &self.min_quantity);
@@ -80,19 +84,20 @@ impl EntityMessage for v1::Market {
         let funding_interval = funding_interval
             .map(|it| it.map(|it| Duration::new(it.as_secs(), it.subsec_micros().saturating_mul(1000))));
         let status = reader.enumeration::<v1::MarketStatus, _>("status", self.status);
-        let listed = reader.time("listed_time", self.listed_time);
-        let delisted = reader.time("delisted_time", self.delisted_time);
+        let listed_time = reader.time("listed_time", self.listed_time);
+        let delisted_time = reader.time("delisted_time", self.delisted_time);
         let expiry_time = reader.time("expiry_time", self.expiry_time);
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
         Some(Market {
             id: id?,
-            venue: venue?,
+            venue_id: venue_id?,
             segment: segment?,
             venue_symbol: self.venue_symbol.clone(),
-            instrument: instrument?,
+            instrument_id: instrument_id?,
             aliases: self.aliases.clone(),
             unit_multiplier: unit_multiplier?.unwrap_or_else(Decimal::one),
             contract_size: contract_size?,
+            quantity_unit: quantity_unit?,
             tick_size: tick_size?,
             lot_size: lot_size?,
             min_quantity: min_quantity?,
@@ -102,9 +107,10 @@ impl EntityMessage for v1::Market {
             taker_fee: taker_fee?,
             funding_interval: funding_interval?,
             status: status?,
-            listed: listed?,
-            delisted: delisted?,
+            listed_time: listed_time?,
+            delisted_time: delisted_time?,
             expiry_time: expiry_time?,
+            labels: self.labels.clone(),
             meta: meta?,
         })
     }
@@ -128,6 +134,6 @@ impl Reader<'_> {
     }
 }
 
-masked!(v1::Market: [aliases, unit_multiplier, contract_size, contract_unit, tick_size, lot_size, min_quantity,
-    max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed_time, delisted_time,
-    expiry_time], [venue, segment, venue_symbol, instrument]);
+masked!(v1::Market: [aliases, unit_multiplier, contract_size, contract_unit, quantity_unit, tick_size, lot_size,
+    min_quantity, max_quantity, min_notional, maker_fee, taker_fee, funding_interval, status, listed_time, delisted_time,
+    expiry_time, labels], [venue_id, segment, venue_symbol, instrument_id]);

@@ -11,7 +11,7 @@ mod venue_asset;
 use cqar_domain::{
     entities::{Entity, EntityVariant},
     entity::{Revision, TypedEntity},
-    id::{EntityType, SystemIds},
+    id::{EntityKey, EntityType, SystemIds},
     violation::{Violation, Violations},
 };
 use serde::Serialize;
@@ -20,7 +20,7 @@ use super::{
     Reader,
     mask::{Masked, apply_mask},
 };
-use crate::v1::{self, entity::Entity as Message, mutation::Operation};
+use crate::v1::{self, entity::Entity as Message, entity_key::Key};
 
 /// The message of one type of entity.
 pub trait EntityMessage: Masked + Serialize + Sized + for<'a> From<&'a Self::Entity> {
@@ -191,53 +191,20 @@ pub(in crate::convert) fn given(entity: v1::Entity) -> Result<Message, Vec<Viola
     })
 }
 
-/// What an operation of a mutation does.
-pub(super) enum EntityOperation {
-    Create(Message),
-    Update(Message),
-    Delete(EntityType, String),
-    Undelete(EntityType, String),
-    Delist(v1::Delisting),
+/// The key that a message names; `$name` stands for the entity of that name.
+pub(in crate::convert) fn read_key(key: &mut Key, reader: &mut Reader<'_>) -> Option<EntityKey> {
+    let (entity_type, id) = match key {
+        Key::AssetId(id) => (EntityType::Asset, id),
+        Key::ChainId(id) => (EntityType::Chain, id),
+        Key::VenueId(id) => (EntityType::Venue, id),
+        Key::VenueAssetId(id) => (EntityType::VenueAsset, id),
+        Key::InstrumentId(id) => (EntityType::Instrument, id),
+        Key::MarketId(id) => (EntityType::Market, id),
+    };
+    reader.key(&key_field(entity_type), entity_type, id)
 }
 
-impl From<Operation> for EntityOperation {
-    fn from(operation: Operation) -> Self {
-        match operation {
-            Operation::CreateAsset(it) => Self::Create(it.wrap()),
-            Operation::CreateChain(it) => Self::Create(it.wrap()),
-            Operation::CreateVenue(it) => Self::Create(it.wrap()),
-            Operation::CreateVenueAsset(it) => Self::Create(it.wrap()),
-            Operation::CreateInstrument(it) => Self::Create(it.wrap()),
-            Operation::CreateMarket(it) => Self::Create(it.wrap()),
-            Operation::UpdateAsset(it) => Self::Update(it.wrap()),
-            Operation::UpdateChain(it) => Self::Update(it.wrap()),
-            Operation::UpdateVenue(it) => Self::Update(it.wrap()),
-            Operation::UpdateVenueAsset(it) => Self::Update(it.wrap()),
-            Operation::UpdateInstrument(it) => Self::Update(it.wrap()),
-            Operation::UpdateMarket(it) => Self::Update(it.wrap()),
-            Operation::DeleteAsset(id) => Self::Delete(EntityType::Asset, id),
-            Operation::DeleteChain(id) => Self::Delete(EntityType::Chain, id),
-            Operation::DeleteVenue(id) => Self::Delete(EntityType::Venue, id),
-            Operation::DeleteVenueAsset(id) => Self::Delete(EntityType::VenueAsset, id),
-            Operation::DeleteInstrument(id) => Self::Delete(EntityType::Instrument, id),
-            Operation::DeleteMarket(id) => Self::Delete(EntityType::Market, id),
-            Operation::UndeleteAsset(id) => Self::Undelete(EntityType::Asset, id),
-            Operation::UndeleteVenue(id) => Self::Undelete(EntityType::Venue, id),
-            Operation::UndeleteInstrument(id) => Self::Undelete(EntityType::Instrument, id),
-            Operation::DelistMarket(it) => Self::Delist(it),
-        }
-    }
-}
-
-impl EntityOperation {
-    /// The operation's name in the contract.
-    pub(super) fn name(&self) -> String {
-        match self {
-            Self::Create(message) => format!("create_{}", message.entity_type()),
-            Self::Update(message) => format!("update_{}", message.entity_type()),
-            Self::Delete(entity_type, _) => format!("delete_{entity_type}"),
-            Self::Undelete(entity_type, _) => format!("undelete_{entity_type}"),
-            Self::Delist(_) => "delist_market".to_owned(),
-        }
-    }
+/// The field of a message of keys that holds the id of such an entity.
+pub fn key_field(entity_type: EntityType) -> String {
+    format!("{entity_type}_id")
 }

@@ -16,13 +16,13 @@ impl From<&Venue> for v1::Venue {
             id: venue.id.to_string(),
             name: venue.name.clone(),
             r#type: v1::VenueType::from(venue.venue_type).into(),
-            chain: id_text(venue.chain.as_ref()),
+            chain_id: id_text(venue.chain_id.as_ref()),
             protocol_address: venue.protocol_address.clone(),
             website_url: venue.website_url.clone(),
             api_endpoint: venue.api_endpoint.clone(),
             mic: venue.mic.clone(),
             symbology: venue.symbology.clone(),
-            is_active: venue.is_active,
+            is_active: Some(venue.is_active),
             revision: venue.meta.revision,
             etag: etag(&venue.meta),
             create_time: venue.meta.create_time.map(Into::into),
@@ -44,23 +44,23 @@ impl EntityMessage for v1::Venue {
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<Venue> {
         let id = reader.required("id", &self.id);
         let venue_type = reader.enumeration::<v1::VenueType, _>("type", self.r#type);
-        let chain = reader.optional_reference("chain", &mut self.chain);
+        let chain_id = reader.optional_reference("chain_id", &mut self.chain_id);
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, self.delete_time]);
         Some(Venue {
             id: id?,
             name: self.name.clone(),
             venue_type: venue_type?,
-            chain: chain?,
+            chain_id: chain_id?,
             protocol_address: self.protocol_address.clone(),
             website_url: self.website_url.clone(),
             api_endpoint: self.api_endpoint.clone(),
             mic: self.mic.clone(),
             symbology: self.symbology.clone(),
-            is_active: self.is_active,
+            is_active: self.is_active.unwrap_or(true),
             meta: meta?,
         })
     }
 }
 
-masked!(v1::Venue: [name, r#type as "type", chain, protocol_address, website_url, api_endpoint, mic, symbology,
+masked!(v1::Venue: [name, r#type as "type", chain_id, protocol_address, website_url, api_endpoint, mic, symbology,
     is_active], []);

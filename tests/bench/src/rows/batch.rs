@@ -1,7 +1,7 @@
 //! `BatchResolveMarkets` from the cache, against the floor, which encodes each answer anew.
 
 use bytes::Bytes;
-use cqar_proto::v1::BatchResolveMarketsRequest;
+use cqar_tests::fixtures;
 use prost::Message;
 
 use super::{
@@ -22,7 +22,7 @@ const STREAMS: usize = 2;
 
 pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
     let comparison = Comparison::start(BATCH).await?;
-    let batch = BatchResolveMarketsRequest { requests: comparison.requests.clone() };
+    let batch = fixtures::batch_of(&comparison.requests);
     let requests = [Bytes::from(batch.encode_to_vec())].into();
     let load = Load { path: BATCH_RESOLVE, requests, connections: CONNECTIONS, streams: STREAMS };
     let rounds = comparison.rounds(&load, config).await?;

@@ -26,7 +26,7 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
     report.note(format!(
         "{} is one framed request for {} {}, for any generator: against `make run`,\n\n    h2load {} {}{RESOLVE}",
         body.display(),
-        request.venue,
+        request.venue_id,
         request.venue_symbol,
         arguments(&body, config.time).iter().map(|it| quoted(it)).collect::<Vec<_>>().join(" "),
         "http://127.0.0.1:9090",

@@ -148,10 +148,10 @@ fn changes(entities: &[Entity]) -> Arc<[Change]> {
 fn entities() -> anyhow::Result<Vec<Entity>> {
     let market = || v1::Market {
         id: Uuid::now_v7().to_string(),
-        venue: "binance".to_owned(),
+        venue_id: "binance".to_owned(),
         segment: "spot".to_owned(),
         venue_symbol: "BTCUSDT".to_owned(),
-        instrument: Uuid::now_v7().to_string(),
+        instrument_id: Uuid::now_v7().to_string(),
         unit_multiplier: "1".to_owned(),
         tick_size: "0.01".to_owned(),
         lot_size: "0.00001".to_owned(),

@@ -15,7 +15,12 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     about: "Lists assets",
     filters: Filters::augment_args,
     get: |server, id, min_revision, format| {
-        Box::pin(async move { show(format, server.assets().get_asset(GetAssetRequest { id, min_revision }).await?) })
+        Box::pin(async move {
+            show(
+                format,
+                server.assets().get_asset(GetAssetRequest { asset_id: id, min_revision, at_revision: 0 }).await?,
+            )
+        })
     },
     list: |matches, client| {
         Box::pin(async move {

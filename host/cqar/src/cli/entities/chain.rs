@@ -14,7 +14,12 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     about: "Lists chains",
     filters: Filters::augment_args,
     get: |server, id, min_revision, format| {
-        Box::pin(async move { show(format, server.chains().get_chain(GetChainRequest { id, min_revision }).await?) })
+        Box::pin(async move {
+            show(
+                format,
+                server.chains().get_chain(GetChainRequest { chain_id: id, min_revision, at_revision: 0 }).await?,
+            )
+        })
     },
     list: |matches, client| {
         Box::pin(async move {
@@ -37,5 +42,5 @@ struct Filters {
 const HEADERS: [&str; 4] = ["ID", "CAIP-2", "TESTNET", "NAME"];
 
 fn row(chain: Chain) -> [String; 4] {
-    [chain.id, chain.caip2, yes(chain.is_testnet), chain.name]
+    [chain.id, chain.caip2, yes(chain.is_testnet.unwrap_or_default()), chain.name]
 }

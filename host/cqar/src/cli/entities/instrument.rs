@@ -20,8 +20,8 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     get: |server, id, min_revision, format| {
         Box::pin(async move {
             // Every canonical code has one of these, and no id has.
-            let key = if id.contains(['/', ':']) { Key::Code(id) } else { Key::Id(id) };
-            let request = GetInstrumentRequest { key: Some(key), min_revision };
+            let key = if id.contains(['/', ':']) { Key::Code(id) } else { Key::InstrumentId(id) };
+            let request = GetInstrumentRequest { key: Some(key), min_revision, at_revision: 0 };
             show(format, server.instruments().get_instrument(request).await?)
         })
     },
@@ -30,8 +30,8 @@ pub const COMMANDS: EntityCommands = EntityCommands {
             let Filters { kind, base, quote, show_deleted, paging } = options(matches)?;
             let request = ListInstrumentsRequest {
                 kind: kind.unwrap_or_default(),
-                base,
-                quote,
+                base_asset_id: base,
+                quote_asset_id: quote,
                 show_deleted,
                 ..Default::default()
             };

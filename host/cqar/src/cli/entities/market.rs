@@ -1,10 +1,13 @@
 //! Markets on the command line.
 
 use clap::Args;
-use cqar_proto::v1::{GetMarketRequest, ListMarketsRequest, ListMarketsResponse, Market, MarketStatus};
+use cqar_proto::{
+    v1::{GetMarketRequest, ListMarketsRequest, ListMarketsResponse, Market, MarketStatus},
+    well_known::Timestamp,
+};
 
 use super::{EntityCommands, Paging, list, options, show};
-use crate::cli::{output::short, parse_value};
+use crate::cli::{output::short, parse_time, parse_value};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
@@ -15,13 +18,26 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     about: "Lists markets",
     filters: Filters::augment_args,
     get: |server, id, min_revision, format| {
-        Box::pin(async move { show(format, server.markets().get_market(GetMarketRequest { id, min_revision }).await?) })
+        Box::pin(async move {
+            show(
+                format,
+                server.markets().get_market(GetMarketRequest { market_id: id, min_revision, at_revision: 0 }).await?,
+            )
+        })
     },
     list: |matches, client| {
         Box::pin(async move {
-            let Filters { venue, segment, instrument, status, venue_symbol, paging } = options(matches)?;
+            let Filters { venue, segment, instrument, status, venue_symbol, live_at, paging } = options(matches)?;
             let status = status.unwrap_or_default();
-            let request = ListMarketsRequest { venue, segment, instrument, status, venue_symbol, ..Default::default() };
+            let request = ListMarketsRequest {
+                venue_id: venue,
+                segment,
+                instrument_id: instrument,
+                status,
+                venue_symbol,
+                live_at,
+                ..Default::default()
+            };
             list!(client, paging, markets.list_markets, request, ListMarketsResponse.markets)
         })
     },
@@ -44,6 +60,9 @@ struct Filters {
     /// Only those with exactly this symbol.
     #[arg(long = "symbol", value_name = "SYMBOL", default_value = "", hide_default_value = true)]
     venue_symbol: String,
+    /// Only those that are live at this time, in RFC 3339.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    live_at: Option<Timestamp>,
     #[command(flatten)]
     paging: Paging,
 }
@@ -52,8 +71,8 @@ const HEADERS: [&str; 8] = ["ID", "VENUE", "SEGMENT", "SYMBOL", "STATUS", "TICK"
 
 fn row(market: Market) -> [String; 8] {
     let status = market_status(&market);
-    let Market { id, venue, segment, venue_symbol, tick_size, lot_size, instrument, .. } = market;
-    [id, venue, segment, venue_symbol, status, tick_size, lot_size, instrument]
+    let Market { id, venue_id, segment, venue_symbol, tick_size, lot_size, instrument_id, .. } = market;
+    [id, venue_id, segment, venue_symbol, status, tick_size, lot_size, instrument_id]
 }
 
 /// `ACTIVE`, `HALTED` …

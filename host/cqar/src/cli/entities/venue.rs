@@ -15,7 +15,12 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     about: "Lists venues",
     filters: Filters::augment_args,
     get: |server, id, min_revision, format| {
-        Box::pin(async move { show(format, server.venues().get_venue(GetVenueRequest { id, min_revision }).await?) })
+        Box::pin(async move {
+            show(
+                format,
+                server.venues().get_venue(GetVenueRequest { venue_id: id, min_revision, at_revision: 0 }).await?,
+            )
+        })
     },
     list: |matches, client| {
         Box::pin(async move {
@@ -43,7 +48,7 @@ const HEADERS: [&str; 5] = ["ID", "TYPE", "ACTIVE", "SYMBOLOGY", "NAME"];
 fn row(venue: Venue) -> [String; 5] {
     let kind = short(VenueType::try_from(venue.r#type).map_or("", |kind| kind.as_str_name()), "VENUE_TYPE_");
     let name = name_of(venue.name, venue.delete_time.is_some());
-    [venue.id, kind, yes(venue.is_active), venue.symbology, name]
+    [venue.id, kind, yes(venue.is_active.unwrap_or_default()), venue.symbology, name]
 }
 
 fn read_type(text: &str) -> Result<i32, String> {

@@ -15,13 +15,19 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     filters: Filters::augment_args,
     get: |server, id, min_revision, format| {
         Box::pin(async move {
-            show(format, server.venues().get_venue_asset(GetVenueAssetRequest { id, min_revision }).await?)
+            show(
+                format,
+                server
+                    .venues()
+                    .get_venue_asset(GetVenueAssetRequest { venue_asset_id: id, min_revision, at_revision: 0 })
+                    .await?,
+            )
         })
     },
     list: |matches, client| {
         Box::pin(async move {
             let Filters { venue, asset, paging } = options(matches)?;
-            let request = ListVenueAssetsRequest { venue, asset, ..Default::default() };
+            let request = ListVenueAssetsRequest { venue_id: venue, asset_id: asset, ..Default::default() };
             list!(client, paging, venues.list_venue_assets, request, ListVenueAssetsResponse.venue_assets)
         })
     },
@@ -39,8 +45,8 @@ struct Filters {
     paging: Paging,
 }
 
-const HEADERS: [&str; 4] = ["ID", "VENUE", "CODE", "ASSET"];
+const HEADERS: [&str; 5] = ["ID", "VENUE", "SEGMENT", "CODE", "ASSET"];
 
-fn row(bound: VenueAsset) -> [String; 4] {
-    [bound.id, bound.venue, bound.code, bound.asset]
+fn row(bound: VenueAsset) -> [String; 5] {
+    [bound.id, bound.venue_id, bound.segment, bound.code, bound.asset_id]
 }
