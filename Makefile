@@ -10,6 +10,8 @@ export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 help: ## List these commands
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
+BUF := .node/node_modules/.bin/buf
+
 .PHONY: run
 run: ## Build and serve with the starter dataset and the shipped plugins, on SQLite
 	scripts/setup run
@@ -28,8 +30,11 @@ test: ## Run every test, against real PostgreSQL, Redis, NATS and plugins
 	cd plugins && cargo test --locked --workspace
 
 .PHONY: lint
-lint: ## Check formatting, lints and documentation; warnings are errors
-	scripts/setup run
+lint: ## Check formatting, lints, the contract and documentation; warnings are errors
+	scripts/setup lint
+	cd proto && ../$(BUF) format --diff --exit-code --path cqar
+	cd proto && ../$(BUF) lint
+	cd proto && ../$(BUF) breaking --against released/cqar.v1.binpb
 	cargo fmt --all --check
 	cd plugins && cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -54,6 +59,11 @@ build: ## Build the host
 plugins: ## Build the shipped plugins into target/plugins/, from where a running server takes them
 	scripts/setup run
 	plugins/build shipped
+
+.PHONY: release-contract
+release-contract: ## Keep the contract as it is: later ones must not break its clients
+	scripts/setup lint
+	cd proto && ../$(BUF) build --exclude-source-info -o released/cqar.v1.binpb
 
 .PHONY: fmt
 fmt: ## Format the code
