@@ -35,6 +35,7 @@ const START: Duration = Duration::from_secs(10);
 /// The plugin host.
 pub struct PluginHost {
     board: Arc<Board>,
+    lookup: Arc<dyn Lookup>,
     clock: Arc<dyn Clock>,
     transforms: Vec<String>,
     /// Why the last batch of events stopped, if it did.
@@ -71,7 +72,7 @@ impl PluginHost {
         fs::create_dir_all(&config.dir).and_then(|()| scan::list(&config.dir)).map_err(unreadable)?;
         let gate = Gate {
             engine: Engine::start()?,
-            lookup,
+            lookup: Arc::clone(&lookup),
             clock: Arc::clone(&clock),
             settings: config.settings,
             limits: config.limits,
@@ -93,7 +94,7 @@ impl PluginHost {
         if timeout(START, settles.wait_for(|settled| *settled)).await.is_err() {
             tracing::warn!(waited_s = START.as_secs(), "some plugins are still being tried");
         }
-        Ok(Arc::new(Self { board, clock, transforms: config.transforms, held: Mutex::default() }))
+        Ok(Arc::new(Self { board, lookup, clock, transforms: config.transforms, held: Mutex::default() }))
     }
 
     /// All plugins as they serve now. One request works with one snapshot.
@@ -115,6 +116,7 @@ impl PluginHost {
     pub fn transforms(self: &Arc<Self>) -> Arc<dyn Transforms> {
         Arc::new(EnabledTransforms {
             host: Arc::clone(self),
+            lookup: Arc::clone(&self.lookup),
             clock: Arc::clone(&self.clock),
             versions: Mutex::new(self.board.version.subscribe()),
         })

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use cqar_domain::{
-    entity::Revision,
-    id::EntityType,
-    lookup::{Lookup, LookupError},
+    id::{EntityKey, EntityType},
+    lookup::{Lookup, LookupError, ReadSet},
     time::Timestamp,
 };
 use parking_lot::Mutex;
@@ -45,7 +44,7 @@ const MAX_LOG_FIELDS: usize = 16;
 pub(crate) struct Scope {
     /// What the plugin's clock says.
     pub(crate) now: Timestamp,
-    /// Where look-ups leave their trace. Calls that share it see one revision.
+    /// Where look-ups leave their trace. Calls that share it see one state, or are made again.
     pub(crate) trail: Trail,
     /// Whether it is a sample of the gate: it may take longer, and does not count.
     pub(crate) sample: bool,
@@ -63,22 +62,35 @@ impl Scope {
     }
 }
 
-/// What was looked up, and at which revision.
-#[derive(Debug, Default)]
-pub(crate) struct LookedUpSoFar {
-    pub(crate) revision: Option<Revision>,
-    /// Type, key, and whether it was there.
-    pub(crate) keys: Vec<(EntityType, String, bool)>,
-}
-
 /// The trace of the look-ups of one or more calls.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Trail(Arc<Mutex<LookedUpSoFar>>);
 
+/// What was looked up, in how many snapshots.
+#[derive(Debug, Default)]
+struct LookedUpSoFar {
+    read: ReadSet,
+    snapshots: usize,
+}
+
 impl Trail {
     /// What was looked up.
-    pub(crate) fn take(&self) -> LookedUpSoFar {
-        std::mem::take(&mut self.0.lock())
+    pub(crate) fn take(&self) -> ReadSet {
+        std::mem::take(&mut *self.0.lock()).read
+    }
+
+    /// Whether all that was looked up is one state. What one snapshot showed is; of more, each row must be now as it was.
+    pub(crate) async fn is_one_state(&self, lookup: &dyn Lookup) -> Result<bool, LookupError> {
+        let (keys, snapshots) = {
+            let seen = self.0.lock();
+            (seen.read.keys(), seen.snapshots)
+        };
+        if snapshots < 2 {
+            return Ok(true);
+        }
+        let now = lookup.get(&keys).await?;
+        let revisions = now.into_iter().map(|found| found.map(|found| found.revision));
+        Ok(self.0.lock().read.is_current(revisions))
     }
 }
 
@@ -234,19 +246,26 @@ impl registry::Host for Sandbox {
             return Ok(refused("TOO_MANY_LOOKUPS", "the look-ups of one call are limited"));
         };
         (self.lookups_left, self.lookup_keys_left) = (lookups, keys_left);
-        let trail = self.trail.clone();
-        let at = trail.0.lock().revision;
-        match lookup.get(entity_type, &keys, at).await {
-            Ok(found) if found.documents.len() == keys.len() => {
-                let mut seen = trail.0.lock();
-                seen.revision.get_or_insert(found.revision);
-                let there = found.documents.iter().map(Option::is_some);
-                seen.keys.extend(keys.into_iter().zip(there).map(|(key, there)| (entity_type, key, there)));
-                Ok(Ok(found.documents))
+        let parsed: Result<Vec<EntityKey>, LookupError> = keys.iter().map(|id| lookup.key(entity_type, id)).collect();
+        let found = match parsed {
+            Ok(keys) => lookup.get(&keys).await.map(|found| (keys, found)),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok((keys, found)) if found.len() == keys.len() => {
+                let is_one_state = {
+                    let mut seen = self.trail.0.lock();
+                    seen.snapshots += 1;
+                    let revisions = found.iter().map(|found| found.as_ref().map(|found| found.revision));
+                    keys.into_iter().zip(revisions).fold(true, |same, (key, of)| seen.read.add(key, of) && same)
+                };
+                if !is_one_state {
+                    return Err(self.stop(CallError::Moved));
+                }
+                Ok(Ok(found.into_iter().map(|found| found.map(|found| found.document)).collect()))
             }
             Ok(_) => Err(self.stop(CallError::Lookup("the answer has another number of documents".into()))),
             Err(LookupError::InvalidKey(message)) => Ok(refused("INVALID_KEY", &message)),
-            Err(LookupError::Moved) => Err(self.stop(CallError::Moved)),
             Err(LookupError::Unavailable(error)) => Err(self.stop(CallError::Lookup(error.to_string()))),
         }
     }

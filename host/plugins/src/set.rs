@@ -73,9 +73,7 @@ impl PluginSet {
             judgement.judged_by.push(format!("{plugin}@{}", generation.hash.short()));
             judgement.subscriptions.push(generation.manifest.subscriptions.clone());
         }
-        let looked_up = trail.take();
-        judgement.looked_up = looked_up.keys;
-        judgement.lookup_revision = looked_up.revision;
+        judgement.read = trail.take();
         Ok(judgement)
     }
 

@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use async_trait::async_trait;
 use cqar_domain::{
     event::LoggedEvent,
+    lookup::Lookup,
     relay::{OutboundMessage, OutboundPayload, TransformFailure, Transforms},
     time::{Clock, Timestamp},
 };
@@ -18,6 +19,7 @@ use wasmtime::{Store, component::Instance};
 use crate::{
     bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::transform},
     chunk::chunks,
+    error::CallError,
     host::PluginHost,
     lane::{Call, Interface, Lane},
     sandbox::{Sandbox, Scope},
@@ -57,6 +59,7 @@ pub(crate) enum Action {
 /// The enabled transforms of a host.
 pub(crate) struct EnabledTransforms {
     pub(crate) host: Arc<PluginHost>,
+    pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) clock: Arc<dyn Clock>,
     /// Follows the versions of the set of plugins; what it saw last is the set that the last call used.
     pub(crate) versions: Mutex<watch::Receiver<u64>>,
@@ -80,7 +83,7 @@ impl Transforms for EnabledTransforms {
                 Ok((lane, generation)) => {
                     let subscribed =
                         |event: &LoggedEvent| generation.manifest.subscribes(event.event_type.entity_type());
-                    let pass = Pass { lane, now, subject_prefix, subscribed: &subscribed };
+                    let pass = Pass { lookup: &*self.lookup, lane, now, subject_prefix, subscribed: &subscribed };
                     pass.apply(events, &mut answers).await
                 }
                 Err(reason) => Some((0, reason)),
@@ -104,8 +107,13 @@ impl Transforms for EnabledTransforms {
     }
 }
 
+/// How often a call is made again because what it looked up changed meanwhile: rows that change so fast are rare, and the
+/// relay tries again in any case.
+const MAX_ATTEMPTS: usize = 5;
+
 /// One transform over a batch of events.
 struct Pass<'a> {
+    lookup: &'a dyn Lookup,
     lane: &'a Arc<Lane<transform::Guest>>,
     now: Timestamp,
     subject_prefix: &'a str,
@@ -173,10 +181,22 @@ impl Pass<'_> {
         (actions, None)
     }
 
+    /// Calls until all that was looked up is one state.
     async fn call(&self, documents: &Arc<[Document]>, range: Range<usize>) -> Result<Vec<Action>, String> {
-        let call =
-            Transform { call: call_document(self.now, self.subject_prefix), documents: Arc::clone(documents), range };
-        self.lane.call(call, Scope::at(self.now)).await.map_err(|error| error.to_string())
+        for _ in 0..MAX_ATTEMPTS {
+            let (scope, range) = (Scope::at(self.now), range.clone());
+            let trail = scope.trail.clone();
+            let call = call_document(self.now, self.subject_prefix);
+            let call = Transform { call, documents: Arc::clone(documents), range };
+            match self.lane.call(call, scope).await {
+                Ok(actions) if trail.is_one_state(self.lookup).await.map_err(|error| error.to_string())? => {
+                    return Ok(actions);
+                }
+                Ok(_) | Err(CallError::Moved) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        Err(CallError::Moved.to_string())
     }
 
     fn document(&self, event: &LoggedEvent) -> Result<Document, String> {

@@ -6,6 +6,7 @@ use cqar_domain::{
     entity::Revision,
     finding::{Finding, Severity},
     id::EntityType,
+    lookup::ReadSet,
     time::Timestamp,
 };
 use serde::Serialize;
@@ -86,10 +87,8 @@ pub struct Judgement {
     pub judged_by: Vec<String>,
     /// The index of the change, and what was found in it.
     pub findings: Vec<(usize, Finding)>,
-    /// Type and id of every entity that was looked up, and whether it was there.
-    pub looked_up: Vec<(EntityType, String, bool)>,
-    /// The revision of all those look-ups.
-    pub lookup_revision: Option<Revision>,
+    /// Every row that was looked up. The judgement stands as long as these are what they were.
+    pub read: ReadSet,
     /// Who judges what, in the order of `judged_by`.
     pub(crate) subscriptions: Vec<Vec<EntityType>>,
 }
@@ -121,8 +120,8 @@ pub enum ValidateError {
         /// How its call ended.
         reason: String,
     },
-    /// The registry changed between two look-ups. Everything is to be read and judged again.
-    #[error("the registry changed while plugins judged")]
+    /// A row changed between two look-ups. Everything is to be read and judged again.
+    #[error("what plugins looked up changed while they judged")]
     Moved,
 }
 

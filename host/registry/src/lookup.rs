@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cqar_domain::{
-    entity::Revision,
-    id::{EntityKey, EntityType},
-    lookup::{Lookup, LookupError, LookupResult},
+    id::EntityKey,
+    lookup::{FoundDocument, Lookup, LookupError},
 };
 use cqar_proto::document::document;
 use cqar_store::Store;
@@ -23,27 +22,14 @@ impl StoreLookup {
 
 #[async_trait]
 impl Lookup for StoreLookup {
-    async fn get(
-        &self,
-        entity_type: EntityType,
-        keys: &[String],
-        at: Option<Revision>,
-    ) -> Result<LookupResult, LookupError> {
-        let parsed: Result<Vec<EntityKey>, LookupError> = keys
-            .iter()
-            .map(|key| {
-                let named = |error| LookupError::InvalidKey(format!("{entity_type} {key:?}: {error}"));
-                EntityKey::parse(entity_type, key).map_err(named)
-            })
-            .collect();
-        let parsed = parsed?;
+    async fn get(&self, keys: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
         let unavailable = |error: cqar_store::Error| LookupError::Unavailable(error.into());
         let mut snapshot = self.0.snapshot().await.map_err(unavailable)?;
-        let revision = snapshot.revision();
-        if at.is_some_and(|at| at != revision) {
-            return Err(LookupError::Moved);
-        }
-        let entities = snapshot.entities(&parsed).await.map_err(unavailable)?;
-        Ok(LookupResult { revision, documents: entities.iter().map(|it| it.as_ref().map(document)).collect() })
+        let entities = snapshot.entities(keys).await.map_err(unavailable)?;
+        let found = |entity: &cqar_domain::entities::Entity| FoundDocument {
+            revision: entity.meta().revision,
+            document: document(entity),
+        };
+        Ok(entities.iter().map(|entity| entity.as_ref().map(found)).collect())
     }
 }

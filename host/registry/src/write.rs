@@ -3,7 +3,8 @@
 //!
 //! Validators run before the transaction opens; no plugin ever runs while one is open. Inside it the write is planned
 //! again unless nothing was committed meanwhile. If that plan, or a row that a validator looked up, is another than what
-//! was judged, everything is read and judged again.
+//! was judged, everything is read and judged again. Rows are compared, never the registry's revision as a whole: other
+//! commits are nobody's business, and however many there are, they hold up no write.
 
 use std::{collections::HashMap, future::Future, sync::Arc};
 
@@ -14,6 +15,7 @@ use cqar_domain::{
     entity::Revision,
     finding::{Finding, Severity},
     id::{EntityKey, Segment, VenueId},
+    lookup::ReadSet,
     time::Timestamp,
 };
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
@@ -217,7 +219,9 @@ impl Writer<'_> {
     ) -> Result<Option<Revisioned<P::Response>>, Error> {
         let now = self.inner.clock.now();
         let mut rejections = P::Rejections::default();
-        let (prepared, judgement) = loop {
+        // What was refused on the way was judged by what was looked up then.
+        let mut read = ReadSet::default();
+        let (prepared, mut judgement) = loop {
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
             if let Some(answer) = self.replayed::<P>(&mut snapshot, now).await? {
@@ -228,15 +232,23 @@ impl Writer<'_> {
             drop(snapshot);
             command.entered(WritePhase::Judging(&prepared));
             let Some(judgement) = self.judge(plugins, prepared.plan(), now).await? else { return Ok(None) };
+            if !read.merge(&judgement.read) {
+                return Ok(None);
+            }
             let errors = findings(&judgement, Severity::Error);
             if errors.is_empty() {
                 break (prepared, judgement);
             }
             command.exclude_rejected(&prepared, errors, &mut rejections)?;
         };
+        judgement.read = read;
         let plan = prepared.plan();
         let remembers = self.request.request_id.is_some() || prepared.watermarks().iter().any(ImportWatermark::moves);
         if self.request.validate_only || (plan.changes.is_empty() && !remembers) {
+            // Nothing is committed that would compare what was looked up.
+            if !self.is_current(&judgement).await? {
+                return Ok(None);
+            }
             let outcome = dry_run_outcome(plan, &judgement);
             return Ok(Some(Revisioned { revision: plan.revision, value: command.respond(&prepared, &outcome) }));
         }
@@ -360,18 +372,22 @@ impl Writer<'_> {
         if !same(prepared.plan(), again.plan()) {
             return Ok(false);
         }
-        let Some(seen_at) = judgement.lookup_revision else { return Ok(true) };
-        let keys: Vec<(EntityKey, bool)> = judgement
-            .looked_up
-            .iter()
-            .filter_map(|(entity_type, id, found)| Some((EntityKey::parse(*entity_type, id).ok()?, *found)))
-            .collect();
-        let entities = tx.reads().entities(&keys.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>()).await?;
-        Ok(entities.iter().zip(&keys).all(|(entity, (_, found))| match entity {
-            Some(entity) => *found && entity.meta().revision <= seen_at,
-            None => !found,
-        }))
+        is_current(tx.reads(), judgement).await
     }
+
+    /// Whether all that was looked up is now what it was.
+    async fn is_current(&self, judgement: &Judgement) -> Result<bool, Error> {
+        if judgement.read.is_empty() {
+            return Ok(true);
+        }
+        is_current(&mut self.inner.store.snapshot().await?, judgement).await
+    }
+}
+
+/// Whether the rows that were looked up are in this state what they were.
+async fn is_current(reads: &mut Snapshot, judgement: &Judgement) -> Result<bool, Error> {
+    let entities = reads.entities(&judgement.read.keys()).await?;
+    Ok(judgement.read.is_current(entities.into_iter().map(|entity| entity.map(|it| it.meta().revision))))
 }
 
 /// Whether two plans change the same in the same way, whatever revision each was made for.

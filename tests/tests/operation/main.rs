@@ -31,6 +31,7 @@ mod follower;
 mod garbage;
 mod keys;
 mod load;
+mod lookups;
 mod misbehaviour;
 mod probes;
 mod start;

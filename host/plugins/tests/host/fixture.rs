@@ -11,8 +11,8 @@ use std::{
 use async_trait::async_trait;
 use cqar_domain::{
     entity::Revision,
-    id::EntityType,
-    lookup::{Lookup, LookupError, LookupResult},
+    id::{EntityKey, EntityType},
+    lookup::{FoundDocument, Lookup, LookupError},
     time::{SystemClock, Timestamp},
 };
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost, PluginStatus};
@@ -184,29 +184,30 @@ pub struct Instruments {
 
 #[derive(Default)]
 pub struct State {
-    pub revision: Revision,
-    /// Whether every answer is followed by a change.
+    /// Whether every answer is followed by a change of each row.
     pub moving: bool,
-    pub codes: BTreeMap<String, String>,
+    /// Whether every answer is followed by changes of other rows, and how many there were.
+    pub others: usize,
+    /// The code of each, and the revision of its last change.
+    pub codes: BTreeMap<String, (String, Revision)>,
 }
 
 #[async_trait]
 impl Lookup for Instruments {
-    async fn get(
-        &self,
-        entity_type: EntityType,
-        keys: &[String],
-        at: Option<Revision>,
-    ) -> Result<LookupResult, LookupError> {
-        assert_eq!(entity_type, EntityType::Instrument);
+    async fn get(&self, keys: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
         let mut state = self.state.lock().await;
-        if at.is_some_and(|at| at != state.revision) {
-            return Err(LookupError::Moved);
-        }
-        let document = |key: &String| state.codes.get(key).map(|code| json!({"id": key, "code": code}).to_string());
-        let answer = LookupResult { revision: state.revision, documents: keys.iter().map(document).collect() };
+        let found = |key: &EntityKey| {
+            assert_eq!(key.entity_type(), EntityType::Instrument);
+            let (code, revision) = state.codes.get(&key.id())?;
+            let document = json!({"id": key.id(), "code": code}).to_string();
+            Some(FoundDocument { revision: *revision, document })
+        };
+        let answer = keys.iter().map(found).collect();
+        state.others += 1;
+        let other = format!("another {}", state.others);
+        state.codes.insert(other, ("ETH/USDT".into(), 100));
         if state.moving {
-            state.revision += 1;
+            state.codes.values_mut().for_each(|(_, revision)| *revision += 1);
         }
         Ok(answer)
     }

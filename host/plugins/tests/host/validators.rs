@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use cqar_domain::{finding::Severity, id::EntityType};
+use cqar_domain::{
+    finding::Severity,
+    id::{EntityKey, EntityType},
+};
 use cqar_plugins::{Change, Operation, ValidateError};
 use cqar_proto::v1::plugin::State;
 use serde_json::json;
@@ -87,8 +90,7 @@ async fn look_ups_are_noted_with_their_revision_misses_included() {
     let known = "01890a5d-ac96-774b-bcce-b302099a8058";
     {
         let mut state = instruments.state.lock().await;
-        state.revision = 41;
-        state.codes.insert(known.into(), "BTC/USDT".into());
+        state.codes.insert(known.into(), ("BTC/USDT".into(), 41));
     }
     fixture.lookup = Arc::clone(&instruments) as _;
     let running = fixture.start().await;
@@ -97,18 +99,17 @@ async fn look_ups_are_noted_with_their_revision_misses_included() {
     let judgement = running.host.snapshot().validate(&context(), changes.into()).await.unwrap();
     let messages: Vec<_> = judgement.findings.iter().map(|(_, it)| it.message.as_str()).collect();
     assert_eq!(messages, ["BTC/USDT", "there is no such instrument"]);
-    assert_eq!(
-        judgement.looked_up,
-        [(EntityType::Instrument, known.to_owned(), true), (EntityType::Instrument, unknown.to_owned(), false)]
-    );
-    assert_eq!(judgement.lookup_revision, Some(41));
+    assert_eq!(judgement.read.keys(), [known, unknown].map(|id| EntityKey::parse(EntityType::Instrument, id).unwrap()));
+    assert!(judgement.read.is_current([Some(41), None]) && !judgement.read.is_current([Some(41), Some(42)]));
     running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registry_that_moves_between_two_look_ups_fails_the_judgement_as_moved() {
+async fn a_row_that_changes_between_two_look_ups_fails_the_judgement_as_moved_and_other_rows_do_not() {
     let mut fixture = Fixture::with(&["lookup"]);
     let instruments = Arc::new(Instruments::default());
+    let seen = "01890a5d-ac96-774b-bcce-b302099a8058";
+    instruments.state.lock().await.codes.insert(seen.into(), ("BTC/USDT".into(), 1));
     fixture.lookup = Arc::clone(&instruments) as _;
     let running = fixture.start().await;
     instruments.state.lock().await.moving = true;

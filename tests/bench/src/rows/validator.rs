@@ -15,10 +15,9 @@ use anyhow::{Context, ensure};
 use async_trait::async_trait;
 use cqar_domain::{
     entities::Entity,
-    entity::Revision,
     event::PortError,
-    id::EntityType,
-    lookup::{Lookup, LookupError, LookupResult},
+    id::EntityKey,
+    lookup::{FoundDocument, Lookup, LookupError},
     time::{Clock, SystemClock},
 };
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost};
@@ -189,7 +188,7 @@ struct NoLookups;
 
 #[async_trait]
 impl Lookup for NoLookups {
-    async fn get(&self, _: EntityType, _: &[String], _: Option<Revision>) -> Result<LookupResult, LookupError> {
+    async fn get(&self, _: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
         Err(LookupError::Unavailable(PortError::new("nothing may be looked up")))
     }
 }
