@@ -27,76 +27,88 @@ pub const LISTING: &[u8] =
 
 /// The cases. Every method has one.
 pub fn cases() -> Vec<Case> {
-    let none = || json!([]);
-    let asset = || json!({"symbol": "A{n}", "name": "An asset", "type": "ASSET_TYPE_TOKEN"});
-    let chain = || json!({"id": "chain-{n}", "name": "A chain", "caip2": "eip155:{n}"});
-    let venue = || json!({"id": "venue-{n}", "name": "A venue", "type": "VENUE_TYPE_CEX"});
-    let venue_asset = || json!({"venue_id": "kraken", "code": "C{n}", "asset_id": "{btc}"});
-    let future = |asset: &str| {
-        json!({"future": {"base_asset_id": asset, "quote_asset_id": "{usdt}", "settle_asset_id": "{usdt}",
-            "expiry_date": "2030-01-01"}})
-    };
-    let market = || {
-        json!({"venue_id": "kraken", "venue_symbol": "M{n}", "instrument_id": "{spot}",
-            "status": "MARKET_STATUS_ACTIVE", "tick_size": "0.01"})
-    };
-    let with_asset = || json!([{"create": {"asset": asset()}}]);
-    let with_instrument =
-        || json!([{"ref": "a{n}", "create": {"asset": asset()}}, {"create": {"instrument": future("$a{n}")}}]);
-    let deleted = |entity: &str, message: Value, key: &str| json!([{"ref": "r{n}", "create": {entity: message}}, {"delete": {key: "$r{n}"}}]);
-    let resolve = || json!({"venue_id": "kraken", "venue_symbol": "XBTUSDT"});
-    let format = || json!({"venue_id": "binance", "instrument_id": "{perpetual}"});
+    let services =
+        [asset_service(), chain_service(), venue_service(), instrument_service(), market_service(), others()];
+    services.into_iter().flatten().collect()
+}
+
+fn none() -> Value {
+    json!([])
+}
+
+fn create(entity: &str, message: &Value) -> Value {
+    json!([{"create": {entity: message}}])
+}
+
+fn delete(entity: &str, message: &Value, key: &str) -> Value {
+    json!([{"ref": "r{n}", "create": {entity: message}}, {"delete": {key: "$r{n}"}}])
+}
+
+fn asset() -> Value {
+    json!({"symbol": "A{n}", "name": "An asset", "type": "ASSET_TYPE_TOKEN"})
+}
+
+fn asset_service() -> Vec<Case> {
+    let with_asset = || create("asset", &asset());
     vec![
         case("AssetService/CreateAsset", none(), json!({"asset": asset()})),
         case("AssetService/GetAsset", none(), json!({"asset_id": "{btc}"})),
         case("AssetService/BatchGetAssets", none(), json!({"asset_ids": ["{btc}"]})),
         case("AssetService/UpdateAsset", with_asset(), json!({"asset": {"id": "{0}", "name": "Another"}})),
         case("AssetService/DeleteAsset", with_asset(), json!({"asset_id": "{0}"})),
-        case("AssetService/UndeleteAsset", deleted("asset", asset(), "asset_id"), json!({"asset_id": "{0}"})),
+        case("AssetService/UndeleteAsset", delete("asset", &asset(), "asset_id"), json!({"asset_id": "{0}"})),
         case("AssetService/ListAssets", none(), json!({})),
+    ]
+}
+
+fn chain_service() -> Vec<Case> {
+    let chain = || json!({"id": "chain-{n}", "name": "A chain", "caip2": "eip155:{n}"});
+    let with_chain = || create("chain", &chain());
+    vec![
         case("ChainService/CreateChain", none(), json!({"chain": chain()})),
-        case("ChainService/GetChain", json!([{"create": {"chain": chain()}}]), json!({"chain_id": "{0}"})),
-        case("ChainService/BatchGetChains", json!([{"create": {"chain": chain()}}]), json!({"chain_ids": ["{0}"]})),
-        case(
-            "ChainService/UpdateChain",
-            json!([{"create": {"chain": chain()}}]),
-            json!({"chain": {"id": "{0}", "is_testnet": true}}),
-        ),
-        case("ChainService/DeleteChain", json!([{"create": {"chain": chain()}}]), json!({"chain_id": "{0}"})),
+        case("ChainService/GetChain", with_chain(), json!({"chain_id": "{0}"})),
+        case("ChainService/BatchGetChains", with_chain(), json!({"chain_ids": ["{0}"]})),
+        case("ChainService/UpdateChain", with_chain(), json!({"chain": {"id": "{0}", "is_testnet": true}})),
+        case("ChainService/DeleteChain", with_chain(), json!({"chain_id": "{0}"})),
         case("ChainService/ListChains", none(), json!({})),
+    ]
+}
+
+fn venue_service() -> Vec<Case> {
+    let venue = || json!({"id": "venue-{n}", "name": "A venue", "type": "VENUE_TYPE_CEX"});
+    let venue_asset = || json!({"venue_id": "kraken", "code": "C{n}", "asset_id": "{btc}"});
+    let with_venue = || create("venue", &venue());
+    let with_venue_asset = || create("venue_asset", &venue_asset());
+    vec![
         case("VenueService/CreateVenue", none(), json!({"venue": venue()})),
         case("VenueService/GetVenue", none(), json!({"venue_id": "kraken"})),
         case("VenueService/BatchGetVenues", none(), json!({"venue_ids": ["kraken"]})),
-        case(
-            "VenueService/UpdateVenue",
-            json!([{"create": {"venue": venue()}}]),
-            json!({"venue": {"id": "{0}", "is_active": false}}),
-        ),
-        case("VenueService/DeleteVenue", json!([{"create": {"venue": venue()}}]), json!({"venue_id": "{0}"})),
-        case("VenueService/UndeleteVenue", deleted("venue", venue(), "venue_id"), json!({"venue_id": "{0}"})),
+        case("VenueService/UpdateVenue", with_venue(), json!({"venue": {"id": "{0}", "is_active": false}})),
+        case("VenueService/DeleteVenue", with_venue(), json!({"venue_id": "{0}"})),
+        case("VenueService/UndeleteVenue", delete("venue", &venue(), "venue_id"), json!({"venue_id": "{0}"})),
         case("VenueService/ListVenues", none(), json!({})),
         case("VenueService/CreateVenueAsset", none(), json!({"venue_asset": venue_asset()})),
-        case(
-            "VenueService/GetVenueAsset",
-            json!([{"create": {"venue_asset": venue_asset()}}]),
-            json!({"venue_asset_id": "{0}"}),
-        ),
-        case(
-            "VenueService/BatchGetVenueAssets",
-            json!([{"create": {"venue_asset": venue_asset()}}]),
-            json!({"venue_asset_ids": ["{0}"]}),
-        ),
+        case("VenueService/GetVenueAsset", with_venue_asset(), json!({"venue_asset_id": "{0}"})),
+        case("VenueService/BatchGetVenueAssets", with_venue_asset(), json!({"venue_asset_ids": ["{0}"]})),
         case(
             "VenueService/UpdateVenueAsset",
-            json!([{"create": {"venue_asset": venue_asset()}}]),
+            with_venue_asset(),
             json!({"venue_asset": {"id": "{0}", "asset_id": "{usdt}"}}),
         ),
-        case(
-            "VenueService/DeleteVenueAsset",
-            json!([{"create": {"venue_asset": venue_asset()}}]),
-            json!({"venue_asset_id": "{0}"}),
-        ),
+        case("VenueService/DeleteVenueAsset", with_venue_asset(), json!({"venue_asset_id": "{0}"})),
         case("VenueService/ListVenueAssets", none(), json!({})),
+    ]
+}
+
+fn instrument_service() -> Vec<Case> {
+    let future = |asset: &str| {
+        json!({"future": {"base_asset_id": asset, "quote_asset_id": "{usdt}", "settle_asset_id": "{usdt}",
+            "expiry_date": "2030-01-01"}})
+    };
+    let with_asset = || create("asset", &asset());
+    let with_instrument =
+        || json!([{"ref": "a{n}", "create": {"asset": asset()}}, {"create": {"instrument": future("$a{n}")}}]);
+    vec![
         case("InstrumentService/CreateInstrument", with_asset(), json!({"instrument": future("{0}")})),
         case("InstrumentService/GetInstrument", none(), json!({"instrument_id": "{spot}"})),
         case("InstrumentService/BatchGetInstruments", none(), json!({"instrument_ids": ["{spot}"]})),
@@ -116,23 +128,44 @@ pub fn cases() -> Vec<Case> {
             json!({"instrument_id": "{1}"}),
         ),
         case("InstrumentService/ListInstruments", none(), json!({})),
+    ]
+}
+
+fn market_service() -> Vec<Case> {
+    let market = || {
+        json!({"venue_id": "kraken", "venue_symbol": "M{n}", "instrument_id": "{spot}",
+            "status": "MARKET_STATUS_ACTIVE", "tick_size": "0.01"})
+    };
+    let with_market = || create("market", &market());
+    let resolve = || json!({"venue_id": "kraken", "venue_symbol": "XBTUSDT"});
+    let format = || json!({"venue_id": "binance", "instrument_id": "{perpetual}"});
+    vec![
         case("MarketService/CreateMarket", none(), json!({"market": market()})),
         case("MarketService/GetMarket", none(), json!({"market_id": "{kraken}"})),
         case("MarketService/BatchGetMarkets", none(), json!({"market_ids": ["{kraken}"]})),
         case(
             "MarketService/UpdateMarket",
-            json!([{"create": {"market": market()}}]),
+            with_market(),
             json!({"market": {"id": "{0}", "status": "MARKET_STATUS_HALTED"}}),
         ),
-        case("MarketService/DeleteMarket", json!([{"create": {"market": market()}}]), json!({"market_id": "{0}"})),
-        case("MarketService/DelistMarket", json!([{"create": {"market": market()}}]), json!({"market_id": "{0}"})),
+        case("MarketService/DeleteMarket", with_market(), json!({"market_id": "{0}"})),
+        case("MarketService/DelistMarket", with_market(), json!({"market_id": "{0}"})),
         case("MarketService/ListMarkets", none(), json!({"live_at": "2026-01-01T00:00:00Z"})),
         case("MarketService/ResolveMarket", none(), resolve()),
         case("MarketService/BatchResolveMarkets", none(), json!({"requests": [resolve()]})),
         case("MarketService/FormatSymbol", none(), format()),
         case("MarketService/BatchFormatSymbols", none(), json!({"requests": [format()]})),
         case("MarketService/FindMarkets", none(), json!({"code": "BTC/USDT"})),
-        case("RegistryService/Apply", with_asset(), json!({"mutations": [{"delete": {"asset_id": "{0}"}}]})),
+    ]
+}
+
+fn others() -> Vec<Case> {
+    vec![
+        case(
+            "RegistryService/Apply",
+            create("asset", &asset()),
+            json!({"mutations": [{"delete": {"asset_id": "{0}"}}]}),
+        ),
         case(
             "RegistryService/ImportListing",
             json!([{"ref": "v{n}", "create": {"venue": {
