@@ -43,6 +43,7 @@ CREATE TABLE assets (
     delete_us BIGINT
 );
 CREATE INDEX assets_symbol ON assets (symbol, id);
+CREATE INDEX assets_name ON assets (name, id);
 
 CREATE TABLE chains (
     id TEXT COLLATE "C" PRIMARY KEY,

@@ -6,7 +6,7 @@ use cqar_proto::{
     v1::{
         ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Entity, EntityKey,
         Finding, GetStatusRequest, ImportListingOptions, ImportListingRequest, ImportListingResponse, ImportProgress,
-        ImportSummary, ImportedMarket, Instrument, Market, MarketStatus, Mutation, PerpetualTerms,
+        ImportSummary, ImportedMarket, Instrument, ListingSource, Market, MarketStatus, Mutation, PerpetualTerms,
         ResolveMarketRequest, SpotTerms, Venue, VenueAsset, VenueType, asset_service_client::AssetServiceClient,
         batch_resolve_markets_request::Item, chain_service_client::ChainServiceClient, entity::Entity as Kind,
         entity_key::Key, import_listing_request::Part, import_listing_response::Step, instrument::Terms,
@@ -85,6 +85,8 @@ pub struct Imported {
     pub bindings: Vec<Binding>,
     /// What validators warned of.
     pub warnings: Vec<Finding>,
+    /// What the whole still needs.
+    pub sources: Vec<ListingSource>,
     summary: ImportSummary,
 }
 
@@ -112,6 +114,7 @@ impl Imported {
                 self.markets.extend(rows.markets);
                 self.bindings.extend(rows.bindings);
                 self.warnings.extend(rows.warnings);
+                self.sources.extend(rows.more);
             }
             Step::Summary(summary) => self.summary = summary,
         }

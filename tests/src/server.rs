@@ -84,6 +84,16 @@ impl Options {
         self
     }
 
+    /// With one of the components that are built for tests.
+    #[must_use]
+    pub fn with_testing_plugin(self, name: &str) -> Self {
+        let file = format!("{name}.wasm");
+        let built = testing_plugins().join(&file);
+        std::fs::copy(&built, self.plugins().join(&file))
+            .unwrap_or_else(|error| panic!("{}: {error}: run `plugins/build testing`", built.display()));
+        self
+    }
+
     /// The watched directory.
     pub fn plugins(&self) -> PathBuf {
         self.folder.path().join("plugins")

@@ -232,7 +232,8 @@ async fn fill(store: &Store) {
         0 => Terms::Spot { base: assets[n].id, quote: assets[(n + 1) % ROWS].id },
         _ => deposit(assets[n].id),
     };
-    let instruments: Vec<Instrument> = (0..ROWS).map(|n| instrument(terms(n))).collect();
+    let instruments: Vec<Instrument> =
+        (0..ROWS).map(|n| Instrument { code: format!("I{n}"), ..instrument(terms(n)) }).collect();
     let markets: Vec<Market> = (0..ROWS)
         .map(|n| Market {
             segment: ["spot", "margin"][n / 200 % 2].parse().unwrap(),

@@ -11,14 +11,15 @@ wasmtime::component::bindgen!({
     inline: "
         package cqar:host;
         world everything {
-            include cqar:plugin/validator-plugin@0.1.0;
-            include cqar:plugin/symbology-plugin@0.1.0;
-            include cqar:plugin/transform-plugin@0.1.0;
+            include cqar:plugin/validator-plugin@0.2.0;
+            include cqar:plugin/symbology-plugin@0.2.0;
+            include cqar:plugin/transform-plugin@0.2.0;
         }
     ",
     ownership: Borrowing { duplicate_if_necessary: true },
     imports: {
         "cqar:plugin/registry.get": async | trappable,
+        "cqar:plugin/registry.find": async | trappable,
         default: trappable,
     },
     exports: { default: async },

@@ -240,6 +240,8 @@ impl Entry {
             status.subscriptions = manifest.subscriptions.iter().map(ToString::to_string).collect();
             status.grants = manifest.looks_up.then(|| REGISTRY_GRANT.to_owned()).into_iter().collect();
             status.inert_imports.clone_from(&generation.inert_imports);
+            status.segments = generation.manifest.segments.iter().map(ToString::to_string).collect();
+            status.sources.clone_from(&generation.manifest.sources);
         }
         status
     }

@@ -71,8 +71,9 @@ impl Gate {
             return Err(at("name")("a plugin's file must be named as a slug: a-z, 0-9, _ and -".into()));
         }
         let (component, compiled) = self.compile(candidate).await?;
+        let version = wit::version(&component).map_err(at("interface"))?;
         let component = self.engine.linker().instantiate_pre(&component).map_err(wasm("link"))?;
-        let kind = wit::kind(&component).map_err(at("interface"))?;
+        let kind = wit::kind(version, &component).map_err(at("interface"))?;
 
         let now = self.clock.now();
         let mut template = self.template(candidate, component).map_err(wasm("interface"))?;

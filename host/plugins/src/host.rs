@@ -99,7 +99,7 @@ impl PluginHost {
 
     /// All plugins as they serve now. One request works with one snapshot.
     pub fn snapshot(&self) -> PluginSet {
-        PluginSet { plugins: self.board.plugins.load_full(), clock: Arc::clone(&self.clock) }
+        PluginSet { plugins: self.board.plugins.load_full() }
     }
 
     /// How every plugin stands, in the order of their names.

@@ -13,7 +13,8 @@
 //! | `watcher`, `entry`, `scan` | what lies in the directory, and what is known of each plugin |
 //! | `gate`, `sample`, `manifest`, `wit` | what a file must pass before it serves |
 //! | `last_good` | the bytes that served, over restarts |
-//! | `generation`, `lane`, `sandbox`, `wasi` | instances, their limits, their calls, their imports |
+//! | [`context`](CallContext) | what a call belongs to |
+//! | `generation`, `lane`, `sandbox`, `lookups`, `wasi` | instances, their limits, their calls, their imports |
 //! | `engine`, `bindings` | wasmtime, and the WIT in Rust |
 //! | `stats` | metrics, and the figures of each plugin |
 //!
@@ -22,7 +23,7 @@
 //! use std::{collections::BTreeMap, sync::Arc};
 //!
 //! use cqar_domain::time::SystemClock;
-//! use cqar_plugins::{HostConfig, Limits, PluginHost, Query};
+//! use cqar_plugins::{CallContext, HostConfig, Limits, PluginHost, Query};
 //!
 //! let config = HostConfig {
 //!     dir: "target/plugins".into(),
@@ -37,7 +38,8 @@
 //! let host = PluginHost::start(config, lookup, clock, &registry, &tracker, token).await?;
 //! let queries = vec![Query { symbol: "BTCUSDT".into(), segment: None }];
 //! let symbology = host.snapshot().symbology("symbology-binance")?;
-//! let parsed = symbology.parse("2026-01-01T00:00:00Z".parse()?, queries).await;
+//! let call = CallContext { venue: Some("binance".parse()?), ..CallContext::at("2026-01-01T00:00:00Z".parse()?) };
+//! let parsed = symbology.parse(&call, queries).await;
 //! # Ok(())
 //! # }
 //! ```
@@ -45,6 +47,7 @@
 mod bindings;
 mod chunk;
 mod config;
+mod context;
 mod engine;
 mod entry;
 mod error;
@@ -54,6 +57,7 @@ mod hash;
 mod host;
 mod lane;
 mod last_good;
+mod lookups;
 mod manifest;
 mod sample;
 mod sandbox;
@@ -69,11 +73,12 @@ mod watcher;
 mod wit;
 
 pub use config::{HostConfig, Limits};
+pub use context::CallContext;
 pub use error::{CallError, StartError};
 pub use host::PluginHost;
 pub use set::{PluginSet, PluginStatus};
 pub use symbology::{
-    Expiry, FormatProblem, Listed, ListedMarket, NotServing, Page, Parsed, Query, Reading, RejectedItem, Source,
-    Symbology,
+    Code, Coverage, Expiry, FormatProblem, Listed, ListedAsset, ListedMarket, NotServing, Page, Parsed, Query, Reading,
+    RejectedItem, RowProblem, Source, Stated, Symbology,
 };
-pub use validator::{CallContext, Change, Judgement, Operation, ValidateError};
+pub use validator::{Change, Judgement, Operation, ValidateError};

@@ -1,9 +1,10 @@
 //! What a plugin says about itself.
 
-use cqar_domain::id::EntityType;
+use cqar_domain::id::{EntityType, Segment};
+use cqar_proto::v1;
 use serde::{Deserialize, Serialize};
 
-use crate::text::clean;
+use crate::{symbology::listing_url, text::clean};
 
 /// The kinds of plugin, one for each world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,10 @@ pub(crate) struct Manifest {
     pub(crate) subscriptions: Vec<EntityType>,
     /// Whether look-ups are wanted.
     pub(crate) looks_up: bool,
+    /// The parts of the venue that a symbology knows.
+    pub(crate) segments: Vec<Segment>,
+    /// Where a symbology's listings begin.
+    pub(crate) sources: Vec<v1::ListingSource>,
 }
 
 #[derive(Deserialize)]
@@ -43,11 +48,18 @@ struct Document {
     subscriptions: Vec<String>,
     #[serde(default)]
     grants: Vec<String>,
+    #[serde(default)]
+    segments: Vec<String>,
+    #[serde(default)]
+    sources: Vec<v1::ListingSource>,
 }
 
 /// The one grant that there is.
 pub(crate) const REGISTRY_GRANT: &str = "registry";
 const MAX_VERSION_BYTES: usize = 64;
+/// A venue has a handful of segments, and of addresses for each.
+const MAX_SEGMENTS: usize = 64;
+const MAX_SOURCES: usize = 256;
 
 impl Manifest {
     /// Reads the document of a plugin whose file has this stem. What cannot be honoured is refused: an unknown
@@ -73,7 +85,22 @@ impl Manifest {
         if let Some(unknown) = read.grants.iter().find(|grant| *grant != REGISTRY_GRANT) {
             return Err(format!("grants: there is no grant {:?}, only {REGISTRY_GRANT:?}", clean(unknown, 64)));
         }
+        if read.segments.len() > MAX_SEGMENTS || read.sources.len() > MAX_SOURCES {
+            return Err(format!("segments, sources: at most {MAX_SEGMENTS} and {MAX_SOURCES}"));
+        }
+        let segment =
+            |name: &String| name.parse::<Segment>().map_err(|error| format!("segments: {:?} {error}", clean(name, 64)));
+        let segments = read.segments.iter().map(segment).collect::<Result<Vec<_>, _>>()?;
+        for source in &read.sources {
+            let names = |segment: &Segment| segment.as_str() == source.segment;
+            if !source.segment.is_empty() && !segments.iter().any(names) {
+                return Err(format!("sources: {:?} is none of the segments", clean(&source.segment, 64)));
+            }
+            listing_url(&source.url).map_err(|why| format!("sources: {why}"))?;
+        }
         Ok(Self {
+            segments,
+            sources: read.sources,
             version: clean(&read.version, MAX_VERSION_BYTES),
             kind: read.kind,
             subscriptions,
@@ -104,6 +131,20 @@ mod tests {
         let manifest = Manifest::read(MANIFEST, "market-sanity").unwrap();
         assert_eq!((manifest.kind, manifest.looks_up), (Kind::Validator, true));
         assert!(manifest.subscribes(EntityType::Market) && !manifest.subscribes(EntityType::Asset));
+    }
+
+    #[test]
+    fn a_symbology_names_its_segments_and_where_its_listings_begin() {
+        let symbology = |sources: &str| {
+            let manifest = format!(
+                r#"{{"name": "a", "version": "1", "kind": "symbology", "segments": ["spot"], "sources": [{sources}]}}"#
+            );
+            Manifest::read(&manifest, "a")
+        };
+        let read = symbology(r#"{"url": "https://api.example.com/markets", "segment": "spot"}"#).unwrap();
+        assert_eq!((read.segments.len(), read.sources.len()), (1, 1));
+        assert!(symbology(r#"{"url": "https://x", "segment": "usdm"}"#).unwrap_err().contains("none of the segments"));
+        assert!(symbology(r#"{"url": "ftp://x", "segment": "spot"}"#).unwrap_err().contains("http"));
     }
 
     #[test]

@@ -10,12 +10,13 @@ use cqar_domain::{
 };
 
 use crate::{
+    context::CallContext,
     error::CallError,
     generation::Exports,
     sandbox::Scope,
-    symbology::{Format, NormalizeAssets, Parse, Query, ReadListing, Reading},
-    transform::{self, Document, Transform},
-    validator::{CallContext, Change, Operation, Validate, call_document},
+    symbology::{Code, Format, NormalizeAssets, Parse, Query, ReadListing, Reading},
+    transform::{Document, Transform},
+    validator::{Change, Operation, Validate},
 };
 
 const MARKET: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue_id": "sample", "segment": "spot",
@@ -30,17 +31,20 @@ pub(crate) async fn try_out(exports: &Exports, plugin: &Arc<str>, now: Timestamp
         Exports::Validator(lane) => lane.call(validate(plugin, now), Scope::sample(now)).await.map(|_| ()),
         Exports::Symbology { symbols, listings } => {
             let scope = || Scope::sample(now);
+            let call: Arc<str> = CallContext::at(now).document().into();
+            let call = || Arc::clone(&call);
             let query = Query { symbol: "BTCUSDT".into(), segment: None };
-            symbols.call(Parse { at: now, queries: [query].into(), range: 0..1 }, scope()).await?;
+            symbols.call(Parse { call: call(), queries: [query].into(), range: 0..1 }, scope()).await?;
             let format = |readings: Vec<Reading>| {
                 let range = 0..readings.len();
-                Format { at: now, readings: readings.into(), range }
+                Format { call: call(), readings: readings.into(), range }
             };
             symbols.call(format(Vec::new()), scope()).await?;
             symbols.call(format(vec![reading()]), scope()).await?;
-            let codes = NormalizeAssets { codes: ["BTC".to_owned()].into(), range: 0..1 };
+            let code = Code { code: "BTC".into(), segment: None };
+            let codes = NormalizeAssets { call: call(), codes: [code].into(), range: 0..1 };
             symbols.call(codes, scope()).await?;
-            match listings.call(ReadListing { sources: Vec::new() }, scope()).await {
+            match listings.call(ReadListing { call: call(), sources: Vec::new() }, scope()).await {
                 // That nothing is no listing is an answer.
                 Ok(_) | Err(CallError::Failure { .. }) => Ok(()),
                 Err(error) => Err(error),
@@ -51,7 +55,7 @@ pub(crate) async fn try_out(exports: &Exports, plugin: &Arc<str>, now: Timestamp
 }
 
 fn validate(plugin: &Arc<str>, now: Timestamp) -> Validate {
-    let context = CallContext { now, actor: "sample".into(), request_id: None, validate_only: true, revision: 0 };
+    let context = CallContext { actor: "sample".into(), validate_only: true, ..CallContext::at(now) };
     let change = Change {
         operation: Operation::Create,
         entity_type: EntityType::Market,
@@ -61,7 +65,7 @@ fn validate(plugin: &Arc<str>, now: Timestamp) -> Validate {
     };
     Validate {
         plugin: Arc::clone(plugin),
-        call: call_document(&context).into(),
+        call: context.document().into(),
         changes: [change].into(),
         seen: [0].into(),
         range: 0..1,
@@ -95,5 +99,5 @@ fn transform(now: Timestamp) -> Transform {
         ),
     };
     let range: Range<usize> = 0..1;
-    Transform { call: transform::call_document(now, prefix), documents: [event].into(), range }
+    Transform { call: CallContext::at(now).document_with_prefix(prefix), documents: [event].into(), range }
 }

@@ -2,12 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cqar_domain::{
-    id::{EntityKey, EntityType},
-    lookup::{Lookup, LookupError, ReadSet},
-    time::Timestamp,
-};
-use parking_lot::Mutex;
+use cqar_domain::{lookup::Lookup, time::Timestamp};
 use tokio::time::{Instant, error::Elapsed};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -15,12 +10,12 @@ use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use crate::{
     bindings::cqar::plugin::{
         log::{self, Field, Level},
-        registry, types,
-        types::Failure,
+        types,
     },
     config::Limits,
     error::CallError,
     hash::Hash,
+    lookups::{Lookups, Trail},
     text::clean,
     wasi::{self, CallClock, StderrTail},
 };
@@ -62,38 +57,6 @@ impl Scope {
     }
 }
 
-/// The trace of the look-ups of one or more calls.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Trail(Arc<Mutex<LookedUpSoFar>>);
-
-/// What was looked up, in how many snapshots.
-#[derive(Debug, Default)]
-struct LookedUpSoFar {
-    read: ReadSet,
-    snapshots: usize,
-}
-
-impl Trail {
-    /// What was looked up.
-    pub(crate) fn take(&self) -> ReadSet {
-        std::mem::take(&mut *self.0.lock()).read
-    }
-
-    /// Whether all that was looked up is one state. What one snapshot showed is; of more, each row must be now as it was.
-    pub(crate) async fn is_one_state(&self, lookup: &dyn Lookup) -> Result<bool, LookupError> {
-        let (keys, snapshots) = {
-            let seen = self.0.lock();
-            (seen.read.keys(), seen.snapshots)
-        };
-        if snapshots < 2 {
-            return Ok(true);
-        }
-        let now = lookup.get(&keys).await?;
-        let revisions = now.into_iter().map(|found| found.map(|found| found.revision));
-        Ok(self.0.lock().read.is_current(revisions))
-    }
-}
-
 /// The data of a store.
 pub(crate) struct Sandbox {
     plugin: Arc<str>,
@@ -102,11 +65,7 @@ pub(crate) struct Sandbox {
     clock: CallClock,
     stderr: StderrTail,
     memory: MemoryMeter,
-    /// None where no look-ups are granted.
-    lookup: Option<Arc<dyn Lookup>>,
-    trail: Trail,
-    lookups_left: u32,
-    lookup_keys_left: usize,
+    pub(crate) lookups: Lookups,
     log_lines_left: u32,
     deadline: Instant,
     allowed: Duration,
@@ -133,10 +92,7 @@ impl Sandbox {
             clock,
             stderr,
             memory: MemoryMeter { limit_bytes: limits.memory_bytes, bytes: 0, refused: false },
-            lookup,
-            trail: Trail::default(),
-            lookups_left: 0,
-            lookup_keys_left: 0,
+            lookups: Lookups::new(lookup),
             log_lines_left: 0,
             deadline: Instant::now(),
             allowed: Duration::ZERO,
@@ -165,9 +121,7 @@ pub(crate) fn begin(store: &mut Store<Sandbox>, scope: &Scope, deadline: Duratio
     let sandbox = store.data_mut();
     sandbox.clock.set(scope.now);
     sandbox.stderr.clear();
-    sandbox.trail = scope.trail.clone();
-    sandbox.lookups_left = limits.lookups;
-    sandbox.lookup_keys_left = limits.lookup_keys;
+    sandbox.lookups.begin(&scope.trail, limits);
     sandbox.log_lines_left = MAX_LOG_LINES;
     sandbox.memory.refused = false;
     sandbox.allowed = deadline;
@@ -230,57 +184,13 @@ impl log::Host for Sandbox {
     }
 }
 
-/// A look-up that the plugin may hear of as refused. What the plugin must not judge by ends the call instead.
-type Refused = Result<Vec<Option<String>>, Failure>;
-
-impl registry::Host for Sandbox {
-    async fn get(&mut self, entity_type: String, keys: Vec<String>) -> wasmtime::Result<Refused> {
-        let Some(lookup) = self.lookup.clone() else {
-            return Ok(refused("NOT_GRANTED", "the manifest asks for no look-ups"));
-        };
-        let Some(entity_type) = EntityType::from_name(&entity_type) else {
-            return Ok(refused("UNKNOWN_ENTITY_TYPE", "there is no such entity type"));
-        };
-        let (lookups, keys_left) = (self.lookups_left.checked_sub(1), self.lookup_keys_left.checked_sub(keys.len()));
-        let (Some(lookups), Some(keys_left)) = (lookups, keys_left) else {
-            return Ok(refused("TOO_MANY_LOOKUPS", "the look-ups of one call are limited"));
-        };
-        (self.lookups_left, self.lookup_keys_left) = (lookups, keys_left);
-        let parsed: Result<Vec<EntityKey>, LookupError> = keys.iter().map(|id| lookup.key(entity_type, id)).collect();
-        let found = match parsed {
-            Ok(keys) => lookup.get(&keys).await.map(|found| (keys, found)),
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok((keys, found)) if found.len() == keys.len() => {
-                let is_one_state = {
-                    let mut seen = self.trail.0.lock();
-                    seen.snapshots += 1;
-                    let revisions = found.iter().map(|found| found.as_ref().map(|found| found.revision));
-                    keys.into_iter().zip(revisions).fold(true, |same, (key, of)| seen.read.add(key, of) && same)
-                };
-                if !is_one_state {
-                    return Err(self.stop(CallError::Moved));
-                }
-                Ok(Ok(found.into_iter().map(|found| found.map(|found| found.document)).collect()))
-            }
-            Ok(_) => Err(self.stop(CallError::Lookup("the answer has another number of documents".into()))),
-            Err(LookupError::InvalidKey(message)) => Ok(refused("INVALID_KEY", &message)),
-            Err(LookupError::Unavailable(error)) => Err(self.stop(CallError::Lookup(error.to_string()))),
-        }
-    }
-}
-
 impl Sandbox {
-    fn stop(&mut self, why: CallError) -> wasmtime::Error {
+    /// Ends the call: for what the plugin must not judge by.
+    pub(crate) fn stop(&mut self, why: CallError) -> wasmtime::Error {
         let error = wasmtime::Error::msg(why.to_string());
         self.stopped = Some(why);
         error
     }
-}
-
-fn refused(code: &str, message: &str) -> Refused {
-    Err(Failure { code: code.to_owned(), message: message.to_owned(), retryable: false })
 }
 
 /// Sums the memories and tables of one store.

@@ -2,19 +2,20 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use cqar_domain::{id::EntityType, time::Clock};
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{self, plugin::State};
 
 use crate::{
     bindings::exports::cqar::plugin::transform,
+    context::CallContext,
     error::CallError,
     generation::{Exports, Generation},
     lane::Lane,
     last_good::LastGoodGeneration,
-    sandbox::Trail,
+    lookups::Trail,
     stats::Stats,
     symbology::{NotServing, Symbology},
-    validator::{self, CallContext, Change, Judgement, ValidateError},
+    validator::{self, Change, Judgement, ValidateError},
 };
 
 /// How a plugin stands: the facts of `cqar.v1.Plugin`.
@@ -43,12 +44,11 @@ pub(crate) struct Plugins {
 #[derive(Clone)]
 pub struct PluginSet {
     pub(crate) plugins: Arc<Plugins>,
-    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl PluginSet {
     /// Has the validators judge changes, in the order of their names. Each sees only what it subscribes to, at most 256
-    /// changes at a time; all their look-ups see one revision.
+    /// changes at a time; all their look-ups see one state.
     pub async fn validate(&self, call: &CallContext, changes: Arc<[Change]>) -> Result<Judgement, ValidateError> {
         self.require(&changes)?;
         let mut judgement = Judgement::default();
@@ -62,7 +62,7 @@ impl PluginSet {
             if seen.is_empty() {
                 continue;
             }
-            let document = document.get_or_insert_with(|| validator::call_document(call).into());
+            let document = document.get_or_insert_with(|| call.document().into());
             let plugin = &generation.name;
             let judged = validator::judge(lane, plugin, document, call.now, &changes, seen, &trail).await;
             let mut findings = judged.map_err(|error| match error {
@@ -82,11 +82,9 @@ impl PluginSet {
         let not_serving = |reason| NotServing { plugin: name.to_owned(), reason };
         let generation = self.serving(name).map_err(not_serving)?;
         match &generation.exports {
-            Exports::Symbology { symbols, listings } => Ok(Symbology {
-                symbols: Arc::clone(symbols),
-                listings: Arc::clone(listings),
-                clock: Arc::clone(&self.clock),
-            }),
+            Exports::Symbology { symbols, listings } => {
+                Ok(Symbology { symbols: Arc::clone(symbols), listings: Arc::clone(listings) })
+            }
             Exports::Validator(_) | Exports::Transform(_) => Err(not_serving(is_a(generation))),
         }
     }

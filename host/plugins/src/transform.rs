@@ -12,13 +12,13 @@ use cqar_domain::{
 use cqar_proto::v1;
 use parking_lot::Mutex;
 use prost::Message;
-use serde::Serialize;
 use tokio::sync::watch;
 use wasmtime::{Store, component::Instance};
 
 use crate::{
     bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::transform},
     chunk::chunks,
+    context::CallContext,
     error::CallError,
     host::PluginHost,
     lane::{Call, Interface, Lane},
@@ -186,7 +186,7 @@ impl Pass<'_> {
         for _ in 0..MAX_ATTEMPTS {
             let (scope, range) = (Scope::at(self.now), range.clone());
             let trail = scope.trail.clone();
-            let call = call_document(self.now, self.subject_prefix);
+            let call = CallContext::at(self.now).document_with_prefix(self.subject_prefix);
             let call = Transform { call, documents: Arc::clone(documents), range };
             match self.lane.call(call, scope).await {
                 Ok(actions) if trail.is_one_state(self.lookup).await.map_err(|error| error.to_string())? => {
@@ -242,16 +242,6 @@ fn join(one: &OutboundMessage, other: &OutboundMessage) -> OutboundMessage {
         attributes: kept.chain(&other.attributes).cloned().collect(),
         body: other.body.clone().or_else(|| one.body.clone()),
     }
-}
-
-/// The document that transforms get with each call.
-pub(crate) fn call_document(now: Timestamp, subject_prefix: &str) -> String {
-    #[derive(Serialize)]
-    struct Call<'a> {
-        now: String,
-        subject_prefix: &'a str,
-    }
-    cqar_proto::document::json(&Call { now: now.to_string(), subject_prefix })
 }
 
 /// One call of `transform`.

@@ -3,14 +3,11 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use cqar_domain::{
-    entity::Revision,
     finding::{Finding, Severity},
     id::EntityType,
     lookup::ReadSet,
     time::Timestamp,
 };
-use serde::Serialize;
-use uuid::Uuid;
 use wasmtime::{Store, component::Instance};
 
 use crate::{
@@ -18,8 +15,9 @@ use crate::{
     chunk::chunks,
     error::CallError,
     lane::{Call, Interface, Lane},
-    sandbox::{Sandbox, Scope, Trail},
-    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_PATH_BYTES, cleaned},
+    lookups::Trail,
+    sandbox::{Sandbox, Scope},
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_PATH_BYTES, clean, cleaned},
 };
 
 /// What a write does to an entity. A delisting is an update.
@@ -65,21 +63,6 @@ pub struct Change {
     pub after: Option<String>,
 }
 
-/// The write that changes belong to.
-#[derive(Debug, Clone)]
-pub struct CallContext {
-    /// When it is made; also what the plugin's clock says.
-    pub now: Timestamp,
-    /// Who makes it.
-    pub actor: String,
-    /// The client's request id.
-    pub request_id: Option<Uuid>,
-    /// Whether nothing will be committed.
-    pub validate_only: bool,
-    /// The revision of the state that was read.
-    pub revision: Revision,
-}
-
 /// What the validators said.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
@@ -123,25 +106,6 @@ pub enum ValidateError {
     /// A row changed between two look-ups. Everything is to be read and judged again.
     #[error("what plugins looked up changed while they judged")]
     Moved,
-}
-
-/// The document that validators get with each call.
-pub(crate) fn call_document(context: &CallContext) -> String {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        now: String,
-        actor: &'a str,
-        request_id: String,
-        validate_only: bool,
-        revision: Revision,
-    }
-    cqar_proto::document::json(&Document {
-        now: context.now.to_string(),
-        actor: &context.actor,
-        request_id: context.request_id.map(|id| id.to_string()).unwrap_or_default(),
-        validate_only: context.validate_only,
-        revision: context.revision,
-    })
 }
 
 /// More findings in one change than this are no answer: they would not fit into its event.
@@ -236,24 +200,27 @@ impl Call<validator::Guest> for Validate {
             if *count > MAX_FINDINGS {
                 return Err(format!("more than {MAX_FINDINGS} findings in one change"));
             }
-            findings.push((index, self.read(finding)));
+            findings.push((index, self.read(finding)?));
         }
         Ok(findings)
     }
 }
 
 impl Validate {
-    fn read(&self, finding: validator::Finding) -> Finding {
-        Finding {
-            severity: match finding.severity {
-                validator::Severity::Error => Severity::Error,
-                validator::Severity::Warning => Severity::Warning,
+    fn read(&self, finding: validator::Finding) -> Result<Finding, String> {
+        Ok(Finding {
+            severity: match finding.severity.as_str() {
+                "error" => Severity::Error,
+                "warning" => Severity::Warning,
+                other => {
+                    return Err(format!("the severity {:?}: it is error or warning", clean(other, MAX_CODE_BYTES)));
+                }
             },
             path: cleaned(finding.path, MAX_PATH_BYTES),
             code: cleaned(finding.code, MAX_CODE_BYTES),
             message: cleaned(finding.message, MAX_MESSAGE_BYTES),
             plugin: self.plugin.to_string(),
-        }
+        })
     }
 }
 

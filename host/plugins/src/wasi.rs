@@ -197,6 +197,6 @@ mod tests {
     #[test]
     fn files_and_sockets_are_inert_and_clocks_are_not() {
         assert!(is_inert("wasi:sockets/tcp@0.2.6") && is_inert("wasi:filesystem/types@0.2.6"));
-        assert!(!is_inert("wasi:clocks/wall-clock@0.2.6") && !is_inert("cqar:plugin/log@0.1.0"));
+        assert!(!is_inert("wasi:clocks/wall-clock@0.2.6") && !is_inert("cqar:plugin/log@0.2.0"));
     }
 }

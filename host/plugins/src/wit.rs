@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use wasmtime::component::{
-    ComponentNamedList, InstancePre, Lift, Lower,
+    Component, ComponentNamedList, InstancePre, Lift, Lower,
     types::{ComponentFunc, ComponentInstance, ComponentItem, Type},
 };
 
@@ -14,14 +14,56 @@ use crate::{
     },
     manifest::Kind,
     sandbox::Sandbox,
+    text::clean,
 };
 
 const WIT: &str = include_str!("../../../wit/plugin.wit");
-const VERSION: &str = "0.1.0";
+const PACKAGE: &str = "cqar:plugin/";
+/// The newest version, which every version that is loaded is compared with.
+const VERSION: &str = "0.2.0";
 
-/// The kind whose world a component is of; the error says what is missing or different.
-pub(crate) fn kind(component: &InstancePre<Sandbox>) -> Result<Kind, String> {
-    let exports = Exports { component };
+/// The versions of the package that this host loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PackageVersion {
+    V0_2,
+}
+
+impl PackageVersion {
+    /// The one place where it is decided which versions are spoken.
+    fn of(version: &str) -> Result<Self, String> {
+        match version {
+            "0.2.0" => Ok(Self::V0_2),
+            "0.1.0" => Err(format!("cqar:plugin@0.1.0 was never released: build the plugin against {VERSION}")),
+            other => {
+                Err(format!("cqar:plugin@{} is not known to this server, which speaks {VERSION}", clean(other, 64)))
+            }
+        }
+    }
+}
+
+/// The version that a component speaks; the error says which ones this server does.
+pub(crate) fn version(component: &Component) -> Result<PackageVersion, String> {
+    let types = component.component_type();
+    let names: Vec<_> = types.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+    let version = |name: &String| Some(name.strip_prefix(PACKAGE)?.split_once('@')?.1.to_owned());
+    match names.iter().find_map(version) {
+        Some(version) => PackageVersion::of(&version),
+        None => Err(format!("no interface of cqar:plugin@{VERSION} is exported, but {}", listed(&names))),
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nothing is exported".into() } else { names.join(", ") }
+}
+
+/// The kind whose world a component of that version is of; the error says what is missing or different.
+pub(crate) fn kind(version: PackageVersion, component: &InstancePre<Sandbox>) -> Result<Kind, String> {
+    match version {
+        PackageVersion::V0_2 => kind_0_2(&Exports { component }),
+    }
+}
+
+fn kind_0_2(exports: &Exports<'_>) -> Result<Kind, String> {
     let kinds = [Kind::Validator, Kind::Symbology, Kind::Transform];
     let Some(kind) = kinds.into_iter().find(|kind| exports.interface(kind.name()).is_some()) else {
         let names = kinds.map(Kind::name).join(", ");
@@ -36,11 +78,12 @@ pub(crate) fn kind(component: &InstancePre<Sandbox>) -> Result<Kind, String> {
         }
         Kind::Symbology => {
             type Parsed = Answer<Vec<symbology::Parsed>>;
+            type Normalized = Answer<Vec<Option<String>>>;
             type Formatted = Answer<Vec<Result<String, Problem>>>;
             exports.check::<(&str, &[symbology::Query<'_>]), Parsed>("symbology", "parse")?;
             exports.check::<(&str, &[symbology::ReadingParam<'_>]), Formatted>("symbology", "format")?;
-            exports.check::<(&[&str],), Answer<Vec<Option<String>>>>("symbology", "normalize-assets")?;
-            exports.check::<(&[listing::Source<'_>],), Answer<listing::Page>>("listing", "read-listing")?;
+            exports.check::<(&str, &[symbology::Code<'_>]), Normalized>("symbology", "normalize-assets")?;
+            exports.check::<(&str, &[listing::Source<'_>]), Answer<listing::Page>>("listing", "read-listing")?;
         }
         Kind::Transform => {
             exports
@@ -65,7 +108,7 @@ struct Exports<'a> {
 impl Exports<'_> {
     fn interface(&self, name: &str) -> Option<ComponentInstance> {
         let types = self.component.component().component_type();
-        let name = format!("cqar:plugin/{name}@{VERSION}");
+        let name = format!("{PACKAGE}{name}@{VERSION}");
         match types.get_export(self.component.engine(), &name)?.ty {
             ComponentItem::ComponentInstance(instance) => Some(instance),
             _ => None,
@@ -96,7 +139,7 @@ impl Exports<'_> {
     fn names(&self) -> String {
         let types = self.component.component().component_type();
         let names: Vec<_> = types.exports(self.component.engine()).map(|(name, _)| name.to_owned()).collect();
-        if names.is_empty() { "nothing is exported".into() } else { names.join(", ") }
+        listed(&names)
     }
 }
 
@@ -170,9 +213,33 @@ mod tests {
         assert_eq!(expected("lifecycle", "describe"), "func() -> document");
         let validate = "func(call: document, changes: list<change>) -> result<list<finding>, failure>";
         assert_eq!(expected("validator", "validate"), validate);
-        assert_eq!(expected("listing", "read-listing"), "func(sources: list<source>) -> result<page, failure>");
+        let read_listing = "func(call: document, sources: list<source>) -> result<page, failure>";
+        assert_eq!(expected("listing", "read-listing"), read_listing);
         assert!(expected("transform", "transform").starts_with("func(call"));
-        assert!(expected("symbology", "normalize-assets").starts_with("func(codes"));
+        assert!(expected("symbology", "normalize-assets").starts_with("func(call: document, codes"));
+    }
+
+    #[test]
+    fn a_released_version_never_changes() {
+        let package = WIT.lines().find_map(|line| line.strip_prefix("package cqar:plugin@")).unwrap();
+        assert_eq!(package, format!("{VERSION};"));
+        assert_eq!(PackageVersion::of(VERSION), Ok(PackageVersion::V0_2));
+        // Comments may become better.
+        let declared = |wit: &str| {
+            let lines = wit.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let released = include_str!("../../../wit/released/plugin-0.2.0.wit");
+        assert_eq!(declared(WIT), declared(released));
+    }
+
+    #[test]
+    fn an_older_or_unknown_version_is_refused_by_name() {
+        for (version, says) in [("0.1.0", "was never released: build the plugin against 0.2.0"), ("9.0.0", "not known")]
+        {
+            let refused = PackageVersion::of(version).unwrap_err();
+            assert!(refused.contains(&format!("cqar:plugin@{version} ")) && refused.contains(says), "{refused}");
+        }
     }
 
     #[test]
@@ -181,9 +248,9 @@ mod tests {
             .unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/../../target").into());
         let bytes = std::fs::read(format!("{target}/plugins/market-sanity.wasm")).expect("run `make plugins`");
         let engine = crate::engine::Engine::start().unwrap();
-        let component = wasmtime::component::Component::from_binary(engine.linker().engine(), &bytes).unwrap();
+        let component = Component::from_binary(engine.linker().engine(), &bytes).unwrap();
         let component = engine.linker().instantiate_pre(&component).unwrap();
-        assert_eq!(kind(&component), Ok(Kind::Validator));
+        assert_eq!(kind(PackageVersion::V0_2, &component), Ok(Kind::Validator));
 
         let exports = Exports { component: &component };
         let error = exports.check::<(&str,), (String,)>("validator", "validate").unwrap_err();

@@ -9,7 +9,7 @@ use cqar_domain::{
     time::Timestamp,
     unique_key::UniqueKey,
 };
-use cqar_plugins::{Expiry, Parsed, PluginSet, Query, Reading, Symbology};
+use cqar_plugins::{CallContext, Expiry, Parsed, PluginSet, Query, Reading, Symbology};
 use cqar_proto::v1;
 use prost::Message;
 
@@ -70,7 +70,8 @@ impl Registry {
             segment: query.segment.map(str::to_owned),
         };
         let plugin = symbology(plugins, &stored.symbology)?;
-        let parsed = plugin.parse(at, queries.iter().map(asked).collect()).await;
+        let context = self.read_context(venue, at);
+        let parsed = plugin.parse(&context, queries.iter().map(asked).collect()).await;
         let readings: Vec<Result<Option<Reading>, Error>> = parsed
             .into_iter()
             .map(|parsed| match parsed {
@@ -99,6 +100,16 @@ impl Registry {
         };
         let encoded = |reading: Option<Reading>| reading.map(|reading| answer(&reading).encode_to_vec().into());
         Ok(readings.iter().cloned().map(|reading| reading.map(encoded)).collect())
+    }
+
+    /// What a plugin is told of a read: nobody in particular asks.
+    pub(crate) fn read_context(&self, venue: &VenueId, at: Timestamp) -> CallContext {
+        CallContext {
+            revision: self.inner.tailer.applied(),
+            venue: Some(venue.clone()),
+            as_of: Some(at),
+            ..CallContext::at(self.inner.clock.now())
+        }
     }
 
     /// The assets to which the venue's codes are bound, and the instruments that they make. A code that is not bound is

@@ -63,13 +63,14 @@ impl Registry {
         let plugin = symbology(plugins, &stored.symbology)?;
         let plugin_failed = |error| failed(&stored.symbology, &error);
         let to_write: Vec<Reading> = readings.iter().flatten().cloned().collect();
-        let written = plugin.format(at, to_write.clone()).await.map_err(plugin_failed)?;
+        let context = self.read_context(venue, at);
+        let written = plugin.format(&context, to_write.clone()).await.map_err(plugin_failed)?;
         let queries = to_write.iter().zip(&written).filter_map(|(reading, written)| {
             let segment = Some(reading.segment.to_string()).filter(|segment| !segment.is_empty());
             Some(Query { symbol: written.as_ref().ok()?.clone(), segment })
         });
         let queries: Vec<Query> = queries.collect();
-        let mut read_back = plugin.parse(at, queries).await.into_iter();
+        let mut read_back = plugin.parse(&context, queries).await.into_iter();
         let mut symbols = to_write.iter().zip(written).map(|(reading, written)| {
             let symbol = written.ok()?;
             match read_back.next() {

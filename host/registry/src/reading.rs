@@ -28,25 +28,28 @@ pub(crate) fn terms(
     expiry: Option<Date>,
     assets: &[AssetId],
 ) -> Result<Terms, InstrumentTermsError> {
-    let [base, quote, settle @ ..] = assets else { return Err(InstrumentTermsError::Missing("base and a quote")) };
-    let contract = || match settle {
-        [settle] => Ok(DerivativeAssets { base: *base, quote: *quote, settle: *settle }),
+    let pair = || match assets {
+        [base, quote, ..] => Ok((*base, *quote)),
+        _ => Err(InstrumentTermsError::Missing("base and quote")),
+    };
+    let contract = || match (pair()?, assets.get(2)) {
+        ((base, quote), Some(settle)) => Ok(DerivativeAssets { base, quote, settle: *settle }),
         _ => Err(InstrumentTermsError::Missing("settle asset")),
     };
     let expiry = || expiry.ok_or(InstrumentTermsError::Missing("date of expiry"));
     match reading.kind {
-        InstrumentKind::Spot => Ok(Terms::Spot { base: *base, quote: *quote }),
+        InstrumentKind::Spot => pair().map(|(base, quote)| Terms::Spot { base, quote }),
         InstrumentKind::Perpetual => Ok(Terms::Perpetual(contract()?)),
         InstrumentKind::Future => Ok(Terms::Future { contract: contract()?, expiry: expiry()? }),
         InstrumentKind::Option => Ok(Terms::Option {
             contract: contract()?,
             expiry: expiry()?,
             strike: reading.strike.clone().ok_or(InstrumentTermsError::Missing("strike"))?,
-            option_type: reading.option_type.ok_or(InstrumentTermsError::Missing("type, call or put"))?,
+            option_type: reading.option_type.ok_or(InstrumentTermsError::Missing("option type, call or put"))?,
             // Symbols do not say it of themselves: the plugin does, knowing the venue.
             style: reading
                 .exercise_style
-                .ok_or(InstrumentTermsError::Missing("exercise_style, european or american"))?,
+                .ok_or(InstrumentTermsError::Missing("exercise style, european or american"))?,
         }),
         InstrumentKind::LendingDeposit | InstrumentKind::LendingBorrow => Err(InstrumentTermsError::Kind),
     }

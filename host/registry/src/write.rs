@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::{
     Inner, Registry, Revisioned,
     error::Error,
+    lookup::read_again,
     plan::{Plan, PlannedChange},
 };
 
@@ -44,6 +45,19 @@ pub struct WriteContext {
     pub body_hash: Vec<u8>,
     /// Run every rule and plugin, and commit nothing.
     pub validate_only: bool,
+}
+
+impl WriteContext {
+    /// What plugins are told of the write.
+    pub(crate) fn plugin_context(&self, now: Timestamp, revision: Revision) -> CallContext {
+        CallContext {
+            actor: self.actor.clone(),
+            request_id: self.request_id,
+            validate_only: self.validate_only,
+            revision,
+            ..CallContext::at(now)
+        }
+    }
 }
 
 /// Told apart from hashes of other rules, should these ever change.
@@ -281,13 +295,7 @@ impl Writer<'_> {
     }
 
     async fn judge(&self, plugins: &PluginSet, plan: &Plan, now: Timestamp) -> Result<Option<Judgement>, Error> {
-        let context = CallContext {
-            now,
-            actor: self.request.actor.clone(),
-            request_id: self.request.request_id,
-            validate_only: self.request.validate_only,
-            revision: plan.revision,
-        };
+        let context = self.request.plugin_context(now, plan.revision);
         let changes: Vec<cqar_plugins::Change> = plan.changes.iter().filter_map(judged).collect();
         if changes.is_empty() {
             return Ok(Some(Judgement::default()));
@@ -384,10 +392,9 @@ impl Writer<'_> {
     }
 }
 
-/// Whether the rows that were looked up are in this state what they were.
+/// Whether all that was looked up is in this state what it was.
 async fn is_current(reads: &mut Snapshot, judgement: &Judgement) -> Result<bool, Error> {
-    let entities = reads.entities(&judgement.read.keys()).await?;
-    Ok(judgement.read.is_current(entities.into_iter().map(|entity| entity.map(|it| it.meta().revision))))
+    Ok(read_again(reads, &judgement.read).await? == judgement.read)
 }
 
 /// Whether two plans change the same in the same way, whatever revision each was made for.

@@ -6,7 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`settings`](StoreSettings) | where the database is |
-//! | [`snapshot`](Snapshot), [`list`, `filter`](Filter) | reads of one revision |
+//! | [`snapshot`](Snapshot), [`list`, `filter`](Filter), `find` | reads of one revision |
 //! | [`write`](WriteTransaction), [`requests`](IdempotencyKey) | the write transaction |
 //! | `log`, `relay` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
@@ -36,6 +36,7 @@ mod database;
 mod dialect;
 mod error;
 mod filter;
+mod find;
 mod list;
 mod log;
 mod metrics;

@@ -6,9 +6,9 @@ wit_bindgen::generate!({
     inline: "
         package cqar:plugin-sdk;
         world imports {
-            import cqar:plugin/types@0.1.0;
-            import cqar:plugin/log@0.1.0;
-            import cqar:plugin/registry@0.1.0;
+            import cqar:plugin/types@0.2.0;
+            import cqar:plugin/log@0.2.0;
+            import cqar:plugin/registry@0.2.0;
         }
     ",
     generate_all,

@@ -10,11 +10,13 @@
 //! | module | subject |
 //! |---|---|
 //! | [`plugin`] | the manifest and the settings, which every plugin has |
+//! | [`call`] | what a call belongs to |
 //! | [`document`], [`decimal`] | reading the registry's JSON, and amounts, exactly |
 //! | [`log`], [`registry`] | what a plugin may ask of the host |
 //! | [`bindings`] | the bare WIT |
 
 pub mod bindings;
+pub mod call;
 pub mod decimal;
 pub mod document;
 pub mod log;

@@ -20,7 +20,8 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     fn configure(settings: Self::Settings) -> Result<Self, Vec<Problem>>;
 }
 
-/// What a plugin says of itself. Its kind is that of the macro which exports it.
+/// What a plugin says of itself. Its kind is that of the macro which exports it. A plugin names what it has, and ends in
+/// `..Manifest::default()`: no subscriptions, grants, segments, sources or settings.
 #[derive(Debug, Serialize)]
 pub struct Manifest {
     /// A slug, equal to the stem of the component's file.
@@ -33,8 +34,36 @@ pub struct Manifest {
     pub subscriptions: &'static [EntityType],
     /// The look-ups that it needs.
     pub grants: &'static [Grant],
+    /// The parts of the venue that a symbology knows; none for other kinds.
+    pub segments: &'static [&'static str],
+    /// The public addresses where a symbology's listings begin; none for other kinds.
+    pub sources: &'static [ListingSource],
     /// JSON Schema of the settings, for people; [`Plugin::configure`] is what refuses bad ones.
     pub settings_schema: serde_json::Value,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            name: "",
+            version: "",
+            description: "",
+            subscriptions: &[],
+            grants: &[],
+            segments: &[],
+            sources: &[],
+            settings_schema: no_settings(),
+        }
+    }
+}
+
+/// Where a listing begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ListingSource {
+    /// The public address.
+    pub url: &'static str,
+    /// The segment that it is of.
+    pub segment: &'static str,
 }
 
 /// The types of entity.

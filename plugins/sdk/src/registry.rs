@@ -1,4 +1,5 @@
-//! Look-ups in the registry, for plugins that were granted them. All look-ups of one call see one revision.
+//! Look-ups in the registry, for plugins that were granted them. All look-ups of one call see one state: each row that was
+//! read, misses included, is compared before the answer counts.
 
 use serde::de::DeserializeOwned;
 
@@ -7,6 +8,25 @@ use crate::{
     document,
     plugin::{EntityType, Failure},
 };
+
+/// The undeleted entities that an index has under one key: 16 at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found<T> {
+    /// The entities, in the order of their ids.
+    pub entities: Vec<T>,
+    /// Whether there are more than these.
+    pub more: bool,
+}
+
+/// Reads entities by an index, such as `market.symbol`, whose keys are `[venue, segment, symbol]`: one answer for each
+/// key, in order.
+pub fn find<T: DeserializeOwned>(index: &str, keys: &[Vec<String>]) -> Result<Vec<Found<T>>, Failure> {
+    let read = |found: registry::Found| {
+        let entities = found.documents.iter().map(|document| document::read(document)).collect::<Result<_, _>>()?;
+        Ok(Found { entities, more: found.more })
+    };
+    registry::find(index, keys)?.into_iter().map(read).collect()
+}
 
 /// Reads entities by id: None where there is none, in the order of the ids.
 pub fn get<T: DeserializeOwned>(entity_type: EntityType, ids: &[String]) -> Result<Vec<Option<T>>, Failure> {

@@ -24,7 +24,7 @@ use cqar_tests::kinds::{Kind, Write};
 cqar_tests::in_both_environments! {
     a_listing_is_registered_once_and_then_only_what_differs
     a_refused_row_is_rejected_and_the_rest_commits
-    what_is_absent_is_delisted_on_request_in_complete_segments_alone
+    what_is_absent_is_delisted_on_request_where_the_listing_is_whole
     a_symbol_that_means_another_instrument_is_rejected
     a_repeated_import_gets_the_first_report
 }
@@ -42,7 +42,7 @@ async fn a_listing_is_registered_once_and_then_only_what_differs(s: TestEnvironm
 
     let report = clients.import(creating(), &raw(&listed)).await.unwrap();
     assert_eq!((counts(&report), report.revision), ([2, 0, 0, 0, 0], 2));
-    assert_eq!((report.complete_segments.as_slice(), report.observed_time.is_some()), (&["spot".to_owned()][..], true));
+    assert_eq!((report.covered[0].segment.as_str(), report.observed_time.is_some()), ("spot", true));
     let created = outcomes(&report, Outcome::Created);
     let btc = resolve(&mut clients, "binance", "BTCUSDT", Some("spot")).await.unwrap();
     assert_eq!(id(&btc), created[0].market_id);
@@ -93,7 +93,7 @@ async fn a_refused_row_is_rejected_and_the_rest_commits(s: TestEnvironment) {
         spot("BTCUSDT", "BTC", "USDT"),
     ];
     let report = clients.import(into_binance(), &raw(&listed)).await.unwrap();
-    assert_eq!(counts(&report), [1, 0, 0, 0, 9], "{:#?}", report.markets);
+    assert_eq!(counts(&report), [3, 0, 0, 0, 7], "{:#?}", report.markets);
     let mut codes: Vec<(&str, &str)> =
         rejected(&report).into_iter().map(|(symbol, code)| (symbol.get(..6).unwrap_or(symbol), code)).collect();
     codes.sort_unstable();
@@ -106,10 +106,15 @@ async fn a_refused_row_is_rejected_and_the_rest_commits(s: TestEnvironment) {
     assert!(report.markets.iter().all(|it| it.outcome() == Outcome::Created || !it.message.is_empty()));
     assert!(resolve(&mut clients, "binance", "BTCUSDT", None).await.is_ok());
     let listed = clients.markets.list_markets(ListMarketsRequest::default()).await.unwrap().into_inner().markets;
-    assert_eq!((listed.len(), clients.revision().await), (1, 2));
+    assert_eq!((listed.len(), clients.revision().await), (3, 2));
+    // A field that cannot be read costs that field, and is named.
+    let unread: Vec<_> = report.warnings.iter().map(|it| (it.path.as_str(), it.code.as_str())).collect();
+    let tick = "MALFORMED_VALUE";
+    assert_eq!(unread, [("spot/DIGITS: market.tick_size", tick), ("spot/NAN: market.tick_size", tick)]);
+    assert!(listed.iter().all(|it| it.tick_size.is_empty() || it.venue_symbol == "BTCUSDT"));
 }
 
-async fn what_is_absent_is_delisted_on_request_in_complete_segments_alone(s: TestEnvironment) {
+async fn what_is_absent_is_delisted_on_request_where_the_listing_is_whole(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [btc, usdt, _] = binance_with(&mut clients, ["BTC", "USDT", "ETH"]).await;
@@ -134,7 +139,7 @@ async fn what_is_absent_is_delisted_on_request_in_complete_segments_alone(s: Tes
     assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
     let filtered = wrapped("https://api.binance.com/api/v3/exchangeInfo?symbol=BTCUSDT", 1_704_240_000.0, &all[..1]);
     let report = clients.import(delisting("2024-01-03T00:00:00Z"), &filtered).await.unwrap();
-    assert_eq!((counts(&report), report.complete_segments.len()), ([0, 0, 1, 0, 0], 0));
+    assert_eq!((counts(&report), report.covered.len()), ([0, 0, 1, 0, 0], 0));
 
     // A rejected row is listed, whatever is wrong with it.
     let strange = with(all[1].clone(), "status", "ASLEEP");

@@ -12,6 +12,7 @@
 //! | `bad_input` | what is refused, by name |
 //! | `listing` | listings that are made up, and how they are imported |
 //! | `import`, `import_assets`, `import_moments` | what an import does, which assets it takes, of when it speaks |
+//! | `import_documents` | what a plugin may say in a listing, and what comes of it |
 //! | `real_listings` | Binance as it was in 2021 |
 #![allow(
     clippy::unwrap_used,
@@ -27,6 +28,7 @@ mod crud;
 mod format;
 mod import;
 mod import_assets;
+mod import_documents;
 mod import_moments;
 mod listing;
 mod lists;

@@ -44,7 +44,7 @@ async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: T
         (Vec::new(), "compile: the file is empty"),
         (good[..good.len() / 2].to_vec(), "compile: "),
         (testing("core-module"), "compile: "),
-        (testing("other-world"), "interface: none of validator, symbology, transform"),
+        (testing("other-world"), "interface: no interface of cqar:plugin@0.2.0"),
         (testing("wrong-name"), "describe: the manifest's name is \"right-name\""),
         (testing("loop-in-describe"), "describe: took longer than"),
     ];

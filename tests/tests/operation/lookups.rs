@@ -1,7 +1,17 @@
 //! A validator that looks up, beside a registry that changes all the time.
 
-use cqar_proto::v1::{CreateAssetRequest, CreateMarketRequest, asset_service_client::AssetServiceClient};
-use cqar_tests::{environment::TestEnvironment, in_both_environments, server::testing_plugins};
+use cqar_domain::lookup::{LookupIndex, MAX_FOUND};
+use cqar_proto::v1::{
+    Asset, CreateAssetRequest, CreateMarketRequest, DeleteAssetRequest, Market,
+    asset_service_client::AssetServiceClient,
+};
+use cqar_tests::{
+    environment::TestEnvironment,
+    in_both_environments,
+    server::{Server, testing_plugins},
+};
+use tokio::task::JoinSet;
+use tonic::Code;
 
 use crate::{
     fixture::{asset, instrument, market},
@@ -11,14 +21,21 @@ use crate::{
 
 in_both_environments! {
     other_commits_are_no_reason_to_judge_a_write_again
+    every_index_finds_what_is_there_and_not_deleted
+    of_two_that_find_nothing_in_each_others_way_one_is_judged_again
+}
+
+async fn with_plugin(s: &TestEnvironment, name: &str) -> Server {
+    let server = s.options().with_starter().start().await;
+    put(&server.options, name, &std::fs::read(testing_plugins().join(format!("{name}.wasm"))).unwrap());
+    serves(&server, name, 1).await;
+    server
 }
 
 /// Rows are compared, never the revision as a whole: each of the writes is judged while others are committed.
 async fn other_commits_are_no_reason_to_judge_a_write_again(s: TestEnvironment) {
-    let server = s.options().with_starter().start().await;
+    let server = with_plugin(&s, "lookup").await;
     let spot = instrument(&server, "BTC/USDT").await;
-    put(&server.options, "lookup", &std::fs::read(testing_plugins().join("lookup.wasm")).unwrap());
-    serves(&server, "lookup", 1).await;
 
     let mut load = Load::default();
     for writer in 0..4 {
@@ -49,4 +66,81 @@ async fn other_commits_are_no_reason_to_judge_a_write_again(s: TestEnvironment) 
         load.goes_on().await;
     }
     load.end().await;
+}
+
+/// What the plugin `find` says of a key of an index.
+async fn found(server: &Server, index: &str, key: &str) -> (String, String) {
+    let labels = [("index".to_owned(), index.to_owned()), ("key".to_owned(), key.to_owned())].into();
+    let asked = Market { labels, ..market("okx", "ASKED", &instrument(server, "BTC/USDT").await) };
+    let request = CreateMarketRequest { market: Some(asked), validate_only: true, ..Default::default() };
+    let warnings = server.markets().await.create_market(request).await.unwrap().into_inner().warnings;
+    let said = warnings.into_iter().find(|it| it.plugin == "find").unwrap();
+    (said.code, said.message)
+}
+
+async fn every_index_finds_what_is_there_and_not_deleted(s: TestEnvironment) {
+    let server = with_plugin(&s, "find").await;
+    let spot = instrument(&server, "BTC/USDT").await;
+    let mut assets = AssetServiceClient::new(server.channel().await);
+    let mut create = async |symbol: &str, name: &str| {
+        let asset = Some(Asset { name: name.into(), ..asset(symbol) });
+        let request = CreateAssetRequest { asset, ..Default::default() };
+        assets.create_asset(request).await.unwrap().into_inner().asset.unwrap().id
+    };
+    let one = create("ONE", "The one").await;
+    let gone = create("GONE", "The one that is gone").await;
+    for n in 0..=MAX_FOUND {
+        create("MANY", &format!("One of many {n}")).await;
+    }
+    assets.delete_asset(DeleteAssetRequest { asset_id: gone, ..Default::default() }).await.unwrap();
+    let request = CreateMarketRequest { market: Some(market("okx", "BTC-USDT-X", &spot)), ..Default::default() };
+    let listed = server.markets().await.create_market(request).await.unwrap().into_inner().market.unwrap().id;
+
+    let is = |index: &str, key: &str, says: String| (index.to_owned(), key.to_owned(), says);
+    let cases = [
+        is("asset.symbol", "ONE", format!("1: {one}")),
+        is("asset.name", "The one", format!("1: {one}")),
+        is("asset.symbol", "GONE", "0: ".into()),
+        is("asset.symbol", "one", "0: ".into()),
+        is("chain.caip2", "eip155:1", "1: ethereum".into()),
+        is("instrument.code", "BTC/USDT", format!("1: {spot}")),
+        is("market.symbol", "okx||BTC-USDT-X", format!("1: {listed}")),
+        is("market.symbol", "okx|spot|BTC-USDT-X", "0: ".into()),
+        is("market.symbol", "NO VENUE||BTC-USDT-X", "0: ".into()),
+        is("market.instrument", "no id", "0: ".into()),
+        is("venue_asset.code", "okx||NO-SUCH-CODE", "0: ".into()),
+    ];
+    for (index, key, says) in cases {
+        assert_eq!(found(&server, &index, &key).await, ("FOUND".to_owned(), says), "{index} {key}");
+    }
+    let (_, many) = found(&server, "asset.symbol", "MANY").await;
+    assert!(many.starts_with("16: ") && many.ends_with(" and more"), "{many}");
+    let (_, of_instrument) = found(&server, "market.instrument", &spot).await;
+    assert!(of_instrument.contains(&listed), "{of_instrument}");
+
+    for absent in LookupIndex::ABSENT {
+        assert_eq!(found(&server, absent, "x").await.0, "NO_INDEX");
+    }
+    assert_eq!(found(&server, "market.color", "red").await.0, "UNKNOWN_INDEX");
+    assert_eq!(found(&server, "market.symbol", "okx").await.0, "INVALID_KEY");
+}
+
+/// The plugin wants every asset to have a name of its own, and sees only what is committed. Of several that are judged at
+/// a time, and find nothing, one commits; the set that the others found is another one then.
+async fn of_two_that_find_nothing_in_each_others_way_one_is_judged_again(s: TestEnvironment) {
+    let server = with_plugin(&s, "find").await;
+    for round in 0..20 {
+        let mut writers = JoinSet::new();
+        for writer in 0..6 {
+            let mut assets = AssetServiceClient::new(server.channel().await);
+            let asset = Some(Asset { name: format!("Name {round}"), ..asset(&format!("R{round}W{writer}")) });
+            writers.spawn(async move {
+                let request = CreateAssetRequest { asset, ..Default::default() };
+                assets.create_asset(request).await
+            });
+        }
+        let ended = writers.join_all().await;
+        let codes: Vec<Code> = ended.into_iter().filter_map(Result::err).map(|refused| refused.code()).collect();
+        assert_eq!(codes, [Code::InvalidArgument; 5], "one has the name in round {round}");
+    }
 }

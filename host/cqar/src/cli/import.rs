@@ -9,8 +9,9 @@ use bytes::Bytes;
 use clap::{Args, Subcommand};
 use cqar_proto::{
     v1::{
-        Binding, Finding, ImportListingOptions, ImportListingRequest, ImportProgress, ImportSummary, ImportedMarket,
-        import_listing_request::Part, import_listing_response::Step, import_progress::Phase, imported_market::Outcome,
+        Binding, Finding, ImportCoverage, ImportListingOptions, ImportListingRequest, ImportProgress, ImportSummary,
+        ImportedMarket, InstrumentKind, ListingSource, import_listing_request::Part, import_listing_response::Step,
+        import_progress::Phase, imported_market::Outcome,
     },
     well_known::Timestamp,
 };
@@ -104,7 +105,7 @@ struct ListingArgs {
     /// Accept a listing that is older than the newest that was imported, and only add what is absent.
     #[arg(long)]
     backfill: bool,
-    /// Delist the markets of completely covered segments that the listing does not name.
+    /// Delist the markets that the listing covers completely and does not name.
     #[arg(long)]
     delist_absent: bool,
     #[command(flatten)]
@@ -164,6 +165,7 @@ struct ImportAnswer {
     markets: Vec<ImportedMarket>,
     bindings: Vec<Binding>,
     warnings: Vec<Finding>,
+    more: Vec<ListingSource>,
 }
 
 /// Sends the listing, shows where the import is, and collects its answer to the end.
@@ -181,6 +183,7 @@ async fn receive(
                 answer.markets.extend(rows.markets);
                 answer.bindings.extend(rows.bindings);
                 answer.warnings.extend(rows.warnings);
+                answer.more.extend(rows.more);
             }
             Some(Step::Summary(summary)) => return Ok(ImportAnswer { summary, ..answer }),
             None => {}
@@ -284,13 +287,25 @@ fn report(answer: ImportAnswer, validate_only: bool) -> Result<(), CliError> {
         ("unchanged", summary.unchanged.to_string()),
         ("delisted", summary.delisted.to_string()),
         ("rejected", summary.rejected.to_string()),
-        ("complete segments", summary.complete_segments.join(", ")),
+        ("ignored", summary.ignored.to_string()),
+        ("covered completely", summary.covered.iter().map(covered).collect::<Vec<_>>().join(", ")),
+        ("further requests", summary.more.to_string()),
         ("observed time", output::time(summary.observed_time.as_ref())),
         ("revision", summary.revision.to_string()),
         ("committed", committed.to_owned()),
     ];
     output::pairs(pairs.map(|(name, value)| (name.to_owned(), value)))?;
     Ok(())
+}
+
+/// `spot`, or `usdm (perpetual, quote USDT)`.
+fn covered(covered: &ImportCoverage) -> String {
+    let kind = (covered.kind() != InstrumentKind::Unspecified)
+        .then(|| output::short(covered.kind().as_str_name(), "INSTRUMENT_KIND_").to_lowercase());
+    let codes = [("base", &covered.base_code), ("quote", &covered.quote_code), ("settle", &covered.settle_code)];
+    let codes = codes.into_iter().filter(|(_, code)| !code.is_empty()).map(|(what, code)| format!("{what} {code}"));
+    let only: Vec<String> = kind.into_iter().chain(codes).collect();
+    if only.is_empty() { covered.segment.clone() } else { format!("{} ({})", covered.segment, only.join(", ")) }
 }
 
 fn change(market: ImportedMarket) -> [String; 4] {

@@ -2,10 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
-use cqar_domain::time::Timestamp;
+use cqar_domain::entities::instrument::ExerciseStyle;
 use wasmtime::{Store, component::Instance};
 
-use super::{Expiry, FormatProblem, Page, Parsed, Query, Reading, Source, read};
+use super::{
+    Code, Expiry, FormatProblem, Page, Parsed, Query, Reading, Source, listing as pages,
+    reading::{self, option_type_name},
+};
 use crate::{
     bindings::{
         cqar::plugin::types::{Failure, FieldParam, Problem},
@@ -21,7 +24,7 @@ const MAX_SYMBOL_BYTES: usize = 512;
 
 /// One call of `parse`.
 pub(crate) struct Parse {
-    pub(crate) at: Timestamp,
+    pub(crate) call: Arc<str>,
     pub(crate) queries: Arc<[Query]>,
     pub(crate) range: Range<usize>,
 }
@@ -41,18 +44,18 @@ impl Call<symbology::Guest> for Parse {
             .iter()
             .map(|query| symbology::Query { symbol: &query.symbol, segment: query.segment.as_deref() })
             .collect();
-        guest.call_parse(store, &self.at.to_string(), &queries).await
+        guest.call_parse(store, &self.call, &queries).await
     }
 
     fn accept(self, raw: Self::Raw) -> Result<Self::Answer, String> {
         right_number(raw.len(), self.range.len())?;
-        raw.into_iter().map(read::parsed).collect()
+        raw.into_iter().map(reading::parsed).collect()
     }
 }
 
 /// One call of `format`.
 pub(crate) struct Format {
-    pub(crate) at: Timestamp,
+    pub(crate) call: Arc<str>,
     pub(crate) readings: Arc<[Reading]>,
     pub(crate) range: Range<usize>,
 }
@@ -71,7 +74,7 @@ impl Call<symbology::Guest> for Format {
         let written: Vec<_> = readings.iter().map(Written::from).collect();
         let arguments: Vec<_> =
             readings.iter().zip(&written).map(|(reading, written)| written.argument(reading)).collect();
-        guest.call_format(store, &self.at.to_string(), &arguments).await
+        guest.call_format(store, &self.call, &arguments).await
     }
 
     fn accept(self, raw: Self::Raw) -> Result<Self::Answer, String> {
@@ -92,9 +95,24 @@ impl Call<symbology::Guest> for Format {
     }
 }
 
+/// An expiry as plugins read it.
+enum WrittenExpiry {
+    Date(String),
+    Instant(String),
+}
+
+impl From<Expiry> for WrittenExpiry {
+    fn from(expiry: Expiry) -> Self {
+        match expiry {
+            Expiry::Date(date) => Self::Date(date.to_string()),
+            Expiry::Instant(instant) => Self::Instant(instant.to_string()),
+        }
+    }
+}
+
 /// The fields of a reading as plugins read them, where that is another form.
 struct Written<'a> {
-    expiry: Option<String>,
+    expiry: Option<WrittenExpiry>,
     strike: Option<String>,
     unit_multiplier: Option<String>,
     extra: Vec<FieldParam<'a>>,
@@ -103,7 +121,7 @@ struct Written<'a> {
 impl<'a> From<&'a Reading> for Written<'a> {
     fn from(reading: &'a Reading) -> Self {
         Self {
-            expiry: reading.expiry.and_then(Expiry::instant).map(|it| it.to_string()),
+            expiry: reading.expiry.map(WrittenExpiry::from),
             strike: reading.strike.as_ref().map(ToString::to_string),
             unit_multiplier: reading.unit_multiplier.as_ref().map(ToString::to_string),
             extra: reading.extra.iter().map(|(key, value)| FieldParam { key, value }).collect(),
@@ -117,11 +135,15 @@ impl Written<'_> {
             segment: reading.segment.as_str(),
             kind: reading.kind.name(),
             base: &reading.base,
-            quote: reading.quote.as_deref().unwrap_or_default(),
+            quote: reading.quote.as_deref(),
             settle: reading.settle.as_deref(),
-            expiry: self.expiry.as_deref(),
+            expiry: self.expiry.as_ref().map(|expiry| match expiry {
+                WrittenExpiry::Date(date) => symbology::ExpiryParam::Date(date),
+                WrittenExpiry::Instant(instant) => symbology::ExpiryParam::Instant(instant),
+            }),
             strike: self.strike.as_deref(),
-            option_type: reading.option_type.map(read::option_type_name),
+            option_type: reading.option_type.map(option_type_name),
+            exercise_style: reading.exercise_style.map(ExerciseStyle::name),
             unit_multiplier: self.unit_multiplier.as_deref(),
             extra: &self.extra,
         }
@@ -130,7 +152,8 @@ impl Written<'_> {
 
 /// One call of `normalize-assets`.
 pub(crate) struct NormalizeAssets {
-    pub(crate) codes: Arc<[String]>,
+    pub(crate) call: Arc<str>,
+    pub(crate) codes: Arc<[Code]>,
     pub(crate) range: Range<usize>,
 }
 
@@ -145,8 +168,9 @@ impl Call<symbology::Guest> for NormalizeAssets {
         store: &'a mut Store<Sandbox>,
     ) -> wasmtime::Result<Result<Self::Raw, Failure>> {
         let codes = self.codes.get(self.range.clone()).unwrap_or_default();
-        let codes: Vec<_> = codes.iter().map(String::as_str).collect();
-        guest.call_normalize_assets(store, &codes).await
+        let codes: Vec<_> =
+            codes.iter().map(|it| symbology::Code { code: &it.code, segment: it.segment.as_deref() }).collect();
+        guest.call_normalize_assets(store, &self.call, &codes).await
     }
 
     fn accept(self, raw: Self::Raw) -> Result<Self::Answer, String> {
@@ -160,6 +184,7 @@ impl Call<symbology::Guest> for NormalizeAssets {
 
 /// One call of `read-listing`.
 pub(crate) struct ReadListing {
+    pub(crate) call: Arc<str>,
     pub(crate) sources: Vec<Source>,
 }
 
@@ -185,11 +210,11 @@ impl Call<listing::Guest> for ReadListing {
                 body: &source.body,
             })
             .collect();
-        guest.call_read_listing(store, &sources).await
+        guest.call_read_listing(store, &self.call, &sources).await
     }
 
     fn accept(self, raw: Self::Raw) -> Result<Self::Answer, String> {
-        read::page(raw, self.sources.len())
+        pages::page(raw, self.sources.len())
     }
 }
 

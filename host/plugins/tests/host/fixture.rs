@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use cqar_domain::{
     entity::Revision,
     id::{EntityKey, EntityType},
-    lookup::{FoundDocument, Lookup, LookupError},
+    lookup::{FoundDocument, FoundDocuments, IndexKey, Lookup, LookupError, LookupIndex, ReadSet},
     time::{SystemClock, Timestamp},
 };
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost, PluginStatus};
@@ -148,7 +148,7 @@ pub fn now() -> Timestamp {
 }
 
 pub fn context() -> CallContext {
-    CallContext { now: now(), actor: "tests".into(), request_id: None, validate_only: false, revision: 7 }
+    CallContext { actor: "tests".into(), revision: 7, ..CallContext::at(now()) }
 }
 
 /// The creation of a market with this symbol, of which a sane plugin thinks nothing.
@@ -176,7 +176,8 @@ pub fn market_with(symbol: &str, fields: &Value) -> Change {
     }
 }
 
-/// A registry of instruments that changes when it is told to. A double of the port, to force the interleavings.
+/// A registry of instruments, found by their codes, that changes when it is told to. A double of the port, to force the
+/// interleavings.
 #[derive(Default)]
 pub struct Instruments {
     pub state: Mutex<State>,
@@ -192,24 +193,59 @@ pub struct State {
     pub codes: BTreeMap<String, (String, Revision)>,
 }
 
+impl State {
+    fn get(&self, id: &str) -> Option<FoundDocument> {
+        let (code, revision) = self.codes.get(id)?;
+        let key = EntityKey::parse(EntityType::Instrument, id).ok()?;
+        Some(FoundDocument { key, revision: *revision, document: json!({"id": id, "code": code}).to_string() })
+    }
+
+    fn find(&self, key: &IndexKey) -> FoundDocuments {
+        assert_eq!(key.index(), LookupIndex::InstrumentCode);
+        let mut documents: Vec<_> = self.codes.keys().filter_map(|id| self.get(id)).collect();
+        documents.retain(|it| self.codes[&it.key.id()].0 == key.parts()[0]);
+        FoundDocuments { documents, more: false }
+    }
+
+    /// What happens after every answer.
+    fn go_on(&mut self) {
+        self.others += 1;
+        let other = format!("another {}", self.others);
+        self.codes.insert(other, ("ETH/USDT".into(), 100));
+        if self.moving {
+            self.codes.values_mut().for_each(|(_, revision)| *revision += 1);
+        }
+    }
+}
+
 #[async_trait]
 impl Lookup for Instruments {
     async fn get(&self, keys: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
         let mut state = self.state.lock().await;
-        let found = |key: &EntityKey| {
-            assert_eq!(key.entity_type(), EntityType::Instrument);
-            let (code, revision) = state.codes.get(&key.id())?;
-            let document = json!({"id": key.id(), "code": code}).to_string();
-            Some(FoundDocument { revision: *revision, document })
-        };
-        let answer = keys.iter().map(found).collect();
-        state.others += 1;
-        let other = format!("another {}", state.others);
-        state.codes.insert(other, ("ETH/USDT".into(), 100));
-        if state.moving {
-            state.codes.values_mut().for_each(|(_, revision)| *revision += 1);
-        }
+        let answer = keys.iter().map(|key| state.get(&key.id())).collect();
+        state.go_on();
         Ok(answer)
+    }
+
+    async fn find(&self, keys: &[IndexKey]) -> Result<Vec<FoundDocuments>, LookupError> {
+        let mut state = self.state.lock().await;
+        let answer = keys.iter().map(|key| state.find(key)).collect();
+        state.go_on();
+        Ok(answer)
+    }
+
+    async fn read_again(&self, read: &ReadSet) -> Result<ReadSet, LookupError> {
+        let state = self.state.lock().await;
+        let mut again = ReadSet::default();
+        for key in read.rows() {
+            let revision = state.get(&key.id()).map(|it| it.revision);
+            assert!(again.add(key, revision));
+        }
+        for key in read.sets() {
+            let found = state.find(&key);
+            assert!(again.add_found(key, &found));
+        }
+        Ok(again)
     }
 }
 

@@ -21,10 +21,28 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("truncated", truncated, "compile: "),
         ("flipped", flipped, "compile: "),
         ("a core module", component("core-module"), "compile: "),
-        ("of another world", component("other-world"), "interface: none of validator, symbology, transform"),
+        ("of another world", component("other-world"), "interface: no interface of cqar:plugin@0.2.0 is exported"),
         ("looping in describe", component("loop-in-describe"), "describe: took longer than"),
+        ("of version 0.1", of_version(*b"@0.1.0"), "interface: cqar:plugin@0.1.0 was never released: build the plugin"),
+        ("of a later version", of_version(*b"@0.9.0"), "interface: cqar:plugin@0.9.0 is not known to this server"),
         ("of another name", component("wrong-name"), "describe: the manifest's name is \"right-name\""),
     ]
+}
+
+/// A good component that says it speaks another version: names have no other place in which they differ.
+fn of_version(version: [u8; 6]) -> Vec<u8> {
+    let mut bytes = component("market-sanity");
+    let package = b"cqar:plugin/";
+    let starts: Vec<usize> = (0..bytes.len())
+        .filter(|start| bytes[*start..].starts_with(package))
+        .map(|start| start + package.len())
+        .collect();
+    for start in starts {
+        if let Some(at) = bytes[start..].iter().take(32).position(|byte| *byte == b'@') {
+            bytes[start + at..start + at + version.len()].copy_from_slice(&version);
+        }
+    }
+    bytes
 }
 
 #[tokio::test(flavor = "multi_thread")]

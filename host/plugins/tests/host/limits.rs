@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cqar_plugins::ValidateError;
+use cqar_plugins::{CallContext, ValidateError};
 use cqar_proto::v1::plugin::State;
 use tokio::task::JoinSet;
 
@@ -75,7 +75,7 @@ async fn other_plugins_answer_while_one_misbehaves() {
     let mut calls = 0;
     while !misbehaving.is_empty() {
         let started = Instant::now();
-        symbology.parse(crate::fixture::now(), query()).await.pop().unwrap().unwrap();
+        symbology.parse(&CallContext::at(crate::fixture::now()), query()).await.pop().unwrap().unwrap();
         slowest = slowest.max(started.elapsed());
         calls += 1;
         // The worker is to be shared with those that loop.

@@ -2,11 +2,8 @@
 
 use std::{fs, path::Path, time::Instant};
 
-use cqar_domain::{
-    entities::{instrument::InstrumentKind, market::MarketStatus},
-    id::Segment,
-};
-use cqar_plugins::{CallError, Page, Parsed, Query, Reading, Source, Symbology};
+use cqar_domain::entities::{instrument::InstrumentKind, market::MarketStatus};
+use cqar_plugins::{CallContext, CallError, Code, Coverage, Page, Parsed, Query, Reading, Source, Symbology};
 use serde_json::Value;
 
 use crate::fixture::{Fixture, Running, now};
@@ -36,7 +33,7 @@ async fn read(symbology: &Symbology, listing: &str) -> Page {
         body: response["body"].to_string().into_bytes(),
     };
     let sources = wrapped["responses"].as_array().unwrap().iter().map(source).collect();
-    symbology.read_listing(sources).await.unwrap()
+    symbology.read_listing(&call(), sources).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,14 +48,16 @@ async fn every_market_of_a_real_listing_is_read_written_and_read_again() {
         let page = read(&symbology, &listing).await;
         println!("{name}: {} markets in {:?}", page.markets.len(), started.elapsed());
         assert_eq!(page.markets.len(), count, "{:?}", page.rejected.first());
-        assert_eq!(page.complete_segments.iter().map(Segment::as_str).collect::<Vec<_>>(), [segment]);
+        let whole = Coverage { segment: segment.parse().unwrap(), kind: None, base: None, quote: None, settle: None };
+        assert_eq!(page.covered, [whole]);
+        assert!(page.markets.iter().all(|it| it.problems.is_empty()));
 
         let queries: Vec<_> = page
             .markets
             .iter()
             .map(|it| Query { symbol: it.symbol.clone(), segment: Some(segment.to_owned()) })
             .collect();
-        let parsed = all(symbology.parse(now(), queries).await);
+        let parsed = all(symbology.parse(&call(), queries).await);
         let readings: Vec<Reading> = page.markets.iter().map(|it| it.reading.clone()).collect();
         for (market, parsed) in page.markets.iter().zip(&parsed) {
             // ADAEUR is ADA/EUR, and might be AD/AEUR: the registered market tells, the symbol alone does not.
@@ -70,7 +69,7 @@ async fn every_market_of_a_real_listing_is_read_written_and_read_again() {
             let means = |it: &Reading| (&it.base, &it.quote) == (&market.reading.base, &market.reading.quote);
             assert!(readings.iter().any(means), "{}: {readings:?}", market.symbol);
         }
-        let symbols = symbology.format(now(), readings).await.unwrap();
+        let symbols = symbology.format(&call(), readings).await.unwrap();
         for (market, symbol) in page.markets.iter().zip(symbols) {
             assert_eq!(symbol.as_deref(), Ok(market.symbol.as_str()));
         }
@@ -79,7 +78,7 @@ async fn every_market_of_a_real_listing_is_read_written_and_read_again() {
     let spot = data("binance.json");
     if let Some(listing) = spot {
         let page = read(&symbology, &listing).await;
-        let of = |status| page.markets.iter().filter(|it| it.market.status == status).count();
+        let of = |status| page.markets.iter().filter(|it| it.market.status == Some(status)).count();
         assert_eq!((of(MarketStatus::Active), of(MarketStatus::Halted)), (1262, 433));
     }
     running.stop().await;
@@ -103,7 +102,7 @@ async fn symbols_are_read_in_order_however_many_they_are() {
     let (_fixture, running, symbology) = binance().await;
     let symbols = ["BTCUSDT", "ETHBTC", "1000SHIBUSDT", "no such symbol"];
     let query = |index: usize| Query { symbol: symbols[index % 4].into(), segment: Some("usdm".into()) };
-    let parsed = all(symbology.parse(now(), (0..2000).map(query).collect()).await);
+    let parsed = all(symbology.parse(&call(), (0..2000).map(query).collect()).await);
     assert_eq!(parsed.len(), 2000);
     for four in parsed.chunks(4) {
         let Parsed::One(reading) = &four[0] else { panic!("{four:?}") };
@@ -112,7 +111,8 @@ async fn symbols_are_read_in_order_however_many_they_are() {
         assert_eq!((reading.base.as_str(), reading.unit_multiplier.clone()), ("SHIB", Some(1000.into())));
         assert!(matches!(four[3], Parsed::Unknown(_)));
     }
-    let codes = symbology.normalize_assets(vec!["BTC".into(), "SHIB".into()]).await.unwrap();
+    let code = |code: &str| Code { code: code.into(), segment: Some("usdm".into()) };
+    let codes = symbology.normalize_assets(&call(), vec![code("BTC"), code("SHIB")]).await.unwrap();
     assert_eq!(codes, [Some("BTC".to_owned()), Some("SHIB".to_owned())]);
     running.stop().await;
 }
@@ -121,9 +121,9 @@ async fn symbols_are_read_in_order_however_many_they_are() {
 async fn a_listing_that_is_none_fails_and_names_the_source() {
     let (_fixture, running, symbology) = binance().await;
     let source = |body: &[u8]| Source { url: None, segment: None, received_at: None, body: body.to_vec() };
-    let failed = symbology.read_listing(vec![source(b"{\"symbols\": [")]).await;
+    let failed = symbology.read_listing(&call(), vec![source(b"{\"symbols\": [")]).await;
     assert!(matches!(&failed, Err(CallError::Failure { .. })), "{failed:?}");
-    let too_large = symbology.read_listing(vec![source(&vec![b' '; 65 << 20])]).await;
+    let too_large = symbology.read_listing(&call(), vec![source(&vec![b' '; 65 << 20])]).await;
     assert!(matches!(too_large, Err(CallError::Input { .. })));
     running.stop().await;
 }
@@ -145,13 +145,17 @@ async fn a_symbol_that_traps_fails_alone() {
     let running = fixture.start().await;
     let symbology = running.host.snapshot().symbology("trap-on-symbol").unwrap();
     let query = |n: usize| Query { symbol: if n == 300 { "TRAP".into() } else { format!("S{n}") }, segment: None };
-    let parsed = symbology.parse(now(), (0..600).map(query).collect()).await;
+    let parsed = symbology.parse(&call(), (0..600).map(query).collect()).await;
     assert_eq!(parsed.len(), 600);
     for (n, parsed) in parsed.iter().enumerate() {
         let expected = if n == 300 { matches!(parsed, Err(CallError::Trap { .. })) } else { parsed.is_ok() };
         assert!(expected, "{n}: {parsed:?}");
     }
     running.stop().await;
+}
+
+fn call() -> CallContext {
+    CallContext { venue: "binance".parse().ok(), ..CallContext::at(now()) }
 }
 
 fn all(parsed: Vec<Result<Parsed, CallError>>) -> Vec<Parsed> {

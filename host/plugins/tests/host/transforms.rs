@@ -1,5 +1,7 @@
 //! What transforms make of events.
 
+use std::sync::Arc;
+
 use cqar_domain::{
     event::{EventType, LogPosition, LoggedEvent},
     id::{EntityKey, EntityType},
@@ -9,7 +11,7 @@ use cqar_proto::v1::{self, plugin::State};
 use prost::Message;
 use serde_json::json;
 
-use crate::fixture::{Fixture, component};
+use crate::fixture::{Fixture, Instruments, component};
 
 const PREFIX: &str = "cqc.events.v1";
 const ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -99,5 +101,40 @@ async fn an_enabled_transform_that_is_not_there_holds_everything_until_it_comes(
     let answers = tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.unwrap();
     assert_eq!(answers.len(), 1);
     assert_eq!(running.status("route-by-venue").state(), State::Serving);
+    running.stop().await;
+}
+
+/// A market's event, of the instrument.
+fn of_instrument(index: i32, instrument: &str) -> LoggedEvent {
+    let listed = event(index, "market_listed", "BTCUSDT");
+    let mut message = v1::Event::decode(listed.body.clone()).unwrap();
+    if let Some(v1::entity::Entity::Market(market)) = message.after.as_mut().and_then(|it| it.entity.as_mut()) {
+        market.instrument_id = instrument.into();
+    }
+    LoggedEvent { body: message.encode_to_vec().into(), ..listed }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transform_that_looks_up_is_held_by_what_it_saw_alone_and_not_by_other_commits() {
+    let mut fixture = Fixture::with(&["name-instrument"]);
+    fixture.config.transforms = vec!["name-instrument".into()];
+    let instruments = Arc::new(Instruments::default());
+    instruments.state.lock().await.codes.insert(ID.into(), ("BTC/USDT".into(), 1));
+    fixture.lookup = Arc::clone(&instruments) as _;
+    let running = fixture.start().await;
+    let transforms = running.host.transforms();
+    let events: Vec<_> = (0..12).map(|index| of_instrument(index, ID)).collect();
+
+    // Each look-up is followed by a commit of another row.
+    let (answers, failure) = transforms.transform(&events, PREFIX).await;
+    assert!(failure.is_none(), "{failure:?}");
+    let named = |part: &OutboundMessage| part.attributes == [("instrument".to_owned(), "BTC/USDT".to_owned())];
+    assert!(answers.len() == 12 && answers.iter().flatten().all(named), "{answers:?}");
+    assert!(instruments.state.lock().await.others >= 12);
+
+    // A row that changes between two look-ups of one call is no one state.
+    instruments.state.lock().await.moving = true;
+    let (answers, failure) = transforms.transform(&events, PREFIX).await;
+    assert_eq!((answers.len(), failure.is_none()), (12, true), "each event alone looks up once, which is one state");
     running.stop().await;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cqar_domain::{
     finding::Severity,
     id::{EntityKey, EntityType},
+    lookup::ReadSet,
 };
 use cqar_plugins::{Change, Operation, ValidateError};
 use cqar_proto::v1::plugin::State;
@@ -99,8 +100,10 @@ async fn look_ups_are_noted_with_their_revision_misses_included() {
     let judgement = running.host.snapshot().validate(&context(), changes.into()).await.unwrap();
     let messages: Vec<_> = judgement.findings.iter().map(|(_, it)| it.message.as_str()).collect();
     assert_eq!(messages, ["BTC/USDT", "there is no such instrument"]);
-    assert_eq!(judgement.read.keys(), [known, unknown].map(|id| EntityKey::parse(EntityType::Instrument, id).unwrap()));
-    assert!(judgement.read.is_current([Some(41), None]) && !judgement.read.is_current([Some(41), Some(42)]));
+    let [known, unknown] = [known, unknown].map(|id| EntityKey::parse(EntityType::Instrument, id).unwrap());
+    let mut expected = ReadSet::default();
+    assert!(expected.add(known, Some(41)) && expected.add(unknown, None));
+    assert_eq!(judgement.read, expected);
     running.stop().await;
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cqar_plugins::Query;
+use cqar_plugins::{CallContext, Query};
 use cqar_proto::v1::plugin::State;
 use tokio::task::JoinSet;
 
@@ -28,7 +28,8 @@ async fn swaps_under_load_fail_no_call() {
             while !done.load(Ordering::Relaxed) {
                 let plugins = host.snapshot();
                 let query = Query { symbol: "BTCUSDT".into(), segment: None };
-                let parsed = plugins.symbology("symbology-binance").unwrap().parse(now(), vec![query]).await;
+                let parsed =
+                    plugins.symbology("symbology-binance").unwrap().parse(&CallContext::at(now()), vec![query]).await;
                 assert!(matches!(parsed.as_slice(), [Ok(_)]), "{parsed:?}");
                 plugins.validate(&context(), [market("BTCUSDT")].into()).await.unwrap();
                 calls.fetch_add(2, Ordering::Relaxed);

@@ -15,6 +15,8 @@ use cqar_domain::{
 };
 use cqar_store::Snapshot;
 
+use super::hints::{AssetClass, CodeHints, Hints};
+
 /// A code in a segment of the venue.
 pub(super) type SegmentCode = (Segment, String);
 
@@ -23,12 +25,16 @@ pub(super) type SegmentCode = (Segment, String);
 pub(super) struct VenueCodes {
     /// By the segment in which they are bound: the default where a code stands for one symbol in all segments.
     codes: BTreeMap<SegmentCode, VenueCode>,
+    /// Codes by which only coverage is said: they are looked up, and bound by nothing.
+    of_coverage: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 struct VenueCode {
     /// The symbol that the code usually stands for; none if it cannot be an asset's.
     symbol: Option<String>,
+    /// What the listing says of it.
+    hints: Hints,
     /// The ids of what may be created for it: the same in every draft.
     asset: AssetId,
     binding: VenueAssetId,
@@ -48,7 +54,7 @@ pub(super) struct CodeMappings<'a> {
     codes: &'a VenueCodes,
     venue: &'a VenueId,
     asset_match: AssetMatchOptions,
-    bound: HashMap<SegmentCode, AssetId>,
+    bound: HashMap<SegmentCode, Asset>,
     /// The undeleted assets by symbol.
     named: HashMap<String, Vec<Asset>>,
 }
@@ -73,24 +79,35 @@ pub(super) struct CodeBinding {
 }
 
 impl VenueCodes {
-    pub(super) fn new(codes: Vec<SegmentCode>, symbols: Vec<Option<String>>, ids: &dyn IdSource) -> Self {
-        let mut of_code: BTreeMap<String, Vec<(Segment, Option<String>)>> = BTreeMap::new();
+    pub(super) fn new(
+        codes: Vec<SegmentCode>,
+        symbols: Vec<Option<String>>,
+        hints: &CodeHints,
+        of_coverage: BTreeSet<String>,
+        ids: &dyn IdSource,
+    ) -> Self {
+        let mut of_code: BTreeMap<String, Vec<(Segment, Option<String>, Hints)>> = BTreeMap::new();
         for ((segment, code), symbol) in codes.into_iter().zip(symbols) {
-            of_code.entry(code).or_default().push((segment, symbol));
+            let hints = hints.of(&segment, &code);
+            of_code.entry(code).or_default().push((segment, symbol, hints));
         }
         let mut codes = BTreeMap::new();
         for (code, meanings) in of_code {
-            let is_one = meanings.iter().all(|(_, symbol)| Some(symbol) == meanings.first().map(|(_, symbol)| symbol));
-            for (segment, symbol) in meanings {
+            let is_one = meanings.windows(2).all(|two| match two {
+                [(_, symbol, hints), (_, other_symbol, other_hints)] => (symbol, hints) == (other_symbol, other_hints),
+                _ => true,
+            });
+            for (segment, symbol, hints) in meanings {
                 let segment = if is_one { Segment::default() } else { segment };
                 codes.entry((segment, code.clone())).or_insert_with(|| VenueCode {
                     symbol,
+                    hints,
                     asset: AssetId::new(ids),
                     binding: VenueAssetId::new(ids),
                 });
             }
         }
-        Self { codes }
+        Self { codes, of_coverage }
     }
 
     /// The code as it would be bound.
@@ -107,11 +124,18 @@ impl VenueCodes {
         asset_match: AssetMatchOptions,
     ) -> Result<CodeMappings<'a>, cqar_store::Error> {
         let segments: BTreeSet<Segment> = segments.cloned().chain([Segment::default()]).collect();
-        let keys_of = |segment| self.codes.keys().map(move |(_, code)| VenueAsset::code_key(venue, segment, code));
+        let codes = || self.codes.keys().map(|(_, code)| code).chain(&self.of_coverage);
+        let keys_of = |segment| codes().map(move |code| VenueAsset::code_key(venue, segment, code));
         let keys: BTreeSet<UniqueKey> = segments.iter().flat_map(keys_of).collect();
         let bound = reads.with_unique_keys(&keys.into_iter().collect::<Vec<_>>()).await?.into_values();
-        let bound = bound.filter_map(|it| VenueAsset::try_from(it).ok());
-        let bound = bound.map(|it| ((it.segment, it.code), it.asset_id)).collect();
+        let bindings: Vec<VenueAsset> = bound.filter_map(|it| it.try_into().ok()).collect();
+        let assets: Vec<EntityKey> = bindings.iter().map(|it| EntityKey::Asset(it.asset_id)).collect();
+        let assets = reads.entities(&assets).await?;
+        let bound = bindings.into_iter().zip(assets).filter_map(|(binding, asset)| match asset {
+            Some(Entity::Asset(asset)) => Some(((binding.segment, binding.code), asset)),
+            _ => None,
+        });
+        let bound = bound.collect();
         let symbols: BTreeSet<String> = self.codes.values().filter_map(|code| code.symbol.clone()).collect();
         let mut named: HashMap<String, Vec<Asset>> = HashMap::new();
         for asset in reads.assets_with_symbols(&symbols.into_iter().collect::<Vec<_>>()).await? {
@@ -127,19 +151,23 @@ impl CodeMappings<'_> {
     /// The asset that the code means in the segment, and what must be bound, or created and bound, for it. A binding of the
     /// segment goes before one for all of them.
     pub(super) fn of(&self, segment: &Segment, code: &str) -> Result<(AssetId, Option<CodeBinding>), UnmappedCode> {
-        let bound = |segment: &Segment| self.bound.get(&(segment.clone(), code.to_owned()));
-        if let Some(asset) = bound(segment).or_else(|| bound(&Segment::default())) {
-            return Ok((*asset, None));
-        }
         let entry = self.codes.entry(segment, code);
+        if let Some(asset) = self.bound_asset(segment, code) {
+            let hints = entry.map(|(_, entry)| &entry.hints);
+            return match hints.and_then(|hints| hints.contradiction(asset.asset_type)) {
+                Some(classes) => Err(contradicted(code, asset, classes)),
+                None => Ok((asset.id, None)),
+            };
+        }
         let Some((segment, entry, symbol)) = entry.and_then(|(of, entry)| Some((of, entry, entry.symbol.as_ref()?)))
         else {
             let message = format!("{code:?} cannot be an asset's code");
             return Err(UnmappedCode { code: "INVALID_ASSET_CODE", message, candidates: Vec::new() });
         };
         let named = self.named.get(symbol).map_or(&[][..], Vec::as_slice);
+        let possible = named.iter().filter(|asset| entry.hints.contradiction(asset.asset_type).is_none());
         let (unclassified, classified): (Vec<&Asset>, Vec<&Asset>) =
-            named.iter().partition(|asset| asset.asset_type == AssetType::Unclassified);
+            possible.partition(|asset| asset.asset_type == AssetType::Unclassified);
         let bind = |asset, created| {
             let (segment, code) = (segment.clone(), code.to_owned());
             Ok((asset, Some(CodeBinding { segment, code, asset, symbol: symbol.clone(), created })))
@@ -168,11 +196,23 @@ impl CodeMappings<'_> {
         }
     }
 
+    /// The asset that a code is bound to in a segment, or in all of them.
+    pub(super) fn bound(&self, segment: &Segment, code: &str) -> Option<AssetId> {
+        self.bound_asset(segment, code).map(|asset| asset.id)
+    }
+
+    fn bound_asset(&self, segment: &Segment, code: &str) -> Option<&Asset> {
+        let of = |segment: &Segment| self.bound.get(&(segment.clone(), code.to_owned()));
+        of(segment).or_else(|| of(&Segment::default()))
+    }
+
     /// The mutations that make a binding.
     pub(super) fn mutations(&self, bound: &CodeBinding) -> Vec<Mutation> {
         let create = |entity: Entity| Mutation::Create { entity, allow_existing: false };
-        let asset = bound.created.then(|| create(unclassified(bound).into()));
-        let binding = self.codes.entry(&bound.segment, &bound.code).map(|(segment, code)| {
+        let entry = self.codes.entry(&bound.segment, &bound.code);
+        let hints = entry.map(|(_, code)| code.hints.clone()).unwrap_or_default();
+        let asset = bound.created.then(|| create(created(bound, hints).into()));
+        let binding = entry.map(|(segment, code)| {
             create(
                 VenueAsset {
                     id: code.binding,
@@ -189,13 +229,24 @@ impl CodeMappings<'_> {
     }
 }
 
-/// An asset of which nothing is known but that a venue lists it.
-fn unclassified(bound: &CodeBinding) -> Asset {
+fn contradicted(code: &str, asset: &Asset, (said, is): (AssetClass, AssetClass)) -> UnmappedCode {
+    let (symbol, is, said) = (&asset.symbol, is.name(), said.name());
+    UnmappedCode {
+        code: "BINDING_CONTRADICTED",
+        message: format!(
+            "{code:?} is bound to {symbol:?}, whose class is {is}, and the listing says {said}; bind it to what is meant"
+        ),
+        candidates: vec![asset.id],
+    }
+}
+
+/// An asset of which nothing is known but that a venue lists it, and what the venue says of it.
+fn created(bound: &CodeBinding, hints: Hints) -> Asset {
     Asset {
         id: bound.asset,
         symbol: bound.symbol.clone(),
-        name: bound.symbol.clone(),
-        asset_type: AssetType::Unclassified,
+        asset_type: hints.asset_type(),
+        name: hints.name.unwrap_or_else(|| bound.symbol.clone()),
         category: String::new(),
         description: String::new(),
         logo_url: String::new(),

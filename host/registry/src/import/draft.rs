@@ -1,6 +1,6 @@
 //! From a listing to mutations and their plan, row by row; and from what was written to the report.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use cqar_domain::{
     entities::{Entity, instrument::Terms, market::Market},
@@ -9,12 +9,14 @@ use cqar_domain::{
     mutation::{Mutation, RequestedMutation},
     time::Timestamp,
 };
+use cqar_plugins::RowProblem;
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use super::{
     Listing, MAX_ROWS, Rejections,
     assets::{CodeBinding, CodeMappings, SegmentCode},
+    coverage,
     report::ImportReport,
     row::{Rejection, Row},
 };
@@ -134,7 +136,7 @@ async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredSt
             markets.entry(symbol.to_owned()).or_default().push(market.clone());
         }
     }
-    let absent = if listing.delist_absent { absent(listing, reads).await? } else { Vec::new() };
+    let absent = if listing.delist_absent { coverage::absent(listing, &mappings, reads).await? } else { Vec::new() };
     if listing.rows.len() + absent.len() > MAX_ROWS {
         let (rows, absent) = (listing.rows.len(), absent.len());
         let message =
@@ -156,23 +158,6 @@ async fn watermarks(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Impor
         watermarks.push(ImportWatermark { venue, segment, newest, observed });
     }
     Ok(watermarks)
-}
-
-/// The markets of completely covered segments that are live at the observed moment and that the listing does not name.
-async fn absent(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Market>, Error> {
-    let rows = listing.rows.iter().map(|row| (Some(&row.listed.reading.segment), row.listed.symbol.as_str()));
-    // The segment of a rejected item is not known: its symbol counts as named in every one.
-    let rejected = listing.rejected.iter().map(|item| (None, item.symbol.as_str()));
-    let named: HashSet<(Option<&Segment>, &str)> = rows.chain(rejected).collect();
-    let mut absent = Vec::new();
-    for segment in &listing.complete {
-        let live = reads.live_markets(&listing.venue, segment, listing.observed).await?;
-        absent.extend(live.into_iter().filter(|market| {
-            !market.status.is_terminal()
-                && !market.symbols().any(|it| named.contains(&(Some(segment), it)) || named.contains(&(None, it)))
-        }));
-    }
-    Ok(absent)
 }
 
 /// The mutations so far.
@@ -227,7 +212,7 @@ impl ProposedMutations {
             }
             self.bindings.insert(bound.key(), bound);
         }
-        for mutation in row.creations(&listing.venue, terms, markets, (listing.observed, now)) {
+        for mutation in row.creations(&listing.venue, terms, markets, (listing.observed, now))? {
             self.push(Origin::Row(n), mutation);
         }
         Ok(())
@@ -340,12 +325,18 @@ impl ImportDraft {
             unchanged: number(self.present.len().saturating_sub(updated)),
             delisted: number(count(Outcome::Delisted)),
             rejected: number(count(Outcome::Rejected)),
-            complete_segments: listing.complete.iter().map(ToString::to_string).collect(),
+            covered: listing.covered.iter().map(coverage::message).collect(),
             replayed: false,
+            ignored: i32::try_from(listing.ignored).unwrap_or(i32::MAX),
+            more: number(listing.more.len()),
         };
-        let bindings = self.bindings.iter().map(binding).collect();
-        let warnings = written.warnings.iter().map(|(n, finding)| self.warning(*n, finding)).collect();
-        ImportReport::new(summary, markets, bindings, warnings)
+        let rows = v1::ImportRows {
+            markets,
+            bindings: self.bindings.iter().map(binding).collect(),
+            warnings: self.warnings(listing, written),
+            more: listing.more.clone(),
+        };
+        ImportReport::new(summary, rows)
     }
 
     /// Every market that was created, updated, delisted or rejected.
@@ -377,9 +368,28 @@ impl ImportDraft {
             markets.push(rejected(Some(&market.segment), &market.venue_symbol, why));
         }
         for item in &listing.rejected {
-            markets.push(rejected(None, &item.symbol, &Rejection::new(&item.code, &item.message)));
+            markets.push(rejected(item.segment.as_ref(), &item.symbol, &Rejection::new(&item.code, &item.message)));
         }
         markets
+    }
+
+    /// What validators warned of, and the fields that could not be read, of codes and of rows that count.
+    fn warnings(&self, listing: &Listing, written: &WriteOutcome) -> Vec<v1::Finding> {
+        let unread = |name: String, problem: &RowProblem| v1::Finding {
+            severity: v1::finding::Severity::Warning.into(),
+            path: format!("{name}: {}", problem.path),
+            code: problem.code.clone(),
+            message: problem.message.clone(),
+            plugin: listing.plugin.clone(),
+        };
+        let judged = written.warnings.iter().map(|(n, finding)| self.warning(*n, finding));
+        let of_codes = listing.hints.problems().iter().map(|(code, problem)| unread(format!("code {code}"), problem));
+        let rows = listing.rows.iter().enumerate().filter(|(n, _)| !self.rejected.contains_key(n));
+        let of_rows = rows.flat_map(|(_, row)| {
+            let name = format!("{}/{}", row.listed.reading.segment, row.listed.symbol);
+            row.listed.problems.iter().map(move |problem| unread(name.clone(), problem))
+        });
+        judged.chain(of_codes).chain(of_rows).collect()
     }
 
     /// How many entities change.

@@ -5,8 +5,10 @@
 //! one never overrules a newer.
 
 mod assets;
+mod coverage;
 mod draft;
 mod envelope;
+mod hints;
 mod report;
 mod row;
 
@@ -22,7 +24,7 @@ use cqar_domain::{
     time::Timestamp,
     violation::Violations,
 };
-use cqar_plugins::{CallError, Page, PluginSet, RejectedItem, Source};
+use cqar_plugins::{CallContext, CallError, Code, Coverage, Page, PluginSet, RejectedItem, Source};
 use cqar_proto::{
     convert,
     v1::{self, import_progress::Phase},
@@ -34,6 +36,7 @@ use tokio::sync::mpsc;
 use self::{
     assets::{AssetMatchOptions, SegmentCode, VenueCodes},
     draft::ImportDraft,
+    hints::CodeHints,
     row::{Rejection, Row},
 };
 use crate::{
@@ -55,14 +58,19 @@ pub const MAX_ROWS: usize = 20_000;
 /// A listing, read and ready to be written.
 struct Listing {
     venue: VenueId,
+    /// The plugin that read it.
+    plugin: String,
     observed: Timestamp,
     asset_match: AssetMatchOptions,
     backfill: bool,
     delist_absent: bool,
     rows: Vec<Row>,
     codes: VenueCodes,
+    hints: CodeHints,
     rejected: Vec<RejectedItem>,
-    complete: Vec<Segment>,
+    covered: Vec<Coverage>,
+    ignored: u32,
+    more: Vec<v1::ListingSource>,
     reason: String,
     progress: ProgressSender,
 }
@@ -70,7 +78,8 @@ struct Listing {
 impl Listing {
     /// The segments that it speaks of.
     fn segments(&self) -> BTreeSet<&Segment> {
-        self.rows.iter().map(|row| &row.listed.reading.segment).chain(&self.complete).collect()
+        let covered = self.covered.iter().map(|covered| &covered.segment);
+        self.rows.iter().map(|row| &row.listed.reading.segment).chain(covered).collect()
     }
 }
 
@@ -136,13 +145,14 @@ impl Registry {
         }
         progress.send(Phase::Reading, 0, 0);
         let plugins = self.inner.plugins.snapshot();
-        let listing = self.read_listing(&plugins, &options, &payload, progress).await?;
+        let listing = self.read_listing(&plugins, &request, &options, &payload, progress).await?;
         self.write(request, plugins, listing).await
     }
 
     async fn read_listing(
         &self,
         plugins: &PluginSet,
+        request: &WriteContext,
         options: &v1::ImportListingOptions,
         payload: &Bytes,
         progress: ProgressSender,
@@ -175,7 +185,12 @@ impl Registry {
         if observed > now {
             return Err(Error::invalid(field, "IN_THE_FUTURE", format_args!("{observed} is in the future")));
         }
-        let page = read(&plugin_name, &plugin, sources).await?;
+        let context = CallContext {
+            venue: Some(venue.clone()),
+            as_of: Some(observed),
+            ..request.plugin_context(now, self.inner.tailer.applied())
+        };
+        let page = read(&plugin_name, &plugin, &context, sources).await?;
         if page.markets.len() > MAX_ROWS {
             let message = format!(
                 "has {} markets and must have at most {MAX_ROWS}; import its segments one by one",
@@ -191,11 +206,15 @@ impl Registry {
         };
         let codes: BTreeSet<SegmentCode> = rows.iter().flat_map(of_row).collect();
         let codes: Vec<SegmentCode> = codes.into_iter().collect();
-        let asked = codes.iter().map(|(_, code)| code.clone()).collect();
-        let symbols = plugin.normalize_assets(asked).await.map_err(|error| failed(&plugin_name, &error))?;
+        let asked = codes.iter().map(|(segment, code)| Code { code: code.clone(), segment: named(segment) }).collect();
+        let symbols = plugin.normalize_assets(&context, asked).await;
+        let symbols = symbols.map_err(|error| failed(&plugin_name, &error))?;
+        let hints = CodeHints::new(page.assets);
+        let of_coverage = page.covered.iter().flat_map(|it| [&it.base, &it.quote, &it.settle]).flatten().cloned();
         Ok(Listing {
-            codes: VenueCodes::new(codes, symbols, ids),
+            codes: VenueCodes::new(codes, symbols, &hints, of_coverage.collect(), ids),
             venue,
+            plugin: plugin_name,
             observed,
             asset_match: AssetMatchOptions {
                 create_missing: options.create_missing_assets,
@@ -204,8 +223,11 @@ impl Registry {
             backfill: options.backfill,
             delist_absent: options.delist_absent,
             rows,
+            hints,
             rejected: page.rejected,
-            complete: page.complete_segments,
+            covered: page.covered,
+            ignored: page.ignored,
+            more: page.more,
             reason: options.reason.clone(),
             progress,
         })
@@ -226,8 +248,18 @@ impl Registry {
     }
 }
 
-async fn read(name: &str, plugin: &cqar_plugins::Symbology, sources: Vec<Source>) -> Result<Page, Error> {
-    plugin.read_listing(sources).await.map_err(|error| match error {
+/// A segment as plugins are told of it.
+fn named(segment: &Segment) -> Option<String> {
+    Some(segment.to_string()).filter(|segment| !segment.is_empty())
+}
+
+async fn read(
+    name: &str,
+    plugin: &cqar_plugins::Symbology,
+    context: &CallContext,
+    sources: Vec<Source>,
+) -> Result<Page, Error> {
+    plugin.read_listing(context, sources).await.map_err(|error| match error {
         // The plugin's verdict on the payload, not a failure of the plugin.
         CallError::Failure { code, message, retryable: false } => Error::invalid("payload", &code, message),
         error => failed(name, &error),

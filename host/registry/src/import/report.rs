@@ -19,21 +19,19 @@ pub struct ImportReport {
 
 impl ImportReport {
     /// Cuts the rows into messages.
-    pub(super) fn new(
-        summary: v1::ImportSummary,
-        markets: Vec<v1::ImportedMarket>,
-        bindings: Vec<v1::Binding>,
-        warnings: Vec<v1::Finding>,
-    ) -> Self {
+    pub(super) fn new(summary: v1::ImportSummary, all: v1::ImportRows) -> Self {
         let mut rows = RowsBuilder::default();
-        for market in markets {
+        for market in all.markets {
             rows.make_room_for(&market).markets.push(market);
         }
-        for binding in bindings {
+        for binding in all.bindings {
             rows.make_room_for(&binding).bindings.push(binding);
         }
-        for warning in warnings {
+        for warning in all.warnings {
             rows.make_room_for(&warning).warnings.push(warning);
+        }
+        for source in all.more {
+            rows.make_room_for(&source).more.push(source);
         }
         Self { summary: Some(summary), rows: rows.finish() }
     }
@@ -81,11 +79,14 @@ mod tests {
         let market = |n: usize| v1::ImportedMarket { venue_symbol: format!("S{n}"), ..Default::default() };
         let warning = v1::Finding { message: "x".repeat(1000), ..Default::default() };
         let markets: Vec<_> = (0..20_000).map(market).collect();
-        let report = ImportReport::new(v1::ImportSummary::default(), markets, Vec::new(), vec![warning; 1000]);
+        let more = vec![v1::ListingSource { url: "https://api.example.com".into(), ..Default::default() }; 500];
+        let rows = v1::ImportRows { markets, bindings: Vec::new(), warnings: vec![warning; 1000], more };
+        let report = ImportReport::new(v1::ImportSummary::default(), rows);
         assert!(report.rows.len() > 4);
         assert!(report.rows.iter().all(|rows| rows.encoded_len() <= MAX_ROWS_BYTES));
         let count = |of: fn(&v1::ImportRows) -> usize| report.rows.iter().map(of).sum::<usize>();
         assert_eq!((count(|it| it.markets.len()), count(|it| it.warnings.len())), (20_000, 1000));
+        assert_eq!(count(|it| it.more.len()), 500);
         assert!(matches!(report.into_steps().last(), Some(Step::Summary(_))));
     }
 }

@@ -55,9 +55,14 @@ impl Row {
         expiry(&self.listed)
     }
 
+    /// Since when it is listed, where the listing says it.
+    fn listed_time(&self) -> Option<Timestamp> {
+        self.listed.market.listed_time.value().copied()
+    }
+
     /// The instant at which the market ends, as far as the listing says.
     fn end(&self) -> Option<Timestamp> {
-        [self.listed.market.delisted, self.expiry()].into_iter().flatten().min()
+        [self.listed.market.delisted_time.value().copied(), self.expiry()].into_iter().flatten().min()
     }
 
     /// Those of the markets that have, or had, the symbol in the row's segment.
@@ -73,7 +78,7 @@ impl Row {
         let of_segment = || self.of_segment(markets);
         let live = of_segment().find(|market| market.interval().contains(observed));
         let has_ended = |market: &Market| market.interval().until.is_some_and(|until| until <= observed);
-        let listed = || of_segment().find(|it| same(it.listed_time, self.listed.market.listed) && !has_ended(it));
+        let listed = || of_segment().find(|it| same(it.listed_time, self.listed_time()) && !has_ended(it));
         let end = self.end();
         let ended = || of_segment().find(|it| same(it.interval().until, end));
         // Its contract is over, however the market ended.
@@ -100,7 +105,7 @@ impl Row {
         let expiry = reading.expiry.map(Expiry::date).or_else(|| self.expiry().map(Timestamp::date));
         reading::terms(reading, expiry, assets).map_err(|error| match error {
             InstrumentTermsError::Missing(what) => {
-                Rejection::new("INCOMPLETE_TERMS", format_args!("a {} has a {what}", reading.kind.name()))
+                Rejection::new("INCOMPLETE_TERMS", format_args!("the {} is listed without {what}", reading.kind.name()))
             }
             InstrumentTermsError::Kind => {
                 Rejection::new("UNSUPPORTED_KIND", "listings are of spot, perpetuals, futures and options")
@@ -116,8 +121,11 @@ impl Row {
         terms: Terms,
         others: &[Market],
         (observed, now): (Timestamp, Timestamp),
-    ) -> Vec<Mutation> {
-        let since = self.since(self.of_segment(others), self.listed.market.listed, Some(observed));
+    ) -> Result<Vec<Mutation>, Rejection> {
+        let Some(status) = self.listed.market.status else {
+            return Err(Rejection::new("MISSING_STATUS", "a new market has a status, and the listing says none"));
+        };
+        let since = self.since(self.of_segment(others), self.listed_time(), Some(observed));
         let instrument =
             Instrument { id: self.instrument, terms, code: String::new(), labels: [].into(), meta: Meta::default() };
         let blank = Market {
@@ -138,7 +146,7 @@ impl Row {
             maker_fee: None,
             taker_fee: None,
             funding_interval: None,
-            status: self.listed.market.status,
+            status,
             listed_time: since,
             delisted_time: None,
             expiry_time: None,
@@ -146,17 +154,17 @@ impl Row {
             meta: Meta::default(),
         };
         let market = laid_over(&self.listed, blank, since, now);
-        vec![
+        Ok(vec![
             Mutation::Create { entity: instrument.into(), allow_existing: true },
             Mutation::Create { entity: market.into(), allow_existing: false },
-        ]
+        ])
     }
 
     /// What the listing says, laid over the market that is there, one of those that have, or had, its symbol.
     pub(super) fn update(&self, market: &Market, markets: &[Market], now: Timestamp) -> Mutation {
         let listed = Arc::clone(&self.listed);
         let others = self.of_segment(markets).filter(|other| other.id != market.id);
-        let since = self.since(others, listed.market.listed.or(market.listed_time), market.listed_time);
+        let since = self.since(others, listed.market.listed_time.over(market.listed_time), market.listed_time);
         let patch = Patch::new(move |before| match before {
             Entity::Market(market) => Ok(Entity::Market(laid_over(&listed, market.clone(), since, now))),
             other => Ok(other.clone()),
@@ -166,37 +174,36 @@ impl Row {
 }
 
 fn expiry(listed: &Listed) -> Option<Timestamp> {
-    listed.market.expiry_time.or_else(|| listed.reading.expiry.and_then(Expiry::instant))
+    let stated = listed.market.expiry_time.value().copied();
+    stated.or_else(|| listed.reading.expiry.and_then(Expiry::instant))
 }
 
 /// What the listing says; what it does not say stays.
 fn laid_over(listed: &Listed, mut market: Market, since: Option<Timestamp>, now: Timestamp) -> Market {
     let says = &listed.market;
     let expiry = expiry(listed);
-    for alias in &says.aliases {
-        if !market.symbols().any(|symbol| symbol == alias) {
-            market.aliases.push(alias.clone());
-        }
-    }
-    let keep = |says: &Option<Decimal>, has: Option<Decimal>| says.clone().or(has);
-    market.contract_size = says.contract_size.clone().or(market.contract_size);
-    market.tick_size = keep(&says.tick_size, market.tick_size);
-    market.lot_size = keep(&says.lot_size, market.lot_size);
-    market.min_quantity = keep(&says.min_quantity, market.min_quantity);
-    market.max_quantity = keep(&says.max_quantity, market.max_quantity);
-    market.min_notional = keep(&says.min_notional, market.min_notional);
-    market.maker_fee = keep(&says.maker_fee, market.maker_fee);
-    market.taker_fee = keep(&says.taker_fee, market.taker_fee);
-    market.funding_interval = says.funding_interval.or(market.funding_interval);
+    // Lists and maps are replaced.
+    market.aliases = says.aliases.over(Some(market.aliases)).unwrap_or_default();
+    market.labels = says.labels.over(Some(market.labels)).unwrap_or_default();
+    market.contract_size = says.contract_size.over(market.contract_size);
+    market.quantity_unit = says.quantity_unit.over(market.quantity_unit);
+    market.tick_size = says.tick_size.over(market.tick_size);
+    market.lot_size = says.lot_size.over(market.lot_size);
+    market.min_quantity = says.min_quantity.over(market.min_quantity);
+    market.max_quantity = says.max_quantity.over(market.max_quantity);
+    market.min_notional = says.min_notional.over(market.min_notional);
+    market.maker_fee = says.maker_fee.over(market.maker_fee);
+    market.taker_fee = says.taker_fee.over(market.taker_fee);
+    market.funding_interval = says.funding_interval.over(market.funding_interval);
     market.listed_time = since;
-    market.delisted_time = says.delisted.or(market.delisted_time);
-    market.expiry_time = expiry.or(market.expiry_time);
+    market.delisted_time = says.delisted_time.over(market.delisted_time);
+    market.expiry_time = expiry.or_else(|| says.expiry_time.over(market.expiry_time));
     market.status = match market.status {
         // What ended stays so, and what the operator ends goes on ending.
         ended if ended.is_terminal() => ended,
         MarketStatus::Delisting if market.delisted_time.is_some() => MarketStatus::Delisting,
         _ if market.expiry_time.is_some_and(|expiry| expiry <= now) => MarketStatus::Expired,
-        _ => says.status,
+        stored => says.status.unwrap_or(stored),
     };
     market
 }

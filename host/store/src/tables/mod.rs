@@ -25,6 +25,7 @@ use crate::{
     database::{Row, Tx, Value},
     error::Error,
     filter::Condition,
+    find,
     schema::{IndexedFilter, PlannedStatement, Reference, TableSchema},
 };
 
@@ -90,7 +91,7 @@ pub fn table_schemas() -> [&'static TableSchema; EntityType::ALL.len()] {
     TABLES
 }
 
-/// Every list that an index serves, and every search for referrers, for the test that reads their plans.
+/// Every list that an index serves, every search for referrers, and every index of plugins, for the test that reads their plans.
 pub fn planned_statements() -> Vec<PlannedStatement> {
     let lists = TABLES.into_iter().flat_map(|table| {
         table.filters.iter().map(|filter| PlannedStatement {
@@ -106,7 +107,7 @@ pub fn planned_statements() -> Vec<PlannedStatement> {
             Some(PlannedStatement { table: table.name, sql: table.referrers(target)?, values: 2, indexes })
         })
     });
-    lists.chain(referrers).collect()
+    lists.chain(referrers).chain(find::planned_statements()).collect()
 }
 
 /// The system's columns, of entities that are deleted for good.

@@ -5,9 +5,9 @@ wit_bindgen::generate!({
     path: "../../../wit",
     world: "cqar:plugin/symbology-plugin",
     with: {
-        "cqar:plugin/types@0.1.0": cqar_plugin_sdk::bindings::cqar::plugin::types,
-        "cqar:plugin/log@0.1.0": cqar_plugin_sdk::bindings::cqar::plugin::log,
-        "cqar:plugin/registry@0.1.0": cqar_plugin_sdk::bindings::cqar::plugin::registry,
+        "cqar:plugin/types@0.2.0": cqar_plugin_sdk::bindings::cqar::plugin::types,
+        "cqar:plugin/log@0.2.0": cqar_plugin_sdk::bindings::cqar::plugin::log,
+        "cqar:plugin/registry@0.2.0": cqar_plugin_sdk::bindings::cqar::plugin::registry,
     },
     pub_export_macro: true,
     default_bindings_module: "cqar_plugin_symbology::bindings",

@@ -10,25 +10,25 @@ use std::marker::PhantomData;
 
 use crate::bindings::exports::cqar::plugin::{lifecycle, listing, symbology};
 pub use bindings::exports::cqar::plugin::{
-    listing::{Listed, Page, Rejected, Source},
-    symbology::{Parsed, Query, Reading},
+    listing::{Coverage, Listed, ListedAsset, Page, Rejected, Request, Source},
+    symbology::{Code, Expiry, Parsed, Query, Reading},
 };
-pub use cqar_plugin_sdk::{decimal, document, log, plugin, registry};
+pub use cqar_plugin_sdk::{call::Call, decimal, document, log, plugin, registry};
 use plugin::{Failure, Plugin, Problem, Slot};
 
 /// A plugin that knows how one venue writes its symbols.
 pub trait Symbology: Plugin {
-    /// What a symbol means at a time (RFC 3339). What can be read in several ways is ambiguous, never guessed.
-    fn parse(&self, at: &str, query: &Query) -> Parsed;
+    /// What a symbol means at the time that is asked about. What can be read in several ways is ambiguous, never guessed.
+    fn parse(&self, call: &Call, query: &Query) -> Parsed;
 
     /// The symbol of a reading: the inverse of `parse`.
-    fn format(&self, at: &str, reading: &Reading) -> Result<String, Problem>;
+    fn format(&self, call: &Call, reading: &Reading) -> Result<String, Problem>;
 
     /// The symbol usually meant by the venue's code of an asset; None if it cannot be one.
-    fn normalize_asset(&self, code: &str) -> Option<String>;
+    fn normalize_asset(&self, call: &Call, code: &Code) -> Option<String>;
 
     /// The markets in the venue's own responses.
-    fn read_listing(&self, sources: &[Source]) -> Result<Page, Failure>;
+    fn read_listing(&self, call: &Call, sources: &[Source]) -> Result<Page, Failure>;
 }
 
 /// Exports a [`Symbology`] as a component.
@@ -42,6 +42,23 @@ macro_rules! export {
     $crate::bindings::export!(Component with_types_in $crate::bindings);
         };
     };
+}
+
+/// A page of nothing, to be filled.
+pub const fn empty_page() -> Page {
+    Page {
+        covered: Vec::new(),
+        markets: Vec::new(),
+        assets: Vec::new(),
+        rejected: Vec::new(),
+        ignored: 0,
+        more: Vec::new(),
+    }
+}
+
+/// The coverage of a whole segment by one source.
+pub fn whole_segment(source: u32, segment: &str) -> Coverage {
+    Coverage { sources: vec![source], segment: segment.to_owned(), kind: None, base: None, quote: None, settle: None }
 }
 
 #[doc(hidden)]
@@ -62,21 +79,25 @@ impl<P: Symbology + Slot> lifecycle::Guest for Component<P> {
 }
 
 impl<P: Symbology + Slot> symbology::Guest for Component<P> {
-    fn parse(at: String, symbols: Vec<Query>) -> Result<Vec<Parsed>, Failure> {
-        plugin::with(|plugin: &P| Ok(symbols.iter().map(|query| plugin.parse(&at, query)).collect()))
+    fn parse(call: String, symbols: Vec<Query>) -> Result<Vec<Parsed>, Failure> {
+        let call = document::read(&call)?;
+        plugin::with(|plugin: &P| Ok(symbols.iter().map(|query| plugin.parse(&call, query)).collect()))
     }
 
-    fn format(at: String, readings: Vec<Reading>) -> Result<Vec<Result<String, Problem>>, Failure> {
-        plugin::with(|plugin: &P| Ok(readings.iter().map(|reading| plugin.format(&at, reading)).collect()))
+    fn format(call: String, readings: Vec<Reading>) -> Result<Vec<Result<String, Problem>>, Failure> {
+        let call = document::read(&call)?;
+        plugin::with(|plugin: &P| Ok(readings.iter().map(|reading| plugin.format(&call, reading)).collect()))
     }
 
-    fn normalize_assets(codes: Vec<String>) -> Result<Vec<Option<String>>, Failure> {
-        plugin::with(|plugin: &P| Ok(codes.iter().map(|code| plugin.normalize_asset(code)).collect()))
+    fn normalize_assets(call: String, codes: Vec<Code>) -> Result<Vec<Option<String>>, Failure> {
+        let call = document::read(&call)?;
+        plugin::with(|plugin: &P| Ok(codes.iter().map(|code| plugin.normalize_asset(&call, code)).collect()))
     }
 }
 
 impl<P: Symbology + Slot> listing::Guest for Component<P> {
-    fn read_listing(sources: Vec<Source>) -> Result<Page, Failure> {
-        plugin::with(|plugin: &P| plugin.read_listing(&sources))
+    fn read_listing(call: String, sources: Vec<Source>) -> Result<Page, Failure> {
+        let call = document::read(&call)?;
+        plugin::with(|plugin: &P| plugin.read_listing(&call, &sources))
     }
 }

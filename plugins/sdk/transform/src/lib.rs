@@ -8,9 +8,8 @@ pub mod bindings;
 
 use std::marker::PhantomData;
 
-pub use cqar_plugin_sdk::{decimal, document, log, plugin, registry};
+pub use cqar_plugin_sdk::{call::Call, decimal, document, log, plugin, registry};
 use plugin::{Failure, Plugin, Problem, Slot};
-use serde::Deserialize;
 
 use crate::bindings::exports::cqar::plugin::{lifecycle, transform};
 pub use bindings::exports::cqar::plugin::transform::{Action, Content, Event, Outgoing};
@@ -19,16 +18,6 @@ pub use bindings::exports::cqar::plugin::transform::{Action, Content, Event, Out
 pub trait Transform: Plugin {
     /// What becomes of one event. [`Action::Fail`] holds the event back, `Err` the whole batch.
     fn transform(&self, call: &Call, event: &Event) -> Result<Action, Failure>;
-}
-
-/// The batch that the events belong to.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Call {
-    /// The time of the call, RFC 3339.
-    pub now: String,
-    /// What every subject begins with: `cqc.events.v1`.
-    pub subject_prefix: String,
 }
 
 /// Exports a [`Transform`] as a component.

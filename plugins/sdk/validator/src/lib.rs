@@ -15,8 +15,7 @@
 //!             version: env!("CARGO_PKG_VERSION"),
 //!             description: "Every asset has a name.",
 //!             subscriptions: &[EntityType::Asset],
-//!             grants: &[],
-//!             settings_schema: no_settings(),
+//!             ..Manifest::default()
 //!         }
 //!     }
 //!
@@ -39,12 +38,11 @@ pub mod bindings;
 
 use std::marker::PhantomData;
 
-pub use cqar_plugin_sdk::{decimal, document, log, plugin, registry};
+pub use cqar_plugin_sdk::{call::Call, decimal, document, log, plugin, registry};
 use plugin::{Failure, Plugin, Problem, Slot};
-use serde::Deserialize;
 
 use crate::bindings::exports::cqar::plugin::{lifecycle, validator};
-pub use bindings::exports::cqar::plugin::validator::{Change, Severity};
+pub use bindings::exports::cqar::plugin::validator::Change;
 
 /// A plugin that judges changes of the entities that it subscribes to.
 pub trait Validator: Plugin {
@@ -53,20 +51,23 @@ pub trait Validator: Plugin {
     fn validate(&self, call: &Call, change: &Change) -> Result<Vec<Finding>, Failure>;
 }
 
-/// The write that the changes belong to.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct Call {
-    /// The time of the call, RFC 3339.
-    pub now: String,
-    /// Who writes.
-    pub actor: String,
-    /// The client's request id, if it gave one.
-    pub request_id: String,
-    /// Whether nothing will be committed.
-    pub validate_only: bool,
-    /// The revision of the state that is judged.
-    pub revision: i64,
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// It refuses the write.
+    Error,
+    /// It goes with the write.
+    Warning,
+}
+
+impl Severity {
+    /// The name on the interface.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// What is wrong, or odd, with a field of a change.
@@ -132,7 +133,7 @@ impl<P: Validator + Slot> validator::Guest for Component<P> {
             for (index, change) in (0..).zip(&changes) {
                 findings.extend(plugin.validate(&call, change)?.into_iter().map(|found| validator::Finding {
                     change: index,
-                    severity: found.severity,
+                    severity: found.severity.name().to_owned(),
                     path: found.path,
                     code: found.code,
                     message: found.message,

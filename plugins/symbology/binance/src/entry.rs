@@ -1,7 +1,6 @@
 //! One entry of a listing as a market.
 
-use cqar_plugin_symbology::{Listed, Reading};
-
+use cqar_plugin_symbology::{Expiry, Listed, Reading};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -21,14 +20,14 @@ pub struct Refused {
 /// What a contract without expiry has as its delivery date: 2100-12-25. An earlier one is the day of its delisting.
 const NO_DELIVERY_MS: i64 = 4_133_404_800_000;
 
-/// Reads an entry of that segment.
-pub fn read(segment: Segment, json: &str) -> Result<Listed, Refused> {
+/// Reads an entry of that segment, in the source of that index.
+pub fn read(source: u32, segment: Segment, json: &str) -> Result<Listed, Refused> {
     let entry: Entry = serde_json::from_str(json).map_err(|error| Refused {
         symbol: serde_json::from_str(json).map(|Named { symbol }| symbol).unwrap_or_default(),
         code: "MALFORMED_ENTRY",
         message: error.to_string(),
     })?;
-    entry.listed(segment).map_err(|(code, message)| Refused { symbol: entry.symbol.clone(), code, message })
+    entry.listed(source, segment).map_err(|(code, message)| Refused { symbol: entry.symbol.clone(), code, message })
 }
 
 /// An entry, as far as it is read.
@@ -67,24 +66,29 @@ struct Filter {
     notional: Option<String>,
 }
 
+/// A limit as it stands in a document: left out where the listing does not speak of it, null where it is switched off.
+type Limit<'a> = Option<Option<&'a str>>;
+
 /// The fields of `cqar.v1.Market` that a listing speaks of.
 #[derive(Default, Serialize)]
 struct Market<'a> {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    quantity_unit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     contract_size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contract_unit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tick_size: Option<&'a str>,
+    tick_size: Limit<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    lot_size: Option<&'a str>,
+    lot_size: Limit<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    min_quantity: Option<&'a str>,
+    min_quantity: Limit<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_quantity: Option<&'a str>,
+    max_quantity: Limit<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    min_notional: Option<&'a str>,
+    min_notional: Limit<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     listed_time: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,7 +100,7 @@ struct Market<'a> {
 type Why = (&'static str, String);
 
 impl Entry {
-    fn listed(&self, segment: Segment) -> Result<Listed, Why> {
+    fn listed(&self, source: u32, segment: Segment) -> Result<Listed, Why> {
         for (field, code) in [("baseAsset", &self.base_asset), ("quoteAsset", &self.quote_asset)] {
             if !symbol::is_code(code) {
                 return Err(("INVALID_CODE", format!("{field} {code:.64} is not the code of an asset")));
@@ -110,7 +114,7 @@ impl Entry {
             Segment::Usdm | Segment::Coinm => self.contract(segment)?,
         };
         let market = serde_json::to_string(&market).map_err(|error| ("MALFORMED_ENTRY", error.to_string()))?;
-        Ok(Listed { symbol: self.symbol.clone(), reading, market })
+        Ok(Listed { source, symbol: self.symbol.clone(), reading, market, problems: Vec::new() })
     }
 
     fn spot(&self) -> Result<(Reading, Market<'_>), Why> {
@@ -121,7 +125,7 @@ impl Entry {
             other => return Err(unknown_status(other)),
         };
         let reading = symbol::reading(Segment::Spot, "spot", &self.base_asset, &self.quote_asset, None);
-        Ok((reading, Market { status, ..self.filtered() }))
+        Ok((reading, Market { status, quantity_unit: Some("QUANTITY_UNIT_BASE"), ..self.filtered() }))
     }
 
     fn contract(&self, segment: Segment) -> Result<(Reading, Market<'_>), Why> {
@@ -141,18 +145,21 @@ impl Entry {
             _ => None,
         };
         let status = self.status.as_deref().or(self.contract_status.as_deref()).unwrap_or_default();
+        // USDⓈ-M counts quantities in the base itself, COIN-M in contracts of so many units of the quote.
+        let contract_size = self.contract_size.filter(|_| segment == Segment::Coinm);
+        let in_contracts = segment == Segment::Coinm;
         let market = Market {
             status: contract_status(status, is_dated, delisted_time.is_some())?,
-            // USDⓈ-M counts quantities in the base itself.
-            contract_size: self.contract_size.filter(|_| segment == Segment::Coinm).map(|size| size.to_string()),
-            contract_unit: self.contract_size.filter(|_| segment == Segment::Coinm).map(|_| "CONTRACT_UNIT_QUOTE"),
+            quantity_unit: Some(if in_contracts { "QUANTITY_UNIT_CONTRACTS" } else { "QUANTITY_UNIT_BASE" }),
+            contract_size: contract_size.map(|size| size.to_string()),
+            contract_unit: contract_size.map(|_| "CONTRACT_UNIT_QUOTE"),
             listed_time: self.onboard_date.map(|ms| instant("onboardDate", ms)).transpose()?,
             delisted_time,
             expiry_time: expiry.clone(),
             ..self.filtered()
         };
         let reading = symbol::reading(segment, kind, &self.base_asset, &self.quote_asset, Some(settle));
-        Ok((Reading { expiry, ..reading }, market))
+        Ok((Reading { expiry: expiry.map(Expiry::Instant), ..reading }, market))
     }
 
     /// What the filters say of orders.
@@ -177,8 +184,8 @@ impl Entry {
 }
 
 /// Binance switches a limit off by setting it to 0.
-fn given(amount: Option<&str>) -> Option<&str> {
-    amount.filter(|amount| amount.bytes().any(|b| !matches!(b, b'0' | b'.')))
+fn given(amount: Option<&str>) -> Limit<'_> {
+    amount.map(|amount| Some(amount).filter(|amount| amount.bytes().any(|b| !matches!(b, b'0' | b'.'))))
 }
 
 /// Whether contracts of that type end. While one ends, Binance appends that to its type.
@@ -244,7 +251,7 @@ mod tests {
     }
 
     fn market(segment: Segment, entry: &str) -> (Reading, Value) {
-        let listed = read(segment, entry).unwrap();
+        let listed = read(0, segment, entry).unwrap();
         (listed.reading, serde_json::from_str(&listed.market).unwrap())
     }
 
@@ -255,21 +262,23 @@ mod tests {
         let expected = json!({
             "status": "MARKET_STATUS_ACTIVE", "tick_size": "0.01", "lot_size": "0.001", "min_quantity": "0.001",
             "max_quantity": "1000", "min_notional": "5", "listed_time": "2019-09-25T08:00:00Z",
+            "quantity_unit": "QUANTITY_UNIT_BASE",
         });
         assert_eq!(market, expected);
     }
 
     #[test]
-    fn a_limit_of_zero_is_no_limit() {
+    fn a_limit_of_zero_is_taken_back_and_one_that_is_not_named_is_not_spoken_of() {
         let filters = json!([
             {"filterType": "PRICE_FILTER", "tickSize": "0.00000000"},
             {"filterType": "LOT_SIZE", "stepSize": "0", "minQty": "0.00", "maxQty": "10"},
         ]);
         let (_, market) = market(Segment::Usdm, &perpetual(&json!({ "filters": filters })));
         assert_eq!(market["max_quantity"], "10");
-        for absent in ["tick_size", "lot_size", "min_quantity", "min_notional"] {
-            assert_eq!(market.get(absent), None, "{absent}");
+        for switched_off in ["tick_size", "lot_size", "min_quantity"] {
+            assert_eq!(market.get(switched_off), Some(&Value::Null), "{switched_off}");
         }
+        assert_eq!(market.get("min_notional"), None);
     }
 
     #[test]
@@ -278,7 +287,8 @@ mod tests {
             "symbol": "BTCUSDT_210924", "contractType": "CURRENT_QUARTER", "deliveryDate": 1_632_470_400_000_i64,
         });
         let (reading, market) = market(Segment::Usdm, &perpetual(&dated));
-        assert_eq!((reading.kind.as_str(), reading.expiry.as_deref()), ("future", Some("2021-09-24T08:00:00Z")));
+        let delivery = Expiry::Instant("2021-09-24T08:00:00Z".to_owned());
+        assert_eq!((reading.kind.as_str(), reading.expiry), ("future", Some(delivery)));
         assert_eq!(market["expiry_time"], "2021-09-24T08:00:00Z");
     }
 
@@ -294,7 +304,10 @@ mod tests {
             (&market["contract_size"], &market["contract_unit"]),
             (&json!("100"), &json!("CONTRACT_UNIT_QUOTE"))
         );
-        assert_eq!(market["status"], "MARKET_STATUS_ACTIVE");
+        assert_eq!(
+            (&market["status"], &market["quantity_unit"]),
+            (&json!("MARKET_STATUS_ACTIVE"), &json!("QUANTITY_UNIT_CONTRACTS"))
+        );
     }
 
     #[test]
@@ -346,7 +359,7 @@ mod tests {
             (json!({ "onboardDate": i64::MAX }), "INVALID_TIME"),
             (json!({ "filters": 7 }), "MALFORMED_ENTRY"),
         ] {
-            let refused = read(Segment::Usdm, &perpetual(&changes)).err().unwrap();
+            let refused = read(0, Segment::Usdm, &perpetual(&changes)).err().unwrap();
             assert_eq!((refused.symbol.as_str(), refused.code), ("BTCUSDT", code), "{changes}");
         }
     }

@@ -21,9 +21,16 @@ pub mod segment;
 pub mod symbol;
 
 use cqar_plugin_symbology::{
-    Page, Parsed, Query, Reading, Source, Symbology,
-    plugin::{Failure, Manifest, NoSettings, Plugin, Problem, no_settings},
+    Call, Code, Page, Parsed, Query, Reading, Source, Symbology,
+    plugin::{Failure, ListingSource, Manifest, NoSettings, Plugin, Problem},
 };
+
+/// Where the listings begin: one public response for each segment.
+const SOURCES: &[ListingSource] = &[
+    ListingSource { url: "https://api.binance.com/api/v3/exchangeInfo", segment: "spot" },
+    ListingSource { url: "https://fapi.binance.com/fapi/v1/exchangeInfo", segment: "usdm" },
+    ListingSource { url: "https://dapi.binance.com/dapi/v1/exchangeInfo", segment: "coinm" },
+];
 
 /// The symbology.
 pub struct Binance;
@@ -36,9 +43,9 @@ impl Plugin for Binance {
             name: "symbology-binance",
             version: env!("CARGO_PKG_VERSION"),
             description: "How Binance writes its symbols, and what its listings say.",
-            subscriptions: &[],
-            grants: &[],
-            settings_schema: no_settings(),
+            segments: &["spot", "usdm", "coinm"],
+            sources: SOURCES,
+            ..Manifest::default()
         }
     }
 
@@ -48,22 +55,23 @@ impl Plugin for Binance {
 }
 
 impl Symbology for Binance {
-    fn parse(&self, _: &str, query: &Query) -> Parsed {
+    fn parse(&self, _: &Call, query: &Query) -> Parsed {
         symbol::parse(&query.symbol, query.segment.as_deref())
     }
 
-    fn format(&self, _: &str, reading: &Reading) -> Result<String, Problem> {
+    fn format(&self, _: &Call, reading: &Reading) -> Result<String, Problem> {
         symbol::format(reading)
     }
 
     /// Binance writes the codes that everybody writes. What it renamed (BCC, BCHABC, PAX) stays apart from its
     /// successor: both were listed at once, and one asset must not come of two codes by a guess.
-    fn normalize_asset(&self, code: &str) -> Option<String> {
+    fn normalize_asset(&self, _: &Call, code: &Code) -> Option<String> {
+        let code = code.code.as_str();
         // A multiple is no asset: to call 1000SHIB SHIB without its multiplier would be wrong by a factor.
         (symbol::is_code(code) && multiplier::split(code).1.is_none()).then(|| code.to_owned())
     }
 
-    fn read_listing(&self, sources: &[Source]) -> Result<Page, Failure> {
+    fn read_listing(&self, _: &Call, sources: &[Source]) -> Result<Page, Failure> {
         listing::read(sources)
     }
 }
@@ -76,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_code_is_the_symbol_usually_meant() {
-        let normalize = |code| Binance.normalize_asset(code);
+        let normalize =
+            |code: &str| Binance.normalize_asset(&Call::default(), &Code { code: code.to_owned(), segment: None });
         assert_eq!(normalize("BTC").as_deref(), Some("BTC"));
         assert_eq!(normalize("1INCH").as_deref(), Some("1INCH"));
         assert_eq!(normalize("币安人生").as_deref(), Some("币安人生"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cqar_plugin_symbology::{Page, Rejected, Source, plugin::Failure};
+use cqar_plugin_symbology::{Page, Rejected, Source, empty_page, plugin::Failure, whole_segment};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{error::Category, value::RawValue};
 
@@ -11,7 +11,7 @@ use crate::{entry, segment::Segment};
 /// The markets of all sources. A source that is no listing is rejected; one that is not even JSON fails the call, since
 /// nothing tells what it would have said.
 pub fn read(sources: &[Source]) -> Result<Page, Failure> {
-    let mut page = Page { complete_segments: Vec::new(), markets: Vec::new(), rejected: Vec::new() };
+    let mut page = empty_page();
     let mut seen = BTreeSet::new();
     for (index, source) in (0..).zip(sources) {
         read_source(index, source, &mut seen, &mut page)?;
@@ -45,16 +45,22 @@ fn read_source(
     seen: &mut BTreeSet<(Segment, String)>,
     page: &mut Page,
 ) -> Result<(), Failure> {
-    let reject = |symbol: String, code: &str, message: String| Rejected {
+    let reject = |segment: Option<Segment>, symbol: String, code: &str, message: String| Rejected {
         source: index,
-        symbol,
+        segment: segment.map(|segment| segment.name().to_owned()),
+        symbol: Some(symbol).filter(|symbol| !symbol.is_empty()),
         code: code.to_owned(),
         message,
     };
     let info: ExchangeInfo = match serde_json::from_slice(&source.body) {
         Ok(info) => info,
         Err(error) if error.classify() == Category::Data => {
-            page.rejected.push(reject(String::new(), "NOT_A_LISTING", format!("{}: {error}", name(index, source))));
+            page.rejected.push(reject(
+                None,
+                String::new(),
+                "NOT_A_LISTING",
+                format!("{}: {error}", name(index, source)),
+            ));
             return Ok(());
         }
         Err(error) => {
@@ -65,27 +71,27 @@ fn read_source(
     let segment = match recognise(&info, source) {
         Ok(segment) => segment,
         Err((code, why)) => {
-            page.rejected.push(reject(String::new(), code, format!("{}: {why}", name(index, source))));
+            page.rejected.push(reject(None, String::new(), code, format!("{}: {why}", name(index, source))));
             return Ok(());
         }
     };
     let mut is_whole = asks_for_all(source);
     for entry in info.symbols.iter().flatten() {
-        match entry::read(segment, entry.get()) {
+        match entry::read(index, segment, entry.get()) {
             Ok(listed) if seen.insert((segment, listed.symbol.clone())) => page.markets.push(listed),
             Ok(listed) => {
                 let message = format!("{} names it again in {}", name(index, source), segment.name());
-                page.rejected.push(reject(listed.symbol, "DUPLICATE_SYMBOL", message));
+                page.rejected.push(reject(Some(segment), listed.symbol, "DUPLICATE_SYMBOL", message));
             }
             Err(refused) => {
                 // An entry without a name may be any market: its absence proves nothing any more.
                 is_whole &= !refused.symbol.is_empty();
-                page.rejected.push(reject(refused.symbol, refused.code, refused.message));
+                page.rejected.push(reject(Some(segment), refused.symbol, refused.code, refused.message));
             }
         }
     }
-    if is_whole && !page.complete_segments.iter().any(|complete| complete == segment.name()) {
-        page.complete_segments.push(segment.name().to_owned());
+    if is_whole {
+        page.covered.push(whole_segment(index, segment.name()));
     }
     Ok(())
 }
@@ -152,20 +158,20 @@ mod tests {
     }
 
     fn rejected(page: &Page) -> Vec<(u32, &str, &str)> {
-        page.rejected.iter().map(|r| (r.source, r.symbol.as_str(), r.code.as_str())).collect()
+        page.rejected.iter().map(|r| (r.source, r.symbol.as_deref().unwrap_or_default(), r.code.as_str())).collect()
     }
 
     #[test]
     fn no_source_is_an_empty_page() {
         let page = read(&[]).unwrap();
-        assert!(page.markets.is_empty() && page.rejected.is_empty() && page.complete_segments.is_empty());
+        assert!(page == empty_page());
     }
 
     #[test]
     fn a_whole_listing_is_complete() {
         let page = read(&[source(SPOT)]).unwrap();
         assert_eq!(page.markets.len(), 2);
-        assert_eq!(page.complete_segments, ["spot"]);
+        assert_eq!(page.covered, [whole_segment(0, "spot")]);
     }
 
     #[test]
@@ -173,14 +179,14 @@ mod tests {
         let url = Some("https://api.binance.com/api/v3/exchangeInfo?symbols=[...]".to_owned());
         let page = read(&[Source { url, ..source(SPOT) }]).unwrap();
         assert_eq!(page.markets.len(), 2);
-        assert_eq!(page.complete_segments, [""; 0]);
+        assert_eq!(page.covered, []);
     }
 
     #[test]
     fn an_entry_without_a_name_leaves_the_segment_open() {
         let page = read(&[source(&SPOT.replace(r#""symbol": "ETHBTC""#, r#""symbol": null"#))]).unwrap();
         assert_eq!(rejected(&page), [(0, "", "MALFORMED_ENTRY")]);
-        assert_eq!(page.complete_segments, [""; 0]);
+        assert_eq!(page.covered, []);
     }
 
     #[test]

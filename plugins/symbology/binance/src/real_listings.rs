@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use cqar_plugin_symbology::{Listed, Page, Parsed, Source};
+use cqar_plugin_symbology::{Expiry, Listed, Page, Parsed, Source};
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -60,6 +60,12 @@ fn page(name: &str) -> Option<Page> {
     sources(name).map(|sources| listing::read(&sources).unwrap())
 }
 
+/// The segments that are covered whole.
+fn covered(page: &Page) -> Vec<&str> {
+    assert!(page.covered.iter().all(|it| (&it.kind, &it.base, &it.quote, &it.settle) == (&None, &None, &None, &None)));
+    page.covered.iter().map(|it| it.segment.as_str()).collect()
+}
+
 fn statuses(markets: &[Listed]) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for listed in markets {
@@ -90,8 +96,11 @@ fn truth_holds(name: &str, markets: &[Listed]) {
         let multiplier = reading.unit_multiplier.as_deref().unwrap_or_default();
         let bases = [reading.base.clone(), format!("{multiplier}{}", reading.base)];
         assert!(bases.contains(&truth.base), "{row}: {reading:?}");
-        assert_eq!((&reading.kind, &reading.quote), (&truth.kind, &truth.quote), "{row}");
-        let date = reading.expiry.as_deref().map(|expiry| expiry.split_once('T').unwrap().0);
+        assert_eq!((&reading.kind, reading.quote.as_ref()), (&truth.kind, Some(&truth.quote)), "{row}");
+        let date = reading.expiry.as_ref().map(|expiry| match expiry {
+            Expiry::Instant(instant) => instant.split_once('T').unwrap().0,
+            Expiry::Date(date) => date.as_str(),
+        });
         assert_eq!(date, truth.expiry.as_deref(), "{row}");
     }
 }
@@ -102,7 +111,7 @@ fn the_spot_listing_is_read_whole() {
     assert_eq!((page.markets.len(), page.rejected.len()), (1695, 0));
     let statuses = statuses(&page.markets);
     assert_eq!((statuses["MARKET_STATUS_ACTIVE"], statuses["MARKET_STATUS_HALTED"]), (1262, 433));
-    assert_eq!(page.complete_segments, ["spot"]);
+    assert_eq!(covered(&page), ["spot"]);
     symbols_agree_with(&page.markets);
     truth_holds("binance", &page.markets);
 }
@@ -111,9 +120,10 @@ fn the_spot_listing_is_read_whole() {
 fn the_usd_margined_listing_is_read_but_for_the_entry_without_a_type() {
     let Some(page) = page("binance_futures") else { return };
     assert_eq!(page.markets.len(), 121);
-    let rejected: Vec<_> = page.rejected.iter().map(|r| (r.symbol.as_str(), r.code.as_str())).collect();
+    let rejected: Vec<_> =
+        page.rejected.iter().map(|r| (r.symbol.as_deref().unwrap_or_default(), r.code.as_str())).collect();
     assert_eq!(rejected, [("BTCSTUSDT", "MISSING_CONTRACT_TYPE")]);
-    assert_eq!(page.complete_segments, ["usdm"]);
+    assert_eq!(covered(&page), ["usdm"]);
     symbols_agree_with(&page.markets);
     truth_holds("binance_futures", &page.markets);
 }
@@ -122,7 +132,7 @@ fn the_usd_margined_listing_is_read_but_for_the_entry_without_a_type() {
 fn the_coin_margined_listing_is_read_whole() {
     let Some(page) = page("binance_delivery") else { return };
     assert_eq!((page.markets.len(), page.rejected.len()), (36, 0));
-    assert_eq!(page.complete_segments, ["coinm"]);
+    assert_eq!(covered(&page), ["coinm"]);
     symbols_agree_with(&page.markets);
     truth_holds("binance_delivery", &page.markets);
 }
@@ -133,14 +143,14 @@ fn all_listings_at_once_are_three_segments() {
     let Some(all) = all else { return };
     let page = listing::read(&all.concat()).unwrap();
     assert_eq!(page.markets.len(), 1695 + 121 + 36);
-    assert_eq!(page.complete_segments, ["spot", "usdm", "coinm"]);
+    assert_eq!(covered(&page), ["spot", "usdm", "coinm"]);
 }
 
 #[test]
 fn no_other_venues_listing_is_taken_for_one_of_binance() {
     for venue in ["bitmex", "bybit", "coinbase", "deribit", "gateio", "gemini", "huobi", "kraken", "kucoin", "okx"] {
         let Some(page) = page(venue) else { return };
-        assert_eq!((page.markets.len(), page.complete_segments.len()), (0, 0), "{venue}");
+        assert_eq!((page.markets.len(), page.covered.len()), (0, 0), "{venue}");
         assert!(page.rejected.iter().all(|r| r.code == "NOT_A_LISTING"), "{venue}");
     }
 }

@@ -3,10 +3,13 @@
 use std::slice;
 
 use cqar_plugin_symbology::{
-    Parsed, Reading,
+    Expiry, Parsed, Reading,
     plugin::{Problem, problem},
 };
-use time::{Date, Month, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use time::{
+    Date, Month, OffsetDateTime, UtcOffset,
+    format_description::well_known::{Iso8601, Rfc3339},
+};
 
 use crate::{multiplier, segment::Segment};
 
@@ -44,12 +47,13 @@ pub fn format(reading: &Reading) -> Result<String, Problem> {
     if !is_code(code) {
         return Err(problem("base", "INVALID_CODE", "must be the code of an asset"));
     }
-    if !segment.quotes().contains(&reading.quote.as_str()) {
+    let quote = reading.quote.as_deref().unwrap_or_default();
+    if !segment.quotes().contains(&quote) {
         let message = format!("{} quotes in one of {}", segment.name(), segment.quotes().join(", "));
         return Err(problem("quote", "UNKNOWN_QUOTE", message));
     }
     check_settle(segment, reading)?;
-    let pair = format!("{code}{}", reading.quote);
+    let pair = format!("{code}{quote}");
     match (segment, reading.kind.as_str(), &reading.expiry) {
         (Segment::Spot, "spot", None) | (Segment::Usdm, "perpetual", None) => Ok(pair),
         (Segment::Coinm, "perpetual", None) => Ok(format!("{pair}_{PERPETUAL_MARK}")),
@@ -77,11 +81,12 @@ pub fn reading(segment: Segment, kind: &str, base_code: &str, quote: &str, settl
         segment: segment.name().to_owned(),
         kind: kind.to_owned(),
         base: base.to_owned(),
-        quote: quote.to_owned(),
+        quote: Some(quote.to_owned()),
         settle: settle.map(str::to_owned),
         expiry: None,
         strike: None,
         option_type: None,
+        exercise_style: None,
         unit_multiplier: count.map(|count| count.to_string()),
         extra: Vec::new(),
     }
@@ -113,23 +118,26 @@ fn read(segment: Segment, symbol: &str, readings: &mut Vec<Reading>) {
 }
 
 /// `YYMMDD` as the instant of delivery, which is at 08:00 UTC for every contract of Binance.
-fn expiry(mark: &str) -> Option<String> {
+fn expiry(mark: &str) -> Option<Expiry> {
     if mark.len() != 6 || !mark.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     let part = |range| mark.get(range).and_then(|digits: &str| digits.parse::<u8>().ok());
     let month = Month::try_from(part(2..4)?).ok()?;
     let date = Date::from_calendar_date(2000 + i32::from(part(0..2)?), month, part(4..6)?).ok()?;
-    Some(format!("{date}T08:00:00Z"))
+    Some(Expiry::Instant(format!("{date}T08:00:00Z")))
 }
 
-/// The UTC date of an instant as `YYMMDD`.
-fn date_mark(expiry: &str) -> Result<String, Problem> {
-    let date = OffsetDateTime::parse(expiry, &Rfc3339)
-        .ok()
-        .and_then(|instant| instant.checked_to_offset(UtcOffset::UTC))
-        .ok_or_else(|| problem("expiry", "INVALID_TIME", "must be an instant in RFC 3339"))?
-        .date();
+/// The UTC date of an expiry as `YYMMDD`.
+fn date_mark(expiry: &Expiry) -> Result<String, Problem> {
+    let date = match expiry {
+        Expiry::Date(date) => Date::parse(date, &Iso8601::DATE).ok(),
+        Expiry::Instant(instant) => OffsetDateTime::parse(instant, &Rfc3339)
+            .ok()
+            .and_then(|instant| instant.checked_to_offset(UtcOffset::UTC))
+            .map(OffsetDateTime::date),
+    };
+    let date = date.ok_or_else(|| problem("expiry", "INVALID_TIME", "must be a date or an instant in RFC 3339"))?;
     match date.year().checked_sub(2000) {
         Some(year @ 0..=99) => Ok(format!("{year:02}{:02}{:02}", u8::from(date.month()), date.day())),
         _ => Err(problem("expiry", "OUT_OF_RANGE", "must be in this century: Binance writes years in two digits")),
@@ -139,10 +147,10 @@ fn date_mark(expiry: &str) -> Result<String, Problem> {
 fn check_settle(segment: Segment, reading: &Reading) -> Result<(), Problem> {
     let expected = match segment {
         Segment::Spot => None,
-        Segment::Usdm => Some(&reading.quote),
-        Segment::Coinm => Some(&reading.base),
+        Segment::Usdm => reading.quote.as_deref(),
+        Segment::Coinm => Some(reading.base.as_str()),
     };
-    match (&reading.settle, expected) {
+    match (reading.settle.as_deref(), expected) {
         (None, _) => Ok(()),
         (Some(settle), Some(expected)) if settle == expected => Ok(()),
         (Some(_), Some(expected)) => {
@@ -166,7 +174,7 @@ mod tests {
     #[track_caller]
     fn reads(symbol: &str, segment: &str, kind: &str, base: &str, quote: &str) -> Reading {
         let reading = one(symbol, segment);
-        assert_eq!((reading.kind.as_str(), reading.base.as_str(), reading.quote.as_str()), (kind, base, quote));
+        assert_eq!((reading.kind.as_str(), reading.base.as_str(), reading.quote.as_deref()), (kind, base, Some(quote)));
         assert_eq!(format(&reading).as_deref(), Ok(symbol));
         reading
     }
@@ -177,9 +185,11 @@ mod tests {
         assert_eq!(reads("BTCUSDT", "usdm", "perpetual", "BTC", "USDT").settle.as_deref(), Some("USDT"));
         assert_eq!(reads("BTCUSD_PERP", "coinm", "perpetual", "BTC", "USD").settle.as_deref(), Some("BTC"));
         let usdm = reads("BTCUSDT_211231", "usdm", "future", "BTC", "USDT");
-        assert_eq!(usdm.expiry.as_deref(), Some("2021-12-31T08:00:00Z"));
+        assert_eq!(usdm.expiry, Some(Expiry::Instant("2021-12-31T08:00:00Z".to_owned())));
         let coinm = reads("ADAUSD_210924", "coinm", "future", "ADA", "USD");
-        assert_eq!(coinm.expiry.as_deref(), Some("2021-09-24T08:00:00Z"));
+        assert_eq!(coinm.expiry, Some(Expiry::Instant("2021-09-24T08:00:00Z".to_owned())));
+        let by_date = Reading { expiry: Some(Expiry::Date("2021-09-24".to_owned())), ..coinm };
+        assert_eq!(format(&by_date).as_deref(), Ok("ADAUSD_210924"), "a date is enough");
         reads("币安人生USDT", "spot", "spot", "币安人生", "USDT");
     }
 
@@ -196,7 +206,8 @@ mod tests {
     fn what_reads_in_several_ways_is_ambiguous() {
         let ambiguous = |symbol, segment| match parse(symbol, segment) {
             Parsed::Ambiguous(readings) => {
-                readings.iter().map(|r| format!("{} {}/{}", r.segment, r.base, r.quote)).collect::<Vec<_>>()
+                let pair = |r: &Reading| format!("{} {}/{}", r.segment, r.base, r.quote.as_deref().unwrap_or_default());
+                readings.iter().map(pair).collect::<Vec<_>>()
             }
             other => panic!("{symbol}: {other:?}"),
         };
@@ -248,7 +259,8 @@ mod tests {
         let cases = [
             (Reading { segment: "margin".to_owned(), ..perpetual.clone() }, "segment", "UNKNOWN_SEGMENT"),
             (Reading { kind: "option".to_owned(), ..perpetual.clone() }, "kind", "UNKNOWN_KIND"),
-            (Reading { quote: "USDX".to_owned(), ..perpetual.clone() }, "quote", "UNKNOWN_QUOTE"),
+            (Reading { quote: Some("USDX".to_owned()), ..perpetual.clone() }, "quote", "UNKNOWN_QUOTE"),
+            (Reading { quote: None, ..perpetual.clone() }, "quote", "UNKNOWN_QUOTE"),
             (Reading { base: "btc".to_owned(), ..perpetual.clone() }, "base", "INVALID_CODE"),
             (Reading { settle: Some("BTC".to_owned()), ..perpetual.clone() }, "settle", "SETTLE_MISMATCH"),
             (
@@ -258,13 +270,13 @@ mod tests {
             ),
             (Reading { expiry: future.expiry.clone(), ..perpetual }, "expiry", "UNEXPECTED"),
             (Reading { expiry: None, ..future.clone() }, "expiry", "REQUIRED"),
-            (Reading { expiry: Some("2021".to_owned()), ..future.clone() }, "expiry", "INVALID_TIME"),
+            (Reading { expiry: Some(Expiry::Instant("2021".to_owned())), ..future.clone() }, "expiry", "INVALID_TIME"),
             (
-                Reading { expiry: Some("9999-12-31T23:59:59-23:00".to_owned()), ..future.clone() },
+                Reading { expiry: Some(Expiry::Instant("9999-12-31T23:59:59-23:00".to_owned())), ..future.clone() },
                 "expiry",
                 "INVALID_TIME",
             ),
-            (Reading { expiry: Some("2121-12-31T08:00:00Z".to_owned()), ..future }, "expiry", "OUT_OF_RANGE"),
+            (Reading { expiry: Some(Expiry::Date("2121-12-31".to_owned())), ..future }, "expiry", "OUT_OF_RANGE"),
         ];
         for (reading, path, code) in cases {
             let problem = format(&reading).unwrap_err();

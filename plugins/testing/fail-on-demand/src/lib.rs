@@ -47,12 +47,12 @@ impl Plugin for FailOnDemand {
             version: env!("CARGO_PKG_VERSION"),
             description: "Fails on markets whose symbol contains HOLD.",
             subscriptions: &[EntityType::Market],
-            grants: &[],
             settings_schema: serde_json::json!({
                 "type": "object",
                 "additionalProperties": false,
                 "properties": { "mended": { "type": "boolean", "default": false } },
             }),
+            ..Manifest::default()
         }
     }
 

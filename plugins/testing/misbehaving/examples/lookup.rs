@@ -2,7 +2,7 @@
 
 use cqar_plugin_validator::{
     Call, Change, Finding, Validator, document,
-    plugin::{EntityType, Failure, Grant, Manifest, NoSettings, Plugin, Problem, no_settings},
+    plugin::{EntityType, Failure, Grant, Manifest, NoSettings, Plugin, Problem},
     registry,
 };
 use serde::Deserialize;
@@ -32,7 +32,7 @@ impl Plugin for Lookup {
             description: "Warns with the code of a market's instrument.",
             subscriptions: &[EntityType::Market],
             grants: &[Grant::Registry],
-            settings_schema: no_settings(),
+            ..Manifest::default()
         }
     }
 

@@ -18,7 +18,7 @@ use std::io::Write;
 use cqar_plugin_validator::{
     bindings::exports::cqar::plugin::{
         lifecycle,
-        validator::{self, Change, Finding, Severity},
+        validator::{self, Change, Finding},
     },
     document,
     plugin::{Failure, Problem},
@@ -105,7 +105,7 @@ fn misbehave(symbol: &str, findings: &mut Vec<Finding>) -> Result<(), Failure> {
 fn finding(change: u32, message: &str) -> Finding {
     Finding {
         change,
-        severity: Severity::Warning,
+        severity: "warning".to_owned(),
         path: "venue_symbol".to_owned(),
         code: "MISBEHAVIOUR".to_owned(),
         message: message.to_owned(),

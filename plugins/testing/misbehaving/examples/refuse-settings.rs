@@ -2,7 +2,7 @@
 
 use cqar_plugin_validator::{
     Call, Change, Finding, Validator,
-    plugin::{EntityType, Failure, Manifest, Plugin, Problem, no_settings, problem},
+    plugin::{EntityType, Failure, Manifest, Plugin, Problem, problem},
 };
 
 /// The validator.
@@ -17,8 +17,7 @@ impl Plugin for RefuseSettings {
             version: env!("CARGO_PKG_VERSION"),
             description: "Refuses all settings.",
             subscriptions: &[EntityType::Market],
-            grants: &[],
-            settings_schema: no_settings(),
+            ..Manifest::default()
         }
     }
 

@@ -2,7 +2,7 @@
 
 use cqar_plugin_validator::{
     Call, Change, Finding, Validator, document,
-    plugin::{EntityType, Failure, Manifest, NoSettings, Plugin, Problem, no_settings},
+    plugin::{EntityType, Failure, Manifest, NoSettings, Plugin, Problem},
 };
 use serde::Deserialize;
 
@@ -24,8 +24,7 @@ impl Plugin for RequireTick {
             version: env!("CARGO_PKG_VERSION"),
             description: "Wants a tick size for every market.",
             subscriptions: &[EntityType::Market],
-            grants: &[],
-            settings_schema: no_settings(),
+            ..Manifest::default()
         }
     }
 

@@ -1,8 +1,8 @@
 //! A symbology that traps on the symbol `TRAP`, and knows no other.
 
 use cqar_plugin_symbology::{
-    Page, Parsed, Query, Reading, Source, Symbology,
-    plugin::{Failure, Manifest, NoSettings, Plugin, Problem, no_settings, problem},
+    Call, Code, Page, Parsed, Query, Reading, Source, Symbology, empty_page,
+    plugin::{Failure, Manifest, NoSettings, Plugin, Problem, problem},
 };
 
 /// The symbology.
@@ -16,9 +16,7 @@ impl Plugin for TrapOnSymbol {
             name: "trap-on-symbol",
             version: env!("CARGO_PKG_VERSION"),
             description: "Traps on one symbol.",
-            subscriptions: &[],
-            grants: &[],
-            settings_schema: no_settings(),
+            ..Manifest::default()
         }
     }
 
@@ -28,23 +26,23 @@ impl Plugin for TrapOnSymbol {
 }
 
 impl Symbology for TrapOnSymbol {
-    fn parse(&self, _: &str, query: &Query) -> Parsed {
+    fn parse(&self, _: &Call, query: &Query) -> Parsed {
         if query.symbol == "TRAP" {
             std::process::abort();
         }
         Parsed::Unknown("knows no symbol".to_owned())
     }
 
-    fn format(&self, _: &str, _: &Reading) -> Result<String, Problem> {
+    fn format(&self, _: &Call, _: &Reading) -> Result<String, Problem> {
         Err(problem("", "NO_SYMBOL", "knows no symbol"))
     }
 
-    fn normalize_asset(&self, _: &str) -> Option<String> {
+    fn normalize_asset(&self, _: &Call, _: &Code) -> Option<String> {
         None
     }
 
-    fn read_listing(&self, _: &[Source]) -> Result<Page, Failure> {
-        Ok(Page { complete_segments: Vec::new(), markets: Vec::new(), rejected: Vec::new() })
+    fn read_listing(&self, _: &Call, _: &[Source]) -> Result<Page, Failure> {
+        Ok(empty_page())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use cqar_plugin_validator::{
     Call, Change, Finding, Validator,
-    plugin::{EntityType, Failure, Manifest, NoSettings, Plugin, Problem, no_settings},
+    plugin::{EntityType, Failure, Manifest, NoSettings, Plugin, Problem},
 };
 
 /// The validator.
@@ -17,8 +17,7 @@ impl Plugin for WrongName {
             version: env!("CARGO_PKG_VERSION"),
             description: "Is not who it says it is.",
             subscriptions: &[EntityType::Market],
-            grants: &[],
-            settings_schema: no_settings(),
+            ..Manifest::default()
         }
     }
 

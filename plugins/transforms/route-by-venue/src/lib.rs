@@ -3,7 +3,7 @@
 
 use cqar_plugin_transform::{
     Action, Call, Event, Outgoing, Transform, document,
-    plugin::{EntityType, Failure, Field, Manifest, NoSettings, Plugin, Problem, no_settings},
+    plugin::{EntityType, Failure, Field, Manifest, NoSettings, Plugin, Problem},
 };
 use serde::Deserialize;
 
@@ -19,8 +19,7 @@ impl Plugin for RouteByVenue {
             version: env!("CARGO_PKG_VERSION"),
             description: "Puts the venue of a market event at the end of its subject.",
             subscriptions: &[EntityType::Market],
-            grants: &[],
-            settings_schema: no_settings(),
+            ..Manifest::default()
         }
     }
 

@@ -38,8 +38,8 @@ impl Plugin for MarketSanity {
             version: env!("CARGO_PKG_VERSION"),
             description: "Refuses markets with implausible ticks, lots, quantities, fees or notionals.",
             subscriptions: &[EntityType::Market],
-            grants: &[],
             settings_schema: settings::schema(),
+            ..Manifest::default()
         }
     }
 

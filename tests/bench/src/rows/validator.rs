@@ -17,7 +17,7 @@ use cqar_domain::{
     entities::Entity,
     event::PortError,
     id::EntityKey,
-    lookup::{FoundDocument, Lookup, LookupError},
+    lookup::{FoundDocument, FoundDocuments, IndexKey, Lookup, LookupError, ReadSet},
     time::{Clock, SystemClock},
 };
 use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost};
@@ -94,13 +94,7 @@ async fn repeats(config: &RunConfig, host: &PluginHost, report: &mut Report) -> 
 
 /// The median time of a call for these entities, documents included.
 async fn call_us(host: &PluginHost, entities: &[Entity], time: Duration) -> anyhow::Result<f64> {
-    let context = CallContext {
-        now: SystemClock.now(),
-        actor: "bench".to_owned(),
-        request_id: None,
-        validate_only: false,
-        revision: 1,
-    };
+    let context = CallContext { actor: "bench".to_owned(), revision: 1, ..CallContext::at(SystemClock.now()) };
     let mut took_ns = Histogram::<u64>::new(3)?;
     let ends = Instant::now() + time;
     while Instant::now() < ends {
@@ -189,8 +183,20 @@ struct NoLookups;
 #[async_trait]
 impl Lookup for NoLookups {
     async fn get(&self, _: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
-        Err(LookupError::Unavailable(PortError::new("nothing may be looked up")))
+        Err(nothing())
     }
+
+    async fn find(&self, _: &[IndexKey]) -> Result<Vec<FoundDocuments>, LookupError> {
+        Err(nothing())
+    }
+
+    async fn read_again(&self, _: &ReadSet) -> Result<ReadSet, LookupError> {
+        Err(nothing())
+    }
+}
+
+fn nothing() -> LookupError {
+    LookupError::Unavailable(PortError::new("nothing may be looked up"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,174 @@
+//! The look-ups of a call: what is granted, how many are left, and the trace of what was seen.
+
+use std::sync::Arc;
+
+use cqar_domain::{
+    id::{EntityKey, EntityType},
+    lookup::{IndexKey, Lookup, LookupError, LookupIndex, ReadSet},
+};
+use parking_lot::Mutex;
+
+use crate::{
+    bindings::cqar::plugin::{
+        registry::{self, Found},
+        types::Failure,
+    },
+    config::Limits,
+    error::CallError,
+    sandbox::Sandbox,
+    text::{MAX_CODE_BYTES, clean},
+};
+
+/// What one instance may look up.
+pub(crate) struct Lookups {
+    /// None where none are granted.
+    lookup: Option<Arc<dyn Lookup>>,
+    trail: Trail,
+    calls_left: u32,
+    keys_left: usize,
+}
+
+/// The trace of the look-ups of one or more calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trail(Arc<Mutex<LookedUpSoFar>>);
+
+/// What was looked up, in how many snapshots.
+#[derive(Debug, Default)]
+struct LookedUpSoFar {
+    read: ReadSet,
+    snapshots: usize,
+}
+
+impl Trail {
+    /// What was looked up.
+    pub(crate) fn take(&self) -> ReadSet {
+        std::mem::take(&mut *self.0.lock()).read
+    }
+
+    /// Whether all that was looked up is one state. What one snapshot showed is; of more, all must be now as it was.
+    pub(crate) async fn is_one_state(&self, lookup: &dyn Lookup) -> Result<bool, LookupError> {
+        let (read, snapshots) = {
+            let seen = self.0.lock();
+            (seen.read.clone(), seen.snapshots)
+        };
+        Ok(snapshots < 2 || lookup.read_again(&read).await? == read)
+    }
+
+    /// Notes what a snapshot showed. False if it is no one state with what was seen before.
+    fn note(&self, add: impl FnOnce(&mut ReadSet) -> bool) -> bool {
+        let mut seen = self.0.lock();
+        seen.snapshots += 1;
+        add(&mut seen.read)
+    }
+}
+
+/// A look-up that the plugin may hear of as refused. What the plugin must not judge by ends the call instead.
+type Answer<T> = wasmtime::Result<Result<Vec<T>, Failure>>;
+
+impl Lookups {
+    pub(crate) fn new(lookup: Option<Arc<dyn Lookup>>) -> Self {
+        Self { lookup, trail: Trail::default(), calls_left: 0, keys_left: 0 }
+    }
+
+    /// Gets ready for a call.
+    pub(crate) fn begin(&mut self, trail: &Trail, limits: &Limits) {
+        self.trail = trail.clone();
+        (self.calls_left, self.keys_left) = (limits.lookups, limits.lookup_keys);
+    }
+
+    /// What answers a look-up of so many keys, if it is granted and within the limits.
+    fn admit(&mut self, keys: usize) -> Result<Arc<dyn Lookup>, Failure> {
+        let Some(lookup) = &self.lookup else {
+            return Err(refused("NOT_GRANTED", "the manifest asks for no look-ups"));
+        };
+        let (calls, keys) = (self.calls_left.checked_sub(1), self.keys_left.checked_sub(keys));
+        let (Some(calls), Some(keys)) = (calls, keys) else {
+            return Err(refused("TOO_MANY_LOOKUPS", "the look-ups of one call are limited"));
+        };
+        (self.calls_left, self.keys_left) = (calls, keys);
+        Ok(Arc::clone(lookup))
+    }
+}
+
+impl registry::Host for Sandbox {
+    async fn get(&mut self, entity_type: String, keys: Vec<String>) -> Answer<Option<String>> {
+        let lookup = match self.lookups.admit(keys.len()) {
+            Ok(lookup) => lookup,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(entity_type) = EntityType::from_name(&entity_type) else {
+            return Ok(Err(refused("UNKNOWN_ENTITY_TYPE", "there is no such entity type")));
+        };
+        let keys: Vec<EntityKey> = match keys.iter().map(|id| lookup.key(entity_type, id)).collect() {
+            Ok(keys) => keys,
+            Err(error) => return self.not_answered(error),
+        };
+        let found = match lookup.get(&keys).await {
+            Ok(found) => found,
+            Err(error) => return self.not_answered(error),
+        };
+        self.seen(keys, &found, |read, key, found| read.add(key, found.as_ref().map(|it| it.revision)))?;
+        Ok(Ok(found.into_iter().map(|found| found.map(|found| found.document)).collect()))
+    }
+
+    async fn find(&mut self, index: String, keys: Vec<Vec<String>>) -> Answer<Found> {
+        let lookup = match self.lookups.admit(keys.len()) {
+            Ok(lookup) => lookup,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(index) = LookupIndex::from_name(&index) else {
+            return Ok(Err(no_index(&index)));
+        };
+        let keys: Vec<IndexKey> = match keys.into_iter().map(|parts| IndexKey::new(index, parts)).collect() {
+            Ok(keys) => keys,
+            Err(error) => return self.not_answered(error),
+        };
+        let found = match lookup.find(&keys).await {
+            Ok(found) => found,
+            Err(error) => return self.not_answered(error),
+        };
+        self.seen(keys, &found, ReadSet::add_found)?;
+        let answer = found.into_iter().map(|found| Found {
+            documents: found.documents.into_iter().map(|it| it.document).collect(),
+            more: found.more,
+        });
+        Ok(Ok(answer.collect()))
+    }
+}
+
+impl Sandbox {
+    /// Notes what was found, which must be one state with what was seen before.
+    fn seen<K, F>(
+        &mut self,
+        keys: Vec<K>,
+        found: &[F],
+        mut add: impl FnMut(&mut ReadSet, K, &F) -> bool,
+    ) -> wasmtime::Result<()> {
+        if keys.len() != found.len() {
+            return Err(self.stop(CallError::Lookup("the answer has another number of documents".into())));
+        }
+        let found = keys.into_iter().zip(found);
+        let is_one_state =
+            self.lookups.trail.note(|read| found.fold(true, |same, (key, it)| add(read, key, it) && same));
+        if is_one_state { Ok(()) } else { Err(self.stop(CallError::Moved)) }
+    }
+
+    fn not_answered<T>(&mut self, error: LookupError) -> Answer<T> {
+        match error {
+            LookupError::InvalidKey(message) => Ok(Err(refused("INVALID_KEY", &message))),
+            LookupError::Unavailable(error) => Err(self.stop(CallError::Lookup(error.to_string()))),
+        }
+    }
+}
+
+fn no_index(name: &str) -> Failure {
+    if LookupIndex::ABSENT.contains(&name) {
+        return refused("NO_INDEX", &format!("{name}: the registry has no such entities yet"));
+    }
+    let (name, names) = (clean(name, MAX_CODE_BYTES), LookupIndex::ALL.map(LookupIndex::name).join(", "));
+    refused("UNKNOWN_INDEX", &format!("there is no index {name:?}; there are {names}"))
+}
+
+fn refused(code: &str, message: &str) -> Failure {
+    Failure { code: code.to_owned(), message: message.to_owned(), retryable: false }
+}

@@ -1,0 +1,322 @@
+//! What a listing holds, in the domain's words.
+
+use cqar_domain::{entities::instrument::InstrumentKind, id::Segment, time::Timestamp};
+use cqar_proto::v1;
+use serde_json::{Map, Value};
+
+use super::{
+    market::{ListedMarket, RowProblem, bounded, market},
+    reading::{Reading, field, optional, reading},
+};
+use crate::{
+    bindings::{cqar::plugin::types::Problem, exports::cqar::plugin::listing},
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, clean, cleaned},
+};
+
+/// A venue has some dozen segments, quotes and settle assets by which its listings are cut.
+const MAX_COVERAGE: usize = 1000;
+/// The most further requests of one page: one for each of a venue's symbols.
+const MAX_REQUESTS: usize = 20_000;
+/// Longer addresses are refused by servers and proxies alike.
+const MAX_URL_BYTES: usize = 2048;
+/// What a venue says of a code beside its name is a few words.
+const MAX_HINTS: usize = 32;
+/// Codes are of at most 64 characters; a hint is a name or an address.
+const MAX_HINT_BYTES: usize = 1000;
+
+/// One of the venue's own responses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it came from.
+    pub url: Option<String>,
+    /// The part of the venue that it was asked for.
+    pub segment: Option<String>,
+    /// When it was received.
+    pub received_at: Option<Timestamp>,
+    /// Its body.
+    pub body: Vec<u8>,
+}
+
+/// One market of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The index of the source.
+    pub source: usize,
+    /// As the venue writes it.
+    pub symbol: String,
+    /// What it means.
+    pub reading: Reading,
+    /// How it trades.
+    pub market: ListedMarket,
+    /// The fields that could not be read.
+    pub problems: Vec<RowProblem>,
+}
+
+/// What a listing says of an asset's code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedAsset {
+    /// The code as the venue writes it.
+    pub code: String,
+    /// In which part of the venue; none for all of them.
+    pub segment: Option<Segment>,
+    /// What tells assets of one code apart, by key: `asset_class`, `name`, `contract_address`, `chain` and others.
+    pub hints: Vec<(String, String)>,
+    /// The fields that could not be read.
+    pub problems: Vec<RowProblem>,
+}
+
+/// One item of a listing that is no market.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RejectedItem {
+    /// The index of the source.
+    pub source: usize,
+    /// The segment, where it is known.
+    pub segment: Option<Segment>,
+    /// Its symbol, empty if it has none.
+    pub symbol: String,
+    /// A stable code in `UPPER_SNAKE`.
+    pub code: String,
+    /// An explanation for people.
+    pub message: String,
+}
+
+/// Sources that name every market that has all of these values, so that an absent one is known to be gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coverage {
+    /// The segment.
+    pub segment: Segment,
+    /// The kind; none for every kind.
+    pub kind: Option<InstrumentKind>,
+    /// The venue's code of the base; none for every base.
+    pub base: Option<String>,
+    /// The venue's code of the quote; none for every quote.
+    pub quote: Option<String>,
+    /// The venue's code of the settle asset; none for every one.
+    pub settle: Option<String>,
+}
+
+/// What a listing holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Page {
+    /// What is covered completely.
+    pub covered: Vec<Coverage>,
+    /// The markets.
+    pub markets: Vec<Listed>,
+    /// What is said of codes.
+    pub assets: Vec<ListedAsset>,
+    /// What could not be read.
+    pub rejected: Vec<RejectedItem>,
+    /// How many rows are no markets.
+    pub ignored: u32,
+    /// What is needed for the whole.
+    pub more: Vec<v1::ListingSource>,
+}
+
+/// A listing. Only what cannot be laid to one row is an error.
+pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
+    let source = |index: u32| match usize::try_from(index) {
+        Ok(index) if index < sources => Ok(index),
+        _ => Err(format!("an item of source {index} of {sources}")),
+    };
+    bounded_list("coverages", raw.covered.len(), MAX_COVERAGE)?;
+    bounded_list("further requests", raw.more.len(), MAX_REQUESTS)?;
+    let mut page = Page { ignored: raw.ignored, ..Page::default() };
+    for covered in raw.covered {
+        if covered.sources.is_empty() {
+            return Err("a coverage by no source".into());
+        }
+        for index in &covered.sources {
+            source(*index)?;
+        }
+        page.covered.push(coverage(covered)?);
+    }
+    for item in raw.rejected {
+        page.rejected.push(RejectedItem {
+            source: source(item.source)?,
+            segment: optional("rejected.segment", item.segment.as_deref())?,
+            symbol: cleaned(item.symbol.unwrap_or_default(), MAX_MESSAGE_BYTES),
+            code: cleaned(item.code, MAX_CODE_BYTES),
+            message: cleaned(item.message, MAX_MESSAGE_BYTES),
+        });
+    }
+    for item in raw.markets {
+        let (source, symbol) = (source(item.source)?, item.symbol.clone());
+        match listed(item, source) {
+            Ok(listed) => page.markets.push(listed),
+            Err(message) => page.rejected.push(RejectedItem {
+                source,
+                segment: None,
+                symbol: cleaned(symbol, MAX_MESSAGE_BYTES),
+                code: "MALFORMED_ROW".into(),
+                message: cleaned(message, MAX_MESSAGE_BYTES),
+            }),
+        }
+    }
+    for item in raw.assets {
+        source(item.source)?;
+        page.assets.push(asset(item)?);
+    }
+    page.more = raw.more.into_iter().map(request).collect::<Result<_, _>>()?;
+    Ok(page)
+}
+
+fn bounded_list(what: &str, count: usize, most: usize) -> Result<(), String> {
+    if count > most { Err(format!("{count} {what}, and {most} are allowed")) } else { Ok(()) }
+}
+
+fn coverage(raw: listing::Coverage) -> Result<Coverage, String> {
+    let kind = raw.kind.as_deref().map(|name| {
+        InstrumentKind::from_name(name).ok_or_else(|| format!("covered.kind: there is no kind {:?}", clean(name, 64)))
+    });
+    Ok(Coverage {
+        segment: field("covered.segment", &raw.segment)?,
+        kind: kind.transpose()?,
+        base: raw.base,
+        quote: raw.quote,
+        settle: raw.settle,
+    })
+}
+
+fn listed(raw: listing::Listed, source: usize) -> Result<Listed, String> {
+    let mut problems: Vec<RowProblem> = raw.problems.into_iter().map(problem).collect();
+    let reading = reading(raw.reading)?;
+    let market = market(&raw.market, &mut problems)?;
+    Ok(Listed { source, symbol: raw.symbol, reading, market, problems: bounded(problems) })
+}
+
+fn problem(raw: Problem) -> RowProblem {
+    RowProblem::new(raw.path, &raw.code, &raw.message)
+}
+
+fn asset(raw: listing::ListedAsset) -> Result<ListedAsset, String> {
+    let mut problems = Vec::new();
+    let segment = optional("assets.segment", raw.segment.as_deref())?;
+    let mut hints = Vec::new();
+    for hint in raw.hints {
+        if hint.key.len() > MAX_CODE_BYTES || hint.value.len() > MAX_HINT_BYTES || hints.len() == MAX_HINTS {
+            let message = format!("at most {MAX_HINTS} hints, of {MAX_CODE_BYTES} and {MAX_HINT_BYTES} bytes");
+            problems.push(RowProblem::new(format!("hints.{}", clean(&hint.key, MAX_CODE_BYTES)), "TOO_LONG", &message));
+        } else {
+            hints.push((hint.key, hint.value));
+        }
+    }
+    if let Some(document) = &raw.venue_asset {
+        let fields: Map<String, Value> = serde_json::from_str(document)
+            .map_err(|error| format!("venue-asset of {:?}: {error}", clean(&raw.code, 64)))?;
+        // All that the registry has of a venue asset so far is what it derives.
+        let unknown = fields.keys().map(|name| {
+            let message = "is not known to this server, or not the listing's to say, and was passed over";
+            RowProblem::new(format!("venue_asset.{name}"), "UNKNOWN_FIELD", message)
+        });
+        problems.extend(unknown);
+    }
+    Ok(ListedAsset { code: raw.code, segment, hints, problems: bounded(problems) })
+}
+
+fn request(raw: listing::Request) -> Result<v1::ListingSource, String> {
+    listing_url(&raw.url).map_err(|why| format!("more.url: {why}"))?;
+    let segment: Option<Segment> = optional("more.segment", raw.segment.as_deref())?;
+    Ok(v1::ListingSource { url: raw.url, segment: segment.map(|it| it.to_string()).unwrap_or_default() })
+}
+
+/// Refuses what is no public address.
+pub(crate) fn listing_url(url: &str) -> Result<(), String> {
+    let is_public = url.starts_with("https://") || url.starts_with("http://");
+    if url.len() > MAX_URL_BYTES || !is_public || url.chars().any(char::is_control) {
+        return Err(format!(
+            "{:?} must be an address of http or https, of at most {MAX_URL_BYTES} bytes",
+            clean(url, 200)
+        ));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bindings::{cqar::plugin::types::FieldResult, exports::cqar::plugin::symbology::ReadingResult},
+        symbology::reading::tests::raw as raw_reading,
+    };
+
+    fn row(symbol: &str, reading: ReadingResult, market: &str) -> listing::Listed {
+        listing::Listed { source: 0, symbol: symbol.into(), reading, market: market.into(), problems: Vec::new() }
+    }
+
+    fn nothing() -> listing::Page {
+        listing::Page {
+            covered: Vec::new(),
+            markets: Vec::new(),
+            assets: Vec::new(),
+            rejected: Vec::new(),
+            ignored: 0,
+            more: Vec::new(),
+        }
+    }
+
+    fn whole(segment: &str, sources: Vec<u32>) -> listing::Coverage {
+        let segment = segment.into();
+        listing::Coverage { sources, segment, kind: None, base: None, quote: None, settle: None }
+    }
+
+    #[test]
+    fn a_malformed_row_is_rejected_alone_and_a_malformed_field_costs_itself() {
+        let good = r#"{"status": "MARKET_STATUS_ACTIVE", "tick_size": "0.10"}"#;
+        let odd = r#"{"status": "MARKET_STATUS_ACTIVE", "tick_size": "ten"}"#;
+        let kindless = ReadingResult { kind: "swap".into(), ..raw_reading() };
+        let markets = vec![row("A", raw_reading(), good), row("B", raw_reading(), odd), row("C", kindless, good)];
+        let page = page(listing::Page { markets, ignored: 3, ..nothing() }, 1).unwrap();
+        assert_eq!((page.markets.len(), page.ignored), (2, 3));
+        assert_eq!(page.markets[1].problems[0].path, "market.tick_size");
+        assert_eq!((page.rejected[0].symbol.as_str(), page.rejected[0].code.as_str()), ("C", "MALFORMED_ROW"));
+    }
+
+    #[test]
+    fn what_speaks_of_sources_that_were_not_given_is_no_answer() {
+        let rejected =
+            listing::Rejected { source: 1, segment: None, symbol: None, code: "X".into(), message: String::new() };
+        let strange = [
+            listing::Page { rejected: vec![rejected], ..nothing() },
+            listing::Page { covered: vec![whole("usdm", vec![0, 1])], ..nothing() },
+            listing::Page { covered: vec![whole("usdm", vec![])], ..nothing() },
+            listing::Page { covered: vec![whole("USDM", vec![0])], ..nothing() },
+            listing::Page { covered: vec![whole("usdm", vec![0]); MAX_COVERAGE + 1], ..nothing() },
+            listing::Page {
+                markets: vec![listing::Listed { source: 1, ..row("A", raw_reading(), "{}") }],
+                ..nothing()
+            },
+        ];
+        for raw in strange {
+            assert!(page(raw, 1).is_err());
+        }
+        assert!(page(listing::Page { covered: vec![whole("usdm", vec![0])], ..nothing() }, 1).is_ok());
+    }
+
+    #[test]
+    fn a_further_request_goes_to_a_public_address() {
+        let asked = |url: &str| {
+            let more = vec![listing::Request { url: url.into(), segment: None }];
+            page(listing::Page { more, ..nothing() }, 1)
+        };
+        assert_eq!(asked("https://api.example.com/markets?page=2").unwrap().more.len(), 1);
+        for url in ["", "file:///etc/passwd", "/markets", &format!("https://x/{}", "x".repeat(2048))] {
+            assert!(asked(url).is_err(), "{url:.40}");
+        }
+    }
+
+    #[test]
+    fn a_venue_asset_loses_the_fields_that_are_not_known() {
+        let hint = |key: &str| FieldResult { key: key.into(), value: "equity".into() };
+        let item = listing::ListedAsset {
+            source: 0,
+            code: "META".into(),
+            segment: Some("usdm".into()),
+            hints: vec![hint("asset_class"), hint(&"x".repeat(65))],
+            venue_asset: Some(r#"{"networks": []}"#.into()),
+        };
+        let page = page(listing::Page { assets: vec![item], ..nothing() }, 1).unwrap();
+        assert_eq!(page.assets[0].hints, [("asset_class".to_owned(), "equity".to_owned())]);
+        let codes: Vec<_> = page.assets[0].problems.iter().map(|it| it.code.as_str()).collect();
+        assert_eq!(codes, ["TOO_LONG", "UNKNOWN_FIELD"]);
+    }
+}

@@ -1,0 +1,92 @@
+//! What the indexes find that plugins look up by: undeleted entities alone, in the order of their ids.
+
+use cqar_domain::{
+    entities::{Entity, asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue_asset::VenueAsset},
+    id::{InstrumentId, Segment, VenueId},
+    lookup::{IndexKey, LookupIndex},
+};
+
+use crate::{
+    database::Value,
+    error::Error,
+    schema::{PlannedStatement, TableSchema},
+    snapshot::Snapshot,
+    tables::Table,
+};
+
+impl Snapshot {
+    /// Up to `limit` undeleted entities that the key finds. A key that no entity can have finds none.
+    pub async fn find(&mut self, key: &IndexKey, limit: usize) -> Result<Vec<Entity>, Error> {
+        match (key.index(), key.parts()) {
+            // Symbols mean markets in time, and codes are unique: each is looked up as everywhere else.
+            (LookupIndex::MarketSymbol, [venue, segment, symbol]) => {
+                let Some((venue, segment)) = place(venue, segment) else { return Ok(Vec::new()) };
+                let found = self.markets_with_symbols(&venue, std::slice::from_ref(symbol)).await?;
+                Ok(found.into_iter().filter(|it| it.segment == segment).take(limit).map(Entity::from).collect())
+            }
+            (LookupIndex::VenueAssetCode, [venue, segment, code]) => {
+                let Some((venue, segment)) = place(venue, segment) else { return Ok(Vec::new()) };
+                let found = self.with_unique_keys(&[VenueAsset::code_key(&venue, &segment, code)]).await?;
+                Ok(found.into_values().collect())
+            }
+            (index, [part]) => {
+                let (Some(search), Some(value)) = (Search::of(index), value(index, part)) else {
+                    return Ok(Vec::new());
+                };
+                let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+                let values = vec![value, Value::Int(limit)];
+                self.read(search.table, format!("find_{}", search.index), search.sql(), values).await
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The statements of all indexes, for the test that reads their plans.
+pub(crate) fn planned_statements() -> impl Iterator<Item = PlannedStatement> {
+    LookupIndex::ALL.into_iter().filter_map(Search::of).map(|search| PlannedStatement {
+        table: search.table.name,
+        sql: search.sql(),
+        values: 2,
+        indexes: vec![search.index],
+    })
+}
+
+/// A search by one column.
+struct Search {
+    table: &'static TableSchema,
+    column: &'static str,
+    /// The index of the database that serves it.
+    index: &'static str,
+}
+
+impl Search {
+    fn of(index: LookupIndex) -> Option<Self> {
+        let (table, column, index) = match index {
+            LookupIndex::AssetSymbol => (Asset::SCHEMA, "symbol", "assets_symbol"),
+            LookupIndex::AssetName => (Asset::SCHEMA, "name", "assets_name"),
+            LookupIndex::ChainCaip2 => (Chain::SCHEMA, "caip2", "chains_caip2"),
+            LookupIndex::InstrumentCode => (Instrument::SCHEMA, "code", "instruments_code"),
+            LookupIndex::MarketInstrument => (Market::SCHEMA, "instrument_id", "markets_instrument"),
+            LookupIndex::MarketSymbol | LookupIndex::VenueAssetCode => return None,
+        };
+        Some(Self { table, column, index })
+    }
+
+    fn sql(&self) -> String {
+        let undeleted = if self.table.soft_delete { " AND e.delete_us IS NULL" } else { "" };
+        format!("{} WHERE e.{} = $1{undeleted} ORDER BY e.id LIMIT $2", self.table.select, self.column)
+    }
+}
+
+fn place(venue: &str, segment: &str) -> Option<(VenueId, Segment)> {
+    Some((venue.parse().ok()?, segment.parse().ok()?))
+}
+
+/// A part as its column has it. No stored text holds a zero byte, and PostgreSQL refuses the statement that asks for one.
+fn value(index: LookupIndex, part: &str) -> Option<Value> {
+    match index {
+        LookupIndex::MarketInstrument => part.parse().ok().map(|id: InstrumentId| Value::Uuid(id.uuid())),
+        _ => (!part.contains('\0')).then(|| Value::Text(part.to_owned())),
+    }
+}
