@@ -63,6 +63,7 @@ plugins: ## Build the shipped plugins into target/plugins/, from where a running
 .PHONY: release-contract
 release-contract: ## Keep the contract as it is: later ones must not break its clients
 	scripts/setup lint
+	cd proto && ../$(BUF) breaking --against released/cqar.v1.binpb
 	cd proto && ../$(BUF) build --exclude-source-info -o released/cqar.v1.binpb
 
 .PHONY: fmt
@@ -71,7 +72,8 @@ fmt: ## Format the code
 	cd plugins && cargo fmt --all
 
 .PHONY: setup
-setup: ## Install what is missing for run and test
+setup: ## Install what is missing to run, lint and test
+	scripts/setup lint
 	scripts/setup test
 
 .PHONY: migrate-up

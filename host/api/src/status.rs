@@ -357,11 +357,18 @@ mod tests {
             (Error::RevisionNotReached { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
         ];
         for (error, code, expected) in table {
-            let message = error.to_string();
-            let status = status(error);
-            assert_eq!((status.code(), status.message()), (code, message.as_str()));
-            assert_eq!(reason(&status), expected);
+            check(error, code, expected);
         }
+    }
+
+    fn check(error: Error, code: Code, expected: &str) {
+        let message = error.to_string();
+        let status = status(error);
+        assert_eq!((status.code(), status.message()), (code, message.as_str()));
+        assert_eq!(reason(&status), expected);
+        // What passes by itself says when to try again, and what does not never does.
+        let passes = code == Code::Unavailable || matches!(expected, "CONTENDED" | "TOO_MANY_WRITES");
+        assert_eq!(status.get_details_retry_info().is_some(), passes, "{expected}");
     }
 
     #[test]

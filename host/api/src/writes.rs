@@ -52,8 +52,8 @@ impl Api {
         not_supported("effective_time", options.effective_time.is_some())?;
         check_reason("reason", &options.reason).map_err(status)?;
         let hash = || request_hash(W::METHOD, [message.encode_to_vec().as_slice()]);
-        let context =
-            write_context(actor, W::METHOD, &options.request_id, options.validate_only, hash).map_err(status)?;
+        let context = write_context(actor, W::METHOD, ("request_id", &options.request_id), options.validate_only, hash);
+        let context = context.map_err(status)?;
         let mutation = message.mutation(self.registry.ids()).map_err(malformed)?;
         let mutation = RequestedMutation { field: W::PATH.to_owned(), reason: options.reason, mutation };
         let Revisioned { revision, value } = self.registry.apply(context, vec![mutation]).await.map_err(status)?;
@@ -87,13 +87,13 @@ pub(crate) fn actor<T>(request: &Request<T>) -> String {
 pub(crate) fn write_context(
     actor: String,
     method: &'static str,
-    request_id: &str,
+    (field, request_id): (&str, &str),
     validate_only: bool,
     hash: impl FnOnce() -> Vec<u8>,
 ) -> Result<WriteContext, Error> {
     let request_id = match request_id {
         "" => None,
-        text => Some(Uuid::try_parse(text).map_err(|_| invalid("request_id", "INVALID", "must be a UUID"))?),
+        text => Some(Uuid::try_parse(text).map_err(|_| invalid(field, "INVALID", "must be a UUID"))?),
     };
     if let Some(id) = request_id {
         tracing::Span::current().record("request_id", tracing::field::display(id));

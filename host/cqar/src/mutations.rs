@@ -49,14 +49,16 @@ pub enum MutationsError {
 pub fn read(files: &[PathBuf]) -> Result<ApplyRequest, MutationsError> {
     let mut whole = ApplyRequest::default();
     for path in files {
-        let part = parse(path, &text(path)?)?;
-        whole.mutations.extend(part.mutations);
-        whole.validate_only |= part.validate_only;
-        if !part.request_id.is_empty() {
-            whole.request_id = part.request_id;
+        // Every field by name: a new one that is forgotten here would be lost without a word.
+        let ApplyRequest { mutations, request_id, validate_only, reason, effective_time } = parse(path, &text(path)?)?;
+        whole.mutations.extend(mutations);
+        whole.validate_only |= validate_only;
+        whole.effective_time = effective_time.or(whole.effective_time);
+        if !request_id.is_empty() {
+            whole.request_id = request_id;
         }
-        if !part.reason.is_empty() {
-            whole.reason = part.reason;
+        if !reason.is_empty() {
+            whole.reason = reason;
         }
     }
     Ok(whole)

@@ -17,6 +17,9 @@ use crate::{
 /// The most documents that one key of an index finds; whether there are more is said.
 pub const MAX_FOUND: usize = 16;
 
+/// The longest part of a key: nothing that is looked up by is longer (a name of 200 characters).
+const MAX_PART_BYTES: usize = 1024;
+
 /// An index that plugins may look up by. Those of entities that the registry does not have yet are not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "named as the interface names them")]
@@ -63,6 +66,12 @@ pub enum LookupError {
     /// A key is not an id of that type, or has not the parts of the index.
     #[error("{0}")]
     InvalidKey(String),
+    /// What is found has more bytes than one look-up may answer.
+    #[error("the documents have more than {max_bytes} bytes; look up fewer keys at a time")]
+    TooLarge {
+        /// The most.
+        max_bytes: usize,
+    },
     /// The database could not answer.
     #[error(transparent)]
     Unavailable(#[from] PortError),
@@ -71,11 +80,13 @@ pub enum LookupError {
 /// Look-ups for plugins.
 #[async_trait]
 pub trait Lookup: Send + Sync {
-    /// Reads entities, all in one snapshot: each in the order of the ids, none where there is no such entity.
-    async fn get(&self, keys: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError>;
+    /// Reads entities, all in one snapshot: each in the order of the ids, none where there is no such entity. Their documents
+    /// have `max_bytes` together at most.
+    async fn get(&self, keys: &[EntityKey], max_bytes: usize) -> Result<Vec<Option<FoundDocument>>, LookupError>;
 
-    /// Reads entities by an index, all in one snapshot: what each key finds, in the order of the keys.
-    async fn find(&self, keys: &[IndexKey]) -> Result<Vec<FoundDocuments>, LookupError>;
+    /// Reads entities by an index, all in one snapshot: what each key finds, in the order of the keys. The documents have
+    /// `max_bytes` together at most.
+    async fn find(&self, keys: &[IndexKey], max_bytes: usize) -> Result<Vec<FoundDocuments>, LookupError>;
 
     /// What was read, as it is now, all in one snapshot.
     async fn read_again(&self, read: &ReadSet) -> Result<ReadSet, LookupError>;
@@ -140,6 +151,10 @@ impl IndexKey {
         if parts.len() != index.parts().len() {
             let (name, of, has) = (index.name(), index.parts().join(", "), parts.len());
             return Err(LookupError::InvalidKey(format!("a key of {name} is [{of}], and this one has {has} parts")));
+        }
+        if parts.iter().any(|part| part.len() > MAX_PART_BYTES) {
+            let message = format!("a part of a key of {} has at most {MAX_PART_BYTES} bytes", index.name());
+            return Err(LookupError::InvalidKey(message));
         }
         Ok(Self { index, parts })
     }
@@ -283,5 +298,7 @@ mod tests {
         let error = IndexKey::new(LookupIndex::MarketSymbol, vec!["binance".into()]).unwrap_err();
         let says = "a key of market.symbol is [venue, segment, symbol], and this one has 1 parts";
         assert_eq!(error.to_string(), says);
+        let long = IndexKey::new(LookupIndex::AssetName, vec!["x".repeat(MAX_PART_BYTES + 1)]);
+        assert!(matches!(long, Err(LookupError::InvalidKey(_))));
     }
 }

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
-use crate::config::{MAX_CHUNK, MAX_CHUNK_BYTES};
+use crate::config::{MAX_CHUNK, MAX_CHUNK_BYTES, MAX_LOOKUP_CHUNK};
 
-/// Ranges of at most 256 items whose bytes sum up to at most 4 MiB, unless one item alone has more.
-pub(crate) fn chunks(sizes_bytes: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
+/// Ranges of at most 256 items, 64 for a plugin that looks up, whose bytes sum up to at most 4 MiB, unless one item alone has
+/// more.
+pub(crate) fn chunks(sizes_bytes: impl Iterator<Item = usize>, looks_up: bool) -> Vec<Range<usize>> {
+    let max_items = if looks_up { MAX_LOOKUP_CHUNK } else { MAX_CHUNK };
     let mut ranges: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;
     for (index, size) in sizes_bytes.enumerate() {
         match ranges.last_mut() {
-            Some(range) if range.len() < MAX_CHUNK && bytes + size <= MAX_CHUNK_BYTES => {
+            Some(range) if range.len() < max_items && bytes + size <= MAX_CHUNK_BYTES => {
                 range.end = index + 1;
                 bytes += size;
             }
@@ -29,8 +31,10 @@ mod tests {
 
     #[test]
     fn a_chunk_is_bounded_in_items_and_in_bytes() {
-        assert_eq!(chunks(std::iter::empty()), []);
-        assert_eq!(chunks(std::iter::repeat_n(10, 600)), [0..256, 256..512, 512..600]);
-        assert_eq!(chunks([MAX_CHUNK_BYTES, 1, 1, MAX_CHUNK_BYTES * 2, 1].into_iter()), [0..1, 1..3, 3..4, 4..5]);
+        assert_eq!(chunks(std::iter::empty(), false), []);
+        assert_eq!(chunks(std::iter::repeat_n(10, 600), false), [0..256, 256..512, 512..600]);
+        assert_eq!(chunks(std::iter::repeat_n(10, 130), true), [0..64, 64..128, 128..130]);
+        let sizes = [MAX_CHUNK_BYTES, 1, 1, MAX_CHUNK_BYTES * 2, 1];
+        assert_eq!(chunks(sizes.into_iter(), false), [0..1, 1..3, 3..4, 4..5]);
     }
 }

@@ -40,10 +40,10 @@ pub struct Limits {
     pub output_bytes: usize,
     /// Calls that run at the same time, and instances that are kept for the next.
     pub concurrency: usize,
-    /// Look-ups of one call.
-    pub lookups: u32,
-    /// Keys of all look-ups of one call: four for each change of a full chunk.
+    /// Keys of all look-ups of one call: sixteen for each change of a full chunk. A look-up of none counts as one.
     pub lookup_keys: usize,
+    /// Bytes of the documents that one look-up finds.
+    pub lookup_bytes: usize,
 }
 
 impl Default for Limits {
@@ -56,8 +56,8 @@ impl Default for Limits {
             reuse_bytes: 16 << 20,
             output_bytes: 8 << 20,
             concurrency: 8,
-            lookups: 16,
             lookup_keys: 1024,
+            lookup_bytes: 8 << 20,
         }
     }
 }
@@ -84,6 +84,9 @@ pub(crate) const LISTING_BYTES: usize = 64 << 20;
 pub(crate) const MAX_COMPONENT_BYTES: u64 = 64 << 20;
 /// The most changes, events or symbols of one call.
 pub(crate) const MAX_CHUNK: usize = 256;
+/// The same of a plugin that looks up. Most ask for each change apart, and each time the database answers within the deadline of
+/// the call.
+pub(crate) const MAX_LOOKUP_CHUNK: usize = 64;
 /// The most bytes of documents in one call, unless one alone is larger: a sixteenth of the memory that a plugin has by
 /// default, as parsed JSON takes several times its text.
 pub(crate) const MAX_CHUNK_BYTES: usize = 4 << 20;

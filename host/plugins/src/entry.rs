@@ -242,6 +242,7 @@ impl Entry {
             status.inert_imports.clone_from(&generation.inert_imports);
             status.segments = generation.manifest.segments.iter().map(ToString::to_string).collect();
             status.sources.clone_from(&generation.manifest.sources);
+            status.unknown_fields.clone_from(&generation.manifest.unknown_fields);
         }
         status
     }

@@ -82,6 +82,10 @@ impl Gate {
             let (says, is) = (manifest.kind.name(), kind.name());
             return Err(at("describe")(format!("the manifest's kind is {says}, but the component is a {is}")));
         }
+        if !manifest.unknown_fields.is_empty() {
+            let fields = manifest.unknown_fields.join(", ");
+            tracing::warn!(plugin = %candidate.name, fields, "manifest_fields_unknown");
+        }
         if manifest.looks_up {
             template.lookup = Some(Arc::clone(&self.lookup));
         }

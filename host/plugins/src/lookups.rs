@@ -24,8 +24,8 @@ pub(crate) struct Lookups {
     /// None where none are granted.
     lookup: Option<Arc<dyn Lookup>>,
     trail: Trail,
-    calls_left: u32,
     keys_left: usize,
+    max_bytes: usize,
 }
 
 /// The trace of the look-ups of one or more calls.
@@ -67,13 +67,13 @@ type Answer<T> = wasmtime::Result<Result<Vec<T>, Failure>>;
 
 impl Lookups {
     pub(crate) fn new(lookup: Option<Arc<dyn Lookup>>) -> Self {
-        Self { lookup, trail: Trail::default(), calls_left: 0, keys_left: 0 }
+        Self { lookup, trail: Trail::default(), keys_left: 0, max_bytes: 0 }
     }
 
     /// Gets ready for a call.
     pub(crate) fn begin(&mut self, trail: &Trail, limits: &Limits) {
         self.trail = trail.clone();
-        (self.calls_left, self.keys_left) = (limits.lookups, limits.lookup_keys);
+        (self.keys_left, self.max_bytes) = (limits.lookup_keys, limits.lookup_bytes);
     }
 
     /// What answers a look-up of so many keys, if it is granted and within the limits.
@@ -81,11 +81,11 @@ impl Lookups {
         let Some(lookup) = &self.lookup else {
             return Err(refused("NOT_GRANTED", "the manifest asks for no look-ups"));
         };
-        let (calls, keys) = (self.calls_left.checked_sub(1), self.keys_left.checked_sub(keys));
-        let (Some(calls), Some(keys)) = (calls, keys) else {
-            return Err(refused("TOO_MANY_LOOKUPS", "the look-ups of one call are limited"));
+        let Some(left) = self.keys_left.checked_sub(keys.max(1)) else {
+            let message = format!("a call looks up so many keys at most, and has {} left", self.keys_left);
+            return Err(refused("TOO_MANY_LOOKUPS", &message));
         };
-        (self.calls_left, self.keys_left) = (calls, keys);
+        self.keys_left = left;
         Ok(Arc::clone(lookup))
     }
 }
@@ -103,7 +103,7 @@ impl registry::Host for Sandbox {
             Ok(keys) => keys,
             Err(error) => return self.not_answered(error),
         };
-        let found = match lookup.get(&keys).await {
+        let found = match lookup.get(&keys, self.lookups.max_bytes).await {
             Ok(found) => found,
             Err(error) => return self.not_answered(error),
         };
@@ -123,7 +123,7 @@ impl registry::Host for Sandbox {
             Ok(keys) => keys,
             Err(error) => return self.not_answered(error),
         };
-        let found = match lookup.find(&keys).await {
+        let found = match lookup.find(&keys, self.lookups.max_bytes).await {
             Ok(found) => found,
             Err(error) => return self.not_answered(error),
         };
@@ -156,6 +156,7 @@ impl Sandbox {
     fn not_answered<T>(&mut self, error: LookupError) -> Answer<T> {
         match error {
             LookupError::InvalidKey(message) => Ok(Err(refused("INVALID_KEY", &message))),
+            error @ LookupError::TooLarge { .. } => Ok(Err(refused("ANSWER_TOO_LARGE", &error.to_string()))),
             LookupError::Unavailable(error) => Err(self.stop(CallError::Lookup(error.to_string()))),
         }
     }

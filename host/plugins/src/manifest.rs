@@ -1,10 +1,15 @@
 //! What a plugin says about itself.
 
+use std::collections::BTreeSet;
+
 use cqar_domain::id::{EntityType, Segment};
 use cqar_proto::v1;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
-use crate::{symbology::listing_url, text::clean};
+use crate::{
+    symbology::listing_url,
+    text::{MAX_CODE_BYTES, clean},
+};
 
 /// The kinds of plugin, one for each world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +30,7 @@ impl Kind {
     }
 }
 
-/// The manifest, as `describe` returns it. Fields that this host does not know are passed over.
+/// The manifest, as `describe` returns it. Fields that this host does not know are passed over, and named.
 #[derive(Debug, Clone)]
 pub(crate) struct Manifest {
     pub(crate) version: String,
@@ -37,6 +42,8 @@ pub(crate) struct Manifest {
     pub(crate) segments: Vec<Segment>,
     /// Where a symbology's listings begin.
     pub(crate) sources: Vec<v1::ListingSource>,
+    /// The fields that this host does not know.
+    pub(crate) unknown_fields: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -51,7 +58,23 @@ struct Document {
     #[serde(default)]
     segments: Vec<String>,
     #[serde(default)]
-    sources: Vec<v1::ListingSource>,
+    sources: Vec<SourceDocument>,
+    /// What people and tools read, and the host does not.
+    #[serde(default, rename = "description")]
+    _description: IgnoredAny,
+    #[serde(default, rename = "settings_schema")]
+    _settings_schema: IgnoredAny,
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct SourceDocument {
+    url: String,
+    #[serde(default)]
+    segment: String,
+    #[serde(flatten)]
+    unknown: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The one grant that there is.
@@ -60,6 +83,8 @@ const MAX_VERSION_BYTES: usize = 64;
 /// A venue has a handful of segments, and of addresses for each.
 const MAX_SEGMENTS: usize = 64;
 const MAX_SOURCES: usize = 256;
+/// So many unknown fields are named.
+const MAX_UNKNOWN: usize = 16;
 
 impl Manifest {
     /// Reads the document of a plugin whose file has this stem. What cannot be honoured is refused: an unknown
@@ -98,9 +123,14 @@ impl Manifest {
             }
             listing_url(&source.url).map_err(|why| format!("sources: {why}"))?;
         }
+        let of_sources = read.sources.iter().flat_map(|source| source.unknown.keys());
+        let unknown = read.unknown.keys().cloned().chain(of_sources.map(|name| format!("sources.{name}")));
+        let unknown: BTreeSet<String> = unknown.map(|name| clean(&name, MAX_CODE_BYTES)).take(MAX_UNKNOWN).collect();
+        let source = |it: SourceDocument| v1::ListingSource { url: it.url, segment: it.segment };
         Ok(Self {
             segments,
-            sources: read.sources,
+            sources: read.sources.into_iter().map(source).collect(),
+            unknown_fields: unknown.into_iter().collect(),
             version: clean(&read.version, MAX_VERSION_BYTES),
             kind: read.kind,
             subscriptions,
@@ -124,13 +154,14 @@ mod tests {
     use super::*;
 
     const MANIFEST: &str = r#"{"name": "market-sanity", "version": "0.1.0", "kind": "validator",
-        "subscriptions": ["market"], "grants": ["registry"], "from_a_later_version": 1}"#;
+        "description": "Known.", "subscriptions": ["market"], "grants": ["registry"], "from_a_later_version": 1}"#;
 
     #[test]
-    fn a_manifest_is_read_and_unknown_fields_are_passed_over() {
+    fn a_manifest_is_read_and_unknown_fields_are_passed_over_and_named() {
         let manifest = Manifest::read(MANIFEST, "market-sanity").unwrap();
         assert_eq!((manifest.kind, manifest.looks_up), (Kind::Validator, true));
         assert!(manifest.subscribes(EntityType::Market) && !manifest.subscribes(EntityType::Asset));
+        assert_eq!(manifest.unknown_fields, ["from_a_later_version"]);
     }
 
     #[test]
@@ -141,8 +172,9 @@ mod tests {
             );
             Manifest::read(&manifest, "a")
         };
-        let read = symbology(r#"{"url": "https://api.example.com/markets", "segment": "spot"}"#).unwrap();
+        let read = symbology(r#"{"url": "https://api.example.com/markets", "segment": "spot", "weight": 2}"#).unwrap();
         assert_eq!((read.segments.len(), read.sources.len()), (1, 1));
+        assert_eq!(read.unknown_fields, ["sources.weight"]);
         assert!(symbology(r#"{"url": "https://x", "segment": "usdm"}"#).unwrap_err().contains("none of the segments"));
         assert!(symbology(r#"{"url": "ftp://x", "segment": "spot"}"#).unwrap_err().contains("http"));
     }

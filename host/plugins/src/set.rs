@@ -64,7 +64,17 @@ impl PluginSet {
             }
             let document = document.get_or_insert_with(|| call.document().into());
             let plugin = &generation.name;
-            let judged = validator::judge(lane, plugin, document, call.now, &changes, seen, &trail).await;
+            let judged = validator::judge(
+                lane,
+                plugin,
+                document,
+                call.now,
+                &changes,
+                seen,
+                &trail,
+                generation.manifest.looks_up,
+            )
+            .await;
             let mut findings = judged.map_err(|error| match error {
                 CallError::Moved => ValidateError::Moved,
                 error => ValidateError::Failed { plugin: plugin.to_string(), reason: error.to_string() },

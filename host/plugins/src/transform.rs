@@ -83,7 +83,9 @@ impl Transforms for EnabledTransforms {
                 Ok((lane, generation)) => {
                     let subscribed =
                         |event: &LoggedEvent| generation.manifest.subscribes(event.event_type.entity_type());
-                    let pass = Pass { lookup: &*self.lookup, lane, now, subject_prefix, subscribed: &subscribed };
+                    let looks_up = generation.manifest.looks_up;
+                    let lookup = &*self.lookup;
+                    let pass = Pass { lookup, lane, now, subject_prefix, subscribed: &subscribed, looks_up };
                     pass.apply(events, &mut answers).await
                 }
                 Err(reason) => Some((0, reason)),
@@ -118,6 +120,7 @@ struct Pass<'a> {
     now: Timestamp,
     subject_prefix: &'a str,
     subscribed: &'a (dyn Fn(&LoggedEvent) -> bool + Sync),
+    looks_up: bool,
 }
 
 impl Pass<'_> {
@@ -140,7 +143,7 @@ impl Pass<'_> {
             }
             indices.push(index);
         }
-        let ranges = chunks(documents.iter().map(|it| it.json.len()));
+        let ranges = chunks(documents.iter().map(|it| it.json.len()), self.looks_up);
         let documents: Arc<[Document]> = documents.into();
         for range in ranges {
             let (actions, failed) = self.actions(&documents, range.clone()).await;

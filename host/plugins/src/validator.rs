@@ -112,6 +112,7 @@ pub enum ValidateError {
 const MAX_FINDINGS: usize = 32;
 
 /// Has one validator judge those changes whose indices are given. Findings carry the index within all changes.
+#[expect(clippy::too_many_arguments, reason = "what one validator is asked, and what of it others share")]
 pub(crate) async fn judge(
     lane: &Arc<Lane<validator::Guest>>,
     plugin: &Arc<str>,
@@ -120,9 +121,10 @@ pub(crate) async fn judge(
     changes: &Arc<[Change]>,
     seen: Vec<usize>,
     trail: &Trail,
+    looks_up: bool,
 ) -> Result<Vec<(usize, Finding)>, CallError> {
     let bytes = |index: &usize| changes.get(*index).map_or(0, Change::bytes);
-    let ranges = chunks(seen.iter().map(bytes));
+    let ranges = chunks(seen.iter().map(bytes), looks_up);
     let seen: Arc<[usize]> = seen.into();
     let mut findings = Vec::new();
     for range in ranges {

@@ -11,7 +11,7 @@ use cqar_domain::{
     violation::Violation,
 };
 
-/// Why a call was refused or failed. `field` is the path of the input that the refusal speaks of: `mutations[3].create_asset`
+/// Why a call was refused or failed. `field` is the path of the input that the refusal speaks of: `mutations[3].create.asset`
 /// in an `Apply`, empty where the call has only one subject.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -121,7 +121,9 @@ pub enum Error {
         segment: Option<Segment>,
     },
     /// The instrument has more markets than one answer holds.
-    #[error("instrument {instrument} has more than {limit} markets; name venues, or list them page by page")]
+    #[error(
+        "instrument {instrument} has more than {limit} markets; list them page by page, or name venues if those are live"
+    )]
     TooManyMarkets {
         /// The instrument.
         instrument: InstrumentId,

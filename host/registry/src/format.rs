@@ -165,8 +165,8 @@ impl Registry {
         let mut unlisted: BTreeMap<(VenueId, Timestamp), Vec<(usize, InferredFormat<'_>)>> = BTreeMap::new();
         for (n, (query, answer)) in queries.iter().zip(answers.iter()).enumerate() {
             let (Ok(query), Err(Error::NotListed { instrument_id, .. })) = (query, answer) else { continue };
-            if let Some(instrument) = loaded.instrument(*instrument_id) {
-                let asked = InferredFormat { instrument, segment: query.segment.clone().unwrap_or_default() };
+            if let Some(instrument) = loaded.undeleted(*instrument_id) {
+                let asked = InferredFormat { instrument, segment: query.segment.clone() };
                 unlisted.entry((query.venue.clone(), query.as_of.unwrap_or(now))).or_default().push((n, asked));
             }
         }
@@ -218,6 +218,11 @@ impl Loaded {
             Some(Entity::Instrument(instrument)) => Some(instrument),
             _ => None,
         }
+    }
+
+    /// The same, if it is not deleted: nothing is inferred for what has no market and gets none.
+    fn undeleted(&self, id: InstrumentId) -> Option<&Instrument> {
+        self.instrument(id).filter(|instrument| instrument.meta.delete_time.is_none())
     }
 
     fn answer(

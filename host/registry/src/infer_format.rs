@@ -23,7 +23,8 @@ use crate::{
 /// What is to be written.
 pub(crate) struct InferredFormat<'a> {
     pub(crate) instrument: &'a Instrument,
-    pub(crate) segment: Segment,
+    /// Where it is to be listed; none for anywhere.
+    pub(crate) segment: Option<Segment>,
 }
 
 impl Registry {
@@ -71,25 +72,26 @@ impl Registry {
         });
         let queries: Vec<Query> = queries.collect();
         let mut read_back = plugin.parse(&context, queries).await.into_iter();
-        let mut symbols = to_write.iter().zip(written).map(|(reading, written)| {
+        let places = asked.iter().zip(&readings).filter(|(_, reading)| reading.is_some()).map(|(it, _)| &it.segment);
+        let mut symbols = to_write.iter().zip(written).zip(places).map(|((reading, written), place)| {
             let symbol = written.ok()?;
-            match read_back.next() {
-                Some(Ok(Parsed::One(read))) if means_the_same(reading, &read) => Some(response(&read, symbol)),
-                _ => None,
-            }
+            let Some(Ok(Parsed::One(read))) = read_back.next() else { return None };
+            let is_there = place.as_ref().is_none_or(|place| *place == read.segment);
+            (is_there && means_the_same(reading, &read)).then(|| response(&read, symbol))
         });
         Ok(readings.iter().map(|reading| reading.as_ref().and_then(|_| symbols.next().flatten())).collect())
     }
 }
 
-/// Whether both readings are of one instrument, and in the same units.
+/// Whether both readings are of one instrument, and in the same units. Most symbols do not say when an option may be
+/// exercised: then it is what was written.
 fn means_the_same(written: &Reading, read: &Reading) -> bool {
     let terms = |it: &Reading| {
         (it.kind, it.base.clone(), it.quote.clone(), it.settle.clone(), it.expiry.map(Expiry::date), it.strike.clone())
     };
     terms(written) == terms(read)
         && written.option_type == read.option_type
-        && written.exercise_style == read.exercise_style
+        && read.exercise_style.is_none_or(|style| written.exercise_style == Some(style))
         && read.unit_multiplier.is_none()
 }
 
@@ -129,7 +131,8 @@ impl AssetCodes {
     /// The instrument in the venue's codes; none where one is missing, or where no symbol is of the kind.
     fn reading(&self, asked: &InferredFormat<'_>) -> Option<Reading> {
         let terms = &asked.instrument.terms;
-        let code = |asset| self.code(&asked.segment, asset);
+        let segment = asked.segment.clone().unwrap_or_default();
+        let code = |asset| self.code(&segment, asset);
         let (strike, option_type, exercise_style) = match terms {
             Terms::Option { strike, option_type, style, .. } => {
                 (Some(strike.clone()), Some(*option_type), Some(*style))
@@ -138,7 +141,7 @@ impl AssetCodes {
             Terms::Spot { .. } | Terms::Perpetual(_) | Terms::Future { .. } => (None, None, None),
         };
         Some(Reading {
-            segment: asked.segment.clone(),
+            segment: segment.clone(),
             kind: terms.kind(),
             base: code(terms.base())?,
             quote: Some(code(terms.quote()?)?),

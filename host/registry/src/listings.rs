@@ -23,6 +23,9 @@ use crate::{
 /// stay below it.
 pub(crate) const MAX_MARKETS: u32 = 10_000;
 
+/// Above the longest code: three symbols of 32 characters of four bytes, a date, and a strike of some 80 digits.
+const MAX_CODE_BYTES: usize = 512;
+
 /// Every market that an instrument has, or had, at any venue.
 #[derive(Debug)]
 pub(crate) struct InstrumentMarkets {
@@ -106,8 +109,9 @@ impl Registry {
         let mut codes: Vec<String> = selectors
             .iter()
             .filter_map(|selector| match selector {
-                InstrumentSelector::Code(code) => Some(code.clone()),
-                InstrumentSelector::Id(_) => None,
+                // What no instrument can have is not looked up, nor kept as a miss.
+                InstrumentSelector::Code(code) if code.len() <= MAX_CODE_BYTES => Some(code.clone()),
+                InstrumentSelector::Code(_) | InstrumentSelector::Id(_) => None,
             })
             .collect();
         codes.sort_unstable();

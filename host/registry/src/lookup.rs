@@ -27,22 +27,55 @@ impl StoreLookup {
 
 #[async_trait]
 impl Lookup for StoreLookup {
-    async fn get(&self, keys: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
-        let entities = self.snapshot().await?.entities(keys).await.map_err(unavailable)?;
-        Ok(entities.iter().map(|entity| entity.as_ref().map(found)).collect())
+    async fn get(&self, keys: &[EntityKey], max_bytes: usize) -> Result<Vec<Option<FoundDocument>>, LookupError> {
+        let mut snapshot = self.snapshot().await?;
+        let (mut answers, mut budget) = (Vec::with_capacity(keys.len()), Budget::of(max_bytes));
+        for keys in keys.chunks(READ_AT_ONCE) {
+            for entity in snapshot.entities(keys).await.map_err(unavailable)? {
+                let found = entity.as_ref().map(found);
+                budget.take(found.iter())?;
+                answers.push(found);
+            }
+        }
+        Ok(answers)
     }
 
-    async fn find(&self, keys: &[IndexKey]) -> Result<Vec<FoundDocuments>, LookupError> {
+    async fn find(&self, keys: &[IndexKey], max_bytes: usize) -> Result<Vec<FoundDocuments>, LookupError> {
         let mut snapshot = self.snapshot().await?;
-        let mut answers = Vec::with_capacity(keys.len());
+        let (mut answers, mut budget) = (Vec::with_capacity(keys.len()), Budget::of(max_bytes));
         for key in keys {
-            answers.push(find(&mut snapshot, key).await.map_err(unavailable)?);
+            let found = find(&mut snapshot, key).await.map_err(unavailable)?;
+            budget.take(found.documents.iter())?;
+            answers.push(found);
         }
         Ok(answers)
     }
 
     async fn read_again(&self, read: &ReadSet) -> Result<ReadSet, LookupError> {
         read_again(&mut self.snapshot().await?, read).await.map_err(unavailable)
+    }
+}
+
+/// So many entities, of half a megabyte each at most, are read before their bytes are counted.
+const READ_AT_ONCE: usize = 64;
+
+/// The bytes that are left for an answer.
+struct Budget {
+    left: usize,
+    max_bytes: usize,
+}
+
+impl Budget {
+    const fn of(max_bytes: usize) -> Self {
+        Self { left: max_bytes, max_bytes }
+    }
+
+    fn take<'a>(&mut self, found: impl Iterator<Item = &'a FoundDocument>) -> Result<(), LookupError> {
+        for found in found {
+            let left = self.left.checked_sub(found.document.len());
+            self.left = left.ok_or(LookupError::TooLarge { max_bytes: self.max_bytes })?;
+        }
+        Ok(())
     }
 }
 

@@ -20,7 +20,7 @@ use cqar_domain::{
 };
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
-use cqar_store::{Change, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution, WriteTransaction};
+use cqar_store::{Change, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -235,7 +235,8 @@ impl Writer<'_> {
         let mut rejections = P::Rejections::default();
         // What was refused on the way was judged by what was looked up then.
         let mut read = ReadSet::default();
-        let (prepared, mut judgement) = loop {
+        let mut since = None;
+        let judged = loop {
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
             if let Some(answer) = self.replayed::<P>(&mut snapshot, now).await? {
@@ -244,29 +245,31 @@ impl Writer<'_> {
             command.entered(WritePhase::Preparing);
             let prepared = command.prepare(&mut snapshot, &rejections, now).await?;
             drop(snapshot);
+            let since = *since.get_or_insert(prepared.plan().revision);
             command.entered(WritePhase::Judging(&prepared));
-            let Some(judgement) = self.judge(plugins, prepared.plan(), now).await? else { return Ok(None) };
+            let Some(mut judgement) = self.judge(plugins, prepared.plan(), now).await? else { return Ok(None) };
             if !read.merge(&judgement.read) {
                 return Ok(None);
             }
             let errors = findings(&judgement, Severity::Error);
             if errors.is_empty() {
-                break (prepared, judgement);
+                judgement.read = read;
+                break Judged::<P> { prepared, rejections, judgement, since, now };
             }
             command.exclude_rejected(&prepared, errors, &mut rejections)?;
         };
-        judgement.read = read;
-        let plan = prepared.plan();
-        let remembers = self.request.request_id.is_some() || prepared.watermarks().iter().any(ImportWatermark::moves);
+        let (plan, watermarks) = (judged.prepared.plan(), judged.prepared.watermarks());
+        let remembers = self.request.request_id.is_some() || watermarks.iter().any(ImportWatermark::moves);
         if self.request.validate_only || (plan.changes.is_empty() && !remembers) {
-            // Nothing is committed that would compare what was looked up.
-            if !self.is_current(&judgement).await? {
+            // Nothing is committed that would compare what was read.
+            if !judged.stands(&mut self.inner.store.snapshot().await?, command).await? {
                 return Ok(None);
             }
-            let outcome = dry_run_outcome(plan, &judgement);
-            return Ok(Some(Revisioned { revision: plan.revision, value: command.respond(&prepared, &outcome) }));
+            let outcome = dry_run_outcome(plan, &judged.judgement);
+            let value = command.respond(&judged.prepared, &outcome);
+            return Ok(Some(Revisioned { revision: plan.revision, value }));
         }
-        self.commit(command, &prepared, &judgement, &rejections, now).await
+        self.commit(command, &judged).await
     }
 
     /// The first answer to this very request, if it was answered.
@@ -311,20 +314,17 @@ impl Writer<'_> {
     async fn commit<P: WriteCommand>(
         &self,
         command: &P,
-        prepared: &P::Prepared,
-        judgement: &Judgement,
-        rejections: &P::Rejections,
-        now: Timestamp,
+        judged: &Judged<P>,
     ) -> Result<Option<Revisioned<P::Response>>, Error> {
+        let Judged { prepared, judgement, now, .. } = judged;
+        let now = *now;
         command.entered(WritePhase::Committing(prepared));
         let mut tx = self.inner.store.begin_write().await?;
         // A twin with the same id may have been committed while this one waited.
         if let Some(answer) = self.replayed::<P>(tx.reads(), now).await? {
             return Ok(Some(answer));
         }
-        if tx.base_revision() != prepared.plan().revision
-            && !self.is_still_valid(&mut tx, command, prepared, judgement, rejections, now).await?
-        {
+        if !judged.stands(tx.reads(), command).await? {
             return Ok(None);
         }
         for watermark in prepared.watermarks() {
@@ -365,36 +365,31 @@ impl Writer<'_> {
         self.inner.wait_for_revision(revision).await?;
         Ok(Some(Revisioned { revision, value: answer }))
     }
-
-    /// Whether the write, planned again inside the transaction, is what was judged, and so is all that was looked up.
-    async fn is_still_valid<P: WriteCommand>(
-        &self,
-        tx: &mut WriteTransaction,
-        command: &P,
-        prepared: &P::Prepared,
-        judgement: &Judgement,
-        rejections: &P::Rejections,
-        now: Timestamp,
-    ) -> Result<bool, Error> {
-        let again = command.prepare(tx.reads(), rejections, now).await?;
-        if !same(prepared.plan(), again.plan()) {
-            return Ok(false);
-        }
-        is_current(tx.reads(), judgement).await
-    }
-
-    /// Whether all that was looked up is now what it was.
-    async fn is_current(&self, judgement: &Judgement) -> Result<bool, Error> {
-        if judgement.read.is_empty() {
-            return Ok(true);
-        }
-        is_current(&mut self.inner.store.snapshot().await?, judgement).await
-    }
 }
 
-/// Whether all that was looked up is in this state what it was.
-async fn is_current(reads: &mut Snapshot, judgement: &Judgement) -> Result<bool, Error> {
-    Ok(read_again(reads, &judgement.read).await? == judgement.read)
+/// A write as validators accepted it, and what they saw.
+struct Judged<P: WriteCommand> {
+    prepared: P::Prepared,
+    /// What was refused on the way.
+    rejections: P::Rejections,
+    judgement: Judgement,
+    /// The revision of what was read first. Later rounds may have read later states.
+    since: Revision,
+    /// The time for which it was planned.
+    now: Timestamp,
+}
+
+impl<P: WriteCommand> Judged<P> {
+    /// Whether a state is the one that was judged: nothing was committed since, or else the write, planned again, is the same,
+    /// and so is all that was looked up.
+    async fn stands(&self, reads: &mut Snapshot, command: &P) -> Result<bool, Error> {
+        if reads.revision() == self.since {
+            return Ok(true);
+        }
+        let again = command.prepare(reads, &self.rejections, self.now).await?;
+        Ok(same(self.prepared.plan(), again.plan())
+            && read_again(reads, &self.judgement.read).await? == self.judgement.read)
+    }
 }
 
 /// Whether two plans change the same in the same way, whatever revision each was made for.

@@ -117,6 +117,29 @@ mod tests {
     }
 
     #[test]
+    fn terms_are_named_by_their_kind_and_cannot_be_changed() {
+        use v1::instrument::Terms;
+        let spot = |base: &str| v1::SpotTerms { base_asset_id: base.into(), quote_asset_id: "usdt".into() };
+        let instrument = |terms| v1::Instrument { terms: Some(terms), ..Default::default() };
+        let same = instrument(Terms::Spot(spot("btc")));
+        let other = instrument(Terms::Spot(spot("eth")));
+        let kind = instrument(Terms::LendingDeposit(v1::LendingTerms::default()));
+        for (from, mask, expected) in [
+            (&same, "spot", None),
+            (&other, "spot", Some("IMMUTABLE")),
+            (&other, "labels", None),
+            (&other, "*", Some("IMMUTABLE")),
+            (&kind, "", Some("IMMUTABLE")),
+            (&same, "terms", Some("UNKNOWN_FIELD")),
+        ] {
+            let (mut onto, mut found) = (same.clone(), Violations::default());
+            let mask: Vec<String> = Some(mask.to_owned()).filter(|it| !it.is_empty()).into_iter().collect();
+            apply_mask(&mut onto, from, &mask, &mut found);
+            assert_eq!(found.into_vec().first().map(|it| it.code.as_str()), expected, "{mask:?}");
+        }
+    }
+
+    #[test]
     fn an_immutable_field_outside_of_the_mask_is_ignored() {
         let from = v1::VenueAsset { code: "XBT".into(), asset_id: "a".into(), ..Default::default() };
         for (mask, is_refused) in [("asset_id", false), ("code", true), ("*", true)] {

@@ -27,6 +27,31 @@ cqar_tests::in_both_environments! {
     what_is_absent_is_delisted_on_request_where_the_listing_is_whole
     a_symbol_that_means_another_instrument_is_rejected
     a_repeated_import_gets_the_first_report
+    what_a_listing_says_holds_from_the_moment_that_it_speaks_of
+}
+
+async fn what_a_listing_says_holds_from_the_moment_that_it_speaks_of(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, ["BTC", "USDT"]).await;
+    let halted = with(spot("ETHBTC", "ETH", "BTC"), "status", "BREAK");
+    let (first, second) = ("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    let at =
+        |moment: &str| ImportListingOptions { observed_time: Some(time(moment)), delist_absent: true, ..creating() };
+    let listed = raw(&[spot("BTCUSDT", "BTC", "USDT"), spot("ETHBTC", "ETH", "BTC")]);
+    clients.import(at(first), &listed).await.unwrap();
+    clients.import(at(second), &raw(&[halted])).await.unwrap();
+    let events = collect::log(&server).await;
+    let of = |moment: &str| {
+        let of_moment = events.iter().filter(|event| event.effective_time == Some(time(moment)));
+        let mut types: Vec<String> = of_moment.map(|event| event.r#type.clone()).collect();
+        types.sort();
+        types.dedup();
+        types
+    };
+    let created = ["asset_created", "instrument_created", "market_listed", "venue_asset_created"];
+    assert_eq!(of(first), created);
+    assert_eq!(of(second), ["market_delisted", "market_status_changed"]);
 }
 
 async fn a_listing_is_registered_once_and_then_only_what_differs(s: TestEnvironment) {

@@ -13,7 +13,7 @@ use cqar_tests::{
     server::Server,
 };
 use serde_json::{Value, json};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use crate::listing::{counts, outcomes, rejected};
 
@@ -24,6 +24,7 @@ in_both_environments! {
     a_hint_tells_assets_of_one_code_apart
     a_binding_that_a_hint_contradicts_rejects_the_row
     a_code_means_by_segment_what_its_hints_say
+    a_hint_of_a_segment_binds_its_code_there_alone
     every_kind_that_has_terms_is_registered_and_its_expiry_is_a_date
     a_page_says_what_it_left_out_and_what_it_still_needs
     a_plugin_is_told_what_its_call_belongs_to
@@ -222,6 +223,28 @@ async fn a_code_means_by_segment_what_its_hints_say(s: TestEnvironment) {
     assert!(of.len() == 2 && of.contains(&(false, &coin)) && of.iter().any(|(created, _)| *created), "{of:?}");
 }
 
+/// What was said of one segment binds nothing in another, whichever is imported first.
+async fn a_hint_of_a_segment_binds_its_code_there_alone(s: TestEnvironment) {
+    let (_server, mut clients, [coin, _]) = told(&s, ["META", "USDT"]).await;
+    let mut stock = equity("META");
+    stock["segment"] = json!("swap");
+    let stocks = json!({"markets": [perpetual("META-STOCK", "META", "USDT", &active())], "assets": [stock]});
+    let mut coins = perpetual("META-COIN", "META", "USDT", &active());
+    coins["segment"] = json!("coins");
+    let creating = || ImportListingOptions { create_missing_assets: true, ..into_told() };
+    let first = import(&mut clients, creating(), &stocks).await.unwrap();
+    let bound = first.bindings.iter().find(|it| it.code == "META").unwrap();
+    assert_eq!((bound.created, bound.segment.as_str()), (true, "swap"));
+    // Two assets have the symbol now, and nothing says which of them is meant elsewhere.
+    let second = import(&mut clients, creating(), &json!({"markets": [coins]})).await.unwrap();
+    assert_eq!(rejected(&second), [("META-COIN", "AMBIGUOUS_ASSET")]);
+    let mut candidates = outcomes(&second, Outcome::Rejected)[0].candidate_asset_ids.clone();
+    candidates.sort();
+    let mut both = [coin, bound.asset_id.clone()];
+    both.sort();
+    assert_eq!(candidates, both);
+}
+
 async fn every_kind_that_has_terms_is_registered_and_its_expiry_is_a_date(s: TestEnvironment) {
     let (_server, mut clients, _) = told(&s, ["BTC", "USDT"]).await;
     let row = |symbol: &str, kind: &str, more: Value| {
@@ -270,9 +293,12 @@ async fn a_page_says_what_it_left_out_and_what_it_still_needs(s: TestEnvironment
     let market = only_market(&mut clients, &report).await;
     assert_eq!(market.status(), MarketStatus::Active);
 
-    let refused = import(&mut clients, into_told(), &json!({"more": ["file:///etc/passwd"]})).await.unwrap_err();
-    assert_eq!(refused.code(), Code::Unavailable);
-    assert!(refused.message().contains("must be an address of http or https"), "{refused:?}");
+    let odd = json!({"markets": [perpetual("BTC-SWAP", "BTC", "USDT", &active())], "more": ["file:///etc/passwd"]});
+    let report = import(&mut clients, into_told(), &odd).await.unwrap();
+    assert_eq!((report.more, report.unchanged, report.warnings.len()), (0, 1, 1));
+    let warning = &report.warnings[0];
+    assert_eq!((warning.path.as_str(), warning.code.as_str()), ("listing: more", "UNREADABLE"));
+    assert!(warning.message.contains("must be an address of http or https"), "{warning:?}");
 }
 
 async fn a_plugin_is_told_what_its_call_belongs_to(s: TestEnvironment) {

@@ -1,13 +1,17 @@
 //! Pages, filters, and the revision that a read reflects or waits for.
 
 use cqar_proto::v1::{
-    Asset, AssetType, InstrumentKind, ListAssetsRequest, ListChainsRequest, ListInstrumentsRequest, ListMarketsRequest,
-    ListVenueAssetsRequest, ListVenuesRequest, MarketStatus, VenueType,
+    Asset, AssetType, FutureTerms, Instrument, InstrumentKind, ListAssetsRequest, ListChainsRequest,
+    ListInstrumentsRequest, ListMarketsRequest, ListVenueAssetsRequest, ListVenuesRequest, Market, MarketStatus,
+    VenueType, instrument::Terms,
 };
 use cqar_tests::{
     collect::revision_of,
     environment::TestEnvironment,
-    fixtures::{Clients, SampleRegistry, asset, chain, create, mutation, reason, says, venue_asset, wrong_fields},
+    fixtures::{
+        Clients, SampleRegistry, asset, chain, create, ids, market, mutation, reason, says, time, venue_asset,
+        wrong_fields,
+    },
 };
 use tonic::Code;
 
@@ -111,9 +115,42 @@ async fn filters_choose(s: TestEnvironment) {
     let status = MarketStatus::Halted.into();
     assert_eq!(listed!(markets list_markets ListMarketsRequest markets.id, { status }), [""; 0]);
 
+    // Half-open: listed at its beginning, gone at its end, whichever end comes first.
+    let (begin, end) = (Some(time("2024-01-01T00:00:00Z")), Some(time("2024-03-01T00:00:00Z")));
+    let past = |symbol: &str| Market { listed_time: begin, ..market("kraken", "past", symbol, &small.spot) };
+    let delisted = Market { delisted_time: end, status: MarketStatus::Delisted.into(), ..past("DELISTED") };
+    let expired = Market { expiry_time: end, status: MarketStatus::Expired.into(), ..past("EXPIRED") };
+    let perpetual = Market { instrument_id: dated(&mut clients, &small).await, ..expired };
+    clients.apply([delisted, perpetual].map(create).map(mutation).into()).await.unwrap();
+    let segment = || Some("past".to_owned());
+    for (at, expected) in [
+        ("2023-12-31T23:59:59.999999Z", &[][..]),
+        ("2024-01-01T00:00:00Z", &["DELISTED", "EXPIRED"]),
+        ("2024-02-29T23:59:59.999999Z", &["DELISTED", "EXPIRED"]),
+        ("2024-03-01T00:00:00Z", &[]),
+    ] {
+        let live_at = Some(time(at));
+        let mut live = listed!(markets list_markets ListMarketsRequest markets.venue_symbol,
+            { segment: segment(), live_at });
+        live.sort();
+        assert_eq!(live, expected, "{at}");
+    }
+
     let wrong = ListMarketsRequest { instrument_id: "BTC/USDT".into(), ..ListMarketsRequest::default() };
     let refused = clients.markets.list_markets(wrong).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("instrument_id".into(), "INVALID".into())]);
+}
+
+/// A future that has expired.
+async fn dated(clients: &mut Clients, small: &SampleRegistry) -> String {
+    let terms = FutureTerms {
+        base_asset_id: small.btc.clone(),
+        quote_asset_id: small.usdt.clone(),
+        settle_asset_id: small.usdt.clone(),
+        expiry_date: "2024-03-01".into(),
+    };
+    let future = Instrument { terms: Some(Terms::Future(terms)), ..Instrument::default() };
+    ids(&clients.apply(vec![mutation(create(future))]).await.unwrap()).remove(0)
 }
 
 async fn a_read_waits_for_its_revision_and_then_gives_up(s: TestEnvironment) {

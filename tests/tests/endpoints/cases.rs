@@ -70,7 +70,12 @@ fn chain_service() -> Vec<Case> {
         case("ChainService/BatchGetChains", with_chain(), json!({"chain_ids": ["{0}"]})),
         case("ChainService/UpdateChain", with_chain(), json!({"chain": {"id": "{0}", "is_testnet": true}})),
         case("ChainService/DeleteChain", with_chain(), json!({"chain_id": "{0}"})),
-        case("ChainService/ListChains", none(), json!({})),
+        case(
+            "ChainService/ListChains",
+            json!([{"create": {"chain": chain()}},
+                {"create": {"chain": {"id": "other-{n}", "name": "A chain", "caip2": "eip155:9{n}"}}}]),
+            json!({}),
+        ),
     ]
 }
 
@@ -96,7 +101,12 @@ fn venue_service() -> Vec<Case> {
             json!({"venue_asset": {"id": "{0}", "asset_id": "{usdt}"}}),
         ),
         case("VenueService/DeleteVenueAsset", with_venue_asset(), json!({"venue_asset_id": "{0}"})),
-        case("VenueService/ListVenueAssets", none(), json!({})),
+        case(
+            "VenueService/ListVenueAssets",
+            json!([{"create": {"venue_asset": venue_asset()}},
+                {"create": {"venue_asset": {"venue_id": "kraken", "code": "D{n}", "asset_id": "{btc}"}}}]),
+            json!({}),
+        ),
     ]
 }
 

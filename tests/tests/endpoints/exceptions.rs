@@ -9,7 +9,12 @@ pub enum Rule {
     AnswersHaveTheirRevision,
     /// What reads what is registered can name the state to read.
     ReadsNameTheirState,
+    /// What reads one thing, or several that are named, can name a past state.
+    ReadsReachBack,
 }
+
+/// Why lists name no past state.
+const LISTS: &str = "a list of a past state is an export, which is a call of its own";
 
 /// Method, rule, reason.
 pub const EXCEPTIONS: &[(&str, Rule, &str)] = &[
@@ -18,6 +23,16 @@ pub const EXCEPTIONS: &[(&str, Rule, &str)] = &[
         Rule::WritesHaveTheirFields,
         "a listing holds from the moment that it speaks of: observed_time is its effective_time",
     ),
+    ("AssetService/ListAssets", Rule::ReadsReachBack, LISTS),
+    ("ChainService/ListChains", Rule::ReadsReachBack, LISTS),
+    ("VenueService/ListVenues", Rule::ReadsReachBack, LISTS),
+    ("VenueService/ListVenueAssets", Rule::ReadsReachBack, LISTS),
+    ("InstrumentService/ListInstruments", Rule::ReadsReachBack, LISTS),
+    ("MarketService/ListMarkets", Rule::ReadsReachBack, LISTS),
+    ("RegistryService/GetStatus", Rule::ReadsReachBack, "it says how this server is now"),
+    ("EventService/Watch", Rule::ReadsReachBack, "it names a position of the log, which is every state after it"),
+    ("PluginService/ListPlugins", Rule::ReadsReachBack, "plugins are this server's, and have no revision"),
+    ("PluginService/GetPlugin", Rule::ReadsReachBack, "plugins are this server's, and have no revision"),
     ("RegistryService/GetStatus", Rule::ReadsNameTheirState, "it says how this server is, whatever state that is"),
     ("EventService/Watch", Rule::ReadsNameTheirState, "it names a position of the log, which is every state after it"),
     ("PluginService/ListPlugins", Rule::ReadsNameTheirState, "plugins are this server's, and have no revision"),

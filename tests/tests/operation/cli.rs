@@ -139,7 +139,8 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
     let path = file.to_str().unwrap();
     let tried = said(&server, &["apply", "-f", path, "--validate-only"]);
     assert!(tried.contains("2 mutations would change 2 entities"), "{tried}");
-    assert_eq!(server.cli_json(&["list", "assets", "--symbol", "ABC"]), json!({}));
+    let none = server.cli_json(&["list", "assets", "--symbol", "ABC"]);
+    assert!(none["assets"].is_null() && none["revision"].is_string(), "{none}");
     let applied = server.cli_json(&["apply", "-f", path]);
     assert_eq!(applied["changed"], 2);
     let asset = &applied["results"][0]["asset"];
@@ -151,6 +152,18 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
     let refused = fed(&server, referred.as_bytes(), &["apply", "-f", "-"]);
     assert_eq!(refused.status.code(), Some(5), "{}", err(&refused));
     assert!(err(&refused).contains("REFERRED_TO"), "{}", err(&refused));
+    let dated = br#"{"mutations": [], "effective_time": "2026-01-01T00:00:00Z"}"#;
+    let dated = fed(&server, dated, &["apply", "-f", "-"]);
+    assert!(err(&dated).contains("FIELD_NOT_SUPPORTED"), "never dropped: {}", err(&dated));
+    // What was read may be sent back, whatever its kind.
+    for code in ["BTC/USDT", "BTC/USDT:USDT"] {
+        let mut read = server.cli_json(&["get", "instrument", code]);
+        read["labels"] = json!({"desk": "rates"});
+        let update = json!({"mutations": [{"update": {"instrument": read}}]});
+        let applied = fed(&server, update.to_string().as_bytes(), &["--output", "json", "apply", "-f", "-"]);
+        let applied: Value = serde_json::from_str(&out(&applied)).unwrap_or_else(|_| panic!("{}", err(&applied)));
+        assert_eq!(applied["changed"], 1, "{code}");
+    }
     std::fs::write(&file, "mutations: [{create_aset: {}}]\n").unwrap();
     assert!(ends(&server, 4, &["apply", "-f", path]).contains("create_aset"));
     ends(&server, 4, &["apply", "-f", "no-such-file.yaml"]);

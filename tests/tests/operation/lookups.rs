@@ -1,11 +1,21 @@
 //! A validator that looks up, beside a registry that changes all the time.
 
-use cqar_domain::lookup::{LookupIndex, MAX_FOUND};
+use std::sync::Arc;
+
+use cqar_domain::{
+    entities::Entity,
+    id::EntityKey,
+    lookup::{IndexKey, Lookup, LookupError, LookupIndex, MAX_FOUND},
+    time::SystemClock,
+};
 use cqar_proto::v1::{
     Asset, CreateAssetRequest, CreateMarketRequest, DeleteAssetRequest, Market,
     asset_service_client::AssetServiceClient,
 };
+use cqar_registry::StoreLookup;
+use cqar_store::{Store, StoreSettings};
 use cqar_tests::{
+    entities,
     environment::TestEnvironment,
     in_both_environments,
     server::{Server, testing_plugins},
@@ -14,7 +24,7 @@ use tokio::task::JoinSet;
 use tonic::Code;
 
 use crate::{
-    fixture::{asset, instrument, market},
+    fixture::{apply, asset, create, instrument, market, mutation},
     load::Load,
     swap::{put, serves},
 };
@@ -23,6 +33,34 @@ in_both_environments! {
     other_commits_are_no_reason_to_judge_a_write_again
     every_index_finds_what_is_there_and_not_deleted
     of_two_that_find_nothing_in_each_others_way_one_is_judged_again
+    a_write_of_many_is_looked_up_in_parts
+}
+
+/// A plugin that looks up for each change apart is asked about so many that it is done in time.
+async fn a_write_of_many_is_looked_up_in_parts(s: TestEnvironment) {
+    let server = with_plugin(&s, "find").await;
+    let create = |n: usize| create(Asset { name: format!("Name {n}"), ..asset(&format!("A{n}")) });
+    let applied = apply(&server, (0..300).map(create).map(mutation).collect()).await.unwrap();
+    assert_eq!(applied.results.len(), 300);
+}
+
+/// What a look-up finds is bounded by bytes, not by number alone.
+#[tokio::test]
+async fn what_is_too_large_for_one_look_up_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = StoreSettings::new(format!("sqlite://{}/cqar.db", folder.path().display()));
+    let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await.unwrap();
+    store.migrate_up().await.unwrap();
+    let assets: Vec<Entity> = (0..3).map(|_| entities::asset("LARGE").into()).collect();
+    entities::create(&store, &assets).await;
+    let lookup = StoreLookup::new(Arc::new(store));
+    let keys: Vec<EntityKey> = assets.iter().map(Entity::key).collect();
+    let index = [IndexKey::new(LookupIndex::AssetSymbol, vec!["LARGE".into()]).unwrap()];
+    let documents = lookup.get(&keys, usize::MAX).await.unwrap();
+    let bytes: usize = documents.iter().flatten().map(|found| found.document.len()).sum();
+    assert!(lookup.get(&keys, bytes).await.is_ok() && lookup.find(&index, bytes).await.is_ok());
+    assert!(matches!(lookup.get(&keys, bytes - 1).await, Err(LookupError::TooLarge { .. })));
+    assert!(matches!(lookup.find(&index, bytes - 1).await, Err(LookupError::TooLarge { .. })));
 }
 
 async fn with_plugin(s: &TestEnvironment, name: &str) -> Server {
@@ -70,7 +108,13 @@ async fn other_commits_are_no_reason_to_judge_a_write_again(s: TestEnvironment) 
 
 /// What the plugin `find` says of a key of an index.
 async fn found(server: &Server, index: &str, key: &str) -> (String, String) {
-    let labels = [("index".to_owned(), index.to_owned()), ("key".to_owned(), key.to_owned())].into();
+    found_times(server, index, key, 1).await
+}
+
+/// The same for the key so many times in one look-up.
+async fn found_times(server: &Server, index: &str, key: &str, times: usize) -> (String, String) {
+    let labels = [("index", index), ("key", key), ("times", &times.to_string())];
+    let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     let asked = Market { labels, ..market("okx", "ASKED", &instrument(server, "BTC/USDT").await) };
     let request = CreateMarketRequest { market: Some(asked), validate_only: true, ..Default::default() };
     let warnings = server.markets().await.create_market(request).await.unwrap().into_inner().warnings;
@@ -123,6 +167,8 @@ async fn every_index_finds_what_is_there_and_not_deleted(s: TestEnvironment) {
     }
     assert_eq!(found(&server, "market.color", "red").await.0, "UNKNOWN_INDEX");
     assert_eq!(found(&server, "market.symbol", "okx").await.0, "INVALID_KEY");
+    assert_eq!(found_times(&server, "asset.symbol", "ONE", 20).await.0, "FOUND");
+    assert_eq!(found_times(&server, "asset.symbol", "ONE", 1025).await.0, "TOO_MANY_LOOKUPS");
 }
 
 /// The plugin wants every asset to have a name of its own, and sees only what is committed. Of several that are judged at

@@ -14,6 +14,18 @@ use tonic_reflection::pb::v1::{
 in_both_environments! {
     probes_say_how_the_server_and_its_parts_are
     every_metric_of_the_handbook_is_there
+    reflection_shows_what_errors_are_made_of
+}
+
+/// Tools print the details of an error only if reflection has their messages.
+async fn reflection_shows_what_errors_are_made_of(s: TestEnvironment) {
+    let server = s.options().start().await;
+    for symbol in ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.Status", "cqar.v1.ErrorReason"] {
+        let message_request = Some(MessageRequest::FileContainingSymbol(symbol.to_owned()));
+        let answer = reflected(&server, message_request).await;
+        let is_there = matches!(&answer, MessageResponse::FileDescriptorResponse(files) if !files.file_descriptor_proto.is_empty());
+        assert!(is_there, "{symbol}: {answer:?}");
+    }
 }
 
 async fn probes_say_how_the_server_and_its_parts_are(s: TestEnvironment) {
@@ -49,13 +61,16 @@ async fn probes_say_how_the_server_and_its_parts_are(s: TestEnvironment) {
     assert_eq!(unknown.code(), Code::NotFound);
 }
 
-/// The services that reflection lists.
-async fn services(server: &Server) -> Vec<String> {
-    let message_request = Some(MessageRequest::ListServices(String::new()));
+async fn reflected(server: &Server, message_request: Option<MessageRequest>) -> MessageResponse {
     let request = ServerReflectionRequest { host: String::new(), message_request };
     let mut client = ServerReflectionClient::new(server.channel().await);
     let mut answers = client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
-    let answer = answers.next().await.unwrap().unwrap().message_response.unwrap();
+    answers.next().await.unwrap().unwrap().message_response.unwrap()
+}
+
+/// The services that reflection lists.
+async fn services(server: &Server) -> Vec<String> {
+    let answer = reflected(server, Some(MessageRequest::ListServices(String::new()))).await;
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
     list.service.into_iter().map(|service| service.name).collect()
 }

@@ -43,7 +43,7 @@ impl RegistryService for Api {
         let request_id = std::mem::take(&mut message.request_id);
         let validate_only = std::mem::take(&mut message.validate_only);
         let hash = || request_hash(method, [message.encode_to_vec().as_slice()]);
-        let write = write_context(actor, method, &request_id, validate_only, hash).map_err(status)?;
+        let write = write_context(actor, method, ("request_id", &request_id), validate_only, hash).map_err(status)?;
         let mutations = convert::mutations(message.mutations, &message.reason, self.registry.ids());
         let mutations = mutations.map_err(malformed)?;
         Ok(answered(self.registry.apply(write, mutations).await.map_err(status)?))
@@ -61,7 +61,8 @@ impl RegistryService for Api {
         Span::current().record("venue_id", upload.options.venue_id.as_str());
         let v1::ImportListingOptions { request_id, validate_only, .. } = &upload.options;
         let method = "/cqar.v1.RegistryService/ImportListing";
-        let write = write_context(actor, method, request_id, *validate_only, || upload.hash(method)).map_err(status)?;
+        let id = ("options.request_id", request_id.as_str());
+        let write = write_context(actor, method, id, *validate_only, || upload.hash(method)).map_err(status)?;
         let running = self.registry.import_listing(write, upload.options, upload.payload, permit);
         Ok(Response::new(Box::pin(steps(running))))
     }

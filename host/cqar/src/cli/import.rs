@@ -18,6 +18,8 @@ use cqar_proto::{
 use futures::stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 use super::{
     ClientArgs,
@@ -33,6 +35,8 @@ use crate::mutations;
 const MAX_PAYLOAD_BYTES: u64 = 64 << 20;
 
 const CHUNK_BYTES: usize = 1 << 20;
+/// So many addresses of further requests are shown.
+const SHOWN_REQUESTS: usize = 10;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -134,6 +138,11 @@ async fn listing(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let payload = payload(&args.file)?;
     let server = Connection::open(client, Some(BULK_TIMEOUT)).await?;
     let validate_only = args.write.validate_only;
+    // Always with an id, so that an answer that is lost can be asked for again.
+    let request_id = match args.write.request_id.as_str() {
+        "" => Uuid::now_v7().to_string(),
+        given => given.to_owned(),
+    };
     let options = ImportListingOptions {
         venue_id: args.venue,
         segment: args.segment,
@@ -143,12 +152,12 @@ async fn listing(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
         backfill: args.backfill,
         delist_absent: args.delist_absent,
         validate_only,
-        request_id: args.write.request_id,
+        request_id: request_id.clone(),
         reason: args.write.reason,
     };
     let progress = progress(payload.len());
     let parts = parts(options, payload, progress.clone());
-    let answer = receive(&server, parts, &progress).await;
+    let answer = receive(&server, parts, &progress, &request_id).await;
     progress.finish_and_clear();
     let answer = answer?;
     match client.format() {
@@ -173,10 +182,21 @@ async fn receive(
     server: &Connection,
     parts: impl Iterator<Item = ImportListingRequest> + Send + 'static,
     progress: &ProgressBar,
+    request_id: &str,
 ) -> Result<ImportAnswer, CliError> {
+    let unknown = |why: &str| {
+        let remedy = format!("{why}: what became of the import is not known; repeat it with --request-id {request_id}");
+        CliError::from(tonic::Status::unknown(remedy))
+    };
     let mut steps = server.registry().import_listing(stream::iter(parts)).await?.into_inner();
     let mut answer = ImportAnswer::default();
-    while let Some(response) = steps.message().await? {
+    loop {
+        let response = match steps.message().await {
+            Ok(Some(response)) => response,
+            Ok(None) => return Err(unknown("the answer ended before its summary")),
+            Err(status) if is_of_transport(&status) => return Err(unknown(status.message())),
+            Err(status) => return Err(status.into()),
+        };
         match response.step {
             Some(Step::Progress(at)) => progress.set_message(described(&at)),
             Some(Step::Rows(rows)) => {
@@ -189,9 +209,11 @@ async fn receive(
             None => {}
         }
     }
-    let unknown =
-        "the answer ended before its summary: repeat it with the same --request-id to learn what became of it";
-    Err(tonic::Status::unknown(unknown).into())
+}
+
+/// Whether the connection broke, and not the server refused: its refusals say their reason.
+fn is_of_transport(status: &tonic::Status) -> bool {
+    status.get_details_error_info().is_none()
 }
 
 fn described(progress: &ImportProgress) -> String {
@@ -268,9 +290,17 @@ fn report(answer: ImportAnswer, validate_only: bool) -> Result<(), CliError> {
     if !answer.bindings.is_empty() {
         let rows = answer.bindings.into_iter().map(|bound| {
             let how = if bound.created { "created" } else { "matched by symbol" };
-            [bound.code, bound.symbol, how.to_owned(), bound.asset_id]
+            [bound.segment, bound.code, bound.symbol, how.to_owned(), bound.asset_id]
         });
-        output::table(["BOUND CODE", "ASSET", "HOW", "ID"], rows)?;
+        output::table(["SEGMENT", "BOUND CODE", "ASSET", "HOW", "ID"], rows)?;
+    }
+    if !answer.more.is_empty() {
+        let hidden = answer.more.len().saturating_sub(SHOWN_REQUESTS);
+        let shown = answer.more.into_iter().take(SHOWN_REQUESTS).map(|source| [source.segment, source.url]);
+        output::table(["SEGMENT", "FURTHER REQUEST"], shown)?;
+        if hidden > 0 {
+            eprintln!("and {hidden} further requests; --output json has them all");
+        }
     }
     if !answer.warnings.is_empty() {
         output::table(rows::FINDING, answer.warnings.into_iter().map(rows::finding))?;

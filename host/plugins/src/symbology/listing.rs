@@ -1,12 +1,14 @@
 //! What a listing holds, in the domain's words.
 
-use cqar_domain::{entities::instrument::InstrumentKind, id::Segment, time::Timestamp};
+use cqar_domain::{
+    entities::instrument::InstrumentKind, id::Segment, text::VENUE_SYMBOL, time::Timestamp, violation::Violations,
+};
 use cqar_proto::v1;
 use serde_json::{Map, Value};
 
 use super::{
     market::{ListedMarket, RowProblem, bounded, market},
-    reading::{Reading, field, optional, reading},
+    reading::{Reading, code_length, field, optional, reading},
 };
 use crate::{
     bindings::{cqar::plugin::types::Problem, exports::cqar::plugin::listing},
@@ -17,6 +19,9 @@ use crate::{
 const MAX_COVERAGE: usize = 1000;
 /// The most further requests of one page: one for each of a venue's symbols.
 const MAX_REQUESTS: usize = 20_000;
+/// The most codes that a page tells something of, and items that it rejects: several for each of its markets.
+const MAX_CODES: usize = 50_000;
+const MAX_REJECTED: usize = 50_000;
 /// Longer addresses are refused by servers and proxies alike.
 const MAX_URL_BYTES: usize = 2048;
 /// What a venue says of a code beside its name is a few words.
@@ -110,9 +115,11 @@ pub struct Page {
     pub ignored: u32,
     /// What is needed for the whole.
     pub more: Vec<v1::ListingSource>,
+    /// What of it could not be read, beside rows and codes: it is left out.
+    pub problems: Vec<RowProblem>,
 }
 
-/// A listing. Only what cannot be laid to one row is an error.
+/// A listing. An item that cannot be read is left out, and named; only what speaks of no source is an error.
 pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
     let source = |index: u32| match usize::try_from(index) {
         Ok(index) if index < sources => Ok(index),
@@ -120,6 +127,8 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
     };
     bounded_list("coverages", raw.covered.len(), MAX_COVERAGE)?;
     bounded_list("further requests", raw.more.len(), MAX_REQUESTS)?;
+    bounded_list("codes", raw.assets.len(), MAX_CODES)?;
+    bounded_list("rejected items", raw.rejected.len(), MAX_REJECTED)?;
     let mut page = Page { ignored: raw.ignored, ..Page::default() };
     for covered in raw.covered {
         if covered.sources.is_empty() {
@@ -128,12 +137,17 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
         for index in &covered.sources {
             source(*index)?;
         }
-        page.covered.push(coverage(covered)?);
+        // What is not known to be covered is not: its markets stay.
+        match coverage(covered) {
+            Ok(covered) => page.covered.push(covered),
+            Err(why) => page.problems.push(RowProblem::new("covered".to_owned(), "UNREADABLE", &why)),
+        }
     }
     for item in raw.rejected {
         page.rejected.push(RejectedItem {
             source: source(item.source)?,
-            segment: optional("rejected.segment", item.segment.as_deref())?,
+            // One that cannot be read is not known: the symbol counts as named in every one.
+            segment: optional("rejected.segment", item.segment.as_deref()).unwrap_or_default(),
             symbol: cleaned(item.symbol.unwrap_or_default(), MAX_MESSAGE_BYTES),
             code: cleaned(item.code, MAX_CODE_BYTES),
             message: cleaned(item.message, MAX_MESSAGE_BYTES),
@@ -141,11 +155,12 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
     }
     for item in raw.markets {
         let (source, symbol) = (source(item.source)?, item.symbol.clone());
+        let segment = item.reading.segment.parse().ok();
         match listed(item, source) {
             Ok(listed) => page.markets.push(listed),
             Err(message) => page.rejected.push(RejectedItem {
                 source,
-                segment: None,
+                segment,
                 symbol: cleaned(symbol, MAX_MESSAGE_BYTES),
                 code: "MALFORMED_ROW".into(),
                 message: cleaned(message, MAX_MESSAGE_BYTES),
@@ -154,9 +169,19 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
     }
     for item in raw.assets {
         source(item.source)?;
-        page.assets.push(asset(item)?);
+        let code = clean(&item.code, MAX_CODE_BYTES);
+        match asset(item) {
+            Ok(asset) => page.assets.push(asset),
+            Err(why) => page.problems.push(RowProblem::new(format!("assets.{code}"), "UNREADABLE", &why)),
+        }
     }
-    page.more = raw.more.into_iter().map(request).collect::<Result<_, _>>()?;
+    for item in raw.more {
+        match request(item) {
+            Ok(request) => page.more.push(request),
+            Err(why) => page.problems.push(RowProblem::new("more".to_owned(), "UNREADABLE", &why)),
+        }
+    }
+    page.problems = bounded(page.problems);
     Ok(page)
 }
 
@@ -165,6 +190,9 @@ fn bounded_list(what: &str, count: usize, most: usize) -> Result<(), String> {
 }
 
 fn coverage(raw: listing::Coverage) -> Result<Coverage, String> {
+    for code in [&raw.base, &raw.quote, &raw.settle].into_iter().flatten() {
+        code_length("covered", code)?;
+    }
     let kind = raw.kind.as_deref().map(|name| {
         InstrumentKind::from_name(name).ok_or_else(|| format!("covered.kind: there is no kind {:?}", clean(name, 64)))
     });
@@ -178,6 +206,11 @@ fn coverage(raw: listing::Coverage) -> Result<Coverage, String> {
 }
 
 fn listed(raw: listing::Listed, source: usize) -> Result<Listed, String> {
+    let mut found = Violations::default();
+    VENUE_SYMBOL.check("symbol", &raw.symbol, &mut found);
+    if let Some(wrong) = found.into_result().err().and_then(|found| found.into_iter().next()) {
+        return Err(wrong.to_string());
+    }
     let mut problems: Vec<RowProblem> = raw.problems.into_iter().map(problem).collect();
     let reading = reading(raw.reading)?;
     let market = market(&raw.market, &mut problems)?;
@@ -189,6 +222,7 @@ fn problem(raw: Problem) -> RowProblem {
 }
 
 fn asset(raw: listing::ListedAsset) -> Result<ListedAsset, String> {
+    code_length("code", &raw.code)?;
     let mut problems = Vec::new();
     let segment = optional("assets.segment", raw.segment.as_deref())?;
     let mut hints = Vec::new();
@@ -272,6 +306,40 @@ mod tests {
     }
 
     #[test]
+    fn an_item_that_cannot_be_read_is_left_out_and_named() {
+        let rejected = listing::Rejected {
+            source: 0,
+            segment: Some("SPOT".into()),
+            symbol: None,
+            code: "X".into(),
+            message: String::new(),
+        };
+        let strange = listing::ListedAsset {
+            source: 0,
+            code: "A".into(),
+            segment: Some("SPOT".into()),
+            hints: Vec::new(),
+            venue_asset: None,
+        };
+        let document = listing::ListedAsset { segment: None, venue_asset: Some("[]".into()), ..strange.clone() };
+        let swap = listing::Coverage { kind: Some("swap".into()), ..whole("usdm", vec![0]) };
+        let raw = listing::Page {
+            covered: vec![whole("USDM", vec![0]), swap, whole("usdm", vec![0])],
+            rejected: vec![rejected],
+            assets: vec![strange, document],
+            more: vec![listing::Request { url: "file:///etc/passwd".into(), segment: None }],
+            markets: vec![row(&"x".repeat(1000), raw_reading(), "{}")],
+            ..nothing()
+        };
+        let page = page(raw, 1).unwrap();
+        assert_eq!((page.covered.len(), page.assets.len(), page.more.len()), (1, 0, 0));
+        assert_eq!((page.rejected[0].segment.as_ref(), page.rejected[1].code.as_str()), (None, "MALFORMED_ROW"));
+        assert_eq!(page.rejected[1].segment.as_ref().map(Segment::as_str), Some(raw_reading().segment.as_str()));
+        let paths: Vec<_> = page.problems.iter().map(|it| it.path.as_str()).collect();
+        assert_eq!(paths, ["covered", "covered", "assets.A", "assets.A", "more"]);
+    }
+
+    #[test]
     fn what_speaks_of_sources_that_were_not_given_is_no_answer() {
         let rejected =
             listing::Rejected { source: 1, segment: None, symbol: None, code: "X".into(), message: String::new() };
@@ -279,7 +347,6 @@ mod tests {
             listing::Page { rejected: vec![rejected], ..nothing() },
             listing::Page { covered: vec![whole("usdm", vec![0, 1])], ..nothing() },
             listing::Page { covered: vec![whole("usdm", vec![])], ..nothing() },
-            listing::Page { covered: vec![whole("USDM", vec![0])], ..nothing() },
             listing::Page { covered: vec![whole("usdm", vec![0]); MAX_COVERAGE + 1], ..nothing() },
             listing::Page {
                 markets: vec![listing::Listed { source: 1, ..row("A", raw_reading(), "{}") }],
@@ -300,7 +367,8 @@ mod tests {
         };
         assert_eq!(asked("https://api.example.com/markets?page=2").unwrap().more.len(), 1);
         for url in ["", "file:///etc/passwd", "/markets", &format!("https://x/{}", "x".repeat(2048))] {
-            assert!(asked(url).is_err(), "{url:.40}");
+            let page = asked(url).unwrap();
+            assert_eq!((page.more.len(), page.problems.len()), (0, 1), "{url:.40}");
         }
     }
 

@@ -49,7 +49,7 @@ impl Symbology {
             self.symbols.call(call, Scope::at(context.now))
         };
         let mut answers = Vec::with_capacity(queries.len());
-        for range in chunks(queries.iter().map(|query| query.symbol.len())) {
+        for range in chunks(queries.iter().map(|query| query.symbol.len()), false) {
             match call(range.clone()).await {
                 Ok(parsed) => answers.extend(parsed.into_iter().map(Ok)),
                 Err(CallError::Trap { .. } | CallError::BadAnswer(_)) if range.len() > 1 => {
@@ -73,7 +73,7 @@ impl Symbology {
     ) -> Result<Vec<Result<String, FormatProblem>>, CallError> {
         let (document, readings) = (document(context), Arc::<[Reading]>::from(readings));
         let mut answers = Vec::with_capacity(readings.len());
-        for range in chunks(readings.iter().map(Reading::bytes)) {
+        for range in chunks(readings.iter().map(Reading::bytes), false) {
             let call = Format { call: Arc::clone(&document), readings: Arc::clone(&readings), range };
             answers.append(&mut self.symbols.call(call, Scope::at(context.now)).await?);
         }
@@ -88,7 +88,7 @@ impl Symbology {
     ) -> Result<Vec<Option<String>>, CallError> {
         let (document, codes) = (document(context), Arc::<[Code]>::from(codes));
         let mut answers = Vec::with_capacity(codes.len());
-        for range in chunks(codes.iter().map(|code| code.code.len())) {
+        for range in chunks(codes.iter().map(|code| code.code.len()), false) {
             let call = NormalizeAssets { call: Arc::clone(&document), codes: Arc::clone(&codes), range };
             answers.append(&mut self.symbols.call(call, Scope::at(context.now)).await?);
         }

@@ -6,6 +6,7 @@ use cqar_domain::{
     decimal::Decimal,
     entities::instrument::{ExerciseStyle, InstrumentKind, OptionType},
     id::Segment,
+    text::VENUE_CODE,
     time::{Date, Timestamp},
 };
 
@@ -16,6 +17,8 @@ use crate::{
 
 /// A symbol that can be read in more ways than this is as good as unknown.
 const MAX_READINGS: usize = 16;
+/// The longest code that can be bound: of so many characters, each of at most four bytes.
+const MAX_CODE_LENGTH: usize = VENUE_CODE.max * 4;
 /// What a symbol says beyond its terms is a word or two.
 const MAX_EXTRA: usize = 32;
 
@@ -167,6 +170,10 @@ pub(super) fn reading(raw: ReadingResult) -> Result<Reading, String> {
         Some(ExpiryResult::Date(date)) => Some(Expiry::Date(field("expiry", &date)?)),
         Some(ExpiryResult::Instant(instant)) => Some(Expiry::Instant(field("expiry", &instant)?)),
     };
+    let codes = [("base", Some(&raw.base)), ("quote", raw.quote.as_ref()), ("settle", raw.settle.as_ref())];
+    for (field, code) in codes {
+        code.map_or(Ok(()), |code| code_length(field, code))?;
+    }
     if raw.extra.len() > MAX_EXTRA {
         return Err(format!("extra: at most {MAX_EXTRA}"));
     }
@@ -185,6 +192,14 @@ pub(super) fn reading(raw: ReadingResult) -> Result<Reading, String> {
     };
     check(&read)?;
     Ok(read)
+}
+
+/// A code of the venue is no longer than a symbol can be.
+pub(super) fn code_length(field: &str, code: &str) -> Result<(), String> {
+    if code.len() > MAX_CODE_LENGTH {
+        return Err(format!("{field}: a code has at most {MAX_CODE_LENGTH} bytes, and this one {}", code.len()));
+    }
+    Ok(())
 }
 
 /// What a kind needs is there, and nothing else.

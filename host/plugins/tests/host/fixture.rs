@@ -220,14 +220,14 @@ impl State {
 
 #[async_trait]
 impl Lookup for Instruments {
-    async fn get(&self, keys: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
+    async fn get(&self, keys: &[EntityKey], _: usize) -> Result<Vec<Option<FoundDocument>>, LookupError> {
         let mut state = self.state.lock().await;
         let answer = keys.iter().map(|key| state.get(&key.id())).collect();
         state.go_on();
         Ok(answer)
     }
 
-    async fn find(&self, keys: &[IndexKey]) -> Result<Vec<FoundDocuments>, LookupError> {
+    async fn find(&self, keys: &[IndexKey], _: usize) -> Result<Vec<FoundDocuments>, LookupError> {
         let mut state = self.state.lock().await;
         let answer = keys.iter().map(|key| state.find(key)).collect();
         state.go_on();

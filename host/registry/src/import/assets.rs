@@ -26,7 +26,9 @@ pub(super) struct VenueCodes {
     /// By the segment in which they are bound: the default where a code stands for one symbol in all segments.
     codes: BTreeMap<SegmentCode, VenueCode>,
     /// Codes by which only coverage is said: they are looked up, and bound by nothing.
-    of_coverage: BTreeSet<String>,
+    of_coverage: BTreeSet<SegmentCode>,
+    /// The codes of the rows, each in the segments in which it is listed.
+    listed: BTreeSet<SegmentCode>,
 }
 
 #[derive(Debug)]
@@ -83,9 +85,10 @@ impl VenueCodes {
         codes: Vec<SegmentCode>,
         symbols: Vec<Option<String>>,
         hints: &CodeHints,
-        of_coverage: BTreeSet<String>,
+        of_coverage: BTreeSet<SegmentCode>,
         ids: &dyn IdSource,
     ) -> Self {
+        let listed = codes.iter().cloned().collect();
         let mut of_code: BTreeMap<String, Vec<(Segment, Option<String>, Hints)>> = BTreeMap::new();
         for ((segment, code), symbol) in codes.into_iter().zip(symbols) {
             let hints = hints.of(&segment, &code);
@@ -93,10 +96,14 @@ impl VenueCodes {
         }
         let mut codes = BTreeMap::new();
         for (code, meanings) in of_code {
-            let is_one = meanings.windows(2).all(|two| match two {
-                [(_, symbol, hints), (_, other_symbol, other_hints)] => (symbol, hints) == (other_symbol, other_hints),
-                _ => true,
-            });
+            let is_told_apart = meanings.iter().any(|(segment, ..)| hints.tells_segment(segment, &code));
+            let is_one = !is_told_apart
+                && meanings.windows(2).all(|two| match two {
+                    [(_, symbol, hints), (_, other_symbol, other_hints)] => {
+                        (symbol, hints) == (other_symbol, other_hints)
+                    }
+                    _ => true,
+                });
             for (segment, symbol, hints) in meanings {
                 let segment = if is_one { Segment::default() } else { segment };
                 codes.entry((segment, code.clone())).or_insert_with(|| VenueCode {
@@ -107,7 +114,7 @@ impl VenueCodes {
                 });
             }
         }
-        Self { codes, of_coverage }
+        Self { codes, of_coverage, listed }
     }
 
     /// The code as it would be bound.
@@ -120,13 +127,14 @@ impl VenueCodes {
         &'a self,
         reads: &mut Snapshot,
         venue: &'a VenueId,
-        segments: impl Iterator<Item = &Segment> + Send,
         asset_match: AssetMatchOptions,
     ) -> Result<CodeMappings<'a>, cqar_store::Error> {
-        let segments: BTreeSet<Segment> = segments.cloned().chain([Segment::default()]).collect();
-        let codes = || self.codes.keys().map(|(_, code)| code).chain(&self.of_coverage);
-        let keys_of = |segment| codes().map(move |code| VenueAsset::code_key(venue, segment, code));
-        let keys: BTreeSet<UniqueKey> = segments.iter().flat_map(keys_of).collect();
+        let everywhere = Segment::default();
+        let codes = self.listed.iter().chain(&self.of_coverage);
+        let keys_of = |(segment, code): &SegmentCode| {
+            [segment, &everywhere].map(|segment| VenueAsset::code_key(venue, segment, code))
+        };
+        let keys: BTreeSet<UniqueKey> = codes.flat_map(keys_of).collect();
         let bound = reads.with_unique_keys(&keys.into_iter().collect::<Vec<_>>()).await?.into_values();
         let bindings: Vec<VenueAsset> = bound.filter_map(|it| it.try_into().ok()).collect();
         let assets: Vec<EntityKey> = bindings.iter().map(|it| EntityKey::Asset(it.asset_id)).collect();

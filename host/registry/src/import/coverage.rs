@@ -25,6 +25,13 @@ struct CoveredTerms {
     settle: Option<AssetId>,
 }
 
+/// The live markets of a segment that the listing does not name.
+struct Unnamed {
+    markets: Vec<Market>,
+    /// What their instruments are, once a coverage asks for it.
+    terms: Option<HashMap<InstrumentId, Terms>>,
+}
+
 /// The markets that are live at the observed moment, that the listing covers and that it does not name.
 pub(super) async fn absent(
     listing: &Listing,
@@ -35,7 +42,7 @@ pub(super) async fn absent(
     // Where the segment of a rejected item is not known, its symbol counts as named in every one.
     let rejected = listing.rejected.iter().map(|item| (item.segment.as_ref(), item.symbol.as_str()));
     let named: HashSet<(Option<&Segment>, &str)> = rows.chain(rejected).collect();
-    let mut unnamed: HashMap<&Segment, Vec<Market>> = HashMap::new();
+    let mut unnamed: HashMap<&Segment, Unnamed> = HashMap::new();
     let mut absent: BTreeMap<MarketId, Market> = BTreeMap::new();
     for covered in &listing.covered {
         let segment = &covered.segment;
@@ -46,14 +53,15 @@ pub(super) async fn absent(
                 let is_named = |it| named.contains(&(Some(segment), it)) || named.contains(&(None, it));
                 !market.status.is_terminal() && !market.symbols().any(is_named)
             });
-            unnamed.insert(segment, live);
+            unnamed.insert(segment, Unnamed { markets: live, terms: None });
         }
-        let unnamed = unnamed.get(segment).map_or(&[][..], Vec::as_slice);
-        let instruments = if terms.is_all() { HashMap::new() } else { instruments(unnamed, reads).await? };
-        let is_covered = |market: &&Market| {
-            terms.is_all() || instruments.get(&market.instrument_id).is_some_and(|it| terms.include(it))
-        };
-        absent.extend(unnamed.iter().filter(is_covered).map(|market| (market.id, market.clone())));
+        let Some(unnamed) = unnamed.get_mut(segment) else { continue };
+        if unnamed.terms.is_none() && !terms.is_all() {
+            unnamed.terms = Some(instruments(&unnamed.markets, reads).await?);
+        }
+        let of_instrument = |market: &Market| unnamed.terms.as_ref()?.get(&market.instrument_id);
+        let is_covered = |market: &&Market| terms.is_all() || of_instrument(market).is_some_and(|it| terms.include(it));
+        absent.extend(unnamed.markets.iter().filter(is_covered).map(|market| (market.id, market.clone())));
     }
     Ok(absent.into_values().collect())
 }
@@ -69,7 +77,7 @@ async fn instruments(markets: &[Market], reads: &mut Snapshot) -> Result<HashMap
 }
 
 impl CoveredTerms {
-    /// None where a code means no asset: no market can have it then.
+    /// None where a code is bound to no asset: which markets it would cover is not known, so none is.
     fn of(covered: &Coverage, mappings: &CodeMappings<'_>) -> Option<Self> {
         let asset = |code: &Option<String>| match code {
             Some(code) => mappings.bound(&covered.segment, code).map(Some),

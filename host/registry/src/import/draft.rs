@@ -119,8 +119,7 @@ pub(super) async fn draft(
 
 async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredState<'a>, Error> {
     let watermarks = watermarks(listing, reads).await?;
-    let mappings =
-        listing.codes.mappings(reads, &listing.venue, listing.segments().into_iter(), listing.asset_match).await?;
+    let mappings = listing.codes.mappings(reads, &listing.venue, listing.asset_match).await?;
     let symbols: BTreeSet<String> = listing.rows.iter().map(|row| row.listed.symbol.clone()).collect();
     let found = reads.markets_with_symbols(&listing.venue, &symbols.into_iter().collect::<Vec<_>>()).await?;
     let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument_id)).collect();
@@ -383,13 +382,14 @@ impl ImportDraft {
             plugin: listing.plugin.clone(),
         };
         let judged = written.warnings.iter().map(|(n, finding)| self.warning(*n, finding));
+        let of_page = listing.problems.iter().map(|problem| unread("listing".to_owned(), problem));
         let of_codes = listing.hints.problems().iter().map(|(code, problem)| unread(format!("code {code}"), problem));
         let rows = listing.rows.iter().enumerate().filter(|(n, _)| !self.rejected.contains_key(n));
         let of_rows = rows.flat_map(|(_, row)| {
             let name = format!("{}/{}", row.listed.reading.segment, row.listed.symbol);
             row.listed.problems.iter().map(move |problem| unread(name.clone(), problem))
         });
-        judged.chain(of_codes).chain(of_rows).collect()
+        judged.chain(of_page).chain(of_codes).chain(of_rows).collect()
     }
 
     /// How many entities change.
@@ -439,6 +439,7 @@ fn binding(bound: &CodeBinding) -> v1::Binding {
         asset_id: EntityKey::Asset(bound.asset).id(),
         symbol: bound.symbol.clone(),
         created: bound.created,
+        segment: bound.segment.to_string(),
     }
 }
 

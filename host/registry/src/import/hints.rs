@@ -149,10 +149,17 @@ impl CodeHints {
         self.problems.push((code.to_owned(), problem));
     }
 
-    /// What is said of a code in a segment: for that segment, or else for all of them.
+    /// What is said of a code in a segment: each hint as it is said of that segment, or else of all of them.
     pub(super) fn of(&self, segment: &Segment, code: &str) -> Hints {
-        let of = |segment: &Segment| self.by_code.get(&(segment.clone(), code.to_owned()));
-        of(segment).or_else(|| of(&Segment::default())).cloned().unwrap_or_default()
+        let of = |segment: &Segment| self.by_code.get(&(segment.clone(), code.to_owned())).cloned().unwrap_or_default();
+        let (own, general) = (of(segment), of(&Segment::default()));
+        Hints { class: own.class.or(general.class), name: own.name.or(general.name) }
+    }
+
+    /// Whether something is said of a code in this very segment. What it means there says nothing about others then.
+    pub(super) fn tells_segment(&self, segment: &Segment, code: &str) -> bool {
+        let of = self.by_code.get(&(segment.clone(), code.to_owned()));
+        *segment != Segment::default() && of.is_some_and(|hints| *hints != Hints::default())
     }
 
     /// The fields that could not be read, with the code that they were said of.
@@ -180,7 +187,11 @@ mod tests {
         let hints = CodeHints::new(vec![
             listed("META", None, &[("asset_class", "crypto"), ("chain", "solana")]),
             listed("META", Some("usdm"), &[("asset_class", "equity"), ("name", "Meta Platforms")]),
+            listed("META", Some("coinm"), &[("name", "Metadium")]),
         ]);
+        let coinm = hints.of(&"coinm".parse().unwrap(), "META");
+        assert_eq!((coinm.class, coinm.name.as_deref()), (Some(AssetClass::Crypto), Some("Metadium")));
+        assert!(hints.tells_segment(&usdm, "META") && !hints.tells_segment(&"spot".parse().unwrap(), "META"));
         assert_eq!(hints.of(&usdm, "META").class, Some(AssetClass::Equity));
         assert_eq!(hints.of(&usdm, "META").name.as_deref(), Some("Meta Platforms"));
         assert_eq!(hints.of(&"spot".parse().unwrap(), "META").class, Some(AssetClass::Crypto));

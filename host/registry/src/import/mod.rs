@@ -24,7 +24,7 @@ use cqar_domain::{
     time::Timestamp,
     violation::Violations,
 };
-use cqar_plugins::{CallContext, CallError, Code, Coverage, Page, PluginSet, RejectedItem, Source};
+use cqar_plugins::{CallContext, CallError, Code, Coverage, Page, PluginSet, RejectedItem, RowProblem, Source};
 use cqar_proto::{
     convert,
     v1::{self, import_progress::Phase},
@@ -71,6 +71,8 @@ struct Listing {
     covered: Vec<Coverage>,
     ignored: u32,
     more: Vec<v1::ListingSource>,
+    /// What of the page could not be read, beside rows and codes.
+    problems: Vec<RowProblem>,
     reason: String,
     progress: ProgressSender,
 }
@@ -210,7 +212,11 @@ impl Registry {
         let symbols = plugin.normalize_assets(&context, asked).await;
         let symbols = symbols.map_err(|error| failed(&plugin_name, &error))?;
         let hints = CodeHints::new(page.assets);
-        let of_coverage = page.covered.iter().flat_map(|it| [&it.base, &it.quote, &it.settle]).flatten().cloned();
+        let of_coverage = |it: &Coverage| {
+            let codes = [it.base.clone(), it.quote.clone(), it.settle.clone()].into_iter().flatten();
+            codes.map(|code| (it.segment.clone(), code)).collect::<Vec<SegmentCode>>()
+        };
+        let of_coverage = page.covered.iter().flat_map(of_coverage);
         Ok(Listing {
             codes: VenueCodes::new(codes, symbols, &hints, of_coverage.collect(), ids),
             venue,
@@ -228,6 +234,7 @@ impl Registry {
             covered: page.covered,
             ignored: page.ignored,
             more: page.more,
+            problems: page.problems,
             reason: options.reason.clone(),
             progress,
         })

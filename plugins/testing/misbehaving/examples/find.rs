@@ -1,5 +1,6 @@
 //! A validator that looks up by indexes. It wants every asset to have a name of its own; of a market it warns with what the
-//! index in its label `index` has under the key in its label `key`, whose parts are joined by `|`.
+//! index in its label `index` has under the key in its label `key`, whose parts are joined by `|`. With a label `times` it asks
+//! for the key so many times in one look-up.
 
 use std::collections::BTreeMap;
 
@@ -51,8 +52,9 @@ impl Validator for Find {
             return Ok(Vec::new());
         };
         let key = key.split('|').map(str::to_owned).collect();
+        let times = entity.labels.get("times").and_then(|times| times.parse().ok()).unwrap_or(1);
         // A refusal is what some of the tests ask for.
-        Ok(vec![match find(index, key) {
+        Ok(vec![match find(index, key, times) {
             Ok(found) => Finding::warning("labels.key", "FOUND", found),
             Err(refused) => Finding::warning("labels.index", &refused.code, refused.message),
         }])
@@ -65,14 +67,14 @@ fn unique_name(asset: &Entity) -> Result<Vec<Finding>, Failure> {
     Ok(if is_taken { vec![Finding::error("name", "NAME_TAKEN", "another asset has it")] } else { Vec::new() })
 }
 
-fn find(index: &str, key: Vec<String>) -> Result<String, Failure> {
-    let found = registry::find::<Entity>(index, &[key])?;
+fn find(index: &str, key: Vec<String>, times: usize) -> Result<String, Failure> {
+    let found = registry::find::<Entity>(index, &vec![key; times])?;
     let ids = |entities: &[Entity]| entities.iter().map(|it| it.id.as_str()).collect::<Vec<_>>().join(" ");
     let said = |found: &registry::Found<Entity>| {
         let more = if found.more { " and more" } else { "" };
         format!("{}: {}{more}", found.entities.len(), ids(&found.entities))
     };
-    Ok(found.iter().map(said).collect())
+    Ok(found.first().map(said).unwrap_or_default())
 }
 
 cqar_plugin_validator::export!(Find);

@@ -8,7 +8,7 @@ use cqar_domain::{
 
 use super::{EntityMessage, arm};
 use crate::{
-    convert::{Reader, etag, mask::masked, same_variants},
+    convert::{Reader, etag, mask::Masked, same_variants},
     v1::{self, instrument::Terms as Message},
 };
 
@@ -161,4 +161,38 @@ impl Reader<'_> {
     }
 }
 
-masked!(v1::Instrument: [labels], [terms]);
+/// The terms are one of several fields, so a mask names that one, and all of them compare alike.
+impl Masked for v1::Instrument {
+    const MUTABLE: &'static [&'static str] = &["labels"];
+    const IMMUTABLE: &'static [&'static str] =
+        &["spot", "perpetual", "future", "option", "lending_deposit", "lending_borrow"];
+
+    fn is_set(&self, field: &str) -> bool {
+        match (field, &self.terms) {
+            ("labels", _) => !self.labels.is_empty(),
+            (_, Some(terms)) => field == terms_field(terms),
+            (_, None) => false,
+        }
+    }
+
+    fn same(&self, other: &Self, field: &str) -> bool {
+        if field == "labels" { self.labels == other.labels } else { self.terms == other.terms }
+    }
+
+    fn copy(&mut self, from: &Self, field: &str) {
+        if field == "labels" {
+            self.labels.clone_from(&from.labels);
+        }
+    }
+}
+
+const fn terms_field(terms: &Message) -> &'static str {
+    match terms {
+        Message::Spot(_) => "spot",
+        Message::Perpetual(_) => "perpetual",
+        Message::Future(_) => "future",
+        Message::Option(_) => "option",
+        Message::LendingDeposit(_) => "lending_deposit",
+        Message::LendingBorrow(_) => "lending_borrow",
+    }
+}

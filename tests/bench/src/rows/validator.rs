@@ -182,11 +182,11 @@ struct NoLookups;
 
 #[async_trait]
 impl Lookup for NoLookups {
-    async fn get(&self, _: &[EntityKey]) -> Result<Vec<Option<FoundDocument>>, LookupError> {
+    async fn get(&self, _: &[EntityKey], _: usize) -> Result<Vec<Option<FoundDocument>>, LookupError> {
         Err(nothing())
     }
 
-    async fn find(&self, _: &[IndexKey]) -> Result<Vec<FoundDocuments>, LookupError> {
+    async fn find(&self, _: &[IndexKey], _: usize) -> Result<Vec<FoundDocuments>, LookupError> {
         Err(nothing())
     }
 

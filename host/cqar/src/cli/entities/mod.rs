@@ -86,13 +86,15 @@ macro_rules! list {
         let mut request = $request;
         request.page_token = paging.page_token;
         request.min_revision = paging.min_revision;
-        let mut whole = $response::default();
+        let mut whole = $response { revision: i64::MAX, ..$response::default() };
         let mut wanted = if paging.all { i32::MAX } else { paging.limit };
         loop {
             request.page_size = wanted.min(super::MAX_PAGE_SIZE);
             let page = client.$method(request.clone()).await?.into_inner();
             wanted = wanted.saturating_sub(i32::try_from(page.$items.len()).unwrap_or(i32::MAX));
             whole.$items.extend(page.$items);
+            // All of it is at least of the oldest.
+            whole.revision = whole.revision.min(page.revision);
             whole.next_page_token.clone_from(&page.next_page_token);
             request.page_token = page.next_page_token;
             if request.page_token.is_empty() || wanted <= 0 {
