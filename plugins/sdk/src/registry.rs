@@ -1,8 +1,8 @@
 //! Look-ups in the registry, for plugins that were granted them. All look-ups of one call see one state: each row that was
 //! read, misses included, is compared before the answer counts.
 //!
-//! One call may look up 1,024 keys in all (TOO_MANY_LOOKUPS), and a look-up finds 8 MiB of documents at most
-//! (ANSWER_TOO_LARGE). Each look-up waits for the database, within the deadline of the call, so that plugins that look up are
+//! One call may look up 1,024 keys in all (`TOO_MANY_LOOKUPS`), and a look-up finds 8 MiB of documents at most
+//! (`ANSWER_TOO_LARGE`). Each look-up waits for the database, within the deadline of the call, so that plugins that look up are
 //! asked about 64 changes or events at a time; several keys in one look-up cost little more than one.
 
 use serde::de::DeserializeOwned;

@@ -152,7 +152,7 @@ async fn writing_commands_say_what_changed(s: TestEnvironment) {
     let refused = fed(&server, referred.as_bytes(), &["apply", "-f", "-"]);
     assert_eq!(refused.status.code(), Some(5), "{}", err(&refused));
     assert!(err(&refused).contains("REFERRED_TO"), "{}", err(&refused));
-    let dated = br#"{"mutations": [], "effective_time": "2026-01-01T00:00:00Z"}"#;
+    let dated = br#"{"mutations": [{"delete": {"chain_id": "x"}}], "effective_time": "2026-01-01T00:00:00Z"}"#;
     let dated = fed(&server, dated, &["apply", "-f", "-"]);
     assert!(err(&dated).contains("FIELD_NOT_SUPPORTED"), "never dropped: {}", err(&dated));
     // What was read may be sent back, whatever its kind.
