@@ -161,7 +161,12 @@ pub(crate) fn malformed(found: Vec<Violation>) -> Status {
 }
 
 fn store_status(error: &StoreError) -> Status {
-    if error.is_unavailable() {
+    if let StoreError::TooManyWrites { waiting } = error {
+        StatusBuilder::new(Code::ResourceExhausted, ErrorReason::TooManyWrites, format_args!("{error}; try again"))
+            .with("waiting", waiting)
+            .retry_after(RETRY_LATER)
+            .into_status()
+    } else if error.is_unavailable() {
         tracing::debug!(error = error as &dyn StdError, "database unavailable");
         StatusBuilder::new(
             Code::Unavailable,

@@ -275,6 +275,9 @@ pub fn store_settings(database: &sections::Database) -> StoreSettings {
         url: database.url.expose().to_owned(),
         max_connections: database.max_conns.get(),
         acquire_timeout: database.acquire_timeout,
+        connect_timeout: database.connect_timeout,
+        query_timeout: database.query_timeout,
+        max_waiting_writes: database.max_waiting_writes,
         statement_cache: database.statement_cache,
     }
 }

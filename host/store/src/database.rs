@@ -1,28 +1,62 @@
 //! One API over the two databases: statements with `$N` placeholders, a value enum that binds, rows that derive.
+//!
+//! Invariants: no call waits for the database without a deadline; and a connection is used again only after its transaction
+//! ended as it should. Whatever else happened to it, it is thrown away: nobody knows in which state the other side left it.
+
+use std::time::Duration;
 
 use sqlx::{
-    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, Transaction, postgres::PgRow, sqlite::SqliteRow,
+    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection, postgres::PgRow,
+    sqlite::SqliteRow,
 };
+use tokio::{runtime::Handle, time::timeout};
 use uuid::Uuid;
 
-use crate::{dialect::Dialect, error::Error};
+use crate::{dialect::Dialect, error::Error, settings::Deadlines};
 
-/// The connections.
+/// The connections. Each writer waits for a connection of its own, which readers never take.
 #[derive(Debug, Clone)]
-pub(crate) enum Database {
-    /// SQLite has one writer at a time: a pool of one, so that waiting for it is in order. Readers never wait for it (WAL).
-    Sqlite {
-        write: SqlitePool,
-        read: SqlitePool,
-    },
-    Postgres(PgPool),
+pub(crate) enum Pools {
+    /// SQLite has one writer at a time; readers never wait for it (WAL). The relay has a file of its own.
+    Sqlite { write: SqlitePool, read: SqlitePool, relay: SqlitePool },
+    /// The writer's, and all others'.
+    Postgres { write: PgPool, read: PgPool },
 }
 
-/// A transaction on either.
+/// The database.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pub(crate) pools: Pools,
+    pub(crate) deadlines: Deadlines,
+}
+
+/// What a transaction is for, on which depends where it waits and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Reads one state.
+    Read,
+    /// Writes to the registry, in turn.
+    Write,
+    /// The relay's own memory, which is no part of the registry's state.
+    Relay,
+    /// Changes the schema, which may take its time.
+    Migrate,
+}
+
+/// A transaction on either. Dropping it takes back what it did.
 #[derive(Debug)]
-pub(crate) enum Tx {
-    Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+pub(crate) struct Tx {
+    /// None once it ended, or its connection broke.
+    connection: Option<Connection>,
+    dialect: Dialect,
+    /// How long each statement may take.
+    deadline: Duration,
+}
+
+#[derive(Debug)]
+enum Connection {
+    Sqlite(PoolConnection<Sqlite>),
+    Postgres(PoolConnection<Postgres>),
 }
 
 /// A bound value.
@@ -67,99 +101,207 @@ macro_rules! bind {
     }};
 }
 
+/// How long taking a transaction back, and giving the connection back, may take before it is given up.
+const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Runs a statement on the transaction's connection, within its deadline. A connection that does not answer in time is gone:
+/// what it would answer next belongs to this statement.
+macro_rules! within_deadline {
+    ($tx:expr, |$connection:ident| $statement:expr) => {{
+        let deadline = $tx.deadline;
+        let answered = match &mut $tx.connection {
+            Some(Connection::Sqlite(connection)) => {
+                let $connection = &mut **connection;
+                timeout(deadline, $statement).await
+            }
+            Some(Connection::Postgres(connection)) => {
+                let $connection = &mut **connection;
+                timeout(deadline, $statement).await
+            }
+            None => return Err(Error::ConnectionLost),
+        };
+        match answered {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(Error::from(error)),
+            Err(_) => {
+                $tx.discard();
+                Err(Error::Deadline { limit: deadline })
+            }
+        }
+    }};
+}
+
 impl Database {
     pub(crate) const fn dialect(&self) -> Dialect {
-        match self {
-            Self::Sqlite { .. } => Dialect::Sqlite,
-            Self::Postgres(_) => Dialect::Postgres,
+        match self.pools {
+            Pools::Sqlite { .. } => Dialect::Sqlite,
+            Pools::Postgres { .. } => Dialect::Postgres,
         }
     }
 
-    pub(crate) async fn begin_snapshot(&self) -> Result<Tx, Error> {
-        let begin = self.dialect().begin_snapshot();
-        Ok(match self {
-            Self::Sqlite { read, .. } => Tx::Sqlite(read.begin_with(begin).await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with(begin).await?),
+    /// Begins a transaction. An idle connection may have died unnoticed: then the next one is tried, until there is a new one.
+    pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, Error> {
+        let sql = self.dialect().begin(purpose, &self.deadlines);
+        let mut idle = self.idle(purpose);
+        loop {
+            let connection = self.acquire(purpose).await?;
+            let deadline = self.deadlines.of(purpose);
+            let mut tx = Tx { connection: Some(connection), dialect: self.dialect(), deadline };
+            match tx.script(sql.clone()).await {
+                Ok(()) => return Ok(tx),
+                Err(error) if error.is_lost_connection() && idle > 0 => {
+                    tx.discard();
+                    idle -= 1;
+                }
+                Err(error) => {
+                    tx.discard();
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn acquire(&self, purpose: Purpose) -> Result<Connection, Error> {
+        Ok(match (&self.pools, purpose) {
+            (Pools::Sqlite { read, .. }, Purpose::Read) => Connection::Sqlite(read.acquire().await?),
+            (Pools::Sqlite { relay, .. }, Purpose::Relay) => Connection::Sqlite(relay.acquire().await?),
+            (Pools::Sqlite { write, .. }, _) => Connection::Sqlite(write.acquire().await?),
+            (Pools::Postgres { write, .. }, Purpose::Write) => Connection::Postgres(write.acquire().await?),
+            (Pools::Postgres { read, .. }, _) => Connection::Postgres(read.acquire().await?),
         })
     }
 
-    pub(crate) async fn begin_write(&self) -> Result<Tx, Error> {
-        let begin = self.dialect().begin_write();
-        Ok(match self {
-            Self::Sqlite { write, .. } => Tx::Sqlite(write.begin_with(begin).await?),
-            Self::Postgres(pool) => Tx::Postgres(pool.begin_with(begin).await?),
-        })
+    /// How many connections may have died since they were used.
+    fn idle(&self, purpose: Purpose) -> usize {
+        match (&self.pools, purpose) {
+            (Pools::Sqlite { .. }, _) => 0,
+            (Pools::Postgres { write, .. }, Purpose::Write) => write.num_idle(),
+            (Pools::Postgres { read, .. }, _) => read.num_idle(),
+        }
     }
 
     pub(crate) async fn close(&self) {
-        match self {
-            Self::Sqlite { write, read } => {
+        match &self.pools {
+            Pools::Sqlite { write, read, relay } => {
+                read.close().await;
+                relay.close().await;
+                write.close().await;
+            }
+            Pools::Postgres { write, read } => {
                 read.close().await;
                 write.close().await;
             }
-            Self::Postgres(pool) => pool.close().await,
         }
     }
 }
 
 impl Tx {
     pub(crate) const fn dialect(&self) -> Dialect {
-        match self {
-            Self::Sqlite(_) => Dialect::Sqlite,
-            Self::Postgres(_) => Dialect::Postgres,
-        }
+        self.dialect
     }
 
     /// All rows. The statement is made of this crate's constants and placeholders; every value is bound.
     pub(crate) async fn all<R: Row>(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<Vec<R>, Error> {
         let sql = AssertSqlSafe(sql.into());
-        Ok(match self {
-            Self::Sqlite(tx) => bind!(sqlx::query_as::<_, R>(sql), values).fetch_all(&mut **tx).await?,
-            Self::Postgres(tx) => bind!(sqlx::query_as::<_, R>(sql), values).fetch_all(&mut **tx).await?,
-        })
+        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values).fetch_all(connection))
     }
 
     /// The first row, if there is one.
     pub(crate) async fn first<R: Row>(&mut self, sql: &str, values: Vec<Value>) -> Result<Option<R>, Error> {
         let sql = AssertSqlSafe(sql.to_owned());
-        Ok(match self {
-            Self::Sqlite(tx) => bind!(sqlx::query_as::<_, R>(sql), values).fetch_optional(&mut **tx).await?,
-            Self::Postgres(tx) => bind!(sqlx::query_as::<_, R>(sql), values).fetch_optional(&mut **tx).await?,
-        })
+        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values).fetch_optional(connection))
     }
 
     /// Runs a statement and says how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<u64, Error> {
         let sql = AssertSqlSafe(sql.into());
-        Ok(match self {
-            Self::Sqlite(tx) => bind!(sqlx::query(sql), values).execute(&mut **tx).await?.rows_affected(),
-            Self::Postgres(tx) => bind!(sqlx::query(sql), values).execute(&mut **tx).await?.rows_affected(),
+        within_deadline!(self, |connection| async {
+            bind!(sqlx::query(sql), values).execute(connection).await.map(|done| done.rows_affected())
         })
     }
 
-    /// Runs a script of several statements without values.
-    pub(crate) async fn script(&mut self, sql: &'static str) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
-            Self::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(drop)?,
-        }
-        Ok(())
+    /// Runs a script of several statements without values, in one round trip.
+    pub(crate) async fn script(&mut self, sql: impl Into<String>) -> Result<(), Error> {
+        let sql = AssertSqlSafe(sql.into());
+        within_deadline!(self, |connection| async { sqlx::raw_sql(sql).execute(connection).await.map(drop) })
     }
 
-    pub(crate) async fn commit(self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
+    /// Commits. If that fails, what became of it is not known, and the connection is not used again.
+    pub(crate) async fn commit(mut self) -> Result<(), Error> {
+        let committed = self.script("COMMIT").await;
+        match (&committed, self.connection.take()) {
+            (Ok(()), Some(connection)) => connection.in_background(Connection::give_back),
+            (_, Some(connection)) => connection.discard(),
+            (_, None) => {}
         }
-        Ok(())
+        committed
     }
 
-    pub(crate) async fn rollback(self) -> Result<(), Error> {
-        match self {
-            Self::Sqlite(tx) => tx.rollback().await?,
-            Self::Postgres(tx) => tx.rollback().await?,
+    /// Takes back what it did, before anything else goes on.
+    pub(crate) async fn rollback(mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.roll_back().await;
         }
-        Ok(())
+    }
+
+    /// Gives the connection up.
+    fn discard(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.discard();
+        }
+    }
+}
+
+impl Connection {
+    /// Ends the transaction, so that the connection may be used again; else it is given up.
+    async fn roll_back(mut self) {
+        const ROLLBACK: &str = "ROLLBACK";
+        let ended = match &mut self {
+            Self::Sqlite(connection) => {
+                timeout(RELEASE_DEADLINE, sqlx::raw_sql(ROLLBACK).execute(&mut **connection)).await.map(|it| it.is_ok())
+            }
+            Self::Postgres(connection) => {
+                timeout(RELEASE_DEADLINE, sqlx::raw_sql(ROLLBACK).execute(&mut **connection)).await.map(|it| it.is_ok())
+            }
+        };
+        // A database that ended the transaction by itself (a full disk, a terminated backend) has nothing to take back, and
+        // says so: nobody knows what else happened to the connection.
+        if ended == Ok(true) { self.give_back().await } else { self.discard() }
+    }
+
+    /// Gives it back to the pool, which asks whether it lives. One that does not answer is closed.
+    async fn give_back(mut self) {
+        let returned = match &mut self {
+            Self::Sqlite(connection) => timeout(RELEASE_DEADLINE, connection.return_to_pool()).await,
+            Self::Postgres(connection) => timeout(RELEASE_DEADLINE, connection.return_to_pool()).await,
+        };
+        if returned.is_err() {
+            tracing::debug!("connection_given_up");
+        }
+    }
+
+    /// Closes it without another word: who does not answer will not answer to that either.
+    fn discard(self) {
+        match self {
+            Self::Sqlite(connection) => drop(connection.detach()),
+            Self::Postgres(connection) => drop(connection.detach()),
+        }
+    }
+
+    /// Ends it while its user goes on.
+    fn in_background<F: Future<Output = ()> + Send + 'static>(self, end: impl FnOnce(Self) -> F) {
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(end(self))),
+            Err(_) => self.discard(),
+        }
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            connection.in_background(Connection::roll_back);
+        }
     }
 }
 

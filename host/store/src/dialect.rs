@@ -5,7 +5,11 @@ use std::fmt::Write;
 
 use sqlx::error::DatabaseError;
 
-use crate::error::{Constraint, Error};
+use crate::{
+    database::Purpose,
+    error::{Constraint, Error},
+    settings::Deadlines,
+};
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,19 +32,27 @@ impl Dialect {
         }
     }
 
-    /// Begins a transaction that sees one state from its first statement to its last.
-    pub(crate) const fn begin_snapshot(self) -> &'static str {
-        match self {
-            Self::Sqlite => "BEGIN DEFERRED",
-            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        }
-    }
-
-    /// Begins a transaction that writes. On PostgreSQL the lock is the next statement.
-    pub(crate) const fn begin_write(self) -> &'static str {
-        match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
-            Self::Postgres => "BEGIN ISOLATION LEVEL READ COMMITTED",
+    /// Begins a transaction. On PostgreSQL its limits go with it, in the same round trip: they hold for it alone, as poolers
+    /// of transactions want it, and end what the server waits for if this process froze.
+    pub(crate) fn begin(self, purpose: Purpose, deadlines: &Deadlines) -> String {
+        match (self, purpose) {
+            (Self::Sqlite, Purpose::Read) => "BEGIN DEFERRED".to_owned(),
+            (Self::Sqlite, _) => "BEGIN IMMEDIATE".to_owned(),
+            (Self::Postgres, _) => {
+                let isolation = match purpose {
+                    // Sees one state from its first statement to its last.
+                    Purpose::Read => "REPEATABLE READ READ ONLY",
+                    Purpose::Write | Purpose::Relay | Purpose::Migrate => "READ COMMITTED",
+                };
+                let statement = deadlines.of(purpose).as_millis();
+                let lock = deadlines.lock.as_millis();
+                // What is computed between statements: the plan of a write, say.
+                let idle = deadlines.idle_in_transaction.as_millis();
+                format!(
+                    "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL statement_timeout = {statement}; \
+                     SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}"
+                )
+            }
         }
     }
 
@@ -126,10 +138,11 @@ fn sqlite_unavailable(code: &str) -> bool {
 }
 
 /// Classes 08 (connection), 53 (resources), 57 (operator's intervention, such as a restart), 58 (system), 40 (the
-/// transaction was rolled back), and 25006 (a standby that reads only).
+/// transaction was rolled back), 25006 (a standby that reads only), 25P03 (idle in a transaction for too long) and 55P03 (a
+/// lock that did not come in time).
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
 fn postgres_unavailable(code: &str) -> bool {
-    code == "25006" || ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
+    ["25006", "25P03", "55P03"].contains(&code) || ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
 }
 
 /// SQLite's code for a file that is no database.

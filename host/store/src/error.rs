@@ -1,6 +1,6 @@
 //! What can go wrong with the database, in terms that callers act on.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -8,6 +8,21 @@ pub enum Error {
     /// The database is away, busy or full. The same call may succeed later.
     #[error("the database does not answer: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// The database did not answer in time. What was asked is given up, on both sides.
+    #[error("the database did not answer within {} ms", limit.as_millis())]
+    Deadline {
+        /// What it was allowed.
+        limit: Duration,
+    },
+    /// The transaction's connection broke before.
+    #[error("the connection to the database broke")]
+    ConnectionLost,
+    /// Too many writes wait for their turn already.
+    #[error("{waiting} writes wait for their turn already")]
+    TooManyWrites {
+        /// How many.
+        waiting: usize,
+    },
     /// A constraint of the schema refused the change. The core's rules are stricter, so this is a defect of theirs, or
     /// someone else wrote to the tables.
     #[error("the database refused the change by its constraint {name}")]
@@ -85,7 +100,12 @@ pub enum Constraint {
 impl Error {
     /// Whether the same call may succeed later.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Deadline { .. } | Self::ConnectionLost)
+    }
+
+    /// Whether the connection was gone before anything was done on it.
+    pub(crate) const fn is_lost_connection(&self) -> bool {
+        matches!(self, Self::Unavailable(sqlx::Error::Io(_) | sqlx::Error::Tls(_)) | Self::ConnectionLost)
     }
 }
 

@@ -7,8 +7,8 @@
 //! |---|---|
 //! | [`settings`](StoreSettings) | where the database is |
 //! | [`snapshot`](Snapshot), [`list`, `filter`](Filter), `find` | reads of one revision |
-//! | [`write`](WriteTransaction), [`requests`](IdempotencyKey) | the write transaction |
-//! | `log`, `relay` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
+//! | [`write`](WriteTransaction), [`requests`](IdempotencyKey), `writers` | the write transaction, and who waits for it |
+//! | `log`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
 //! | `tables`, `symbols` | entities to rows and back, and the markets by symbol |
 //! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
@@ -42,6 +42,7 @@ mod log;
 mod metrics;
 mod migrations;
 mod relay;
+mod relay_file;
 mod requests;
 pub mod schema;
 mod settings;
@@ -50,6 +51,7 @@ mod store;
 mod symbols;
 mod tables;
 mod write;
+mod writers;
 
 pub use error::{Constraint, Error};
 pub use filter::Filter;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    database::{Database, Value},
+    database::{Pools, Purpose, Value},
     dialect::LOG_CHANNEL,
     error::Error,
 };
@@ -43,9 +43,9 @@ impl Store {
     /// Which log it is, and what it holds.
     pub async fn log_bounds(&self) -> Result<LogBounds, Error> {
         let _timer = self.metrics.time("log_bounds");
-        let mut tx = self.database.begin_snapshot().await?;
+        let mut tx = self.database.begin(Purpose::Read).await?;
         let row = tx.first::<BoundsRow>(BOUNDS, Vec::new()).await?;
-        tx.rollback().await?;
+        tx.rollback().await;
         let row = row.ok_or_else(|| Error::Corrupt { table: "log_state", reason: "has no row".to_owned() })?;
         Ok(LogBounds { log_id: row.log_id, oldest: row.oldest, newest: row.revision })
     }
@@ -53,10 +53,10 @@ impl Store {
     /// The events from a position on, inclusive, at most `limit`.
     pub async fn read_log(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, Error> {
         let _timer = self.metrics.time("read_log");
-        let mut tx = self.database.begin_snapshot().await?;
+        let mut tx = self.database.begin(Purpose::Read).await?;
         let values = vec![Value::Int(from.revision), Value::Index(from.index), Value::Int(limit.into())];
         let rows = tx.all::<EventRow>(READ, values).await?;
-        tx.rollback().await?;
+        tx.rollback().await;
         rows.into_iter().map(EventRow::read).collect()
     }
 }
@@ -74,7 +74,7 @@ impl EventLog for Store {
     /// PostgreSQL's NOTIFY. On SQLite, where one server owns the file, and behind a pooler that keeps no session,
     /// nothing comes, and polling finds what others wrote.
     async fn wait_for_append(&self) {
-        let Database::Postgres(pool) = &self.database else { return std::future::pending().await };
+        let Pools::Postgres { read: pool, .. } = &self.database.pools else { return std::future::pending().await };
         let mut listener = self.listener.lock().await;
         if listener.is_none() {
             match listen(pool).await {

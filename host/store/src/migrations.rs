@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    database::{Tx, Value},
+    database::{Purpose, Tx, Value},
     dialect::Dialect,
     error::Error,
 };
@@ -70,7 +70,7 @@ impl Store {
             let applied = applied(&mut tx).await?;
             refuse_newer(&applied)?;
             if applied.iter().any(|row| row.number == migration.number) {
-                tx.rollback().await?;
+                tx.rollback().await;
                 continue;
             }
             tx.script(migration.script(tx.dialect()).up).await?;
@@ -93,7 +93,7 @@ impl Store {
             let applied = applied(&mut tx).await?;
             refuse_newer(&applied)?;
             if done.len() == steps || !applied.iter().any(|row| row.number == migration.number) {
-                tx.rollback().await?;
+                tx.rollback().await;
                 continue;
             }
             tx.script(migration.script(tx.dialect()).down).await?;
@@ -109,7 +109,7 @@ impl Store {
     pub async fn migration_status(&self) -> Result<Vec<MigrationStatus>, Error> {
         let mut tx = self.begin_migration().await?;
         let applied = applied(&mut tx).await?;
-        tx.rollback().await?;
+        tx.rollback().await;
         let time = |micros: i64| Timestamp::from_micros(micros).ok();
         let known = MIGRATIONS.iter().map(|migration| MigrationStatus {
             number: migration.number,
@@ -138,7 +138,7 @@ impl Store {
     }
 
     async fn begin_migration(&self) -> Result<Tx, Error> {
-        let mut tx = self.database.begin_write().await?;
+        let mut tx = self.database.begin(Purpose::Migrate).await?;
         let lock = tx.dialect().lock_migrations();
         tx.execute(lock, Vec::new()).await?;
         tx.execute(CREATE_TABLE, Vec::new()).await?;

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::database::Purpose;
+
 /// How to reach the database.
 #[derive(Clone)]
 pub struct StoreSettings {
@@ -11,6 +13,12 @@ pub struct StoreSettings {
     pub max_connections: u32,
     /// How long a call waits for a connection.
     pub acquire_timeout: Duration,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long a read's statement may take.
+    pub query_timeout: Duration,
+    /// The most writes that wait for their turn; more are refused.
+    pub max_waiting_writes: usize,
     /// Prepared statements kept for each connection; 0 behind PgBouncer in transaction mode.
     pub statement_cache: usize,
 }
@@ -18,7 +26,15 @@ pub struct StoreSettings {
 impl StoreSettings {
     /// The defaults, for a URL.
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), max_connections: 16, acquire_timeout: Duration::from_secs(5), statement_cache: 128 }
+        Self {
+            url: url.into(),
+            max_connections: 16,
+            acquire_timeout: Duration::from_secs(5),
+            connect_timeout: Duration::from_secs(5),
+            query_timeout: Duration::from_secs(30),
+            max_waiting_writes: 1024,
+            statement_cache: 128,
+        }
     }
 
     /// The URL without its password.
@@ -29,6 +45,37 @@ impl StoreSettings {
     /// Whether it is the embedded database.
     pub fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
+    }
+}
+
+/// How long the database may take for what. Each statement's deadline is kept on both sides: here, since the other side may be
+/// silent, and there, since this process may freeze.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Deadlines {
+    read: Duration,
+    /// How long the server waits for a lock.
+    pub(crate) lock: Duration,
+    /// How long the server waits for the next statement of a transaction, while others wait for its locks.
+    pub(crate) idle_in_transaction: Duration,
+}
+
+/// A writer keeps all others waiting: a statement of its own, a lock, and what it computes meanwhile.
+const WRITER_DEADLINE: Duration = Duration::from_secs(5);
+/// A change of the schema may rewrite every table.
+const MIGRATION_DEADLINE: Duration = Duration::from_hours(1);
+
+impl Deadlines {
+    pub(crate) const fn new(settings: &StoreSettings) -> Self {
+        Self { read: settings.query_timeout, lock: WRITER_DEADLINE, idle_in_transaction: WRITER_DEADLINE }
+    }
+
+    /// How long a statement may take.
+    pub(crate) const fn of(&self, purpose: Purpose) -> Duration {
+        match purpose {
+            Purpose::Read => self.read,
+            Purpose::Write | Purpose::Relay => WRITER_DEADLINE,
+            Purpose::Migrate => MIGRATION_DEADLINE,
+        }
     }
 }
 
@@ -61,6 +108,9 @@ impl fmt::Debug for StoreSettings {
             .field("url", &self.redacted_url())
             .field("max_connections", &self.max_connections)
             .field("acquire_timeout", &self.acquire_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("query_timeout", &self.query_timeout)
+            .field("max_waiting_writes", &self.max_waiting_writes)
             .field("statement_cache", &self.statement_cache)
             .finish()
     }

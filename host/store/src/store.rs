@@ -8,16 +8,22 @@ use sqlx::{
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::sync::Mutex;
+use tokio::{
+    sync::{Mutex, OnceCell},
+    time::timeout,
+};
+use uuid::Uuid;
 
 use crate::{
-    database::{Database, Tx},
+    database::{Database, Pools, Purpose, Tx},
     dialect::is_not_a_database,
     error::Error,
     metrics::Metrics,
-    settings::StoreSettings,
+    relay_file,
+    settings::{Deadlines, StoreSettings},
     snapshot::Snapshot,
     write::WriteTransaction,
+    writers::Writers,
 };
 
 /// The database.
@@ -25,10 +31,11 @@ pub struct Store {
     pub(crate) database: Database,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metrics: Metrics,
-    /// Held by the one writer of this process. The database serialises writers as well; taking turns before a connection is taken keeps
-    /// waiting writers from holding the connections that readers need.
-    pub(crate) writer_lock: Arc<Mutex<()>>,
+    /// The database serialises writers as well; taking turns here keeps the order, and bounds who waits.
+    pub(crate) writers: Writers,
     pub(crate) listener: Mutex<Option<PgListener>>,
+    /// Of which log the relay's memory is.
+    pub(crate) log_id: OnceCell<Uuid>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -39,6 +46,8 @@ struct RevisionRow {
 const REVISION: &str = "SELECT revision FROM log_state WHERE id = 1";
 /// How long a writer waits for another process, such as a migration, to finish with the file.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// One at a time writes; the other is there while the first is given back.
+const WRITER_CONNECTIONS: u32 = 2;
 /// 64 MiB of pages for each connection's cache, in KiB; SQLite takes it as it needs it.
 const SQLITE_CACHE_KIB: &str = "-65536";
 
@@ -49,7 +58,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         registry: &prometheus::Registry,
     ) -> Result<Self, Error> {
-        let database = match settings.url.split_once(':').map(|(scheme, _)| scheme) {
+        let pools = match settings.url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => open_sqlite(settings).await?,
             Some("postgres" | "postgresql") => open_postgres(settings).await?,
             _ => {
@@ -57,29 +66,31 @@ impl Store {
                 return Err(Error::Open { url: settings.redacted_url(), reason });
             }
         };
+        let database = Database { pools, deadlines: Deadlines::new(settings) };
         let metrics = Metrics::new(registry)
             .map_err(|error| Error::Open { url: settings.redacted_url(), reason: error.to_string() })?;
-        Ok(Self { database, clock, metrics, writer_lock: Arc::default(), listener: Mutex::new(None) })
+        let writers = Writers::new(settings.max_waiting_writes);
+        Ok(Self { database, clock, metrics, writers, listener: Mutex::new(None), log_id: OnceCell::new() })
     }
 
     /// Reads from now on see the present state, whatever is written meanwhile.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let _timer = self.metrics.time("begin_snapshot");
-        let mut tx = self.database.begin_snapshot().await?;
+        let mut tx = self.database.begin(Purpose::Read).await?;
         // The first statement fixes the snapshot.
         let revision = revision(&mut tx, REVISION).await?;
         Ok(Snapshot { tx, metrics: self.metrics.clone(), revision })
     }
 
-    /// Begins a write: waits for the writers before, and locks the log.
+    /// Begins a write: waits for the writers before, and locks the log. Dropping the future leaves the queue.
     pub async fn begin_write(&self) -> Result<WriteTransaction, Error> {
         let _timer = self.metrics.time("begin_write");
-        let writer_guard = self.writer_lock.clone().lock_owned().await;
-        let mut tx = self.database.begin_write().await?;
+        let turn = self.writers.take_turn().await?;
+        let mut tx = self.database.begin(Purpose::Write).await?;
         let lock = tx.dialect().lock_log();
         let revision = revision(&mut tx, lock).await?;
         let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision };
-        Ok(WriteTransaction { snapshot, writer_guard, events: Vec::new() })
+        Ok(WriteTransaction { snapshot, turn, events: Vec::new() })
     }
 
     /// Ends all connections, after what runs on them.
@@ -97,7 +108,7 @@ async fn revision(tx: &mut Tx, sql: &str) -> Result<i64, Error> {
     row.map(|row| row.revision).ok_or_else(|| Error::Corrupt { table: "log_state", reason: "has no row".to_owned() })
 }
 
-async fn open_sqlite(settings: &StoreSettings) -> Result<Database, Error> {
+async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
     let failed = |error: sqlx::Error| {
         let reason = if is_not_a_database(&error) {
             "the file is not an SQLite database; move it away or set DATABASE_URL to another file".to_owned()
@@ -123,17 +134,18 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Database, Error> {
     let write = write.connect_with(options.clone()).await.map_err(failed)?;
     let read =
         SqlitePoolOptions::new().max_connections(settings.max_connections).acquire_timeout(settings.acquire_timeout);
-    let read = read.connect_with(options).await.map_err(failed)?;
-    Ok(Database::Sqlite { write, read })
+    let read = read.connect_with(options.clone()).await.map_err(failed)?;
+    let relay = relay_file::open(options, settings, &read).await.map_err(failed)?;
+    Ok(Pools::Sqlite { write, read, relay })
 }
 
-async fn open_postgres(settings: &StoreSettings) -> Result<Database, Error> {
+async fn open_postgres(settings: &StoreSettings) -> Result<Pools, Error> {
     let failed = |error: sqlx::Error| {
         let reason = format!("{error}; check DATABASE_URL, and that the server is up and lets this user in");
         Error::Open { url: settings.redacted_url(), reason }
     };
-    if settings.max_connections < 2 {
-        let reason = "DATABASE_MAX_CONNS must be at least 2: one connection listens for what other servers write";
+    if settings.max_connections < WRITER_CONNECTIONS + 2 {
+        let reason = "DATABASE_MAX_CONNS must be at least 4: two are the writer's, and one listens for what other servers write";
         return Err(Error::Open { url: settings.redacted_url(), reason: reason.to_owned() });
     }
     let options = PgConnectOptions::from_str(&settings.url)
@@ -141,12 +153,18 @@ async fn open_postgres(settings: &StoreSettings) -> Result<Database, Error> {
         .application_name("cqar")
         .statement_cache_capacity(settings.statement_cache);
     // The pool tries again until its time is up, and then does not say why. One attempt of our own does.
-    PgConnection::connect_with(&options).await.map_err(failed)?.close().await.map_err(failed)?;
-    let pool = PgPoolOptions::new()
-        .max_connections(settings.max_connections)
-        .acquire_timeout(settings.acquire_timeout)
-        .connect_with(options)
-        .await
-        .map_err(failed)?;
-    Ok(Database::Postgres(pool))
+    let late = |_| Error::Open {
+        url: settings.redacted_url(),
+        reason: format!("no answer within {} ms; check DATABASE_URL, and the way there", settings.connect_timeout.as_millis()),
+    };
+    let attempt = timeout(settings.connect_timeout, PgConnection::connect_with(&options)).await.map_err(late)?;
+    attempt.map_err(failed)?.close().await.map_err(failed)?;
+    let pool = |connections| {
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(settings.acquire_timeout);
+        // Beginning a transaction tells as well, and has a deadline.
+        pool.test_before_acquire(false).connect_with(options.clone())
+    };
+    let write = pool(WRITER_CONNECTIONS).await.map_err(failed)?;
+    let read = pool(settings.max_connections - WRITER_CONNECTIONS).await.map_err(failed)?;
+    Ok(Pools::Postgres { write, read })
 }

@@ -15,7 +15,6 @@ use cqar_domain::{
 };
 use cqar_proto::v1;
 use prost::Message;
-use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 use crate::{
@@ -23,6 +22,7 @@ use crate::{
     error::Error,
     snapshot::{Snapshot, id_value},
     tables::TABLES,
+    writers::WriterTurn,
 };
 
 /// One entity's change.
@@ -57,8 +57,8 @@ pub struct WriteAttribution {
 #[derive(Debug)]
 pub struct WriteTransaction {
     pub(crate) snapshot: Snapshot,
-    /// Keeps this process's other writers waiting in order, and off the pool's connections.
-    pub(crate) writer_guard: OwnedMutexGuard<()>,
+    /// Keeps this process's other writers waiting in order.
+    pub(crate) turn: WriterTurn,
     pub(crate) events: Vec<LoggedEvent>,
 }
 
@@ -147,19 +147,19 @@ impl WriteTransaction {
 
     /// Makes it last. On an error the outcome may be unknown: a repetition with the same request id tells.
     pub async fn commit(self) -> Result<Committed, Error> {
-        let Self { snapshot, writer_guard, events } = self;
+        let Self { snapshot, turn, events } = self;
         let revision = events.last().map_or(snapshot.revision, |event| event.position.revision);
         {
             let _timer = snapshot.metrics.time("commit");
             snapshot.tx.commit().await?;
         }
-        drop(writer_guard);
+        drop(turn);
         Ok(Committed { revision, events })
     }
 
     /// Takes everything back.
-    pub async fn rollback(self) -> Result<(), Error> {
-        self.snapshot.tx.rollback().await
+    pub async fn rollback(self) {
+        self.snapshot.tx.rollback().await;
     }
 
     async fn delete(&mut self, changes: &[Change]) -> Result<(), Error> {

@@ -70,6 +70,14 @@ pub struct Database {
     /// How long a call waits for a connection.
     #[serde(deserialize_with = "values::duration")]
     pub acquire_timeout: Duration,
+    /// How long connecting may take.
+    #[serde(deserialize_with = "values::duration")]
+    pub connect_timeout: Duration,
+    /// How long a read's statement may take.
+    #[serde(deserialize_with = "values::duration")]
+    pub query_timeout: Duration,
+    /// The most writes that wait for their turn.
+    pub max_waiting_writes: usize,
     /// Prepared statements for each connection; 0 behind `PgBouncer`.
     pub statement_cache: usize,
 }

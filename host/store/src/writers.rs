@@ -1,0 +1,107 @@
+//! The writers of this process, one after the other.
+//!
+//! Invariant: who waits is bounded in number and in time. Whoever holds the turn gives it back within the deadlines of the
+//! statements that it runs; if more than these add up, those who waited too long are refused, and say so.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Mutex, OwnedMutexGuard},
+    time::timeout,
+};
+
+use crate::error::Error;
+
+/// Two whole imports, which are the longest writes.
+const TURN_DEADLINE: Duration = Duration::from_secs(20);
+
+/// Those who write, and those who wait for it.
+#[derive(Debug)]
+pub(crate) struct Writers {
+    turn: Arc<Mutex<()>>,
+    waiting: AtomicUsize,
+    most: usize,
+}
+
+/// The right to write, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct WriterTurn {
+    _guard: OwnedMutexGuard<()>,
+}
+
+/// A place among those who wait. Who goes away gives it back.
+struct Place<'a>(&'a AtomicUsize);
+
+impl Writers {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { turn: Arc::default(), waiting: AtomicUsize::new(0), most }
+    }
+
+    /// Waits for the turn, in order. Dropping the future leaves the queue.
+    pub(crate) async fn take_turn(&self) -> Result<WriterTurn, Error> {
+        let turn = || Arc::clone(&self.turn);
+        if let Ok(guard) = turn().try_lock_owned() {
+            return Ok(WriterTurn { _guard: guard });
+        }
+        let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let _place = Place(&self.waiting);
+        if waiting >= self.most {
+            return Err(Error::TooManyWrites { waiting });
+        }
+        match timeout(TURN_DEADLINE, turn().lock_owned()).await {
+            Ok(guard) => Ok(WriterTurn { _guard: guard }),
+            Err(_) => Err(Error::Deadline { limit: TURN_DEADLINE }),
+        }
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_wait_and_one_more_is_refused_and_who_leaves_makes_room() {
+        let writers = Writers::new(2);
+        let turn = writers.take_turn().await.unwrap();
+        let mut first = Box::pin(writers.take_turn());
+        let mut second = Box::pin(writers.take_turn());
+        for waiting in [&mut first, &mut second] {
+            assert!(poll_once(waiting).is_none());
+        }
+        assert!(matches!(writers.take_turn().await, Err(Error::TooManyWrites { waiting: 2 })));
+        drop(first);
+        let mut third = Box::pin(writers.take_turn());
+        assert!(poll_once(&mut third).is_none(), "there is room again");
+        drop(turn);
+        drop(second.await.unwrap());
+        third.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_waits_for_ever() {
+        let writers = Writers::new(2);
+        let _turn = writers.take_turn().await.unwrap();
+        assert!(matches!(writers.take_turn().await, Err(Error::Deadline { limit: TURN_DEADLINE })));
+    }
+
+    /// Polls once: none if it waits.
+    fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match std::pin::Pin::new(future).poll(&mut context) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        }
+    }
+}

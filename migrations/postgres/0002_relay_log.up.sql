@@ -1,0 +1,7 @@
+-- What the relay remembers is of one log, and of no other: a restored database has another one. Servers of the version before write
+-- no log, and their cursor counts for none.
+
+ALTER TABLE relay_cursor ADD COLUMN log_id UUID;
+UPDATE relay_cursor SET log_id = (SELECT log_id FROM log_state WHERE id = 1);
+ALTER TABLE relay_fan_outs ADD COLUMN log_id UUID;
+UPDATE relay_fan_outs SET log_id = (SELECT log_id FROM log_state WHERE id = 1);

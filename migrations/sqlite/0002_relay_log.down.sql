@@ -1,0 +1,18 @@
+-- As they were before, and empty: the relay finds its place on the stream.
+
+CREATE TABLE relay_lease (
+    id SMALLINT PRIMARY KEY CHECK (id = 1),
+    holder BLOB NOT NULL,
+    expire_us BIGINT NOT NULL
+);
+CREATE TABLE relay_cursor (
+    id SMALLINT PRIMARY KEY CHECK (id = 1),
+    revision BIGINT NOT NULL,
+    idx INTEGER NOT NULL
+);
+CREATE TABLE relay_fan_outs (
+    revision BIGINT NOT NULL,
+    idx INTEGER NOT NULL,
+    messages BLOB NOT NULL,
+    PRIMARY KEY (revision, idx)
+);
