@@ -136,6 +136,17 @@ pub enum Error {
     /// The registry kept changing while the write was judged.
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,
+    /// Each time that what validators refused was left out, they refused more.
+    #[error("validators refused more of the write in each of {rounds} rounds; the last refusal: {last}")]
+    RefusedTooOften {
+        /// How often what was left was judged.
+        rounds: usize,
+        /// By whom, what and why.
+        last: String,
+    },
+    /// The caller left before the write began. Nobody is told.
+    #[error("the caller left before the write began; nothing was written")]
+    CallerLeft,
     /// A newer listing was imported.
     #[error(
         "a listing of {venue}{} as of {newest} was imported already, and this one is of {observed}; --backfill adds what is absent",

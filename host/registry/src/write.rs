@@ -23,6 +23,7 @@ use cqar_proto::document::document;
 use cqar_store::{Change, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution};
 use prost::Message;
 use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -76,6 +77,9 @@ pub fn request_hash<'a>(method: &str, pieces: impl IntoIterator<Item = &'a [u8]>
 
 /// How often a write is judged anew because the registry changed meanwhile.
 const MAX_ATTEMPTS: usize = 5;
+/// How often what is left of a write is judged again, after validators refused parts of it: each round is a plan and a judgement
+/// of all that is left.
+const MAX_ROUNDS: usize = 8;
 /// How long an answered request is remembered.
 const REQUEST_TTL_SECONDS: i64 = 24 * 3600;
 
@@ -173,8 +177,10 @@ impl Registry {
         command: P,
     ) -> Result<Revisioned<P::Response>, Error> {
         let inner = Arc::clone(&self.inner);
-        let writing = async move { Writer { inner: &inner, request: &request }.run(&plugins, &command).await };
-        self.detached(writing).await
+        self.detached(|caller| async move {
+            Writer { inner: &inner, request: &request, caller }.run(&plugins, &command).await
+        })
+        .await
     }
 
     /// The first answer to this very request, if it was answered: what is looked up before anything else is done for it.
@@ -182,22 +188,30 @@ impl Registry {
         &self,
         request: &WriteContext,
     ) -> Result<Option<Revisioned<P::Response>>, Error> {
-        let writer = Writer { inner: &self.inner, request };
+        let writer = Writer { inner: &self.inner, request, caller: Caller::default() };
         if writer.idempotency_key().is_none() {
             return Ok(None);
         }
         let mut snapshot = self.inner.store.snapshot().await?;
-        writer.replayed::<P>(&mut snapshot, self.inner.clock.now()).await
+        let Some(answer) = writer.replayed::<P>(&mut snapshot, self.inner.clock.now()).await? else { return Ok(None) };
+        drop(snapshot);
+        self.inner.wait_for_revision(answer.revision).await?;
+        Ok(Some(answer))
     }
 
-    /// Runs in a task of its own, from now on, so that a client that goes away does not stop it halfway.
-    pub(crate) fn detached<T, W>(&self, work: W) -> impl Future<Output = Result<T, Error>> + Send + use<T, W>
+    /// Runs in a task of its own, from now on, so that a client that goes away does not stop it halfway. The work is told whether
+    /// the caller, which is the returned future, still waits.
+    pub(crate) fn detached<T, W, F>(&self, work: F) -> impl Future<Output = Result<T, Error>> + Send + use<T, W, F>
     where
         T: Send + 'static,
         W: Future<Output = Result<T, Error>> + Send + 'static,
+        F: FnOnce(Caller) -> W,
     {
-        let running = self.inner.tracker.spawn(work);
+        let caller = Caller::default();
+        let waits = caller.0.clone().drop_guard();
+        let running = self.inner.tracker.spawn(work(caller));
         async move {
+            let _waits = waits;
             match running.await {
                 Ok(outcome) => outcome,
                 Err(error) => match error.try_into_panic() {
@@ -210,15 +224,30 @@ impl Registry {
     }
 }
 
+/// Who waits for a write. Dropping what it waits with tells that it left.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Caller(CancellationToken);
+
+impl Caller {
+    /// Does what is not worth while when nobody waits for it any more.
+    async fn unless_left<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.0.run_until_cancelled(work).await.unwrap_or(Err(Error::CallerLeft))
+    }
+}
+
 struct Writer<'a> {
     inner: &'a Inner,
     request: &'a WriteContext,
+    caller: Caller,
 }
 
 impl Writer<'_> {
     async fn run<P: WriteCommand>(&self, plugins: &PluginSet, command: &P) -> Result<Revisioned<P::Response>, Error> {
         for _ in 0..MAX_ATTEMPTS {
             if let Some(answer) = self.attempt(plugins, command).await? {
+                // Acknowledged only once no read of this server can return what was before. If that takes too long (the log
+                // cannot be read), the write stands but is not acknowledged: who repeats it with its id learns that it stands.
+                self.inner.wait_for_revision(answer.revision).await?;
                 return Ok(answer);
             }
         }
@@ -236,7 +265,9 @@ impl Writer<'_> {
         // What was refused on the way was judged by what was looked up then.
         let mut read = ReadSet::default();
         let mut since = None;
+        let mut rounds = 0;
         let judged = loop {
+            rounds += 1;
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
             if let Some(answer) = self.replayed::<P>(&mut snapshot, now).await? {
@@ -255,6 +286,9 @@ impl Writer<'_> {
             if errors.is_empty() {
                 judgement.read = read;
                 break Judged::<P> { prepared, rejections, judgement, since, now };
+            }
+            if rounds == MAX_ROUNDS {
+                return Err(Error::RefusedTooOften { rounds, last: first_refusal(&errors) });
             }
             command.exclude_rejected(&prepared, errors, &mut rejections)?;
         };
@@ -319,7 +353,9 @@ impl Writer<'_> {
         let Judged { prepared, judgement, now, .. } = judged;
         let now = *now;
         command.entered(WritePhase::Committing(prepared));
-        let mut tx = self.inner.store.begin_write().await?;
+        // From here on it runs to its end, whoever waits for it.
+        let begin = async { Ok(self.inner.store.begin_write().await?) };
+        let mut tx = self.caller.unless_left(begin).await?;
         // A twin with the same id may have been committed while this one waited.
         if let Some(answer) = self.replayed::<P>(tx.reads(), now).await? {
             return Ok(Some(answer));
@@ -360,9 +396,6 @@ impl Writer<'_> {
         if !committed.events.is_empty() {
             self.inner.tailer.committed(committed.events);
         }
-        // Acknowledged only once no read of this server can return what was before. If that takes too long (the log
-        // cannot be read), the write stands but is not acknowledged: who repeats it with its id learns that it stands.
-        self.inner.wait_for_revision(revision).await?;
         Ok(Some(Revisioned { revision, value: answer }))
     }
 }
@@ -416,6 +449,10 @@ fn judged(change: &PlannedChange) -> Option<cqar_plugins::Change> {
         before: change.before.as_ref().map(document),
         after: change.after.as_ref().map(document),
     })
+}
+
+fn first_refusal(errors: &[(usize, Finding)]) -> String {
+    errors.first().map(|(_, it)| format!("{} refused {}: {}", it.plugin, it.path, it.message)).unwrap_or_default()
 }
 
 fn findings(judgement: &Judgement, severity: Severity) -> Vec<(usize, Finding)> {

@@ -3,24 +3,33 @@
 //! Invariants: no call waits for the database without a deadline; and a connection is used again only after its transaction
 //! ended as it should. Whatever else happened to it, it is thrown away: nobody knows in which state the other side left it.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use sqlx::{
-    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection, postgres::PgRow,
+    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection, postgres::{PgConnectOptions, PgRow},
     sqlite::SqliteRow,
 };
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    time::{error::Elapsed, timeout},
+};
 use uuid::Uuid;
 
-use crate::{dialect::Dialect, error::Error, settings::Deadlines};
+use crate::{dialect::Dialect, error::Error, settings::Deadlines, write_health::WriteMonitor};
 
 /// The connections. Each writer waits for a connection of its own, which readers never take.
 #[derive(Debug, Clone)]
 pub(crate) enum Pools {
     /// SQLite has one writer at a time; readers never wait for it (WAL). The relay has a file of its own.
     Sqlite { write: SqlitePool, read: SqlitePool, relay: SqlitePool },
-    /// The writer's, and all others'.
-    Postgres { write: PgPool, read: PgPool },
+    /// The writer's, the relay's, and all others'; and how to connect, for who listens.
+    Postgres { write: PgPool, relay: PgPool, read: PgPool, listen: PgConnectOptions },
 }
 
 /// The database.
@@ -28,6 +37,44 @@ pub(crate) enum Pools {
 pub(crate) struct Database {
     pub(crate) pools: Pools,
     pub(crate) deadlines: Deadlines,
+    /// Whether connections keep prepared statements. A pooler of transactions hands each of them to others.
+    pub(crate) keeps_statements: bool,
+    /// When the database was silent last.
+    pub(crate) silence: Arc<Silence>,
+    /// What became of the writes.
+    pub(crate) writes: Arc<WriteMonitor>,
+}
+
+/// When a statement went without an answer. Connections from before are not used again: what silenced one has, as a rule, cut all
+/// of them, and each would cost its user the whole deadline to find that out.
+#[derive(Debug)]
+pub(crate) struct Silence {
+    epoch: Instant,
+    /// Milliseconds after `epoch`; 0 for never.
+    last: AtomicU64,
+}
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self { epoch: Instant::now(), last: AtomicU64::new(0) }
+    }
+}
+
+impl Silence {
+    fn note(&self) {
+        self.last.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Whether a connection of this age was made after it.
+    pub(crate) fn is_before(&self, age: Duration) -> bool {
+        let made = self.now().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let last = self.last.load(Ordering::Relaxed);
+        last == 0 || made > last
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
 }
 
 /// What a transaction is for, on which depends where it waits and for how long.
@@ -51,6 +98,11 @@ pub(crate) struct Tx {
     dialect: Dialect,
     /// How long each statement may take.
     deadline: Duration,
+    keeps_statements: bool,
+    silence: Arc<Silence>,
+    /// Of a write to the registry: who hears what becomes of it.
+    writes: Option<Arc<WriteMonitor>>,
+    has_written: bool,
 }
 
 #[derive(Debug)]
@@ -82,8 +134,8 @@ impl<R> Row for R where R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 const CACHED_VALUES: usize = 64;
 
 macro_rules! bind {
-    ($query:expr, $values:expr) => {{
-        let mut query = $query.persistent($values.len() <= CACHED_VALUES);
+    ($query:expr, $values:expr, $keeps:expr) => {{
+        let mut query = $query.persistent($keeps && $values.len() <= CACHED_VALUES);
         for value in $values {
             query = match value {
                 Value::Int(v) => query.bind(v),
@@ -104,11 +156,13 @@ macro_rules! bind {
 /// How long taking a transaction back, and giving the connection back, may take before it is given up.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Runs a statement on the transaction's connection, within its deadline. A connection that does not answer in time is gone:
-/// what it would answer next belongs to this statement.
+/// What the other side has beyond its own deadline to say that it gave up, so that the connection stays in step.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Runs a statement on the transaction's connection, within its deadline.
 macro_rules! within_deadline {
     ($tx:expr, |$connection:ident| $statement:expr) => {{
-        let deadline = $tx.deadline;
+        let deadline = $tx.deadline + GRACE;
         let answered = match &mut $tx.connection {
             Some(Connection::Sqlite(connection)) => {
                 let $connection = &mut **connection;
@@ -120,14 +174,7 @@ macro_rules! within_deadline {
             }
             None => return Err(Error::ConnectionLost),
         };
-        match answered {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(Error::from(error)),
-            Err(_) => {
-                $tx.discard();
-                Err(Error::Deadline { limit: deadline })
-            }
-        }
+        $tx.answered(answered)
     }};
 }
 
@@ -144,9 +191,20 @@ impl Database {
         let sql = self.dialect().begin(purpose, &self.deadlines);
         let mut idle = self.idle(purpose);
         loop {
-            let connection = self.acquire(purpose).await?;
-            let deadline = self.deadlines.of(purpose);
-            let mut tx = Tx { connection: Some(connection), dialect: self.dialect(), deadline };
+            let connection = self.acquire(purpose).await.inspect_err(|error| {
+                if purpose == Purpose::Write {
+                    self.writes.failed(error);
+                }
+            })?;
+            let mut tx = Tx {
+                connection: Some(connection),
+                dialect: self.dialect(),
+                deadline: self.deadlines.of(purpose),
+                keeps_statements: self.keeps_statements,
+                silence: Arc::clone(&self.silence),
+                writes: (purpose == Purpose::Write).then(|| Arc::clone(&self.writes)),
+                has_written: false,
+            };
             match tx.script(sql.clone()).await {
                 Ok(()) => return Ok(tx),
                 Err(error) if error.is_lost_connection() && idle > 0 => {
@@ -167,6 +225,7 @@ impl Database {
             (Pools::Sqlite { relay, .. }, Purpose::Relay) => Connection::Sqlite(relay.acquire().await?),
             (Pools::Sqlite { write, .. }, _) => Connection::Sqlite(write.acquire().await?),
             (Pools::Postgres { write, .. }, Purpose::Write) => Connection::Postgres(write.acquire().await?),
+            (Pools::Postgres { relay, .. }, Purpose::Relay) => Connection::Postgres(relay.acquire().await?),
             (Pools::Postgres { read, .. }, _) => Connection::Postgres(read.acquire().await?),
         })
     }
@@ -176,6 +235,7 @@ impl Database {
         match (&self.pools, purpose) {
             (Pools::Sqlite { .. }, _) => 0,
             (Pools::Postgres { write, .. }, Purpose::Write) => write.num_idle(),
+            (Pools::Postgres { relay, .. }, Purpose::Relay) => relay.num_idle(),
             (Pools::Postgres { read, .. }, _) => read.num_idle(),
         }
     }
@@ -187,8 +247,9 @@ impl Database {
                 relay.close().await;
                 write.close().await;
             }
-            Pools::Postgres { write, read } => {
+            Pools::Postgres { write, relay, read, .. } => {
                 read.close().await;
+                relay.close().await;
                 write.close().await;
             }
         }
@@ -203,21 +264,26 @@ impl Tx {
     /// All rows. The statement is made of this crate's constants and placeholders; every value is bound.
     pub(crate) async fn all<R: Row>(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<Vec<R>, Error> {
         let sql = AssertSqlSafe(sql.into());
-        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values).fetch_all(connection))
+        let keeps = self.keeps_statements;
+        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps).fetch_all(connection))
     }
 
     /// The first row, if there is one.
     pub(crate) async fn first<R: Row>(&mut self, sql: &str, values: Vec<Value>) -> Result<Option<R>, Error> {
         let sql = AssertSqlSafe(sql.to_owned());
-        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values).fetch_optional(connection))
+        let keeps = self.keeps_statements;
+        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps).fetch_optional(connection))
     }
 
     /// Runs a statement and says how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<u64, Error> {
         let sql = AssertSqlSafe(sql.into());
-        within_deadline!(self, |connection| async {
-            bind!(sqlx::query(sql), values).execute(connection).await.map(|done| done.rows_affected())
-        })
+        let keeps = self.keeps_statements;
+        let changed = within_deadline!(self, |connection| async {
+            bind!(sqlx::query(sql), values, keeps).execute(connection).await.map(|done| done.rows_affected())
+        })?;
+        self.has_written |= changed > 0;
+        Ok(changed)
     }
 
     /// Runs a script of several statements without values, in one round trip.
@@ -229,6 +295,9 @@ impl Tx {
     /// Commits. If that fails, what became of it is not known, and the connection is not used again.
     pub(crate) async fn commit(mut self) -> Result<(), Error> {
         let committed = self.script("COMMIT").await;
+        if let Some(writes) = self.writes.as_ref().filter(|_| committed.is_ok() && self.has_written) {
+            writes.worked();
+        }
         match (&committed, self.connection.take()) {
             (Ok(()), Some(connection)) => connection.in_background(Connection::give_back),
             (_, Some(connection)) => connection.discard(),
@@ -242,6 +311,24 @@ impl Tx {
         if let Some(connection) = self.connection.take() {
             connection.roll_back().await;
         }
+    }
+
+    /// What became of a statement. A connection that did not answer in time is gone: what it would answer next belongs to this
+    /// statement.
+    fn answered<T>(&mut self, answered: Result<Result<T, sqlx::Error>, Elapsed>) -> Result<T, Error> {
+        let error = match answered {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Error::from(error),
+            Err(_) => {
+                self.silence.note();
+                self.discard();
+                Error::Deadline { limit: self.deadline }
+            }
+        };
+        if let Some(writes) = &self.writes {
+            writes.failed(&error);
+        }
+        Err(error)
     }
 
     /// Gives the connection up.

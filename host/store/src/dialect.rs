@@ -74,11 +74,39 @@ impl Dialect {
         }
     }
 
-    /// Keeps other migration runs out until the transaction ends. (SQLite's BEGIN IMMEDIATE has done so.)
+    /// Writes, and changes nothing: whether that works tells whether writes do.
+    pub(crate) const fn probe_write(self) -> &'static str {
+        "UPDATE log_state SET revision = revision WHERE id = 1"
+    }
+
+    /// Keeps other migration runs out until the transaction ends, however long they take: not even a lock's deadline counts.
+    /// (SQLite's BEGIN IMMEDIATE has done so.)
     pub(crate) const fn lock_migrations(self) -> &'static str {
         match self {
             Self::Sqlite => "SELECT 1",
-            Self::Postgres => "SELECT pg_advisory_xact_lock(7163870931)",
+            Self::Postgres => {
+                "SET LOCAL lock_timeout = 0; SELECT pg_advisory_xact_lock(7163870931); SET LOCAL lock_timeout = '5s'"
+            }
+        }
+    }
+
+    /// Whether the table of migrations is there: 1 or 0.
+    pub(crate) const fn has_migrations(self) -> &'static str {
+        match self {
+            Self::Sqlite => "SELECT count(*) AS tables FROM sqlite_master WHERE name = 'schema_migrations'",
+            Self::Postgres => "SELECT count(to_regclass('schema_migrations')) AS tables",
+        }
+    }
+
+    /// What a new connection is told. The server notices a client that is gone without a word within a minute, and ends what
+    /// that one began.
+    pub(crate) const fn greeting(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::Postgres => {
+                "SET tcp_keepalives_idle = 20; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3; \
+                 SET tcp_user_timeout = 20000"
+            }
         }
     }
 }
@@ -98,6 +126,7 @@ impl From<sqlx::Error> for Error {
         };
         match class {
             ErrorClass::Unavailable => Self::Unavailable(error),
+            ErrorClass::ReadOnly => Self::ReadOnly(error),
             ErrorClass::Constraint(kind, name) => Self::Constraint { kind, name, source: error },
             ErrorClass::Other => Self::Database(error),
         }
@@ -106,6 +135,7 @@ impl From<sqlx::Error> for Error {
 
 enum ErrorClass {
     Unavailable,
+    ReadOnly,
     Constraint(Constraint, String),
     Other,
 }
@@ -127,22 +157,30 @@ fn class_of(error: &dyn DatabaseError) -> ErrorClass {
     }
     let code = error.code().unwrap_or_default();
     let is_sqlite = error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
-    let unavailable = if is_sqlite { sqlite_unavailable(&code) } else { postgres_unavailable(&code) };
-    if unavailable { ErrorClass::Unavailable } else { ErrorClass::Other }
+    if is_sqlite { class_of_sqlite(&code) } else { class_of_postgres(&code) }
 }
 
-/// The low byte of an extended result code is its class: BUSY, LOCKED, IOERR, FULL, CANTOPEN, READONLY.
+/// The low byte of an extended result code is its class: READONLY; BUSY, LOCKED, IOERR, FULL, CANTOPEN.
 /// <https://sqlite.org/rescode.html>
-fn sqlite_unavailable(code: &str) -> bool {
-    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 8 | 10 | 13 | 14))
+fn class_of_sqlite(code: &str) -> ErrorClass {
+    match code.parse::<u32>().map(|code| code & 0xff) {
+        Ok(8) => ErrorClass::ReadOnly,
+        Ok(5 | 6 | 10 | 13 | 14) => ErrorClass::Unavailable,
+        _ => ErrorClass::Other,
+    }
 }
 
-/// Classes 08 (connection), 53 (resources), 57 (operator's intervention, such as a restart), 58 (system), 40 (the
-/// transaction was rolled back), 25006 (a standby that reads only), 25P03 (idle in a transaction for too long) and 55P03 (a
-/// lock that did not come in time).
+/// 25006 is a standby. Classes 08 (connection), 53 (resources), 57 (operator's intervention, such as a restart), 58 (system), 40
+/// (the transaction was rolled back), 25P03 (idle in a transaction for too long) and 55P03 (a lock that did not come in time).
 /// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
-fn postgres_unavailable(code: &str) -> bool {
-    ["25006", "25P03", "55P03"].contains(&code) || ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class))
+fn class_of_postgres(code: &str) -> ErrorClass {
+    let passes = ["25P03", "55P03"].contains(&code)
+        || ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class));
+    match code {
+        "25006" => ErrorClass::ReadOnly,
+        _ if passes => ErrorClass::Unavailable,
+        _ => ErrorClass::Other,
+    }
 }
 
 /// SQLite's code for a file that is no database.

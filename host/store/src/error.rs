@@ -17,6 +17,21 @@ pub enum Error {
     /// The transaction's connection broke before.
     #[error("the connection to the database broke")]
     ConnectionLost,
+    /// The database takes no writes.
+    #[error("the database is read-only: it is a standby, or its file or folder may not be written ({0})")]
+    ReadOnly(#[source] sqlx::Error),
+    /// Writes fail just now, and another one is being tried: waiting behind it would be in vain.
+    #[error("writes fail: {reason}")]
+    WritesFail {
+        /// Why the last one failed.
+        reason: String,
+    },
+    /// The turn to write did not come in time.
+    #[error("the writes before took longer than {} s", limit.as_secs())]
+    TurnTooLate {
+        /// How long it waited.
+        limit: Duration,
+    },
     /// Too many writes wait for their turn already.
     #[error("{waiting} writes wait for their turn already")]
     TooManyWrites {
@@ -100,7 +115,38 @@ pub enum Constraint {
 impl Error {
     /// Whether the same call may succeed later.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Deadline { .. } | Self::ConnectionLost)
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Deadline { .. }
+                | Self::ConnectionLost
+                | Self::ReadOnly(_)
+                | Self::WritesFail { .. }
+                | Self::TurnTooLate { .. }
+        )
+    }
+
+    /// What to tell causes apart by, where a write failed and any other would have. None where it failed for a reason of its
+    /// own, or another failure told already.
+    pub(crate) fn cause_of_failed_writes(&self) -> Option<String> {
+        match self {
+            Self::Unavailable(error) | Self::Database(error) => Some(match error {
+                sqlx::Error::Database(cause) => cause.code().unwrap_or_default().into_owned(),
+                other => format!("{:?}", std::mem::discriminant(other)),
+            }),
+            Self::Deadline { .. } => Some("deadline".to_owned()),
+            Self::ReadOnly(_) => Some("read-only".to_owned()),
+            Self::ConnectionLost
+            | Self::WritesFail { .. }
+            | Self::TurnTooLate { .. }
+            | Self::TooManyWrites { .. }
+            | Self::Constraint { .. }
+            | Self::Corrupt { .. }
+            | Self::Open { .. }
+            | Self::Folder { .. }
+            | Self::SchemaOutdated { .. }
+            | Self::SchemaTooNew { .. } => None,
+        }
     }
 
     /// Whether the connection was gone before anything was done on it.

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`settings`](StoreSettings) | where the database is |
 //! | [`snapshot`](Snapshot), [`list`, `filter`](Filter), `find` | reads of one revision |
-//! | [`write`](WriteTransaction), [`requests`](IdempotencyKey), `writers` | the write transaction, and who waits for it |
+//! | [`write`](WriteTransaction), [`requests`](IdempotencyKey), `writers`, [`write_health`](WriteHealth) | the write transaction, who waits for it, and whether it works |
 //! | `log`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
 //! | `tables`, `symbols` | entities to rows and back, and the markets by symbol |
@@ -51,6 +51,7 @@ mod store;
 mod symbols;
 mod tables;
 mod write;
+mod write_health;
 mod writers;
 
 pub use error::{Constraint, Error};
@@ -62,3 +63,4 @@ pub use snapshot::Snapshot;
 pub use store::Store;
 pub use tables::{filters, planned_statements, table_schemas};
 pub use write::{Change, Committed, WriteAttribution, WriteTransaction};
+pub use write_health::WriteHealth;

@@ -7,7 +7,8 @@ use cqar_domain::{
     event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError},
     id::{EntityKey, EntityType},
 };
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -74,32 +75,69 @@ impl EventLog for Store {
     /// PostgreSQL's NOTIFY. On SQLite, where one server owns the file, and behind a pooler that keeps no session,
     /// nothing comes, and polling finds what others wrote.
     async fn wait_for_append(&self) {
-        let Pools::Postgres { read: pool, .. } = &self.database.pools else { return std::future::pending().await };
+        let Pools::Postgres { listen: options, .. } = &self.database.pools else { return std::future::pending().await };
         let mut listener = self.listener.lock().await;
-        if listener.is_none() {
-            match listen(pool).await {
-                Ok(connected) => *listener = Some(connected),
+        loop {
+            // Taken out while it is used: whatever goes wrong, a broken one is not used again.
+            let connected = match listener.take() {
+                Some(connected) => Ok(connected),
+                None => within(LISTEN_DEADLINE, listen(options)).await,
+            };
+            let mut connected = match connected {
+                Ok(connected) => connected,
                 Err(error) => {
                     tracing::debug!(%error, "cannot_listen");
-                    return tokio::time::sleep(LISTEN_RETRY).await;
+                    return sleep(LISTEN_RETRY).await;
                 }
+            };
+            match timeout(LISTEN_CHECK, connected.try_recv()).await {
+                Ok(Ok(Some(_))) => {
+                    *listener = Some(connected);
+                    return;
+                }
+                // What was written meanwhile is found by looking.
+                Ok(Ok(None) | Err(_)) => return sleep(LISTEN_PAUSE).await,
+                // Silence is the rule where nobody writes; or the connection is gone, and nobody said so.
+                Err(_) => match within(LISTEN_DEADLINE, check(&mut connected)).await {
+                    Ok(()) => *listener = Some(connected),
+                    Err(error) => {
+                        tracing::debug!(%error, "listener_lost");
+                        return;
+                    }
+                },
             }
-        }
-        if let Some(connected) = listener.as_mut()
-            && connected.recv().await.is_err()
-        {
-            *listener = None;
         }
     }
 }
 
 /// How soon listening is tried again. Until then polling finds what others wrote.
 const LISTEN_RETRY: Duration = Duration::from_secs(10);
+/// The pause after a connection was lost: one that is lost as soon as it is made must not be made without end.
+const LISTEN_PAUSE: Duration = Duration::from_secs(1);
+/// How long connecting, and the answer to a check, may take.
+const LISTEN_DEADLINE: Duration = Duration::from_secs(5);
+/// After how much silence the connection is checked.
+const LISTEN_CHECK: Duration = Duration::from_secs(30);
 
-async fn listen(pool: &PgPool) -> Result<PgListener, sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
+/// Listens on a connection of its own: one that breaks takes no other's place.
+async fn listen(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+    let mut listener = PgListener::connect_with(&pool).await?;
+    // An error instead of a new connection that is made without a deadline.
+    listener.eager_reconnect(false);
     listener.listen(LOG_CHANNEL).await?;
     Ok(listener)
+}
+
+async fn check(listener: &mut PgListener) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql("SELECT 1").execute(listener).await.map(drop)
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    match timeout(limit, work).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Error::Deadline { limit }),
+    }
 }
 
 impl EventRow {

@@ -41,6 +41,11 @@ struct AppliedRow {
     apply_us: i64,
 }
 
+#[derive(sqlx::FromRow)]
+struct TablesRow {
+    tables: i64,
+}
+
 /// One migration, and when it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationStatus {
@@ -62,9 +67,13 @@ impl Migration {
 }
 
 impl Store {
-    /// Applies what is missing, and says what that was.
+    /// Applies what is missing, and says what that was. Where nothing is, nothing is written: a database that is read-only
+    /// can be served.
     pub async fn migrate_up(&self) -> Result<Vec<String>, Error> {
         let mut done = Vec::new();
+        if self.check_migrations().await.is_ok() {
+            return Ok(done);
+        }
         for migration in MIGRATIONS {
             let mut tx = self.begin_migration().await?;
             let applied = applied(&mut tx).await?;
@@ -107,8 +116,10 @@ impl Store {
 
     /// Every migration that this binary knows, and those of a newer one that the database has.
     pub async fn migration_status(&self) -> Result<Vec<MigrationStatus>, Error> {
-        let mut tx = self.begin_migration().await?;
-        let applied = applied(&mut tx).await?;
+        let mut tx = self.database.begin(Purpose::Read).await?;
+        let tables = tx.first::<TablesRow>(tx.dialect().has_migrations(), Vec::new()).await?;
+        let is_empty = tables.is_none_or(|row| row.tables == 0);
+        let applied = if is_empty { Vec::new() } else { applied(&mut tx).await? };
         tx.rollback().await;
         let time = |micros: i64| Timestamp::from_micros(micros).ok();
         let known = MIGRATIONS.iter().map(|migration| MigrationStatus {
@@ -140,7 +151,7 @@ impl Store {
     async fn begin_migration(&self) -> Result<Tx, Error> {
         let mut tx = self.database.begin(Purpose::Migrate).await?;
         let lock = tx.dialect().lock_migrations();
-        tx.execute(lock, Vec::new()).await?;
+        tx.script(lock).await?;
         tx.execute(CREATE_TABLE, Vec::new()).await?;
         Ok(tx)
     }

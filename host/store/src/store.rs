@@ -1,28 +1,29 @@
 //! Opening the database, and beginning reads and writes.
 
-use std::{path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{convert::Infallible, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use cqar_domain::time::Clock;
 use sqlx::{
-    Connection, PgConnection,
+    ConnectOptions, Connection, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use tokio::{
     sync::{Mutex, OnceCell},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use uuid::Uuid;
 
 use crate::{
-    database::{Database, Pools, Purpose, Tx},
-    dialect::is_not_a_database,
+    database::{Database, Pools, Purpose, Silence, Tx},
+    dialect::{Dialect, is_not_a_database},
     error::Error,
     metrics::Metrics,
     relay_file,
     settings::{Deadlines, StoreSettings},
     snapshot::Snapshot,
     write::WriteTransaction,
+    write_health::WriteHealth,
     writers::Writers,
 };
 
@@ -48,8 +49,16 @@ const REVISION: &str = "SELECT revision FROM log_state WHERE id = 1";
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// One at a time writes; the other is there while the first is given back.
 const WRITER_CONNECTIONS: u32 = 2;
-/// 64 MiB of pages for each connection's cache, in KiB; SQLite takes it as it needs it.
-const SQLITE_CACHE_KIB: &str = "-65536";
+/// Never shared, so that the lease to publish waits for nobody.
+const RELAY_CONNECTIONS: u32 = 1;
+/// Hears of what other servers write.
+const LISTENER_CONNECTIONS: u32 = 1;
+/// How soon a failing write is tried again.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// What SQLite keeps of the database's pages in memory, in KiB: for the writer, which looks at many, and for each reader. The
+/// system keeps them as well, so that a page that is not here costs no more than to copy it.
+const WRITER_CACHE_KIB: &str = "-32768";
+const READER_CACHE_KIB: &str = "-2048";
 
 impl Store {
     /// Connects. Does not look at the schema: see [`Store::migrate_up`] and [`Store::check_migrations`].
@@ -58,15 +67,22 @@ impl Store {
         clock: Arc<dyn Clock>,
         registry: &prometheus::Registry,
     ) -> Result<Self, Error> {
+        let silence = Arc::new(Silence::default());
         let pools = match settings.url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => open_sqlite(settings).await?,
-            Some("postgres" | "postgresql") => open_postgres(settings).await?,
+            Some("postgres" | "postgresql") => open_postgres(settings, &silence).await?,
             _ => {
                 let reason = "the URL must begin with sqlite:// or postgres://".to_owned();
                 return Err(Error::Open { url: settings.redacted_url(), reason });
             }
         };
-        let database = Database { pools, deadlines: Deadlines::new(settings) };
+        let database = Database {
+            pools,
+            deadlines: Deadlines::new(settings),
+            keeps_statements: settings.statement_cache > 0,
+            silence,
+            writes: Arc::default(),
+        };
         let metrics = Metrics::new(registry)
             .map_err(|error| Error::Open { url: settings.redacted_url(), reason: error.to_string() })?;
         let writers = Writers::new(settings.max_waiting_writes);
@@ -85,12 +101,39 @@ impl Store {
     /// Begins a write: waits for the writers before, and locks the log. Dropping the future leaves the queue.
     pub async fn begin_write(&self) -> Result<WriteTransaction, Error> {
         let _timer = self.metrics.time("begin_write");
-        let turn = self.writers.take_turn().await?;
+        let turn = self.writers.take_turn(&self.database.writes).await?;
         let mut tx = self.database.begin(Purpose::Write).await?;
         let lock = tx.dialect().lock_log();
         let revision = revision(&mut tx, lock).await?;
         let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision };
         Ok(WriteTransaction { snapshot, turn, events: Vec::new() })
+    }
+
+    /// Whether writes work, as the last of them found out.
+    pub fn write_health(&self) -> WriteHealth {
+        self.database.writes.health()
+    }
+
+    /// Tries to write wherever it is in doubt whether that works, until it does: without end.
+    pub async fn probe_writes(&self) -> Infallible {
+        loop {
+            self.database.writes.in_doubt().await;
+            // Who writes just now finds out as well.
+            if let Ok(turn) = self.writers.take_turn(&self.database.writes).await {
+                if let Err(error) = self.probe_write().await {
+                    tracing::debug!(%error, "write_probe_failed");
+                }
+                drop(turn);
+            }
+            sleep(PROBE_INTERVAL).await;
+        }
+    }
+
+    async fn probe_write(&self) -> Result<(), Error> {
+        let mut tx = self.database.begin(Purpose::Write).await?;
+        let probe = tx.dialect().probe_write();
+        tx.execute(probe, Vec::new()).await?;
+        tx.commit().await
     }
 
     /// Ends all connections, after what runs on them.
@@ -128,10 +171,10 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
         // An acknowledged write survives a power cut: WAL alone would only survive the process.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(SQLITE_BUSY_TIMEOUT)
-        .pragma("cache_size", SQLITE_CACHE_KIB)
         .statement_cache_capacity(settings.statement_cache);
     let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(settings.acquire_timeout);
-    let write = write.connect_with(options.clone()).await.map_err(failed)?;
+    let write = write.connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB)).await.map_err(failed)?;
+    let options = options.pragma("cache_size", READER_CACHE_KIB);
     let read =
         SqlitePoolOptions::new().max_connections(settings.max_connections).acquire_timeout(settings.acquire_timeout);
     let read = read.connect_with(options.clone()).await.map_err(failed)?;
@@ -139,19 +182,29 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
     Ok(Pools::Sqlite { write, read, relay })
 }
 
-async fn open_postgres(settings: &StoreSettings) -> Result<Pools, Error> {
+async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Result<Pools, Error> {
     let failed = |error: sqlx::Error| {
         let reason = format!("{error}; check DATABASE_URL, and that the server is up and lets this user in");
         Error::Open { url: settings.redacted_url(), reason }
     };
-    if settings.max_connections < WRITER_CONNECTIONS + 2 {
-        let reason = "DATABASE_MAX_CONNS must be at least 4: two are the writer's, and one listens for what other servers write";
-        return Err(Error::Open { url: settings.redacted_url(), reason: reason.to_owned() });
+    let of_their_own = WRITER_CONNECTIONS + RELAY_CONNECTIONS + LISTENER_CONNECTIONS;
+    let for_reads = settings.max_connections.saturating_sub(of_their_own);
+    if for_reads == 0 {
+        let reason = format!(
+            "DATABASE_MAX_CONNS must be at least {}: {WRITER_CONNECTIONS} are for writes, one is the relay's, one hears of \
+             what other servers write, and the rest is for reads",
+            of_their_own + 1
+        );
+        return Err(Error::Open { url: settings.redacted_url(), reason });
     }
     let options = PgConnectOptions::from_str(&settings.url)
         .map_err(failed)?
         .application_name("cqar")
-        .statement_cache_capacity(settings.statement_cache);
+        // For floats, of which there are none; poolers of transactions refuse it.
+        .extra_float_digits(None)
+        .statement_cache_capacity(settings.statement_cache)
+        // A statement of an import is longer than any log should hold. How long they take is in the metrics.
+        .disable_statement_logging();
     // The pool tries again until its time is up, and then does not say why. One attempt of our own does.
     let late = |_| Error::Open {
         url: settings.redacted_url(),
@@ -160,11 +213,22 @@ async fn open_postgres(settings: &StoreSettings) -> Result<Pools, Error> {
     let attempt = timeout(settings.connect_timeout, PgConnection::connect_with(&options)).await.map_err(late)?;
     attempt.map_err(failed)?.close().await.map_err(failed)?;
     let pool = |connections| {
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(settings.acquire_timeout);
-        // Beginning a transaction tells as well, and has a deadline.
-        pool.test_before_acquire(false).connect_with(options.clone())
+        let silence = Arc::clone(silence);
+        PgPoolOptions::new()
+            .max_connections(connections)
+            // Connecting included, where there is no idle one.
+            .acquire_timeout(settings.acquire_timeout.min(settings.connect_timeout))
+            // Beginning a transaction tells as well, and has a deadline.
+            .test_before_acquire(false)
+            .before_acquire(move |_, of| {
+                let is_usable = silence.is_before(of.age);
+                Box::pin(async move { Ok(is_usable) })
+            })
+            .after_connect(|connection, _| {
+                let greeting = sqlx::raw_sql(Dialect::Postgres.greeting());
+                Box::pin(async move { greeting.execute(connection).await.map(drop) })
+            })
+            .connect_lazy_with(options.clone())
     };
-    let write = pool(WRITER_CONNECTIONS).await.map_err(failed)?;
-    let read = pool(settings.max_connections - WRITER_CONNECTIONS).await.map_err(failed)?;
-    Ok(Pools::Postgres { write, read })
+    Ok(Pools::Postgres { write: pool(WRITER_CONNECTIONS), relay: pool(RELAY_CONNECTIONS), read: pool(for_reads), listen: options })
 }

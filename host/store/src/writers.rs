@@ -13,10 +13,10 @@ use std::{
 
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
-    time::timeout,
+    time::sleep,
 };
 
-use crate::error::Error;
+use crate::{error::Error, write_health::WriteMonitor};
 
 /// Two whole imports, which are the longest writes.
 const TURN_DEADLINE: Duration = Duration::from_secs(20);
@@ -43,8 +43,9 @@ impl Writers {
         Self { turn: Arc::default(), waiting: AtomicUsize::new(0), most }
     }
 
-    /// Waits for the turn, in order. Dropping the future leaves the queue.
-    pub(crate) async fn take_turn(&self) -> Result<WriterTurn, Error> {
+    /// Waits for the turn, in order. While writes fail, one at a time tries, and nobody waits behind it. Dropping the future
+    /// leaves the queue.
+    pub(crate) async fn take_turn(&self, health: &WriteMonitor) -> Result<WriterTurn, Error> {
         let turn = || Arc::clone(&self.turn);
         if let Ok(guard) = turn().try_lock_owned() {
             return Ok(WriterTurn { _guard: guard });
@@ -54,9 +55,11 @@ impl Writers {
         if waiting >= self.most {
             return Err(Error::TooManyWrites { waiting });
         }
-        match timeout(TURN_DEADLINE, turn().lock_owned()).await {
-            Ok(guard) => Ok(WriterTurn { _guard: guard }),
-            Err(_) => Err(Error::Deadline { limit: TURN_DEADLINE }),
+        tokio::select! {
+            biased;
+            guard = turn().lock_owned() => Ok(WriterTurn { _guard: guard }),
+            reason = health.failing() => Err(Error::WritesFail { reason }),
+            () = sleep(TURN_DEADLINE) => Err(Error::TurnTooLate { limit: TURN_DEADLINE }),
         }
     }
 }
@@ -73,16 +76,16 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_wait_and_one_more_is_refused_and_who_leaves_makes_room() {
-        let writers = Writers::new(2);
-        let turn = writers.take_turn().await.unwrap();
-        let mut first = Box::pin(writers.take_turn());
-        let mut second = Box::pin(writers.take_turn());
+        let (writers, health) = (Writers::new(2), WriteMonitor::default());
+        let turn = writers.take_turn(&health).await.unwrap();
+        let mut first = Box::pin(writers.take_turn(&health));
+        let mut second = Box::pin(writers.take_turn(&health));
         for waiting in [&mut first, &mut second] {
             assert!(poll_once(waiting).is_none());
         }
-        assert!(matches!(writers.take_turn().await, Err(Error::TooManyWrites { waiting: 2 })));
+        assert!(matches!(writers.take_turn(&health).await, Err(Error::TooManyWrites { waiting: 2 })));
         drop(first);
-        let mut third = Box::pin(writers.take_turn());
+        let mut third = Box::pin(writers.take_turn(&health));
         assert!(poll_once(&mut third).is_none(), "there is room again");
         drop(turn);
         drop(second.await.unwrap());
@@ -90,10 +93,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever() {
-        let writers = Writers::new(2);
-        let _turn = writers.take_turn().await.unwrap();
-        assert!(matches!(writers.take_turn().await, Err(Error::Deadline { limit: TURN_DEADLINE })));
+    async fn nobody_waits_for_ever_nor_behind_an_attempt_while_writes_fail() {
+        let (writers, health) = (Writers::new(2), WriteMonitor::default());
+        let turn = writers.take_turn(&health).await.unwrap();
+        assert!(matches!(writers.take_turn(&health).await, Err(Error::TurnTooLate { .. })));
+        let mut waiting = Box::pin(writers.take_turn(&health));
+        assert!(poll_once(&mut waiting).is_none());
+        health.failed(&Error::Deadline { limit: TURN_DEADLINE });
+        assert!(matches!(waiting.await, Err(Error::WritesFail { .. })));
+        drop(turn);
+        drop(writers.take_turn(&health).await.unwrap());
     }
 
     /// Polls once: none if it waits.

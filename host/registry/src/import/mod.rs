@@ -128,9 +128,10 @@ impl Registry {
     ) -> RunningImport {
         let (sender, progress) = mpsc::channel(MAX_PROGRESS);
         let this = self.clone();
-        let importing = async move {
+        let importing = |caller: Caller| async move {
             let _permit = permit;
-            this.import(request, options, payload, ProgressSender(sender)).await.map(|report| report.value)
+            let importing = this.import(request, options, payload, ProgressSender(sender));
+            importing.await.map(|report| report.value)
         };
         RunningImport { progress, outcome: self.detached(importing).boxed() }
     }
