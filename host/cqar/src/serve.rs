@@ -83,11 +83,60 @@ async fn serve(
     let (calls, stopping) = (TaskTracker::new(), token.child_token());
     let signals = stop_on_signals(stopping.clone())?;
     tracker.spawn(signals);
+    let starting = Start { config, options, tracker, token, calls: &calls, stopping: &stopping }.start();
+    // Whatever the start waits for, it is not waited for when the server is told to end.
+    let Some(started) = stopping.run_until_cancelled(starting).await else {
+        tracing::info!("stopped_while_starting");
+        return Ok(());
+    };
+    let Started { store, mut failures, _ended } = started?;
 
+    let outcome = tokio::select! {
+        () = stopping.cancelled() => Ok(()),
+        // The sender lives on in this function, so a change is an end.
+        _ = failures.changed() => Err(anyhow::anyhow!("{}", failures.borrow().clone().unwrap_or_default())),
+    };
+    let timeout = config.server.shutdown_timeout;
+    tracing::info!(?timeout, "draining");
+    stopping.cancel();
+    calls.close();
+    if tokio::time::timeout(timeout, calls.wait()).await.is_err() {
+        // What goes on beyond the time is cut off with the process.
+        tracing::warn!(?timeout, "calls_cut_off");
+    }
+    end_parts(tracker, token).await;
+    // A call that was cut off may keep its connection.
+    let _ = tokio::time::timeout(PARTS_TIMEOUT, store.close()).await;
+    outcome
+}
+
+/// What a start is made from.
+struct Start<'a> {
+    config: &'a Config,
+    options: &'a ServeOptions,
+    tracker: &'a TaskTracker,
+    token: &'a CancellationToken,
+    calls: &'a TaskTracker,
+    stopping: &'a CancellationToken,
+}
+
+/// A server that serves.
+struct Started {
+    store: Arc<Store>,
+    /// Why one of the servers ended by itself.
+    failures: watch::Receiver<Option<String>>,
+    _ended: watch::Sender<Option<String>>,
+}
+
+impl Start<'_> {
+    async fn start(self) -> anyhow::Result<Started> {
+    let Start { config, options, tracker, token, calls, stopping } = self;
     // The ports first: whoever starts a second server learns of it before anything else is touched.
     let listeners = Listeners::bind(config).await?;
     let metrics = Metrics::new();
     let store = open_store(&config.database, &metrics).await?;
+    let (probed, until) = (Arc::clone(&store), token.clone());
+    tracker.spawn(async move { until.run_until_cancelled_owned(probed.probe_writes()).await });
 
     let plugins = PluginHost::start(
         host_config(&config.plugins),
@@ -137,13 +186,13 @@ async fn serve(
         load_starter(&registry, folder).await?;
     }
     let addresses = listeners.addresses()?;
-    let (ended, mut failures) = watch::channel(None);
+    let (ended, failures) = watch::channel(None);
     let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
     let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), stopping.clone());
     let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
-    spawn(&calls, &ended, &stopping, "gRPC", grpc);
-    spawn(&calls, &ended, &stopping, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
-    spawn(&calls, &ended, &stopping, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()));
+    spawn(calls, &ended, stopping, "gRPC", grpc);
+    spawn(calls, &ended, stopping, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
+    spawn(calls, &ended, stopping, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()));
     let Addresses { grpc, http, metrics } = addresses;
     tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
     if config.auth.api_keys.is_empty() {
@@ -152,24 +201,8 @@ async fn serve(
     if options.starter.is_some() {
         greet(&addresses)?;
     }
-
-    let outcome = tokio::select! {
-        () = stopping.cancelled() => Ok(()),
-        // The sender lives on in this function, so a change is an end.
-        _ = failures.changed() => Err(anyhow::anyhow!("{}", failures.borrow().clone().unwrap_or_default())),
-    };
-    let timeout = config.server.shutdown_timeout;
-    tracing::info!(?timeout, "draining");
-    stopping.cancel();
-    calls.close();
-    if tokio::time::timeout(timeout, calls.wait()).await.is_err() {
-        // What goes on beyond the time is cut off with the process.
-        tracing::warn!(?timeout, "calls_cut_off");
+    Ok(Started { store, failures, _ended: ended })
     }
-    end_parts(tracker, token).await;
-    // A call that was cut off may keep its connection.
-    let _ = tokio::time::timeout(PARTS_TIMEOUT, store.close()).await;
-    outcome
 }
 
 /// Ends what the calls rested on: the tailer, the relay, the plugins.

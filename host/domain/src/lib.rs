@@ -14,6 +14,7 @@
 //! | [`mutation`] | what a write asks for |
 //! | [`event`] | what a write leaves in the log, and how the log is read |
 //! | [`relay`] | what the relay to the event bus remembers, and what its transforms do |
+//! | [`causes`] | which causes of a fault were told already |
 //! | [`lookup`], [`finding`] | what a plugin may ask of the registry, and what a validator answers |
 //!
 //! ```
@@ -25,6 +26,7 @@
 //! assert_eq!(format!("{venue} {tick}"), "binance 0.01");
 //! ```
 
+pub mod causes;
 pub mod code;
 pub mod decimal;
 pub mod entities;

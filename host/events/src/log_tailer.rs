@@ -82,6 +82,8 @@ pub struct LogTailer {
     pub(crate) recent: Mutex<RecentEvents>,
     pub(crate) stopped: CancellationToken,
     log_id: Uuid,
+    /// As it was read last.
+    oldest: AtomicI64,
     applied: AtomicI64,
     applied_watch: watch::Sender<Revision>,
     commits: mpsc::Sender<Vec<LoggedEvent>>,
@@ -100,7 +102,7 @@ impl LogTailer {
         token: CancellationToken,
     ) -> Result<Arc<Self>, PortError> {
         let metrics = Metrics::register(metrics).map_err(PortError::new)?;
-        let LogBounds { log_id, newest, .. } = log.bounds().await?;
+        let LogBounds { log_id, newest, oldest } = log.bounds().await?;
         sink.apply(&[], newest);
         metrics.applied.set(newest);
         let (commits, queue) = mpsc::channel(settings.queued_commits.max(1));
@@ -110,6 +112,7 @@ impl LogTailer {
             settings,
             stopped: token,
             log_id,
+            oldest: AtomicI64::new(oldest),
             applied: AtomicI64::new(newest),
             applied_watch: watch::Sender::new(newest),
             commits,
@@ -123,6 +126,11 @@ impl LogTailer {
     /// The id of the log.
     pub const fn log_id(&self) -> Uuid {
         self.log_id
+    }
+
+    /// The oldest revision that the log keeps, as it was looked at last.
+    pub fn oldest(&self) -> Revision {
+        self.oldest.load(Ordering::Relaxed)
     }
 
     /// The last revision that is applied: no read of this process answers with what was true before it.
@@ -177,11 +185,18 @@ impl LogTailer {
     }
 
     fn note(&self, fault: Option<TailFault>) {
-        if let Some(fault) = &fault {
+        if fault.is_some() {
             self.metrics.read_errors.inc();
-            tracing::warn!(error = %fault, applied = self.applied(), "the event log is not read");
         }
-        *self.fault.lock() = fault.map(|it| it.to_string());
+        let fault = fault.map(|it| it.to_string());
+        let before = std::mem::replace(&mut *self.fault.lock(), fault.clone());
+        match (before, fault) {
+            // It is tried again every second: only what is new is told.
+            (Some(before), Some(fault)) if before == fault => {}
+            (_, Some(error)) => tracing::warn!(error, applied = self.applied(), "log_not_read"),
+            (Some(_), None) => tracing::info!(applied = self.applied(), "log_read_again"),
+            (None, None) => {}
+        }
     }
 }
 
@@ -275,6 +290,7 @@ async fn read_on(tailer: &LogTailer) -> Result<LogPage, TailFault> {
         if bounds.log_id != tailer.log_id {
             return Err(TailFault::OtherLog { found: bounds.log_id });
         }
+        tailer.oldest.store(bounds.oldest, Ordering::Relaxed);
         if bounds.newest <= after {
             return Ok(LogPage { events: Vec::new(), may_have_more: false });
         }

@@ -215,7 +215,9 @@ impl Registry {
         let mut unknown: BTreeMap<(VenueId, Timestamp), Vec<usize>> = BTreeMap::new();
         for (n, (query, answer)) in queries.iter().zip(answers.iter()).enumerate() {
             let Err(error) = answer else { continue };
-            if matches!(error, Error::SymbolUnknown { .. } | Error::SymbolNotLive { .. }) {
+            // What was not live at another time is no gap in what is registered.
+            let is_missing = matches!(error, Error::SymbolUnknown { .. } | Error::SymbolNotLive { .. });
+            if is_missing && query.as_of.is_none() {
                 self.inner.unresolved.count(query.venue, query.symbol, self.inner.clock.now());
             }
             if let (Error::SymbolUnknown { venue, .. }, true) = (error, options.allow_inferred) {

@@ -3,30 +3,31 @@
 use cqar_cache::L2Health;
 use cqar_events::relay::{Relay, RelayHealth, RelayState};
 use cqar_proto::v1::{self, component::State};
+use cqar_store::WriteHealth;
 
-use crate::{Registry, Revisioned, error::Error};
+use crate::{Registry, Revisioned};
 
 /// The most unresolved symbols that the status shows.
 const SHOWN_SYMBOLS: usize = 100;
 
 impl Registry {
-    /// The log, the parts, and what clients asked for in vain.
-    pub async fn status(&self) -> Result<Revisioned<v1::GetStatusResponse>, Error> {
+    /// The log, the parts, and what clients asked for in vain. Asks nobody: who wants to know what is wrong is told, whatever
+    /// is wrong.
+    pub fn status(&self) -> Revisioned<v1::GetStatusResponse> {
         let inner = &self.inner;
-        let bounds = inner.store.log_bounds().await?;
         let mut unresolved = inner.unresolved.list();
         unresolved.truncate(SHOWN_SYMBOLS);
         let revision = inner.tailer.applied();
         let value = v1::GetStatusResponse {
-            log_id: bounds.log_id.to_string(),
+            log_id: inner.tailer.log_id().to_string(),
             revision,
-            oldest_revision: bounds.oldest,
+            oldest_revision: inner.tailer.oldest(),
             version: inner.settings.version.to_owned(),
             start_time: Some(inner.started.into()),
             components: self.components(),
             unresolved,
         };
-        Ok(Revisioned { revision, value })
+        Revisioned { revision, value }
     }
 
     /// How each part is. Only the database makes the server unfit to serve.
@@ -41,9 +42,15 @@ impl Registry {
 
     fn database(&self) -> v1::Component {
         let health = self.inner.tailer.health();
-        match health.fault {
-            None => component("database", State::Ok, format!("revision {}", health.applied)),
-            Some(fault) => component("database", State::Failed, fault),
+        match (health.fault, self.inner.store.write_health()) {
+            (Some(fault), _) => component("database", State::Failed, fault),
+            (None, WriteHealth::Failing { reason }) => {
+                component("database", State::Degraded, format!("reads work, writes fail: {reason}"))
+            }
+            (None, WriteHealth::Unproven) => {
+                component("database", State::Degraded, "whether writes work is being tried".to_owned())
+            }
+            (None, WriteHealth::Working) => component("database", State::Ok, format!("revision {}", health.applied)),
         }
     }
 

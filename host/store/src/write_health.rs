@@ -3,8 +3,7 @@
 //! A database may answer every read and refuse every write: its disk is full, it is a standby, another process holds its lock.
 //! So what counts is what became of writes, and while they fail, a probe writes again and again, until it succeeds.
 
-use std::collections::HashSet;
-
+use cqar_domain::causes::ToldCauses;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -29,8 +28,7 @@ pub enum WriteHealth {
 #[derive(Debug, Default)]
 pub(crate) struct WriteMonitor {
     health: watch::Sender<WriteHealth>,
-    /// The causes that were logged since writes worked last: each once, however they alternate.
-    logged: Mutex<HashSet<String>>,
+    told: Mutex<ToldCauses>,
 }
 
 impl WriteMonitor {
@@ -63,7 +61,7 @@ impl WriteMonitor {
         if before == WriteHealth::Working {
             return;
         }
-        self.logged.lock().clear();
+        self.told.lock().clear();
         self.health.send_replace(WriteHealth::Working);
         if matches!(before, WriteHealth::Failing { .. }) {
             tracing::info!("database_writes_work_again");
@@ -74,7 +72,7 @@ impl WriteMonitor {
     pub(crate) fn failed(&self, error: &Error) {
         let Some(cause) = error.cause_of_failed_writes() else { return };
         let reason = error.to_string();
-        if self.logged.lock().insert(cause) {
+        if self.told.lock().is_news(&cause) {
             tracing::warn!(reason, "database_writes_fail");
         }
         self.health.send_if_modified(|health| {

@@ -68,7 +68,7 @@ impl RegistryService for Api {
     }
 
     async fn get_status(&self, _: Request<v1::GetStatusRequest>) -> Reply<v1::GetStatusResponse> {
-        Ok(answered(self.registry.status().await.map_err(status)?))
+        Ok(answered(self.registry.status()))
     }
 }
 

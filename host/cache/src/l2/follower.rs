@@ -1,5 +1,7 @@
 //! Applies the log to Redis, in order and without a gap.
 
+use std::time::Duration;
+
 use cqar_domain::{
     entity::Revision,
     event::{EventLog, LogBounds, LogPosition, PortError},
@@ -20,15 +22,28 @@ pub(super) enum FollowError {
     #[error(transparent)]
     Unreadable(#[from] UnreadableEvent),
     #[error("Redis: {0}")]
-    Redis(#[from] RedisError),
+    Redis(RedisError),
+    #[error("Redis runs in cluster mode, which this cache does not use: name a server of its own, or turn the cache off ({0})")]
+    ClusterMode(RedisError),
+    #[error("Redis took longer than {} ms to answer a read", .0.as_millis())]
+    Slow(Duration),
     #[error("Redis has lost what it knew")]
     TombstonesLost,
     #[error("Redis last saw revision {watermark}, and the log begins after it")]
     LogCompacted { watermark: Revision },
     #[error("Redis has seen revision {watermark}, and the log ends at {newest}: a restored log needs a new id")]
     LogBehind { watermark: Revision, newest: Revision },
-    #[error("a reader's call to Redis failed or took too long")]
-    Withdrawn,
+    #[error("a call to Redis failed or took too long: {0}")]
+    Withdrawn(String),
+}
+
+impl From<RedisError> for FollowError {
+    fn from(error: RedisError) -> Self {
+        match error.code() {
+            Some("MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN") => Self::ClusterMode(error),
+            _ => Self::Redis(error),
+        }
+    }
 }
 
 /// Follows the log on behalf of one connection.

@@ -18,11 +18,11 @@ mod versioned;
 use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use cqar_domain::{entity::Revision, event::EventLog};
-use parking_lot::RwLock;
+use cqar_domain::{causes::ToldCauses, entity::Revision, event::EventLog};
+use parking_lot::{Mutex, RwLock};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -36,9 +36,12 @@ pub use self::{
 };
 use crate::{key::Key, metrics::L2Metrics};
 
-/// The pause before connecting again. Short against an outage; long against a reader's timeout, which the readers that
-/// wait just then pay each time that a slow Redis is tried again.
+/// The pause before connecting again, and the longest one: it doubles each time. Short against an outage; long against a
+/// reader's timeout, which the readers that wait just then pay each time that a slow Redis is tried again.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+const RECONNECT_AFTER_AT_MOST: Duration = Duration::from_secs(15);
+/// After so long it serves in earnest: what went wrong before is over.
+const STEADY_AFTER: Duration = Duration::from_secs(60);
 /// How often Redis is looked at while nothing is written: it may have been flushed, or the write been another's.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The reader's timeout is for so many keys, and as much again for as many more, up to five times.
@@ -59,6 +62,8 @@ pub struct L2 {
     /// Wakes the follower: something is wrong with Redis.
     recheck: Notify,
     health: watch::Sender<L2Health>,
+    /// Why the last connection was taken away from its readers.
+    withdrawn: Mutex<Option<String>>,
     waiting: mpsc::UnboundedSender<PendingPut>,
     /// Bounds what waits, by its bytes.
     waiting_room: Arc<Semaphore>,
@@ -77,6 +82,14 @@ pub enum L2Health {
         /// Why.
         reason: String,
     },
+}
+
+/// A connection's time.
+struct Serving {
+    /// When it began to serve; none if it did not.
+    since: Option<Instant>,
+    /// Whether that is told.
+    tells: bool,
 }
 
 struct PendingPut {
@@ -104,6 +117,7 @@ impl L2 {
             connection: RwLock::new(None),
             recheck: Notify::new(),
             health: watch::Sender::new(L2Health::Away { reason: "not connected yet".to_owned() }),
+            withdrawn: Mutex::new(None),
             waiting,
             waiting_room: Arc::new(Semaphore::new(WAITING_BYTES)),
         });
@@ -191,27 +205,35 @@ impl L2 {
         self.metrics.failures.inc();
         let ours = self.connection.write().take_if(|current| Arc::ptr_eq(current, connection)).is_some();
         if ours {
-            tracing::warn!(%reason, "redis_withdrawn");
+            *self.withdrawn.lock() = Some(reason.to_string());
             self.recheck.notify_one();
         }
     }
 
     /// Keeps a connection over which the log is applied.
     async fn follow(self: Arc<Self>, log: Arc<dyn EventLog>, mut applied: watch::Receiver<Revision>) {
+        let (mut told, mut pause) = (ToldCauses::default(), RECONNECT_AFTER);
+        // That it serves is told where it was told that it does not, and at first.
+        let mut tells = true;
         loop {
-            let Err(error) = self.follow_once(log.as_ref(), &mut applied).await;
+            let mut serving = Serving { since: None, tells };
+            let Err(error) = self.follow_once(log.as_ref(), &mut applied, &mut serving).await;
             *self.connection.write() = None;
-            let was_serving = matches!(
-                self.health.send_replace(L2Health::Away { reason: error.to_string() }),
-                L2Health::Serving { .. }
-            );
             self.metrics.serving.set(0);
-            if was_serving {
-                tracing::warn!(%error, "redis_away");
-            } else {
-                tracing::debug!(%error, "redis_away");
+            if serving.since.is_some_and(|since| since.elapsed() >= STEADY_AFTER) {
+                told.clear();
+                pause = RECONNECT_AFTER;
             }
-            sleep(RECONNECT_AFTER).await;
+            let reason = error.to_string();
+            // Each cause once, until it has served for a while: one that serves now and then is tried without end.
+            tells = told.is_news(&reason);
+            if tells {
+                tracing::warn!(reason, "redis_away");
+            }
+            tells |= serving.since.is_none() && serving.tells;
+            self.health.send_replace(L2Health::Away { reason });
+            sleep(pause).await;
+            pause = (pause * 2).min(RECONNECT_AFTER_AT_MOST);
         }
     }
 
@@ -219,14 +241,20 @@ impl L2 {
         &self,
         log: &dyn EventLog,
         applied: &mut watch::Receiver<Revision>,
+        serving: &mut Serving,
     ) -> Result<Infallible, FollowError> {
         let bounds = log.bounds().await?;
         let connection = Arc::new(RedisConnection::open(&self.settings, bounds.log_id).await?);
         let mut follower = Follower::begin(&connection, log, bounds).await?;
         let mut watermark = follower.catch_up().await?;
+        self.prove(&connection, watermark).await?;
+        *self.withdrawn.lock() = None;
         *self.connection.write() = Some(Arc::clone(&connection));
+        serving.since = Some(Instant::now());
         self.metrics.serving.set(1);
-        tracing::info!(watermark, "redis_serving");
+        if serving.tells {
+            tracing::info!(watermark, "redis_serving");
+        }
         loop {
             self.metrics.watermark.set(watermark);
             self.health.send_replace(L2Health::Serving { watermark });
@@ -236,9 +264,21 @@ impl L2 {
                 () = sleep(LOOK_AGAIN_AFTER) => {}
             }
             if !self.connection.read().as_ref().is_some_and(|current| Arc::ptr_eq(current, &connection)) {
-                return Err(FollowError::Withdrawn);
+                return Err(FollowError::Withdrawn(self.withdrawn.lock().take().unwrap_or_default()));
             }
             watermark = follower.catch_up().await?;
+        }
+    }
+
+    /// Stores a value and reads it, as readers will: until that has worked, nobody is told that it does.
+    async fn prove(&self, connection: &RedisConnection, watermark: Revision) -> Result<(), FollowError> {
+        // No instrument has an empty code, so that what is stored is true.
+        let (key, nothing) = (Key::Code(String::new()), Bytes::new());
+        connection.put([(&key, &nothing, watermark)]).await?;
+        let limit = self.settings.timeout;
+        match timeout(limit, connection.get(&[key])).await {
+            Ok(read) => read?.map(drop).ok_or(FollowError::TombstonesLost),
+            Err(_) => Err(FollowError::Slow(limit)),
         }
     }
 }

@@ -3,10 +3,13 @@
 use std::{fmt, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 /// A dead connection is found after at most three of these.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a connection that is to replace a working one is waited for without a word.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How the relay proves to the NATS server who it is.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -92,6 +95,19 @@ impl NatsConnection {
         }
     }
 
+    /// Makes another connection in place of this one. If that takes time, [`NatsConnection::connected`] says so.
+    pub(super) async fn renew(&mut self, connection: u64) {
+        let renewed = async {
+            if self.client.force_reconnect().await.is_err() {
+                return;
+            }
+            while !self.state.borrow_and_update().is_connection_after(connection) {
+                self.changed().await;
+            }
+        };
+        let _ = timeout(RENEWAL_TIMEOUT, renewed).await;
+    }
+
     async fn changed(&mut self) {
         if self.state.changed().await.is_err() {
             // The client is gone, and with it the last change.
@@ -101,6 +117,10 @@ impl NatsConnection {
 }
 
 impl State {
+    const fn is_connection_after(&self, connection: u64) -> bool {
+        self.is_connected && self.connections > connection
+    }
+
     fn note(&mut self, event: &Event) {
         match event {
             Event::Connected => {

@@ -41,12 +41,14 @@ use uuid::Uuid;
 
 pub use connection::Credentials;
 use connection::NatsConnection;
-use fault::RelayFault;
+use fault::{PermanentFault, RelayFault};
 use status::SharedStatus;
 pub use status::{RelayHealth, RelayState};
 
 use crate::backoff::Backoff;
 
+/// How often the cursor is saved while events flow: each time costs the database a write.
+const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
 /// The time for saving the cursor and releasing the lease when the server stops.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -193,6 +195,7 @@ impl Relay {
                     tokio::select! {
                         () = self.keep_lease() => self.status.set(RelayState::Waiting, "the lease to publish was lost"),
                         never = self.publish() => match never {},
+                        never = self.save_cursor() => match never {},
                     }
                 }
                 Ok(false) => self.status.set(RelayState::Standby, "another server publishes, or did a moment ago"),
@@ -215,6 +218,26 @@ impl Relay {
                 Ok(Ok(false)) => return,
                 Ok(Err(error)) => tracing::warn!(%error, "the relay's lease is not renewed"),
                 Err(_) => tracing::warn!("the relay's lease is not renewed: the database does not answer"),
+            }
+        }
+    }
+
+    /// Saves what is done, beside the publishing: it serves a purged stream alone, and a failure is no reason to stop.
+    async fn save_cursor(&self) -> Infallible {
+        let (mut saved, mut fails) = (None, false);
+        loop {
+            sleep(CURSOR_INTERVAL).await;
+            let done_before = self.status.done_before();
+            let Some(next) = done_before.filter(|_| done_before != saved) else { continue };
+            let outcome = self.state_store.save_cursor(next).await;
+            if let Err(error) = &outcome
+                && !fails
+            {
+                tracing::warn!(%error, "relay_cursor_not_saved");
+            }
+            fails = outcome.is_err();
+            if !fails {
+                saved = done_before;
             }
         }
     }
@@ -257,6 +280,11 @@ impl Relay {
             }
             let pause = sleep(backoff.delay());
             match fault {
+                // The server says how much it takes when a connection is made, and never again.
+                RelayFault::Refused(PermanentFault::TooLarge { .. }) => {
+                    pause.await;
+                    connection.renew(connected).await;
+                }
                 RelayFault::Held { .. } => tokio::select! {
                     () = pause => {}
                     () = self.transforms.changed() => {}

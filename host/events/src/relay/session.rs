@@ -15,7 +15,7 @@
 //!   and the rest follows when the first is acknowledged. So if an older session's publish comes late, it is either the
 //!   first part of this very split, or it makes ours fail; and it never completes what it did not begin.
 
-use std::{collections::VecDeque, convert::Infallible, time::Duration};
+use std::{collections::VecDeque, convert::Infallible};
 
 use async_nats::{
     HeaderValue,
@@ -31,10 +31,7 @@ use cqar_domain::{
     relay::{OutboundMessage, TransformFailure},
 };
 use futures::future::BoxFuture;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::watch, time::Instant};
 use uuid::Uuid;
 
 use super::{
@@ -48,10 +45,6 @@ use crate::page::follows;
 
 /// How many events are read and transformed at a time: what a transform takes in one call.
 const PAGE_EVENTS: u32 = 256;
-/// How often the cursor is saved while events flow. It serves a purged stream alone, and each time costs the database a
-/// write.
-const CURSOR_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What a message grows by when it is sent: the names of the stream and of the message before it, and a sequence.
 const EXPECTATIONS_BYTES: usize = 512;
 
@@ -91,18 +84,10 @@ pub(super) async fn run(
         last_id: None,
         in_flight: VecDeque::new(),
         next,
-        saved: next,
-        save_at: Instant::now() + CURSOR_INTERVAL,
         began: false,
         is_settled: false,
     };
-    let fault = match session.publish(start).await {
-        Err(fault) => fault,
-        Ok(never) => match never {},
-    };
-    // Best effort: the next session reads the stream's end.
-    session.save_cursor().await;
-    Err(fault)
+    session.publish(start).await
 }
 
 struct Session<'a> {
@@ -121,8 +106,6 @@ struct Session<'a> {
     in_flight: VecDeque<InFlight>,
     /// The position to read the log from.
     next: LogPosition,
-    saved: LogPosition,
-    save_at: Instant,
     /// Whether this session sent the first message of an event: until then, a fan-out may have been begun before it.
     began: bool,
     /// Whether the stream stored a message of this session. Until then one is sent at a time: the stream may still know
@@ -156,9 +139,6 @@ impl Session<'_> {
             let prefix = &self.relay.settings.subject_prefix;
             let (answers, failure) = self.relay.transforms.transform(&events, prefix).await;
             let answered = answers.len();
-            if answered == events.len() {
-                self.relay.status.set(RelayState::Ok, "");
-            }
             for (event, parts) in events.iter().zip(answers) {
                 self.publish_event(event, parts).await?;
             }
@@ -168,7 +148,6 @@ impl Session<'_> {
                 let failure = failure.unwrap_or_else(no_answer);
                 return Err(RelayFault::Held { position: event.position, failure });
             }
-            self.save_cursor_if_due().await;
         }
     }
 
@@ -286,14 +265,15 @@ impl Session<'_> {
         let caught_up = self.next.max(LogPosition::start_of(applied + 1));
         self.next = caught_up;
         self.pass(caught_up);
-        self.relay.status.set(RelayState::Ok, "");
         loop {
             self.relay.status.show_lag(applied);
-            let (is_busy, is_unsaved) =
-                (!self.in_flight.is_empty(), self.relay.status.done_before() != Some(self.saved));
+            let is_busy = !self.in_flight.is_empty();
+            if !is_busy {
+                // Nothing is left to be published, and the stream's end was read.
+                self.relay.status.set(RelayState::Ok, "");
+            }
             // Cloned, so that the acknowledgement can be awaited beside it.
             let mut growing = self.applied.clone();
-            let save_at = self.save_at;
             tokio::select! {
                 settled = self.settle_next(), if is_busy => settled?,
                 grown = growing.changed() => match grown {
@@ -301,7 +281,6 @@ impl Session<'_> {
                     // The tailer has stopped, and with it the growth.
                     Err(_) => return std::future::pending().await,
                 },
-                () = sleep_until(save_at), if is_unsaved => self.save_cursor().await,
             }
         }
     }
@@ -336,27 +315,10 @@ impl Session<'_> {
         } else {
             self.is_settled = true;
             self.relay.status.published(oldest.position, oldest.sent.elapsed());
+            self.relay.status.set(RelayState::Ok, "");
         }
         self.relay.status.advance(oldest.done_before);
         Ok(())
-    }
-
-    async fn save_cursor_if_due(&mut self) {
-        if self.save_at <= Instant::now() {
-            self.save_cursor().await;
-        }
-    }
-
-    /// Saves what is done. A failure is no reason to stop: the cursor only lags.
-    async fn save_cursor(&mut self) {
-        self.save_at = Instant::now() + CURSOR_INTERVAL;
-        let Some(done_before) = self.relay.status.done_before().filter(|done_before| *done_before != self.saved) else {
-            return;
-        };
-        match self.relay.state_store.save_cursor(done_before).await {
-            Ok(()) => self.saved = done_before,
-            Err(error) => tracing::warn!(%error, "the relay's cursor is not saved"),
-        }
     }
 }
 

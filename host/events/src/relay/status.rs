@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cqar_domain::{entity::Revision, event::LogPosition};
+use cqar_domain::{causes::ToldCauses, entity::Revision, event::LogPosition};
 use parking_lot::Mutex;
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
 
@@ -60,6 +60,7 @@ pub(super) struct SharedStatus {
 struct CurrentStatus {
     state: RelayState,
     message: String,
+    told: ToldCauses,
     published: Option<LogPosition>,
     /// Everything before it is on the stream, or was dropped by a transform. None until that is known.
     done_before: Option<LogPosition>,
@@ -71,6 +72,7 @@ impl SharedStatus {
             now: Mutex::new(CurrentStatus {
                 state: RelayState::Waiting,
                 message: "starting".to_owned(),
+                told: ToldCauses::default(),
                 published: None,
                 done_before: None,
             }),
@@ -96,20 +98,30 @@ impl SharedStatus {
     }
 
     pub(super) fn set(&self, state: RelayState, message: &str) {
-        {
+        let is_news = {
             let mut now = self.now.lock();
             if now.state == state && now.message == message {
                 return;
             }
             now.state = state;
             message.clone_into(&mut now.message);
+            match state {
+                RelayState::Ok | RelayState::Standby => {
+                    now.told.clear();
+                    true
+                }
+                RelayState::Waiting | RelayState::Held | RelayState::Refused => now.told.is_news(message),
+            }
+        };
+        self.show_state(state);
+        if !is_news {
+            return;
         }
         match state {
             RelayState::Ok | RelayState::Standby => tracing::info!(state = state.name(), reason = message, "relay"),
             RelayState::Waiting | RelayState::Held => tracing::warn!(state = state.name(), reason = message, "relay"),
             RelayState::Refused => tracing::error!(state = state.name(), reason = message, "relay"),
         }
-        self.show_state(state);
     }
 
     pub(super) fn fault(&self, fault: &RelayFault) {
