@@ -80,6 +80,10 @@ pub(crate) fn status(error: Error) -> Status {
         Error::RequestIdReused => {
             refuse(InvalidArgument, ErrorReason::RequestIdReused).with_field("request_id", &message)
         }
+        Error::RefusedTooOften { rounds, last: _ } => {
+            refuse(InvalidArgument, ErrorReason::RefusedByValidator).with("rounds", rounds)
+        }
+        Error::CallerLeft => refuse(Code::Cancelled, ErrorReason::CallFailed),
         Error::Contended => refuse(Aborted, ErrorReason::Contended).retry_after(RETRY_SOON),
         Error::StaleListing { venue, segment, newest, observed } => {
             refuse(FailedPrecondition, ErrorReason::StaleListing)
@@ -166,15 +170,19 @@ fn store_status(error: &StoreError) -> Status {
             .with("waiting", waiting)
             .retry_after(RETRY_LATER)
             .into_status()
+    } else if let StoreError::Constraint { name, .. } = error {
+        // The core's rules are to be stricter than the schema's: an operator should know where they are not.
+        tracing::error!(error = error as &dyn StdError, "constraint_violated");
+        StatusBuilder::new(Code::FailedPrecondition, ErrorReason::ConstraintViolated, error).with("constraint", name).into_status()
     } else if error.is_unavailable() {
         tracing::debug!(error = error as &dyn StdError, "database unavailable");
-        StatusBuilder::new(
-            Code::Unavailable,
-            ErrorReason::DatabaseUnavailable,
-            "the database does not answer; try again",
-        )
-        .retry_after(RETRY_LATER)
-        .into_status()
+        let message = match error {
+            StoreError::ReadOnly(_) | StoreError::WritesFail { .. } | StoreError::TurnTooLate { .. } => error.to_string(),
+            _ => "the database does not answer; try again".to_owned(),
+        };
+        StatusBuilder::new(Code::Unavailable, ErrorReason::DatabaseUnavailable, message)
+            .retry_after(RETRY_LATER)
+            .into_status()
     } else {
         internal(error)
     }

@@ -6,7 +6,7 @@ use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use crate::{
-    Registry, Revisioned,
+    Registry, Revisioned, caller_rules,
     error::Error,
     plan::{self, Plan},
     write::{ImportWatermark, PreparedWrite, WriteCommand, WriteContext, WriteOutcome},
@@ -42,7 +42,8 @@ impl WriteCommand for Mutations {
     type Rejections = ();
 
     async fn prepare(&self, reads: &mut Snapshot, (): &(), now: Timestamp) -> Result<Plan, Error> {
-        plan::plan(reads, &self.0, now).await?.map_err(plan::merge)
+        let plan = plan::plan(reads, &self.0, now).await?.map_err(plan::merge)?;
+        caller_rules::check(plan, &self.0, now)
     }
 
     fn exclude_rejected(&self, prepared: &Plan, errors: Vec<(usize, Finding)>, (): &mut ()) -> Result<(), Error> {

@@ -11,13 +11,14 @@
 //! | `reads`, [`list`](PageRequest) | entities by id and in pages |
 //! | `loader`, `caches` | where reads come from: this process, Redis, the database |
 //! | [`write`](WriteContext), `apply`, [`import`] | the way of every write, and the two kinds of it |
-//! | `plan` | from what a write asks for to what it changes: every invariant of the core |
+//! | `plan`, `caller_rules` | from what a write asks for to what it changes: every invariant of the core, and of callers |
 //! | [`lookup`](StoreLookup) | what plugins may ask |
 //! | `status`, `unresolved` | how the registry is |
 //! | [`error`](Error) | why a call was refused |
 
 mod apply;
 mod caches;
+mod caller_rules;
 mod error;
 mod format;
 pub mod import;

@@ -6,7 +6,7 @@ use cqar_domain::{
     code::canonical_code,
     entities::{
         Entity,
-        asset::AssetType,
+        asset::{Asset, AssetType},
         market::{Market, MarketStatus},
     },
     entity::Revision,
@@ -260,45 +260,64 @@ impl MutationApplier<'_> {
                 staged.or_else(|| self.loaded.owner(&unique).filter(has_it)).cloned()
             })
         };
-        let listed = || {
-            let Entity::Market(market) = entity else { return None };
-            let stored = self.loaded.markets(&market.venue_id, &market.venue_symbol).iter();
-            let staged = self.staged.listings.get(&(market.venue_id.clone(), market.venue_symbol.clone()));
-            stored.chain(staged.into_iter().flatten()).find(|key| self.is_same_listing(key, market)).cloned()
-        };
-        match key.or_else(unique).or_else(listed) {
-            None => self.asset_with_symbol(entity),
-            some => Ok(some),
+        match (key.or_else(unique), entity) {
+            (None, Entity::Asset(asset)) => self.asset_with_symbol(asset),
+            (None, Entity::Market(market)) => self.market_with_symbol(market),
+            (found, _) => Ok(found),
         }
     }
 
-    /// The one asset with the same symbol. Which of several is meant is not guessed.
-    fn asset_with_symbol(&self, entity: &Entity) -> Result<Option<EntityKey>, Error> {
-        let Entity::Asset(asset) = entity else { return Ok(None) };
+    /// The asset that a creation would repeat: one that nobody classified, of the same name; else the one classified asset with
+    /// the symbol. Which of several is meant is not guessed.
+    fn asset_with_symbol(&self, asset: &Asset) -> Result<Option<EntityKey>, Error> {
         let staged = self.staged.named.get(&asset.symbol).into_iter().flatten();
-        let all = self.loaded.assets(&asset.symbol).iter().chain(staged);
-        let mut found: Vec<&EntityKey> = all.filter(|key| self.has_symbol(key, &asset.symbol)).collect();
+        let mut all: Vec<&EntityKey> = self.loaded.assets(&asset.symbol).iter().chain(staged).collect();
+        all.sort();
+        all.dedup();
+        let having = |is_wanted: &dyn Fn(&Asset) -> bool| -> Vec<&EntityKey> {
+            let wanted = |key: &&EntityKey| match self.staged.current(self.loaded, key) {
+                Some(Entity::Asset(it)) => it.symbol == asset.symbol && it.meta.delete_time.is_none() && is_wanted(it),
+                _ => false,
+            };
+            all.iter().copied().filter(wanted).collect()
+        };
+        let is_classified = |it: &Asset| it.asset_type != AssetType::Unclassified;
+        if !is_classified(asset) {
+            let same = having(&|it| !is_classified(it) && it.name == asset.name);
+            if !same.is_empty() {
+                return self.the_only_one("symbol", &same);
+            }
+        }
+        self.the_only_one("symbol", &having(&is_classified))
+    }
+
+    /// The market that a creation would repeat: of those with the symbol at that time the one that is live, else the only one.
+    fn market_with_symbol(&self, market: &Market) -> Result<Option<EntityKey>, Error> {
+        let stored = self.loaded.markets(&market.venue_id, &market.venue_symbol).iter();
+        let staged = self.staged.listings.get(&(market.venue_id.clone(), market.venue_symbol.clone()));
+        let all = stored.chain(staged.into_iter().flatten());
+        let mut found: Vec<&EntityKey> = all.filter(|key| self.is_same_listing(key, market)).collect();
         found.sort();
         found.dedup();
-        match found.as_slice() {
+        let is_live = |key: &&EntityKey| match self.staged.current(self.loaded, key) {
+            Some(Entity::Market(it)) => it.interval().contains(self.now),
+            _ => false,
+        };
+        match found.iter().copied().find(is_live) {
+            Some(live) => Ok(Some(live.clone())),
+            None => self.the_only_one("venue_symbol", &found),
+        }
+    }
+
+    fn the_only_one(&self, field: &str, found: &[&EntityKey]) -> Result<Option<EntityKey>, Error> {
+        match found {
             [] => Ok(None),
             [one] => Ok(Some((*one).clone())),
             [first, ..] => Err(Error::AlreadyExists {
-                field: format!("{}.symbol", self.path),
+                field: format!("{}.{field}", self.path),
                 existing: (*first).clone(),
                 deleted: false,
             }),
-        }
-    }
-
-    fn has_symbol(&self, key: &EntityKey, symbol: &str) -> bool {
-        match self.staged.current(self.loaded, key) {
-            Some(Entity::Asset(asset)) => {
-                asset.symbol == symbol
-                    && asset.asset_type != AssetType::Unclassified
-                    && asset.meta.delete_time.is_none()
-            }
-            _ => false,
         }
     }
 

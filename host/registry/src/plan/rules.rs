@@ -30,10 +30,11 @@ pub(crate) fn violated_rules(
     let mut failures = Vec::new();
     for (key, state) in staged.touched() {
         let path = mutations.get(state.mutation).map_or("", |it| it.field.as_str());
-        let found = match &state.after {
-            Some(after) if !after.is_deleted() => rules.check_present(key, after, state, path),
-            _ => rules.check_deleted(key, path),
-        };
+        // What is only marked as deleted stays in the tables, and keeps to their rules.
+        let mut found = state.after.as_ref().map(|after| rules.check_present(key, after, state, path)).unwrap_or_default();
+        if state.after.as_ref().is_none_or(Entity::is_deleted) {
+            found.extend(rules.check_deleted(key, path));
+        }
         failures.extend(found.into_iter().map(|error| MutationError { mutation: state.mutation, error }));
     }
     failures
@@ -104,7 +105,8 @@ impl Rules<'_> {
 
     /// What is referred to exists. What is deleted takes no new references.
     fn references(&self, key: &EntityKey, after: &Entity, found: &mut Violations) {
-        let before = self.loaded.entity(key).filter(|before| !before.is_deleted());
+        // What is undeleted refers to all of it anew; what stays, or becomes, deleted keeps what it had.
+        let before = self.loaded.entity(key).filter(|before| !before.is_deleted() || after.is_deleted());
         let old = before.map(Entity::references).unwrap_or_default();
         for (field, target) in after.references() {
             match self.current(&target) {
