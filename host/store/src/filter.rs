@@ -12,6 +12,13 @@ pub struct Filter {
     pub(crate) hide_deleted: bool,
 }
 
+/// What is to be listed, without values: what the statement depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilterShape {
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) hide_deleted: bool,
+}
+
 /// What a row must fulfil, given one value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Condition {
@@ -64,6 +71,25 @@ impl Filter {
     #[must_use]
     pub(crate) fn show_deleted(self, show_deleted: bool) -> Self {
         Self { hide_deleted: !show_deleted, ..self }
+    }
+
+    /// What it is but for its values.
+    pub(crate) fn shape(&self) -> FilterShape {
+        FilterShape {
+            conditions: self.conditions.iter().map(|(condition, _)| *condition).collect(),
+            hide_deleted: self.hide_deleted,
+        }
+    }
+
+    pub(crate) fn values(&self) -> impl Iterator<Item = Value> {
+        self.conditions.iter().map(|(_, value)| value.clone())
+    }
+
+    /// The values of the leading conditions.
+    pub(crate) fn leading_values(&self) -> impl Iterator<Item = Value> {
+        let leading = self.table.leading(&self.shape());
+        let is_leading = move |condition: &Condition| leading.is_some_and(|it| it.has(*condition));
+        self.conditions.iter().filter(move |(condition, _)| is_leading(condition)).map(|(_, value)| value.clone())
     }
 
     /// Of which type the entities are.

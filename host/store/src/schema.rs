@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use crate::{
     database::{Tx, Value},
     error::Error,
-    filter::Condition,
+    filter::{Condition, FilterShape},
 };
 
 /// A table of entities.
@@ -45,14 +45,32 @@ pub struct Reference {
     pub index: &'static str,
 }
 
-/// Columns by which a list is found and ordered, without sorting.
+/// Columns by which a list is found. Of those that a filter names the first in order leads: its index gives the rows in the order
+/// of their ids, and whatever else the filter asks for is checked along it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexedFilter {
     /// The columns that are compared.
     pub columns: &'static [&'static str],
     /// The index, which has these columns and then the id.
     pub index: &'static str,
+    /// Where another table has the ids: what selects them, given the values of the columns as `{column}`. There are so few that
+    /// they may be sorted.
+    pub ids: Option<&'static str>,
 }
+
+impl IndexedFilter {
+    /// One by an index of the table itself.
+    pub(crate) const fn by(columns: &'static [&'static str], index: &'static str) -> Self {
+        Self { columns, index, ids: None }
+    }
+
+    pub(crate) fn has(&self, condition: Condition) -> bool {
+        matches!(condition, Condition::Equal(column) if self.columns.contains(&column))
+    }
+}
+
+/// The most rows that a page looks at.
+pub const MAX_EXAMINED: usize = 10_000;
 
 /// A statement about any table, as it is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,19 +86,60 @@ pub struct PlannedStatement {
 }
 
 impl TableSchema {
-    /// Lists the rows that pass the conditions and stand after an id, in the order of the ids. The values are those of
-    /// the conditions, the id, and how many at most.
-    pub(crate) fn list(&self, conditions: &[Condition], after: bool, hide_deleted: bool) -> String {
-        let mut clauses: Vec<String> = conditions.iter().zip(1..).map(|(condition, n)| condition.clause(n)).collect();
-        if after {
-            clauses.push(format!("e.id > ${}", clauses.len() + 1));
+    /// The filter that leads: the first in order all of whose columns are compared.
+    pub(crate) fn leading(&self, shape: &FilterShape) -> Option<&'static IndexedFilter> {
+        let is_compared = |column: &&str| shape.conditions.contains(&Condition::Equal(column));
+        self.filters.iter().find(|filter| filter.columns.iter().all(is_compared))
+    }
+
+    /// Lists the rows that pass the conditions and stand after an id, and not after another, in the order of the ids. The values
+    /// are those of the conditions, the one id, the other, and how many at most.
+    pub(crate) fn list(&self, shape: &FilterShape, after: bool, until: bool) -> String {
+        let mut clauses: Vec<String> =
+            shape.conditions.iter().zip(1..).map(|(condition, n)| condition.clause(n)).collect();
+        let mut n = clauses.len();
+        if let Some(ids) = self.leading(shape).and_then(|leading| leading.ids) {
+            let with_values = shape.conditions.iter().zip(1..).fold(ids.to_owned(), |ids, (condition, n)| match condition {
+                Condition::Equal(column) => ids.replace(&format!("{{{column}}}"), &format!("${n}")),
+                Condition::LiveAt => ids,
+            });
+            clauses.push(format!("e.id IN ({with_values})"));
         }
-        let limit = clauses.len() + 1;
-        if hide_deleted && self.soft_delete {
+        for (is_given, comparison) in [(after, ">"), (until, "<=")] {
+            if is_given {
+                n += 1;
+                clauses.push(format!("e.id {comparison} ${n}"));
+            }
+        }
+        if shape.hide_deleted && self.soft_delete {
             clauses.push("e.delete_us IS NULL".to_owned());
         }
         let filter = if clauses.is_empty() { String::new() } else { format!(" WHERE {}", clauses.join(" AND ")) };
-        format!("{}{filter} ORDER BY e.id LIMIT ${limit}", self.select)
+        format!("{}{filter} ORDER BY e.id LIMIT ${}", self.select, n + 1)
+    }
+
+    /// Finds the last row that a page of the list may look at, where the list leaves out rows that it looks at. The values are
+    /// those of the leading conditions, and the id that the list begins after.
+    pub(crate) fn examined_end(&self, shape: &FilterShape, after: bool) -> Option<String> {
+        let leading = self.leading(shape);
+        if leading.is_some_and(|leading| leading.ids.is_some()) {
+            return None;
+        }
+        let is_leading = |condition: &&Condition| leading.is_some_and(|it| it.has(**condition));
+        let mut clauses: Vec<String> =
+            shape.conditions.iter().filter(is_leading).zip(1..).map(|(condition, n)| condition.clause(n)).collect();
+        let leaves_out = clauses.len() < shape.conditions.len() || (shape.hide_deleted && self.soft_delete);
+        if !leaves_out {
+            return None;
+        }
+        if after {
+            clauses.push(format!("e.id > ${}", clauses.len() + 1));
+        }
+        let filter = if clauses.is_empty() { String::new() } else { format!(" WHERE {}", clauses.join(" AND ")) };
+        let (select, name, offset) = (self.select, self.name, MAX_EXAMINED - 1);
+        // The ids alone, which the index has.
+        let id = format!("SELECT e.id FROM {name} e{filter} ORDER BY e.id LIMIT 1 OFFSET {offset}");
+        Some(format!("{select} WHERE e.id = ({id})"))
     }
 
     /// Finds rows that refer to an entity of the type; none if this table refers to no such. The values are the entity's

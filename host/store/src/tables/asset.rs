@@ -65,7 +65,7 @@ impl Table for Asset {
     ];
     const SELECT: &'static str = "SELECT e.id, e.symbol, e.name, e.type, e.category, e.description, e.logo_url, \
         e.website_url, e.labels, e.revision, e.create_us, e.update_us, e.delete_us FROM assets e";
-    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter { columns: &["symbol"], index: "assets_symbol" }];
+    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["symbol"], "assets_symbol")];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);

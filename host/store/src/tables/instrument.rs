@@ -86,9 +86,9 @@ impl Table for Instrument {
         Reference { column: "settle_asset_id", target: EntityType::Asset, index: "instruments_settle" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter { columns: &["base_asset_id", "quote_asset_id"], index: "instruments_pair" },
-        IndexedFilter { columns: &["base_asset_id"], index: "instruments_base" },
-        IndexedFilter { columns: &["quote_asset_id"], index: "instruments_quote" },
+        IndexedFilter::by(&["base_asset_id", "quote_asset_id"], "instruments_pair"),
+        IndexedFilter::by(&["base_asset_id"], "instruments_base"),
+        IndexedFilter::by(&["quote_asset_id"], "instruments_quote"),
     ];
 
     fn values(&self) -> Vec<Value> {

@@ -117,9 +117,22 @@ impl Table for Market {
         Reference { column: "instrument_id", target: EntityType::Instrument, index: "markets_instrument" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter { columns: &["instrument_id"], index: "markets_instrument" },
-        IndexedFilter { columns: &["venue_id", "segment"], index: "markets_segment" },
-        IndexedFilter { columns: &["venue_id"], index: "markets_venue" },
+        IndexedFilter {
+            columns: &["venue_id", "venue_symbol"],
+            index: "market_symbols",
+            ids: Some("SELECT market_id FROM market_symbols WHERE venue_id = {venue_id} AND symbol = {venue_symbol}"),
+        },
+        IndexedFilter {
+            columns: &["venue_symbol"],
+            index: "market_symbols",
+            // Venue by venue, of which there are a few dozen.
+            ids: Some(
+                "SELECT s.market_id FROM venues v JOIN market_symbols s ON s.venue_id = v.id AND s.symbol = {venue_symbol}",
+            ),
+        },
+        IndexedFilter::by(&["instrument_id"], "markets_instrument"),
+        IndexedFilter::by(&["venue_id", "segment"], "markets_segment"),
+        IndexedFilter::by(&["venue_id"], "markets_venue"),
     ];
 
     fn values(&self) -> Vec<Value> {

@@ -52,8 +52,8 @@ impl Table for VenueAsset {
         Reference { column: "asset_id", target: EntityType::Asset, index: "venue_assets_asset" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter { columns: &["asset_id"], index: "venue_assets_asset" },
-        IndexedFilter { columns: &["venue_id"], index: "venue_assets_venue" },
+        IndexedFilter::by(&["asset_id"], "venue_assets_asset"),
+        IndexedFilter::by(&["venue_id"], "venue_assets_venue"),
     ];
 
     fn values(&self) -> Vec<Value> {
