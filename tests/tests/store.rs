@@ -63,6 +63,7 @@ on_both! {
     the_database_itself_refuses_dangling_references_and_doubled_keys
     a_snapshot_does_not_see_later_writes
     pages_list_everything_once_in_order
+    a_page_is_bounded_by_bytes_and_by_the_rows_that_it_looks_at
     a_market_is_found_by_every_symbol_it_has_and_none_it_had
     referrers_are_named
     an_answered_request_is_remembered_until_it_expires
@@ -207,19 +208,59 @@ async fn pages_list_everything_once_in_order(store: Arc<Store>) {
     let (mut listed, mut after) = (Vec::new(), None);
     loop {
         let mut snapshot = store.snapshot().await.unwrap();
-        let page = snapshot.list(&filter, after.as_ref(), 10).await.unwrap();
-        after = page.last().map(Entity::key);
-        let is_last = page.len() < 10;
-        listed.extend(page.iter().map(Entity::key));
-        if is_last {
+        let page = snapshot.list(&filter, after.as_ref(), page_of(10)).await.unwrap();
+        assert!(page.entities.len() == 10 || page.next_after.is_none());
+        listed.extend(page.entities.iter().map(Entity::key));
+        after = page.next_after;
+        if after.is_none() {
             break;
         }
     }
     assert_eq!(listed, assets.iter().map(Entity::key).collect::<Vec<_>>());
     let odd = AssetFilter { symbol: Some("S1".into()), asset_type: None, show_deleted: true }.into();
-    assert_eq!(store.snapshot().await.unwrap().list(&odd, None, 100).await.unwrap().len(), 12);
+    assert_eq!(store.snapshot().await.unwrap().list(&odd, None, page_of(100)).await.unwrap().entities.len(), 12);
     let token = AssetFilter { asset_type: Some(AssetType::Token), ..AssetFilter::default() }.into();
-    assert!(store.snapshot().await.unwrap().list(&token, None, 100).await.unwrap().is_empty());
+    assert!(store.snapshot().await.unwrap().list(&token, None, page_of(100)).await.unwrap().entities.is_empty());
+}
+
+const fn page_of(entities: u32) -> PageBounds {
+    PageBounds { entities, bytes: usize::MAX }
+}
+
+async fn a_page_is_bounded_by_bytes_and_by_the_rows_that_it_looks_at(store: Arc<Store>) {
+    let large = |n: usize| Asset { description: "x".repeat(4000), ..asset(&format!("L{n}")) };
+    let coins: Vec<Entity> = (0..200).map(large).map(Entity::from).collect();
+    create(&store, &coins).await;
+    let all = AssetFilter::default().into();
+    let bounds = PageBounds { entities: 1000, bytes: 100_000 };
+    let (mut pages, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.snapshot().await.unwrap().list(&all, after.as_ref(), bounds).await.unwrap();
+        pages.push(page.entities.len());
+        after = page.next_after;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages.iter().sum::<usize>(), 200);
+    assert!(pages.iter().rev().skip(1).all(|page| (23..=25).contains(page)), "{pages:?}");
+    let tiny = PageBounds { entities: 1000, bytes: 1 };
+    let page = store.snapshot().await.unwrap().list(&all, None, tiny).await.unwrap();
+    assert_eq!(page.entities.len(), 1, "one is larger alone");
+
+    // One token among many coins: the pages before it are empty, and say where to go on.
+    let plain = |n: usize| Asset { asset_type: AssetType::Coin, ..asset(&format!("P{n}")) };
+    let many: Vec<Entity> = (0..MAX_EXAMINED + 500).map(plain).map(Entity::from).collect();
+    create(&store, &many).await;
+    let token = Asset { asset_type: AssetType::Token, ..asset("TOKEN") };
+    create(&store, &[token.clone().into()]).await;
+    let tokens = AssetFilter { asset_type: Some(AssetType::Token), ..AssetFilter::default() }.into();
+    let first = store.snapshot().await.unwrap().list(&tokens, None, page_of(10)).await.unwrap();
+    assert!(first.entities.is_empty());
+    let after = first.next_after.unwrap();
+    let second = store.snapshot().await.unwrap().list(&tokens, Some(&after), page_of(10)).await.unwrap();
+    assert_eq!(second.entities.iter().map(Entity::key).collect::<Vec<_>>(), [EntityKey::Asset(token.id)]);
+    assert_eq!(second.next_after, None);
 }
 
 async fn a_market_is_found_by_every_symbol_it_has_and_none_it_had(store: Arc<Store>) {

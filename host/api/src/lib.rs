@@ -20,6 +20,7 @@ mod calls;
 mod error_info;
 mod health;
 mod http;
+mod memory;
 mod metrics;
 mod reads;
 mod server;

@@ -14,8 +14,10 @@ use cqar_proto::{
     rpc,
 };
 use cqar_registry::{EntityPage, Error, Filter, PageRequest, Revisioned};
+use prost::Message as _;
 
 use crate::{
+    memory::AnswerBudget,
     services::{Api, MAX_BATCH, Reply, answered},
     status::{internal, invalid, not_supported, status},
 };
@@ -44,6 +46,13 @@ macro_rules! batch_result {
 }
 pub(crate) use batch_result;
 
+/// So many entities, of half a megabyte each at most, are read before their bytes are counted.
+const READ_AT_ONCE: usize = 256;
+
+#[derive(Debug, thiserror::Error)]
+#[error("a batch was answered by fewer entities than were asked for")]
+struct MissingAnswer;
+
 impl Api {
     /// The entity with the id.
     pub(crate) async fn get<M: EntityMessage>(&self, id: &str, min_revision: i64, at_revision: i64) -> Reply<M> {
@@ -60,6 +69,7 @@ impl Api {
         ids: &[String],
         min_revision: i64,
         at_revision: i64,
+        mut budget: AnswerBudget,
     ) -> Reply<(Vec<R>, Revision)> {
         let min_revision = read_revision(min_revision, at_revision)?;
         let entity_type = <R::Message as EntityMessage>::Entity::TYPE;
@@ -69,19 +79,25 @@ impl Api {
             EntityKey::parse(entity_type, id).map_err(|error| invalid(&format!("{field}[{n}]"), "INVALID", error))
         };
         let keys: Vec<Result<EntityKey, Error>> = ids.iter().enumerate().map(parse).collect();
-        let well_formed = keys.iter().flatten().cloned().collect();
-        let Revisioned { revision, value } =
-            self.registry.batch_get(well_formed, min_revision).await.map_err(status)?;
-        let mut found = value.into_iter();
-        let result = |key: Result<EntityKey, Error>| {
-            let entity = key.and_then(|key| {
+        // Taken before anything is looked up, and all of it is as of that at least.
+        let revision = self.registry.batch_get(Vec::new(), min_revision).await.map_err(status)?.revision;
+        let mut results = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(READ_AT_ONCE) {
+            // What has no room in the answer is not looked up.
+            let wanted = if budget.is_spent() { Vec::new() } else { keys.iter().flatten().cloned().collect() };
+            let mut found = self.registry.batch_get(wanted, revision).await.map_err(status)?.value.into_iter();
+            let mut result = |key: &Result<EntityKey, Error>| {
+                key.as_ref().map_err(|error| status(error.clone()))?;
+                if budget.is_spent() {
+                    budget.admit(1)?;
+                }
                 // There is one for each key.
-                found.next().unwrap_or(Err(Error::NotFound { field: String::new(), key }))
-            });
-            let read = entity.map_err(status).and_then(|entity| message(&entity));
-            R::of(read.map_err(|status| rpc::Status::from(&status)))
-        };
-        let results = keys.into_iter().map(result).collect();
+                let entity = found.next().ok_or_else(|| internal(&MissingAnswer))?.map_err(status)?;
+                let message = message::<R::Message>(&entity)?;
+                budget.admit(message.encoded_len()).map(|()| message)
+            };
+            results.extend(keys.iter().map(|key| R::of(result(key).map_err(|status| rpc::Status::from(&status)))));
+        }
         Ok(answered(Revisioned { revision, value: (results, revision) }))
     }
 

@@ -17,6 +17,7 @@ use crate::{
     calls::InstrumentationLayer,
     error_info::ErrorInfoLayer,
     health::{self, Readiness},
+    memory::MemoryLayer,
     metrics::{Methods, MethodsError},
     services::{Api, MAX_IMPORTS, SERVICES, routes},
 };
@@ -31,6 +32,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub struct GrpcSettings {
     /// The largest message that is received; a larger one is refused, naming the limit.
     pub max_request_bytes: usize,
+    /// The most bytes that large requests and answers have in memory together.
+    pub batch_memory_bytes: usize,
     /// Who may call.
     pub keys: ApiKeys,
     /// Whether tools that ask for the contract need a key too.
@@ -44,6 +47,7 @@ impl Default for GrpcSettings {
     fn default() -> Self {
         Self {
             max_request_bytes: 16 << 20,
+            batch_memory_bytes: 256 << 20,
             keys: ApiKeys::default(),
             reflection_requires_key: true,
             trace_sample_rate: 0.0,
@@ -74,7 +78,7 @@ pub async fn serve_grpc(
     metrics: &prometheus::Registry,
     token: CancellationToken,
 ) -> Result<(), ServeError> {
-    let GrpcSettings { max_request_bytes, keys, reflection_requires_key, trace_sample_rate } = settings;
+    let GrpcSettings { max_request_bytes, batch_memory_bytes, keys, reflection_requires_key, trace_sample_rate } = settings;
     let descriptors = [DESCRIPTORS, HEALTH_DESCRIPTORS, REFLECTION_DESCRIPTORS, REFLECTION_ALPHA_DESCRIPTORS];
     let methods = Methods::new(&descriptors, metrics)?;
     let (reporter, health_service) = health_reporter();
@@ -90,6 +94,7 @@ pub async fn serve_grpc(
             .layer(InstrumentationLayer { methods, trace_sample_rate })
             .layer(ErrorInfoLayer)
             .layer(AuthLayer { keys, reflection_requires_key })
+            .layer(MemoryLayer::new(batch_memory_bytes))
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), token.cancelled())
             .await;

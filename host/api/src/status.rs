@@ -80,6 +80,9 @@ pub(crate) fn status(error: Error) -> Status {
         Error::RequestIdReused => {
             refuse(InvalidArgument, ErrorReason::RequestIdReused).with_field("request_id", &message)
         }
+        Error::TooManyBytes { bytes, limit } => refuse(Code::ResourceExhausted, ErrorReason::AnswerTooLarge)
+            .with("bytes", bytes)
+            .with("max_bytes", limit),
         Error::RefusedTooOften { rounds, last: _ } => {
             refuse(InvalidArgument, ErrorReason::RefusedByValidator).with("rounds", rounds)
         }

@@ -372,6 +372,7 @@ fn grpc_settings(config: &Config) -> GrpcSettings {
     let keys = config.auth.api_keys.iter().map(|key| (key.key.expose(), key.name.as_str()));
     GrpcSettings {
         max_request_bytes: config.server.max_request_bytes,
+        batch_memory_bytes: config.server.batch_memory,
         reflection_requires_key: config.server.reflection_requires_key,
         keys: ApiKeys::new(keys),
         trace_sample_rate: if config.tracing.enabled { config.tracing.sample_rate } else { 0.0 },

@@ -1,14 +1,17 @@
 //! `Apply`: many mutations, all or none. A write of one entity is an `Apply` of one.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
-use cqar_domain::{finding::Finding, mutation::RequestedMutation, time::Timestamp};
+use cqar_domain::{finding::Finding, id::EntityKey, mutation::RequestedMutation, time::Timestamp};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
+use prost::Message;
 
 use crate::{
     Registry, Revisioned, caller_rules,
     error::Error,
-    plan::{self, Plan},
+    plan::{self, Plan, PlannedChange},
     write::{ImportWatermark, PreparedWrite, WriteCommand, WriteContext, WriteOutcome},
 };
 
@@ -21,6 +24,18 @@ impl Registry {
     ) -> Result<Revisioned<v1::ApplyResponse>, Error> {
         self.write(request, self.inner.plugins.snapshot(), Mutations(mutations)).await
     }
+}
+
+/// The most bytes of the entities that one request is about: they are answered, and written with their events, in one piece.
+const MAX_BYTES: usize = 32 << 20;
+
+/// Refuses what would answer more than one answer holds, before any of it is written.
+fn check_size(plan: &Plan) -> Result<(), Error> {
+    // Instruments whose code a new symbol changes are written too, and not answered.
+    let subjects: HashSet<&EntityKey> = plan.subjects.iter().collect();
+    let changed = plan.changes.iter().filter_map(PlannedChange::entity).filter(|it| subjects.contains(&it.key()));
+    let bytes: usize = changed.chain(plan.unchanged.values()).map(|it| v1::Entity::from(it).encoded_len()).sum();
+    if bytes > MAX_BYTES { Err(Error::TooManyBytes { bytes, limit: MAX_BYTES }) } else { Ok(()) }
 }
 
 struct Mutations(Vec<RequestedMutation>);
@@ -43,6 +58,7 @@ impl WriteCommand for Mutations {
 
     async fn prepare(&self, reads: &mut Snapshot, (): &(), now: Timestamp) -> Result<Plan, Error> {
         let plan = plan::plan(reads, &self.0, now).await?.map_err(plan::merge)?;
+        check_size(&plan)?;
         caller_rules::check(plan, &self.0, now)
     }
 

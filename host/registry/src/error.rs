@@ -136,6 +136,14 @@ pub enum Error {
     /// The registry kept changing while the write was judged.
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,
+    /// The entities of one request are too large together.
+    #[error("the entities that the request is about have {bytes} bytes together, and may have {limit}; send it in parts")]
+    TooManyBytes {
+        /// What they have.
+        bytes: usize,
+        /// The most.
+        limit: usize,
+    },
     /// Each time that what validators refused was left out, they refused more.
     #[error("validators refused more of the write in each of {rounds} rounds; the last refusal: {last}")]
     RefusedTooOften {

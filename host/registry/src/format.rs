@@ -25,6 +25,8 @@ use crate::{
 
 /// The most markets of one answer to [`Registry::find_markets`]: twenty venues list an instrument in a few segments each.
 const MAX_FOUND: usize = 1000;
+/// Below the 4 MiB that clients receive unless they raise it.
+const MAX_FOUND_BYTES: usize = 3584 << 10;
 
 /// Which instrument.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +113,7 @@ impl Registry {
         };
         let markets: Vec<Bytes> =
             listings.of_all(instrument)?.filter(|it| wanted(&it.market)).map(|it| it.encoded.clone()).collect();
-        if markets.len() > MAX_FOUND {
+        if markets.len() > MAX_FOUND || markets.iter().map(Bytes::len).sum::<usize>() > MAX_FOUND_BYTES {
             return Err(Error::TooManyMarkets { instrument, limit: MAX_FOUND });
         }
         Ok(Revisioned { revision, value: FoundMarkets { instrument, markets } })

@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
 use cqar_proto::v1;
-use cqar_store::Filter;
+use cqar_store::{Filter, ListPage, PageBounds};
 use sha2::{Digest, Sha256};
 
 use crate::{Registry, Revisioned, error::Error};
@@ -28,6 +28,8 @@ pub struct EntityPage {
 
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1000;
+/// Below the 4 MiB that clients receive unless they raise it.
+const MAX_PAGE_BYTES: usize = 3584 << 10;
 /// So much of the filter's hash binds a token to it.
 const FILTER_BYTES: usize = 8;
 
@@ -45,12 +47,9 @@ impl Registry {
         let after = read_token(&fingerprint, &page.token, read)?;
         self.wait_for_revision(min_revision).await?;
         let mut snapshot = self.inner.store.snapshot().await?;
-        // One more tells whether there is another page.
-        let mut entities = snapshot.list(&filter, after.as_ref(), size + 1).await?;
-        let has_more = entities.len() > size as usize;
-        entities.truncate(size as usize);
-        let last = entities.last().filter(|_| has_more);
-        let next_page_token = last.map(|last| token(&fingerprint, &last.key().id())).unwrap_or_default();
+        let bounds = PageBounds { entities: size, bytes: MAX_PAGE_BYTES };
+        let ListPage { entities, next_after } = snapshot.list(&filter, after.as_ref(), bounds).await?;
+        let next_page_token = next_after.map(|last| token(&fingerprint, &last.id())).unwrap_or_default();
         Ok(Revisioned { revision: snapshot.revision(), value: EntityPage { entities, next_page_token } })
     }
 

@@ -263,21 +263,21 @@ impl Tx {
 
     /// All rows. The statement is made of this crate's constants and placeholders; every value is bound.
     pub(crate) async fn all<R: Row>(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<Vec<R>, Error> {
-        let sql = AssertSqlSafe(sql.into());
+        let sql = traced(sql.into());
         let keeps = self.keeps_statements;
         within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps).fetch_all(connection))
     }
 
     /// The first row, if there is one.
     pub(crate) async fn first<R: Row>(&mut self, sql: &str, values: Vec<Value>) -> Result<Option<R>, Error> {
-        let sql = AssertSqlSafe(sql.to_owned());
+        let sql = traced(sql.to_owned());
         let keeps = self.keeps_statements;
         within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps).fetch_optional(connection))
     }
 
     /// Runs a statement and says how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<u64, Error> {
-        let sql = AssertSqlSafe(sql.into());
+        let sql = traced(sql.into());
         let keeps = self.keeps_statements;
         let changed = within_deadline!(self, |connection| async {
             bind!(sqlx::query(sql), values, keeps).execute(connection).await.map(|done| done.rows_affected())
@@ -288,7 +288,7 @@ impl Tx {
 
     /// Runs a script of several statements without values, in one round trip.
     pub(crate) async fn script(&mut self, sql: impl Into<String>) -> Result<(), Error> {
-        let sql = AssertSqlSafe(sql.into());
+        let sql = traced(sql.into());
         within_deadline!(self, |connection| async { sqlx::raw_sql(sql).execute(connection).await.map(drop) })
     }
 
@@ -337,6 +337,11 @@ impl Tx {
             connection.discard();
         }
     }
+}
+
+fn traced(sql: String) -> AssertSqlSafe<String> {
+    tracing::trace!(target: STATEMENTS, sql);
+    AssertSqlSafe(sql)
 }
 
 impl Connection {
@@ -391,6 +396,9 @@ impl Drop for Tx {
         }
     }
 }
+
+/// The target under which every statement is traced, as its field `sql`.
+pub const STATEMENTS: &str = "cqar_store::statements";
 
 /// The most values of one statement: below SQLite's 32,766 and PostgreSQL's 65,535.
 pub(crate) const MAX_VALUES: usize = 30_000;

@@ -46,11 +46,9 @@ impl Dialect {
                 };
                 let statement = deadlines.of(purpose).as_millis();
                 let lock = deadlines.lock.as_millis();
-                // What is computed between statements: the plan of a write, say.
-                let idle = deadlines.idle_in_transaction.as_millis();
                 format!(
                     "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL statement_timeout = {statement}; \
-                     SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {idle}"
+                     SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {statement}"
                 )
             }
         }

@@ -9,7 +9,7 @@ use cqar_domain::{
 use crate::{
     database::Value,
     error::Error,
-    schema::{PlannedStatement, TableSchema},
+    schema::TableSchema,
     snapshot::Snapshot,
     tables::Table,
 };
@@ -35,42 +35,30 @@ impl Snapshot {
                 };
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 let values = vec![value, Value::Int(limit)];
-                self.read(search.table, format!("find_{}", search.index), search.sql(), values).await
+                self.read(search.table, format!("find_{}_{}", search.table.name, search.column), search.sql(), values).await
             }
             _ => Ok(Vec::new()),
         }
     }
 }
 
-/// The statements of all indexes, for the test that reads their plans.
-pub(crate) fn planned_statements() -> impl Iterator<Item = PlannedStatement> {
-    LookupIndex::ALL.into_iter().filter_map(Search::of).map(|search| PlannedStatement {
-        table: search.table.name,
-        sql: search.sql(),
-        values: 2,
-        indexes: vec![search.index],
-    })
-}
-
 /// A search by one column.
 struct Search {
     table: &'static TableSchema,
     column: &'static str,
-    /// The index of the database that serves it.
-    index: &'static str,
 }
 
 impl Search {
     fn of(index: LookupIndex) -> Option<Self> {
-        let (table, column, index) = match index {
-            LookupIndex::AssetSymbol => (Asset::SCHEMA, "symbol", "assets_symbol"),
-            LookupIndex::AssetName => (Asset::SCHEMA, "name", "assets_name"),
-            LookupIndex::ChainCaip2 => (Chain::SCHEMA, "caip2", "chains_caip2"),
-            LookupIndex::InstrumentCode => (Instrument::SCHEMA, "code", "instruments_code"),
-            LookupIndex::MarketInstrument => (Market::SCHEMA, "instrument_id", "markets_instrument"),
+        let (table, column) = match index {
+            LookupIndex::AssetSymbol => (Asset::SCHEMA, "symbol"),
+            LookupIndex::AssetName => (Asset::SCHEMA, "name"),
+            LookupIndex::ChainCaip2 => (Chain::SCHEMA, "caip2"),
+            LookupIndex::InstrumentCode => (Instrument::SCHEMA, "code"),
+            LookupIndex::MarketInstrument => (Market::SCHEMA, "instrument_id"),
             LookupIndex::MarketSymbol | LookupIndex::VenueAssetCode => return None,
         };
-        Some(Self { table, column, index })
+        Some(Self { table, column })
     }
 
     fn sql(&self) -> String {

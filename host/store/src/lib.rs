@@ -55,12 +55,14 @@ mod write_health;
 mod writers;
 
 pub use error::{Constraint, Error};
+pub use database::STATEMENTS;
 pub use filter::Filter;
+pub use list::{ListPage, PageBounds};
 pub use migrations::MigrationStatus;
 pub use requests::{IdempotencyKey, IdempotencyRecord};
 pub use settings::{StoreSettings, without_credentials};
 pub use snapshot::Snapshot;
 pub use store::Store;
-pub use tables::{filters, planned_statements, table_schemas};
+pub use tables::{filters, table_schemas};
 pub use write::{Change, Committed, WriteAttribution, WriteTransaction};
 pub use write_health::WriteHealth;

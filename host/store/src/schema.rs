@@ -5,7 +5,8 @@ use cqar_domain::{entities::Entity, id::EntityType};
 use futures::future::BoxFuture;
 
 use crate::{
-    database::{Tx, Value},
+    database::{Tx, Value, key_list},
+    dialect::Dialect,
     error::Error,
     filter::{Condition, FilterShape},
 };
@@ -72,19 +73,6 @@ impl IndexedFilter {
 /// The most rows that a page looks at.
 pub const MAX_EXAMINED: usize = 10_000;
 
-/// A statement about any table, as it is run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlannedStatement {
-    /// The table.
-    pub table: &'static str,
-    /// The statement.
-    pub sql: String,
-    /// How many values it takes.
-    pub values: usize,
-    /// The indexes by which it is found.
-    pub indexes: Vec<&'static str>,
-}
-
 impl TableSchema {
     /// The filter that leads: the first in order all of whose columns are compared.
     pub(crate) fn leading(&self, shape: &FilterShape) -> Option<&'static IndexedFilter> {
@@ -142,21 +130,34 @@ impl TableSchema {
         Some(format!("{select} WHERE e.id = ({id})"))
     }
 
-    /// Finds rows that refer to an entity of the type; none if this table refers to no such. The values are the entity's
-    /// id, and how many at most. What refers to something that is only marked as deleted may be marked itself.
-    pub(crate) fn referrers(&self, target: &TableSchema) -> Option<String> {
-        let columns: Vec<&str> = self.references_to(target.entity_type).map(|it| it.column).collect();
+    /// Finds rows that refer to one of the entities, by their ids; at most so many. What refers to something that is only marked
+    /// as deleted may be marked itself.
+    pub(crate) fn referrers(
+        &self,
+        target: &TableSchema,
+        dialect: Dialect,
+        ids: &[Value],
+        limit: usize,
+    ) -> (String, Vec<Value>) {
         let undeleted = if target.soft_delete && self.soft_delete { " AND e.delete_us IS NULL" } else { "" };
-        let refers = match columns.as_slice() {
-            [] => return None,
-            [column] => format!("e.{column} = $1"),
+        let (mut values, mut found) = (Vec::new(), Vec::new());
+        for Reference { column, .. } in self.references_to(target.entity_type) {
+            let (list, mut ids) = key_list(dialect, values.len() + 1, ids.to_vec());
+            found.push((column, list));
+            values.append(&mut ids);
+        }
+        let refers = match found.as_slice() {
+            [(column, list)] => format!("e.{column} IN {list}"),
             // Not joined by OR: SQLite would rather read the whole table than several of its indexes.
             several => {
-                let found = several.iter().map(|column| format!("SELECT id FROM {} WHERE {column} = $1", self.name));
-                format!("e.id IN ({})", found.collect::<Vec<_>>().join(" UNION ALL "))
+                let of = |(column, list): &(&&str, String)| format!("SELECT id FROM {} WHERE {column} IN {list}", self.name);
+                format!("e.id IN ({})", several.iter().map(of).collect::<Vec<_>>().join(" UNION ALL "))
             }
         };
-        Some(format!("{} WHERE {refers}{undeleted} LIMIT $2", self.select))
+        let mut sql = format!("{} WHERE {refers}{undeleted} LIMIT ", self.select);
+        dialect.placeholder(values.len() + 1, &mut sql);
+        values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+        (sql, values)
     }
 
     /// The columns that refer to entities of the type.

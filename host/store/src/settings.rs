@@ -55,8 +55,6 @@ pub(crate) struct Deadlines {
     read: Duration,
     /// How long the server waits for a lock.
     pub(crate) lock: Duration,
-    /// How long the server waits for the next statement of a transaction, while others wait for its locks.
-    pub(crate) idle_in_transaction: Duration,
 }
 
 /// A writer keeps all others waiting: a statement of its own, a lock, and what it computes meanwhile.
@@ -66,10 +64,11 @@ const MIGRATION_DEADLINE: Duration = Duration::from_hours(1);
 
 impl Deadlines {
     pub(crate) const fn new(settings: &StoreSettings) -> Self {
-        Self { read: settings.query_timeout, lock: WRITER_DEADLINE, idle_in_transaction: WRITER_DEADLINE }
+        Self { read: settings.query_timeout, lock: WRITER_DEADLINE }
     }
 
-    /// How long a statement may take.
+    /// How long a statement may take, and how long the server waits for the next one of its transaction: in a write this is what
+    /// the plan takes that is computed in between, while others wait for its locks.
     pub(crate) const fn of(&self, purpose: Purpose) -> Duration {
         match purpose {
             Purpose::Read => self.read,

@@ -6,6 +6,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
+    memory::AnswerBudget,
     reads::{batch_result, given},
     status::{malformed, status},
     writes::entity_writes,
@@ -23,8 +24,9 @@ impl AssetService for Api {
     }
 
     async fn batch_get_assets(&self, request: Request<v1::BatchGetAssetsRequest>) -> Reply<v1::BatchGetAssetsResponse> {
+        let budget = AnswerBudget::of(&request);
         let v1::BatchGetAssetsRequest { asset_ids, min_revision, at_revision } = request.into_inner();
-        let found = self.batch_get(&asset_ids, min_revision, at_revision).await?;
+        let found = self.batch_get(&asset_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetAssetsResponse { results, revision }))
     }
 

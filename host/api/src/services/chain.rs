@@ -6,6 +6,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
+    memory::AnswerBudget,
     reads::{batch_result, given},
     status::status,
     writes::entity_writes,
@@ -23,8 +24,9 @@ impl ChainService for Api {
     }
 
     async fn batch_get_chains(&self, request: Request<v1::BatchGetChainsRequest>) -> Reply<v1::BatchGetChainsResponse> {
+        let budget = AnswerBudget::of(&request);
         let v1::BatchGetChainsRequest { chain_ids, min_revision, at_revision } = request.into_inner();
-        let found = self.batch_get(&chain_ids, min_revision, at_revision).await?;
+        let found = self.batch_get(&chain_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetChainsResponse { results, revision }))
     }
 

@@ -10,6 +10,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
 use crate::{
+    memory::AnswerBudget,
     reads::{batch_result, given_id, message, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
@@ -42,8 +43,9 @@ impl InstrumentService for Api {
         &self,
         request: Request<v1::BatchGetInstrumentsRequest>,
     ) -> Reply<v1::BatchGetInstrumentsResponse> {
+        let budget = AnswerBudget::of(&request);
         let v1::BatchGetInstrumentsRequest { instrument_ids, min_revision, at_revision } = request.into_inner();
-        let found = self.batch_get(&instrument_ids, min_revision, at_revision).await?;
+        let found = self.batch_get(&instrument_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetInstrumentsResponse { results, revision }))
     }
 

@@ -28,6 +28,7 @@ use tracing::Span;
 
 use super::{Api, Reply, answered};
 use crate::{
+    memory::AnswerBudget,
     reads::{batch_result, check_batch, given, given_id, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
@@ -48,8 +49,9 @@ impl MarketService for Api {
         &self,
         request: Request<v1::BatchGetMarketsRequest>,
     ) -> Reply<v1::BatchGetMarketsResponse> {
+        let budget = AnswerBudget::of(&request);
         let v1::BatchGetMarketsRequest { market_ids, min_revision, at_revision } = request.into_inner();
-        let found = self.batch_get(&market_ids, min_revision, at_revision).await?;
+        let found = self.batch_get(&market_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetMarketsResponse { results, revision }))
     }
 
@@ -113,6 +115,7 @@ impl MarketService for Api {
         &self,
         request: Request<v1::BatchResolveMarketsRequest>,
     ) -> Reply<BatchResolveMarketsResponse> {
+        let mut budget = AnswerBudget::of(&request);
         let v1::BatchResolveMarketsRequest { requests, min_revision, at_revision, allow_inferred } =
             request.into_inner();
         Span::current().record("items", requests.len());
@@ -132,9 +135,12 @@ impl MarketService for Api {
             })
             .collect();
         let Revisioned { revision, value } = self.registry.batch_resolve(&queries, options).await.map_err(status)?;
-        let results = value.into_iter().zip(times).map(|(resolved, time)| match time.and(resolved) {
-            Ok(bytes) => BatchResult::Resolved(bytes),
-            Err(error) => BatchResult::Error(rpc::Status::from(&status(error))),
+        let results = value.into_iter().zip(times).map(|(resolved, time)| {
+            let resolved = time.and(resolved).map_err(status);
+            match resolved.and_then(|bytes| budget.admit(bytes.len()).map(|()| bytes)) {
+                Ok(bytes) => BatchResult::Resolved(bytes),
+                Err(refused) => BatchResult::Error(rpc::Status::from(&refused)),
+            }
         });
         let results = results.collect();
         Ok(answered(Revisioned { revision, value: BatchResolveMarketsResponse { results, revision } }))

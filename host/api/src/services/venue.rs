@@ -9,6 +9,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
+    memory::AnswerBudget,
     reads::{batch_result, given_id},
     status::{malformed, status},
     writes::entity_writes,
@@ -26,8 +27,9 @@ impl VenueService for Api {
     }
 
     async fn batch_get_venues(&self, request: Request<v1::BatchGetVenuesRequest>) -> Reply<v1::BatchGetVenuesResponse> {
+        let budget = AnswerBudget::of(&request);
         let v1::BatchGetVenuesRequest { venue_ids, min_revision, at_revision } = request.into_inner();
-        let found = self.batch_get(&venue_ids, min_revision, at_revision).await?;
+        let found = self.batch_get(&venue_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetVenuesResponse { results, revision }))
     }
 
@@ -72,8 +74,9 @@ impl VenueService for Api {
         &self,
         request: Request<v1::BatchGetVenueAssetsRequest>,
     ) -> Reply<v1::BatchGetVenueAssetsResponse> {
+        let budget = AnswerBudget::of(&request);
         let v1::BatchGetVenueAssetsRequest { venue_asset_ids, min_revision, at_revision } = request.into_inner();
-        let found = self.batch_get(&venue_asset_ids, min_revision, at_revision).await?;
+        let found = self.batch_get(&venue_asset_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetVenueAssetsResponse { results, revision }))
     }
 

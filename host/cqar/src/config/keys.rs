@@ -42,6 +42,7 @@ pub const KEYS: &[Key] = &[
     open("server.metrics_port", "SERVER_METRICS_PORT", PORT),
     open("server.shutdown_timeout", "SERVER_SHUTDOWN_TIMEOUT", DURATION),
     open("server.max_request_bytes", "SERVER_MAX_REQUEST_BYTES", SIZE),
+    open("server.batch_memory", "SERVER_BATCH_MEMORY", SIZE),
     open("server.reflection_requires_key", "SERVER_REFLECTION_REQUIRES_KEY", SWITCH),
     open("server.min_revision_timeout", "SERVER_MIN_REVISION_TIMEOUT", DURATION),
     url("database.url", "DATABASE_URL", "sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME"),

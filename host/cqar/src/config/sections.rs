@@ -52,6 +52,9 @@ pub struct Server {
     /// The largest message that is accepted.
     #[serde(deserialize_with = "values::byte_size")]
     pub max_request_bytes: usize,
+    /// The most bytes that large requests and answers have in memory together.
+    #[serde(deserialize_with = "values::byte_size")]
+    pub batch_memory: usize,
     /// Whether reflection needs a key.
     pub reflection_requires_key: bool,
     /// How long a read waits for a revision.

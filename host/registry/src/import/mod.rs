@@ -55,6 +55,9 @@ pub const MAX_PAYLOAD_BYTES: usize = 64 << 20;
 /// gets its turn.
 pub const MAX_ROWS: usize = 20_000;
 
+/// The most segments of one import: each has a watermark that is compared and moved. Venues have a handful.
+const MAX_SEGMENTS: usize = 64;
+
 /// A listing, read and ready to be written.
 struct Listing {
     venue: VenueId,
@@ -200,6 +203,12 @@ impl Registry {
                 page.markets.len()
             );
             return Err(Error::invalid("payload", "TOO_MANY_ROWS", message));
+        }
+        let read = page.markets.iter().map(|listed| &listed.reading.segment);
+        let segments = read.chain(page.covered.iter().map(|covered| &covered.segment)).collect::<BTreeSet<_>>().len();
+        if segments > MAX_SEGMENTS {
+            let message = format!("has {segments} segments and must have at most {MAX_SEGMENTS}; import them apart");
+            return Err(Error::invalid("payload", "TOO_MANY_SEGMENTS", message));
         }
         let ids = self.ids();
         let rows: Vec<Row> = page.markets.into_iter().map(|listed| Row::new(listed, ids)).collect();

@@ -112,12 +112,13 @@ impl LoadedState {
         let mut symbols = HashSet::new();
         // Those that are touched may no longer refer: look far enough to see whether others do.
         let limit = MAX_REFERRERS + touched.len();
+        let deleted = touched.iter().filter(|(_, state)| is_deleted(*state)).map(|(key, _)| (*key).clone());
+        let deleted: Vec<EntityKey> = deleted.collect();
+        for (key, referrers) in deleted.iter().zip(snapshot.referrers(&deleted, limit).await?) {
+            self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());
+            self.entities.extend(referrers.into_iter().map(|it| (it.key(), Some(it))));
+        }
         for (key, state) in touched.iter().copied() {
-            if is_deleted(state) {
-                let referrers = snapshot.referrers(key, limit).await?;
-                self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());
-                self.entities.extend(referrers.into_iter().map(|it| (it.key(), Some(it))));
-            }
             let Some(after) = state else { continue };
             self.fetch_renamed(snapshot, after).await?;
             keys.extend(after.references().into_iter().map(|(_, key)| key));

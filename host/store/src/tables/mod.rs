@@ -24,9 +24,7 @@ use cqar_domain::{
 use crate::{
     database::{Row, Tx, Value},
     error::Error,
-    filter::Condition,
-    find,
-    schema::{IndexedFilter, PlannedStatement, Reference, TableSchema},
+    schema::{IndexedFilter, Reference, TableSchema},
 };
 
 /// What each type of entity can be listed by.
@@ -89,25 +87,6 @@ pub(crate) async fn read_all<T: Table>(tx: &mut Tx, sql: String, values: Vec<Val
 /// The tables of the entities, for tests and tools.
 pub fn table_schemas() -> [&'static TableSchema; EntityType::ALL.len()] {
     TABLES
-}
-
-/// Every list that an index serves, every search for referrers, and every index of plugins, for the test that reads their plans.
-pub fn planned_statements() -> Vec<PlannedStatement> {
-    let lists = TABLES.into_iter().flat_map(|table| {
-        table.filters.iter().map(|filter| PlannedStatement {
-            table: table.name,
-            sql: table.list(&filter.columns.iter().copied().map(Condition::Equal).collect::<Vec<_>>(), true, true),
-            values: filter.columns.len() + 2,
-            indexes: vec![filter.index],
-        })
-    });
-    let referrers = TABLES.into_iter().flat_map(|target| {
-        TABLES.into_iter().filter_map(|table| {
-            let indexes = table.references_to(target.entity_type).map(|it| it.index).collect();
-            Some(PlannedStatement { table: table.name, sql: table.referrers(target)?, values: 2, indexes })
-        })
-    });
-    lists.chain(referrers).chain(find::planned_statements()).collect()
 }
 
 /// The system's columns, of entities that are deleted for good.

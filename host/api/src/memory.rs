@@ -1,0 +1,322 @@
+//! The bytes that large requests and answers have in memory, over all calls.
+//!
+//! Invariant: what a request has beyond its first 64 KiB, and what the answer to a batch has, is taken from one budget before it
+//! is kept, and given back when the answer was sent or the call ended otherwise. A call that finds too little left is refused,
+//! and may be repeated; it never waits, since those that it would wait for may wait themselves, with half of their requests.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use cqar_proto::v1::ErrorReason;
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use parking_lot::Mutex;
+use pin_project_lite::pin_project;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+
+use crate::{status::RETRY_LATER, status_builder::StatusBuilder};
+
+/// What every request may have for nothing: most have far less.
+const FREE_BYTES: usize = 64 << 10;
+/// The budget is counted in these.
+const UNIT_BYTES: usize = 4 << 10;
+/// The most bytes of the answer to a batch: 10,000 resolved symbols have about 10 MiB.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// Takes what calls have in memory from a budget.
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryLayer {
+    budget: Arc<Semaphore>,
+}
+
+impl MemoryLayer {
+    /// A budget of so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { budget: Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS))) }
+    }
+}
+
+/// What one call has taken from the budget. Clones share it; the last one gives it back.
+#[derive(Debug, Clone)]
+pub(crate) struct CallMemory(Arc<Taken>);
+
+#[derive(Debug)]
+struct Taken {
+    budget: Arc<Semaphore>,
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
+}
+
+impl CallMemory {
+    fn of(budget: &Arc<Semaphore>) -> Self {
+        Self(Arc::new(Taken { budget: Arc::clone(budget), permit: Mutex::new(None) }))
+    }
+
+    /// Takes so many bytes more.
+    fn take(&self, bytes: usize) -> Result<(), Status> {
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.0.budget).try_acquire_many_owned(units).map_err(|_| exhausted())?;
+        match &mut *self.0.permit.lock() {
+            Some(permit) => permit.merge(taken),
+            none => *none = Some(taken),
+        }
+        Ok(())
+    }
+
+    fn has_any(&self) -> bool {
+        self.0.permit.lock().is_some()
+    }
+}
+
+fn exhausted() -> Status {
+    let message = "the calls in progress hold as much memory as all of them may together; try again";
+    StatusBuilder::new(Code::ResourceExhausted, ErrorReason::MemoryExhausted, message)
+        .retry_after(RETRY_LATER)
+        .into_status()
+}
+
+/// The bytes that are left for the answer to a batch.
+pub(crate) struct AnswerBudget {
+    /// None where nobody counts, as in a test of a service alone.
+    memory: Option<CallMemory>,
+    left: usize,
+    /// What was taken and not used yet.
+    spare: usize,
+}
+
+impl AnswerBudget {
+    /// Of the call that a request came with.
+    pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
+        Self { memory: request.extensions().get::<CallMemory>().cloned(), left: MAX_ANSWER_BYTES, spare: 0 }
+    }
+
+    /// Makes room for an item of so many bytes, or says why there is none. Then there is none for any later one.
+    pub(crate) fn admit(&mut self, bytes: usize) -> Result<(), Status> {
+        self.take(bytes).inspect_err(|_| self.left = 0)
+    }
+
+    /// Whether nothing has room any more, so that nothing need be looked up.
+    pub(crate) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Status> {
+        let Some(left) = self.left.checked_sub(bytes).filter(|_| !self.is_spent()) else {
+            let message = format!("the answer has {MAX_ANSWER_BYTES} bytes at most; ask for this item in another call");
+            let refused = StatusBuilder::new(Code::ResourceExhausted, ErrorReason::AnswerTooLarge, message);
+            return Err(refused.with("max_bytes", MAX_ANSWER_BYTES).into_status());
+        };
+        // As a message, and then encoded.
+        let needed = bytes * 2;
+        if let (Some(memory), true) = (&self.memory, needed > self.spare) {
+            let taken = (needed - self.spare).max(FREE_BYTES);
+            memory.take(taken)?;
+            self.spare += taken;
+        }
+        self.spare = self.spare.saturating_sub(needed);
+        self.left = left;
+        Ok(())
+    }
+}
+
+impl<S> Layer<S> for MemoryLayer {
+    type Service = MemoryService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        MemoryService { budget: Arc::clone(&self.budget), inner }
+    }
+}
+
+/// A service behind [`MemoryLayer`].
+#[derive(Debug, Clone)]
+pub(crate) struct MemoryService<S> {
+    budget: Arc<Semaphore>,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for MemoryService<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = MemoryFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let memory = CallMemory::of(&self.budget);
+        let counted = CountedBody { memory: memory.clone(), seen: 0, taken: 0, body: Body::empty() };
+        let mut request = request.map(|body| Body::new(CountedBody { body, ..counted }));
+        request.extensions_mut().insert(memory.clone());
+        MemoryFuture { inner: self.inner.call(request), memory }
+    }
+}
+
+pin_project! {
+    /// The answer, which holds what its call took until it was sent.
+    pub(crate) struct MemoryFuture<F> {
+        #[pin]
+        inner: F,
+        memory: CallMemory,
+    }
+}
+
+impl<F, E> Future for MemoryFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answered = ready!(this.inner.poll(cx));
+        Poll::Ready(answered.map(|response| {
+            if this.memory.has_any() {
+                let memory = this.memory.clone();
+                response.map(|body| Body::new(HoldingBody { _memory: memory, body }))
+            } else {
+                response
+            }
+        }))
+    }
+}
+
+/// The body of a request, which takes its bytes from the budget as they come.
+struct CountedBody {
+    memory: CallMemory,
+    seen: usize,
+    taken: usize,
+    body: Body,
+}
+
+impl http_body::Body for CountedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.seen += data.len();
+            let beyond = this.seen.saturating_sub(FREE_BYTES);
+            if beyond > this.taken {
+                let more = (beyond - this.taken).max(FREE_BYTES);
+                if let Err(refused) = this.memory.take(more) {
+                    return Poll::Ready(Some(Err(refused)));
+                }
+                this.taken += more;
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+/// The body of an answer.
+struct HoldingBody {
+    _memory: CallMemory,
+    body: Body,
+}
+
+impl http_body::Body for HoldingBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use http_body::Body as _;
+    use tower::service_fn;
+
+    use super::*;
+
+    /// Reads the whole request, and answers with a body of its own.
+    async fn swallow(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        let mut body = std::pin::pin!(request.into_body());
+        while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+            if let Err(status) = frame {
+                return Ok(status.into_http());
+            }
+        }
+        Ok(Response::new(Body::empty()))
+    }
+
+    fn request(bytes: usize) -> Request<Body> {
+        struct Once(Option<Bytes>);
+        impl http_body::Body for Once {
+            type Data = Bytes;
+            type Error = Status;
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+                Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
+            }
+        }
+        Request::new(Body::new(Once(Some(vec![0; bytes].into()))))
+    }
+
+    #[tokio::test]
+    async fn large_requests_share_a_budget_until_they_are_answered_and_small_ones_have_none() {
+        let layer = MemoryLayer::new(1 << 20);
+        let mut service = layer.layer(service_fn(swallow));
+        let Ok(held) = service.call(request(800 << 10)).await;
+        assert!(!held.headers().contains_key(Status::GRPC_STATUS));
+        let Ok(refused) = service.call(request(800 << 10)).await;
+        let status = Status::from_header_map(refused.headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let Ok(small) = service.call(request(FREE_BYTES)).await;
+        assert!(!small.headers().contains_key(Status::GRPC_STATUS), "small ones go on");
+        drop((held, refused));
+        let Ok(again) = service.call(request(800 << 10)).await;
+        assert!(!again.headers().contains_key(Status::GRPC_STATUS), "what was taken was given back");
+    }
+
+    #[test]
+    fn the_answer_to_a_batch_is_bounded_by_itself_and_with_all_others() {
+        let budget = Arc::new(Semaphore::new(1024));
+        let mut request = tonic::Request::new(());
+        request.extensions_mut().insert(CallMemory::of(&budget));
+        let mut answer = AnswerBudget::of(&request);
+        let admitted = (0..100).filter(|_| answer.admit(100 << 10).is_ok()).count();
+        assert_eq!(admitted, 20, "4 MiB, of which each takes twice what it has");
+        drop((answer, request));
+        assert_eq!(budget.available_permits(), 1024);
+        let mut alone = AnswerBudget { memory: None, left: MAX_ANSWER_BYTES, spare: 0 };
+        let admitted = (0..1000).filter(|_| alone.admit(1 << 20).is_ok()).count();
+        assert_eq!(admitted, 32);
+        assert!(alone.admit(1).is_err());
+    }
+}
