@@ -24,7 +24,10 @@ use cqar_domain::{
     time::{Clock, SystemClock, Timestamp},
 };
 use cqar_proto::v1;
-use cqar_store::{Constraint, Error, IdempotencyKey, IdempotencyRecord, Store, StoreSettings, filters::AssetFilter};
+use cqar_store::{
+    Constraint, Error, IdempotencyKey, IdempotencyRecord, PageBounds, Store, StoreSettings, filters::AssetFilter,
+    schema::MAX_EXAMINED,
+};
 use cqar_tests::{
     entities::{asset, attribution, change, create, instrument, market, venue, venue_asset, write},
     kinds::one_of_each,
@@ -303,7 +306,7 @@ async fn referrers_are_named(store: Arc<Store>) {
     create(&store, &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();
     let mut referrers = async |n: usize| {
-        let of = snapshot.referrers(&entities[n].key(), 10).await.unwrap();
+        let of = snapshot.referrers(&[entities[n].key()], 10).await.unwrap().remove(0);
         let mut of: Vec<EntityKey> = of.iter().map(Entity::key).collect();
         of.sort();
         of

@@ -1,0 +1,160 @@
+//! Every operation of the store, so that each of its statements is run.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::{Asset, AssetType},
+        instrument::InstrumentKind,
+        market::{Market, MarketStatus},
+        venue::VenueType,
+    },
+    event::LogPosition,
+    id::{AssetId, EntityKey, InstrumentId, SystemIds},
+    lookup::{IndexKey, LookupIndex},
+    relay::RelayStateStore,
+    time::{Clock, SystemClock},
+};
+use cqar_store::{
+    Filter, IdempotencyKey, IdempotencyRecord, PageBounds, Snapshot, Store,
+    filters::{AssetFilter, ChainFilter, InstrumentFilter, MarketFilter, VenueAssetFilter, VenueFilter},
+};
+use cqar_tests::{
+    entities::{attribution, change},
+    kinds::one_of_each,
+};
+use uuid::Uuid;
+
+/// Runs every operation once.
+pub async fn drive(store: &Arc<Store>) {
+    store.migration_status().await.unwrap();
+    let log = store.log_bounds().await.unwrap();
+    store.read_log(LogPosition::start_of(log.oldest), 10).await.unwrap();
+    relay(store).await;
+    let entities = one_of_each();
+    writes(store, &entities).await;
+    reads(&mut store.snapshot().await.unwrap(), &entities).await;
+    let mut snapshot = store.snapshot().await.unwrap();
+    for filter in filters() {
+        let bounds = PageBounds { entities: 10, bytes: 1 << 20 };
+        let page = snapshot.list(&filter, None, bounds).await.unwrap();
+        let after = page.entities.first().map(Entity::key).or(page.next_after);
+        if let Some(after) = after {
+            snapshot.list(&filter, Some(&after), bounds).await.unwrap();
+        }
+    }
+}
+
+async fn relay(store: &Arc<Store>) {
+    let holder = Uuid::now_v7();
+    let position = LogPosition { revision: 1, index: 0 };
+    assert!(store.hold_lease(holder, Duration::from_secs(5)).await.unwrap());
+    store.save_fan_out(position, Bytes::from_static(b"parts")).await.unwrap();
+    store.fan_out(position).await.unwrap();
+    store.save_cursor(position).await.unwrap();
+    store.cursor().await.unwrap();
+    store.release_lease(holder).await.unwrap();
+}
+
+async fn writes(store: &Arc<Store>, entities: &[Entity]) {
+    let key = IdempotencyKey { actor: "a".into(), method: "/m".into(), request_id: Uuid::now_v7() };
+    let answered = IdempotencyRecord { body_hash: vec![0], revision: 7, answer: Bytes::from_static(b"answer") };
+    let now = SystemClock.now();
+    let mut tx = store.begin_write().await.unwrap();
+    tx.reads().idempotency_record(&key, now).await.unwrap();
+    let created = entities.iter().map(|it| change(None, Some(it.clone()))).collect();
+    tx.write(created, &attribution()).await.unwrap();
+    tx.save_request(&key, &answered, now, now.plus_seconds(60)).await.unwrap();
+    let (venue, segment) = ("drive".parse().unwrap(), "spot".parse().unwrap());
+    tx.reads().import_watermark(&venue, &segment).await.unwrap();
+    tx.save_import_watermark(&venue, &segment, now).await.unwrap();
+    tx.commit().await.unwrap();
+
+    let mut tx = store.begin_write().await.unwrap();
+    let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
+    let stored: Vec<Entity> = tx.reads().entities(&keys).await.unwrap().into_iter().flatten().collect();
+    let gone = stored.iter().rev().map(|it| change(Some(it.clone()), None)).collect();
+    tx.write(gone, &attribution()).await.unwrap();
+    tx.rollback().await;
+}
+
+async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
+    let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
+    snapshot.entities(&keys).await.unwrap();
+    let unique: Vec<_> = entities.iter().flat_map(Entity::unique_keys).map(|(_, key)| key).collect();
+    snapshot.with_unique_keys(&unique).await.unwrap();
+    snapshot.referrers(&keys, 10).await.unwrap();
+    snapshot.assets_with_symbols(&["BTC".to_owned()]).await.unwrap();
+    snapshot.instruments_with_codes(&["BTC/USD".to_owned()]).await.unwrap();
+    for entity in entities {
+        match entity {
+            Entity::Asset(Asset { id, .. }) => {
+                snapshot.instruments_of_asset(*id, 10).await.unwrap();
+                snapshot.venue_assets_of(&"drive".parse().unwrap(), &[*id]).await.unwrap();
+            }
+            Entity::Market(Market { venue_id, segment, venue_symbol, instrument_id, .. }) => {
+                snapshot.markets_of_instruments(&[*instrument_id], 10).await.unwrap();
+                snapshot.live_markets(venue_id, segment, SystemClock.now()).await.unwrap();
+                snapshot.markets_with_symbols(venue_id, std::slice::from_ref(venue_symbol)).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    for index in LookupIndex::ALL {
+        let part = |name: &&str| match *name {
+            "venue" => "drive".to_owned(),
+            "segment" => "spot".to_owned(),
+            "instrument" => InstrumentId::new(&SystemIds).to_string(),
+            _ => "A".to_owned(),
+        };
+        let key = IndexKey::new(index, index.parts().iter().map(part).collect()).unwrap();
+        snapshot.find(&key, 16).await.unwrap();
+    }
+}
+
+/// Every field that a list can be filtered by, alone and with each other one.
+fn filters() -> Vec<Filter> {
+    let asset_id = AssetId::new(&SystemIds);
+    let some = |n: usize, of: &[usize]| of.contains(&n);
+    let mut filters = Vec::new();
+    for of in choices(2) {
+        let symbol = some(0, &of).then(|| "S1".to_owned());
+        let asset_type = some(1, &of).then_some(AssetType::Coin);
+        filters.push(AssetFilter { symbol, asset_type, show_deleted: false }.into());
+    }
+    for of in choices(1) {
+        filters.push(ChainFilter { caip2: some(0, &of).then(|| "eip155:1".to_owned()) }.into());
+        let venue_type = some(0, &of).then_some(VenueType::Cex);
+        filters.push(VenueFilter { venue_type, show_deleted: false }.into());
+    }
+    for of in choices(2) {
+        let venue_id = some(0, &of).then(|| "v1".parse().unwrap());
+        filters.push(VenueAssetFilter { venue_id, asset_id: some(1, &of).then_some(asset_id) }.into());
+    }
+    for of in choices(3) {
+        let kind = some(0, &of).then_some(InstrumentKind::Spot);
+        let base_asset_id = some(1, &of).then_some(asset_id);
+        let quote_asset_id = some(2, &of).then_some(asset_id);
+        filters.push(InstrumentFilter { kind, base_asset_id, quote_asset_id, show_deleted: false }.into());
+    }
+    for of in choices(6) {
+        let filter = MarketFilter {
+            venue_id: some(0, &of).then(|| "v1".parse().unwrap()),
+            segment: some(1, &of).then(|| "spot".parse().unwrap()),
+            instrument_id: some(2, &of).then(|| InstrumentId::new(&SystemIds)),
+            status: some(3, &of).then_some(MarketStatus::Active),
+            venue_symbol: some(4, &of).then(|| "M1".to_owned()),
+            live_at: some(5, &of).then(|| SystemClock.now()),
+        };
+        filters.push(filter.into());
+    }
+    filters
+}
+
+/// None of so many fields, each alone, and each with each other one.
+fn choices(fields: usize) -> Vec<Vec<usize>> {
+    let pairs = (0..fields).flat_map(|a| (a..fields).map(move |b| if a == b { vec![a] } else { vec![a, b] }));
+    std::iter::once(Vec::new()).chain(pairs).collect()
+}

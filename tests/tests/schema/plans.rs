@@ -1,0 +1,192 @@
+//! The plan of every statement that the store runs.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use cqar_domain::entities::{
+    Entity,
+    asset::{Asset, AssetType},
+    chain::Chain,
+    instrument::{Instrument, Terms},
+    market::Market,
+    venue::{Venue, VenueType},
+    venue_asset::VenueAsset,
+};
+use cqar_store::{STATEMENTS, Store, table_schemas};
+use cqar_tests::entities::{asset, chain, create, deposit, instrument, market, venue, venue_asset};
+use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
+use tracing_subscriber::{
+    layer::{Context, Layer, SubscriberExt},
+    registry::Registry,
+};
+
+use crate::{
+    Database, Direct,
+    drive::drive,
+    exceptions::{EXCEPTIONS, Flaw},
+};
+
+/// Collects the statements that are traced.
+#[derive(Clone, Default)]
+struct Statements(Arc<Mutex<BTreeSet<String>>>);
+
+impl<S: Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Sql<'a>(&'a Statements);
+        impl Visit for Sql<'_> {
+            fn record_debug(&mut self, _: &tracing::field::Field, _: &dyn std::fmt::Debug) {}
+            fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+                if field.name() == "sql" {
+                    self.0.0.lock().unwrap().insert(value.to_owned());
+                }
+            }
+        }
+        if event.metadata().target() == STATEMENTS {
+            event.record(&mut Sql(self));
+        }
+    }
+}
+
+/// Every statement of the store that has a plan, as it is run.
+async fn statements(store: &Arc<Store>) -> BTreeSet<String> {
+    let collected = Statements::default();
+    let subscriber = Registry::default().with(collected.clone());
+    drive(store).with_subscriber(subscriber).await;
+    let all = std::mem::take(&mut *collected.0.lock().unwrap());
+    let has_plan = |sql: &String| ["SELECT", "INSERT", "UPDATE", "DELETE"].iter().any(|word| sql.starts_with(word));
+    // Several at a time are sent as a script, and are no statement of their own.
+    all.into_iter().filter(|sql| has_plan(sql) && !sql.contains(';')).collect()
+}
+
+/// Enough for a plan to matter.
+const ROWS: usize = 20_000;
+
+/// So many of each type, spread over the types, kinds and venues that there are.
+async fn fill(store: &Store) {
+    use AssetType::{Coin, Commodity, Equity, Fiat, Index, Nft, Stablecoin, Token};
+    use VenueType::{Bridge, Cex, Dex, DexAggregator, Lending, Otc};
+    let asset_types = [Coin, Token, Stablecoin, Nft, Fiat, Commodity, Equity, Index];
+    let venue_types = [Cex, Dex, DexAggregator, Bridge, Lending, Otc];
+    let assets: Vec<Asset> =
+        (0..ROWS).map(|n| Asset { asset_type: asset_types[n % 8], ..asset(&format!("S{n}")) }).collect();
+    let chains: Vec<Chain> =
+        (0..ROWS).map(|n| chain(&format!("c{n}"), &format!("eip155:{n}"), Some(assets[n].id))).collect();
+    let venues: Vec<Venue> = (0..ROWS)
+        .map(|n| Venue {
+            venue_type: venue_types[n % 6],
+            chain_id: Some(chains[n].id.clone()),
+            ..venue(&format!("v{n}"))
+        })
+        .collect();
+    // Two hundred venues have all the codes and markets.
+    let codes: Vec<VenueAsset> =
+        (0..ROWS).map(|n| venue_asset(&format!("v{}", n % 200), &format!("C{n}"), assets[n].id)).collect();
+    let terms = |n: usize| match n % 2 {
+        0 => Terms::Spot { base: assets[n].id, quote: assets[(n + 1) % ROWS].id },
+        _ => deposit(assets[n].id),
+    };
+    let instruments: Vec<Instrument> =
+        (0..ROWS).map(|n| Instrument { code: format!("I{n}"), ..instrument(terms(n)) }).collect();
+    let markets: Vec<Market> = (0..ROWS)
+        .map(|n| Market {
+            segment: ["spot", "margin"][n / 200 % 2].parse().unwrap(),
+            ..market(&format!("v{}", n % 200), &format!("M{n}"), instruments[n].id)
+        })
+        .collect();
+    create(store, &assets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &chains.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &venues.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &codes.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &instruments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &markets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+}
+
+pub async fn every_statement_is_served_by_an_index(mut database: Database) {
+    fill(&database.store).await;
+    let statements = statements(&database.store).await;
+    assert!(statements.len() > 60, "{statements:#?}");
+    if matches!(database.direct, Direct::Postgres(_)) {
+        database.direct.execute("SET plan_cache_mode = force_generic_plan").await;
+    } else {
+        // SQLite keeps no statistics unless it is told to: plans must not depend on them.
+        each_is_served(&mut database.direct, &statements).await;
+    }
+    database.direct.execute("ANALYZE").await;
+    each_is_served(&mut database.direct, &statements).await;
+}
+
+async fn each_is_served(direct: &mut Direct, statements: &BTreeSet<String>) {
+    let mut wrong = Vec::new();
+    for sql in statements {
+        let plan = direct.plan(sql).await;
+        for flaw in flaws(sql, &plan) {
+            let is_excepted = EXCEPTIONS.iter().any(|(of, part, _)| *of == flaw && sql.contains(part));
+            if !is_excepted {
+                wrong.push(format!("{flaw:?}: {sql}\n{plan}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// What a plan does that takes time with the size of a table.
+fn flaws(sql: &str, plan: &str) -> Vec<Flaw> {
+    let tables = table_schemas().map(|table| table.name);
+    let growing = tables.iter().copied().chain(["event_log", "unique_keys", "market_symbols", "idempotent_requests"]);
+    let mut found = Vec::new();
+    let scans = |line: &str| {
+        let scanned = line.trim_start().trim_start_matches("->").trim_start();
+        let of_sqlite = scanned.strip_prefix("SCAN ").map(|rest| rest.split(' ').next().unwrap_or_default());
+        let of_postgres = scanned.strip_prefix("Seq Scan on ").map(|rest| rest.split(' ').next().unwrap_or_default());
+        of_sqlite.or(of_postgres).is_some_and(|name| {
+            let is_alias = name == "e" || name == "s";
+            is_alias || growing.clone().any(|table| table == name)
+        })
+    };
+    if plan.lines().any(scans) {
+        found.push(Flaw::Scan);
+    }
+    if ["TEMP B-TREE", "Sort", "HashAggregate"].iter().any(|sort| plan.contains(sort)) {
+        found.push(Flaw::Sort);
+    }
+    // Only the range of the ids is looked up, and the statement asks for more.
+    let by_range = plan.contains("(id>?") || plan.contains("Index Cond: (id >") || plan.contains("Index Cond: ((id >");
+    let compares = sql.contains("e.") && sql.split(" WHERE ").nth(1).is_some_and(|it| it.matches(" AND ").count() > 0);
+    let is_filtered = sql.split(" WHERE ").nth(1).is_some_and(|it| it.replace("e.id", "").contains("e."));
+    if by_range && compares && is_filtered {
+        found.push(Flaw::PrimaryKeyAlone);
+    }
+    found
+}
+
+pub async fn statements_are_those_of_the_snapshot(database: Database) {
+    let dialect = if matches!(database.direct, Direct::Postgres(_)) { "postgres" } else { "sqlite" };
+    let statements = statements(&database.store).await;
+    let text: BTreeSet<String> = statements.iter().map(|sql| shortened(sql)).collect();
+    let text = text.into_iter().collect::<Vec<_>>().join("\n\n");
+    insta::with_settings!({ prepend_module_to_snapshot => false, snapshot_path => "snapshots", omit_expression => true }, {
+        insta::assert_snapshot!(dialect, text);
+    });
+}
+
+/// Lists of values without their length, which differs from call to call.
+fn shortened(sql: &str) -> String {
+    let mut short = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some(begin) = rest.find('(') {
+        let (before, list) = rest.split_at(begin);
+        short.push_str(before);
+        let end = list.find(')').unwrap_or(list.len() - 1);
+        let (list, after) = list.split_at(end + 1);
+        let is_values = list.trim_matches(['(', ')']).split(',').all(|it| it == "?" || it.starts_with('$'));
+        short.push_str(if is_values { "(…)" } else { list });
+        rest = after;
+    }
+    short.push_str(rest);
+    while short.contains("(…),(…)") {
+        short = short.replace("(…),(…)", "(…)");
+    }
+    short
+}
