@@ -31,10 +31,33 @@ impl Postgres {
     /// A new database: on a cluster in a temporary folder, unless `CQAR_TEST_DATABASE_URL` names one.
     pub fn start() -> Self {
         if let Ok(url) = std::env::var("CQAR_TEST_DATABASE_URL") {
-            return Self { url: new_database(&url), _cluster: None };
+            return Self { url: new_database(&url, ""), _cluster: None };
         }
         let cluster = Cluster::running();
-        Self { url: new_database(&cluster.url), _cluster: Some(cluster) }
+        Self { url: new_database(&cluster.url, ""), _cluster: Some(cluster) }
+    }
+
+    /// A new database whose tables are in that folder; what the server itself needs to live is elsewhere.
+    pub fn start_in(folder: &Path) -> Self {
+        if let Some((uid, gid)) = unprivileged() {
+            std::os::unix::fs::chown(folder, Some(uid), Some(gid)).unwrap();
+        }
+        let cluster = Cluster::running();
+        let name = format!("cqar_space_{}", Uuid::now_v7().simple());
+        let create = format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display());
+        run(Command::new("psql").arg(&cluster.url).args(["-qc", &create]));
+        Self { url: new_database(&cluster.url, &format!(" TABLESPACE {name}")), _cluster: Some(cluster) }
+    }
+
+    /// The host and the port.
+    pub fn address(&self) -> String {
+        let (_, rest) = self.url.split_once('@').unwrap();
+        rest.split_once('/').unwrap().0.to_owned()
+    }
+
+    /// The URL of the same database by another port, such as a proxy's.
+    pub fn url_at(&self, port: u16) -> String {
+        self.url.replace(&self.address(), &format!("127.0.0.1:{port}"))
     }
 
     /// The database's URL.
@@ -90,9 +113,9 @@ impl Drop for Cluster {
     }
 }
 
-fn new_database(server: &str) -> String {
+fn new_database(server: &str, options: &str) -> String {
     let name = format!("cqar_test_{}", Uuid::now_v7().simple());
-    run(Command::new("psql").arg(server).args(["-qc", &format!("CREATE DATABASE {name}")]));
+    run(Command::new("psql").arg(server).args(["-qc", &format!("CREATE DATABASE {name}{options}")]));
     let (base, query) = server.split_once('?').unwrap_or((server, ""));
     let base = base.rsplit_once('/').map_or(base, |(base, _)| base);
     format!("{base}/{name}?{query}")
@@ -106,7 +129,7 @@ fn binaries() -> PathBuf {
 }
 
 /// PostgreSQL refuses to run as root: as root, run it as the user that the package made, else as nobody.
-fn unprivileged() -> Option<(u32, u32)> {
+pub(crate) fn unprivileged() -> Option<(u32, u32)> {
     let id = Command::new("id").arg("-u").output().unwrap();
     if id.stdout.trim_ascii() != b"0" {
         return None;
@@ -120,7 +143,7 @@ fn unprivileged() -> Option<(u32, u32)> {
     Some(entry("postgres").or_else(|| entry("nobody")).expect("a user to run PostgreSQL as"))
 }
 
-fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
+pub(crate) fn as_user(command: &mut Command, user: Option<(u32, u32)>) -> &mut Command {
     match user {
         Some((uid, gid)) => command.uid(uid).gid(gid),
         None => command,

@@ -31,12 +31,13 @@ use cqar_store::{
 use cqar_tests::{
     entities::{asset, attribution, change, create, instrument, market, venue, venue_asset, write},
     kinds::one_of_each,
+    pgbouncer::PgBouncer,
     postgres::Postgres,
 };
 use prost::Message;
 use uuid::Uuid;
 
-/// Runs a test on both databases.
+/// Runs a test on both databases, and on PostgreSQL through a pooler of transactions.
 macro_rules! on_both {
     ($($name:ident)*) => {
         mod sqlite {
@@ -52,6 +53,15 @@ macro_rules! on_both {
             async fn $name() {
                 let postgres = super::Postgres::start();
                 let store = super::open(postgres.url()).await;
+                super::$name(store).await;
+            })*
+        }
+        mod pgbouncer {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let pgbouncer = super::PgBouncer::start();
+                let settings = super::StoreSettings { statement_cache: 0, ..super::StoreSettings::new(pgbouncer.url()) };
+                let store = super::open_with(&settings).await;
                 super::$name(store).await;
             })*
         }
@@ -75,8 +85,11 @@ on_both! {
 }
 
 async fn open(url: &str) -> Arc<Store> {
-    let store =
-        Store::open(&StoreSettings::new(url), Arc::new(SystemClock), &prometheus::Registry::new()).await.unwrap();
+    open_with(&StoreSettings::new(url)).await
+}
+
+async fn open_with(settings: &StoreSettings) -> Arc<Store> {
+    let store = Store::open(settings, Arc::new(SystemClock), &prometheus::Registry::new()).await.unwrap();
     store.migrate_up().await.unwrap();
     store.check_migrations().await.unwrap();
     Arc::new(store)

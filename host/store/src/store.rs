@@ -67,6 +67,7 @@ impl Store {
         clock: Arc<dyn Clock>,
         registry: &prometheus::Registry,
     ) -> Result<Self, Error> {
+        tracing::debug!(url = settings.redacted_url(), "connecting_to_database");
         let silence = Arc::new(Silence::default());
         let pools = match settings.url.split_once(':').map(|(scheme, _)| scheme) {
             Some("sqlite") => open_sqlite(settings).await?,
