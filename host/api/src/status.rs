@@ -87,6 +87,9 @@ pub(crate) fn status(error: Error) -> Status {
             refuse(InvalidArgument, ErrorReason::RefusedByValidator).with("rounds", rounds)
         }
         Error::CallerLeft => refuse(Code::Cancelled, ErrorReason::CallFailed),
+        Error::AnswerNotKept { revision } => {
+            refuse(FailedPrecondition, ErrorReason::AnswerNotKept).with("revision", revision)
+        }
         Error::Contended => refuse(Aborted, ErrorReason::Contended).retry_after(RETRY_SOON),
         Error::StaleListing { venue, segment, newest, observed } => {
             refuse(FailedPrecondition, ErrorReason::StaleListing)

@@ -133,6 +133,15 @@ pub enum Error {
     /// The request id was used for another request.
     #[error("request_id was used before for a request with another body")]
     RequestIdReused,
+    /// The request was answered before, and its answer was too large to be kept.
+    #[error(
+        "the request was carried out before, in revision {revision}, and its answer was too large to be kept: \
+         read that revision by EventService.Watch, or get what the request names"
+    )]
+    AnswerNotKept {
+        /// The revision of the answer.
+        revision: Revision,
+    },
     /// The registry kept changing while the write was judged.
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,

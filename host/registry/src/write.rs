@@ -9,7 +9,6 @@
 use std::{collections::HashMap, future::Future, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use cqar_domain::{
     entities::Entity,
     entity::Revision,
@@ -80,6 +79,8 @@ const MAX_ATTEMPTS: usize = 5;
 /// How often what is left of a write is judged again, after validators refused parts of it: each round is a plan and a judgement
 /// of all that is left.
 const MAX_ROUNDS: usize = 8;
+/// The largest answer that is kept whole: those of a day are kept, however many there are.
+const MAX_KEPT_BYTES: usize = 64 << 10;
 /// How long an answered request is remembered.
 const REQUEST_TTL_SECONDS: i64 = 24 * 3600;
 
@@ -113,6 +114,11 @@ pub(crate) trait WriteCommand: Send + Sync + 'static {
 
     /// The response to a prepared write that was committed, or would be.
     fn respond(&self, prepared: &Self::Prepared, outcome: &WriteOutcome) -> Self::Response;
+
+    /// What is kept of a response that is too large to be kept whole, for a repetition; none where only all of it says anything.
+    fn condensed(_: &Self::Response) -> Option<Self::Response> {
+        None
+    }
 
     /// Notes in a response that it is the stored one of an earlier request, where the contract says that.
     fn mark_replayed(_: &mut Self::Response) {}
@@ -317,12 +323,22 @@ impl Writer<'_> {
         if answered.body_hash != self.request.body_hash {
             return Err(Error::RequestIdReused);
         }
+        if !answered.is_whole && answered.answer.is_empty() {
+            return Err(Error::AnswerNotKept { revision: answered.revision });
+        }
         let mut value = P::Response::decode(answered.answer).map_err(|error| {
             let reason = format!("answer: {error}");
             cqar_store::Error::Corrupt { table: "idempotent_requests", reason }
         })?;
         P::mark_replayed(&mut value);
         Ok(Some(Revisioned { revision: answered.revision, value }))
+    }
+
+    /// What is remembered of an answered request.
+    fn record<P: WriteCommand>(&self, answer: &P::Response, revision: Revision) -> IdempotencyRecord {
+        let is_whole = answer.encoded_len() <= MAX_KEPT_BYTES;
+        let kept = if is_whole { answer.encode_to_vec() } else { condensed::<P>(answer) };
+        IdempotencyRecord { body_hash: self.request.body_hash.clone(), revision, answer: kept.into(), is_whole }
     }
 
     /// None if nothing is to be remembered for the request: it has no id, or only asks what would be.
@@ -385,11 +401,7 @@ impl Writer<'_> {
             tx.save_import_watermark(venue, segment, *observed).await?;
         }
         if let Some(key) = self.idempotency_key() {
-            let answered = IdempotencyRecord {
-                body_hash: self.request.body_hash.clone(),
-                revision,
-                answer: Bytes::from(answer.encode_to_vec()),
-            };
+            let answered = self.record::<P>(&answer, revision);
             tx.save_request(&key, &answered, now, now.plus_seconds(REQUEST_TTL_SECONDS)).await?;
         }
         let committed = tx.commit().await?;
@@ -423,6 +435,12 @@ impl<P: WriteCommand> Judged<P> {
         Ok(same(self.prepared.plan(), again.plan())
             && read_again(reads, &self.judgement.read).await? == self.judgement.read)
     }
+}
+
+/// What of an answer is kept that is too large; nothing where that is too large, too.
+fn condensed<P: WriteCommand>(answer: &P::Response) -> Vec<u8> {
+    let kept = P::condensed(answer).filter(|kept| kept.encoded_len() <= MAX_KEPT_BYTES);
+    kept.map(|kept| kept.encode_to_vec()).unwrap_or_default()
 }
 
 /// Whether two plans change the same in the same way, whatever revision each was made for.

@@ -37,16 +37,19 @@ pub(crate) fn path(database: &Path) -> PathBuf {
     database.with_extension("relay.db")
 }
 
-/// Opens it, makes it if it is absent, and takes over what an earlier version kept in the database itself.
+/// Makes it when it is needed first, and takes over what an earlier version kept in the database itself. A database that may only be
+/// read needs none: nothing is published from there.
 pub(crate) async fn open(
     options: SqliteConnectOptions,
     settings: &StoreSettings,
     database: &SqlitePool,
 ) -> Result<SqlitePool, sqlx::Error> {
     let file = path(options.get_filename());
-    let pool = SqlitePoolOptions::new().max_connections(2).acquire_timeout(settings.acquire_timeout);
-    let pool = pool.connect_with(options.filename(file)).await?;
-    sqlx::raw_sql(SCHEMA).execute(&pool).await?;
+    let pool = SqlitePoolOptions::new()
+        .max_connections(2)
+        .acquire_timeout(settings.acquire_timeout)
+        .after_connect(|connection, _| Box::pin(async move { sqlx::raw_sql(SCHEMA).execute(connection).await.map(drop) }))
+        .connect_lazy_with(options.filename(file).read_only(false));
     if sqlx::query_scalar::<_, i64>(HAS_MEMORY).fetch_one(database).await? > 0 {
         take_over(&pool, database).await?;
     }

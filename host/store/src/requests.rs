@@ -28,15 +28,18 @@ pub struct IdempotencyRecord {
     pub body_hash: Vec<u8>,
     /// The revision that the answer reflects.
     pub revision: Revision,
-    /// The encoded answer.
+    /// The encoded answer, or what is kept of it.
     pub answer: Bytes,
+    /// Whether that is all of it.
+    pub is_whole: bool,
 }
 
-const FIND_REQUEST: &str = "SELECT body_hash, revision, answer FROM idempotent_requests \
+const FIND_REQUEST: &str = "SELECT body_hash, revision, answer, is_whole FROM idempotent_requests \
     WHERE actor = $1 AND method = $2 AND request_id = $3 AND expire_us > $4";
-const SAVE_REQUEST: &str = "INSERT INTO idempotent_requests (actor, method, request_id, body_hash, revision, answer, expire_us) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (actor, method, request_id) DO UPDATE SET \
-    body_hash = excluded.body_hash, revision = excluded.revision, answer = excluded.answer, expire_us = excluded.expire_us";
+const SAVE_REQUEST: &str = "INSERT INTO idempotent_requests (actor, method, request_id, body_hash, revision, answer, is_whole, expire_us) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (actor, method, request_id) DO UPDATE SET \
+    body_hash = excluded.body_hash, revision = excluded.revision, answer = excluded.answer, \
+    is_whole = excluded.is_whole, expire_us = excluded.expire_us";
 /// A few at a time, with every request that is kept: the table never grows by more than what a day brings.
 const DROP_EXPIRED: &str = "DELETE FROM idempotent_requests WHERE (actor, method, request_id) IN \
     (SELECT actor, method, request_id FROM idempotent_requests WHERE expire_us <= $1 ORDER BY expire_us LIMIT 16)";
@@ -47,6 +50,7 @@ struct RequestRow {
     body_hash: Vec<u8>,
     revision: i64,
     answer: Vec<u8>,
+    is_whole: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -73,6 +77,7 @@ impl Snapshot {
             body_hash: row.body_hash,
             revision: row.revision,
             answer: row.answer.into(),
+            is_whole: row.is_whole,
         }))
     }
 
@@ -104,6 +109,7 @@ impl WriteTransaction {
             Value::Bytes(answered.body_hash.clone()),
             Value::Int(answered.revision),
             Value::Bytes(answered.answer.to_vec()),
+            Value::Bool(answered.is_whole),
             Value::Int(expire.micros()),
         ];
         self.snapshot.tx.execute(SAVE_REQUEST, values).await.map(drop)

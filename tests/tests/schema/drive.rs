@@ -60,7 +60,8 @@ async fn relay(store: &Arc<Store>) {
 
 async fn writes(store: &Arc<Store>, entities: &[Entity]) {
     let key = IdempotencyKey { actor: "a".into(), method: "/m".into(), request_id: Uuid::now_v7() };
-    let answered = IdempotencyRecord { body_hash: vec![0], revision: 7, answer: Bytes::from_static(b"answer") };
+    let answer = Bytes::from_static(b"answer");
+    let answered = IdempotencyRecord { body_hash: vec![0], revision: 7, answer, is_whole: true };
     let now = SystemClock.now();
     let mut tx = store.begin_write().await.unwrap();
     tx.reads().idempotency_record(&key, now).await.unwrap();

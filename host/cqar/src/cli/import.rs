@@ -308,6 +308,7 @@ fn report(answer: ImportAnswer, validate_only: bool) -> Result<(), CliError> {
     let summary = answer.summary;
     let committed = match (validate_only, summary.replayed) {
         (true, _) => "nothing: --validate-only",
+        (false, true) if summary.rows_omitted => "before: this is what is kept of the answer to the same request",
         (false, true) => "before: this is the stored answer to the same request",
         (false, false) => "",
     };

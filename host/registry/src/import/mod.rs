@@ -315,6 +315,12 @@ impl WriteCommand for Listing {
         draft.report(self, outcome)
     }
 
+    /// The summary: the rows are in the log, and in the registry.
+    fn condensed(report: &ImportReport) -> Option<ImportReport> {
+        let summary = report.summary.clone().map(|summary| v1::ImportSummary { rows_omitted: true, ..summary });
+        Some(ImportReport { summary, rows: Vec::new() })
+    }
+
     fn mark_replayed(report: &mut ImportReport) {
         if let Some(summary) = &mut report.summary {
             summary.replayed = true;

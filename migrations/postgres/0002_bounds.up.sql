@@ -5,3 +5,6 @@ ALTER TABLE relay_cursor ADD COLUMN log_id UUID;
 UPDATE relay_cursor SET log_id = (SELECT log_id FROM log_state WHERE id = 1);
 ALTER TABLE relay_fan_outs ADD COLUMN log_id UUID;
 UPDATE relay_fan_outs SET log_id = (SELECT log_id FROM log_state WHERE id = 1);
+
+-- Large answers are not kept whole: a repetition is told where the request stands in the log.
+ALTER TABLE idempotent_requests ADD COLUMN is_whole BOOLEAN NOT NULL DEFAULT TRUE;

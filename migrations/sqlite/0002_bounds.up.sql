@@ -4,3 +4,6 @@
 DROP TABLE relay_fan_outs;
 DROP TABLE relay_cursor;
 DROP TABLE relay_lease;
+
+-- Large answers are not kept whole: a repetition is told where the request stands in the log.
+ALTER TABLE idempotent_requests ADD COLUMN is_whole BOOLEAN NOT NULL DEFAULT TRUE;

@@ -16,3 +16,7 @@ CREATE TABLE relay_fan_outs (
     messages BLOB NOT NULL,
     PRIMARY KEY (revision, idx)
 );
+
+-- What is not whole is no answer to an older version.
+DELETE FROM idempotent_requests WHERE NOT is_whole;
+ALTER TABLE idempotent_requests DROP COLUMN is_whole;
