@@ -10,6 +10,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`floor`] | the floor: a bare tonic service with a cache in front of nothing |
+//! | [`million`] | the store at a million markets |
 //! | [`registry_process`] | the registry, with everything on that it has in production |
 //! | [`collector`] | takes the registry's traces, and drops them |
 //! | [`load`] | many calls at once, and how long they took |
@@ -21,6 +22,7 @@ mod codec;
 mod collector;
 mod floor;
 mod load;
+mod million;
 mod registry_process;
 mod report;
 mod rows;
@@ -30,6 +32,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Parser, Subcommand};
 
 use crate::{
+    registry_process::Database,
     report::Report,
     rows::{Benchmark, RunConfig},
 };
@@ -64,21 +67,41 @@ enum Command {
         #[arg(long)]
         answers: PathBuf,
     },
+    /// Fills each database with a million made-up markets, and measures what they cost; target/bench/million.*.
+    Million {
+        /// Another number of them.
+        #[arg(long, default_value_t = 1_000_000)]
+        markets: usize,
+        /// Only this database.
+        #[arg(long)]
+        database: Option<Database>,
+    },
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Some(Command::Floor { port, answers }) = arguments.command {
-        return floor::serve(port, &answers).await;
-    }
     let config = RunConfig { repeats: arguments.repeats, time: Duration::from_secs_f64(arguments.seconds) };
+    match arguments.command {
+        Some(Command::Floor { port, answers }) => return floor::serve(port, &answers).await,
+        Some(Command::Million { markets, database }) => {
+            let once = RunConfig { repeats: 1, ..config };
+            let mut report = Report::new(&once);
+            for each in [Database::Sqlite, Database::Postgres] {
+                if database.is_none_or(|only| only == each) {
+                    million::measure(each, markets, &mut report).await?;
+                }
+            }
+            return report.publish("million");
+        }
+        None => {}
+    }
     let mut report = Report::new(&config);
     for rows in Benchmark::selected(&arguments.only) {
         eprintln!("measuring: {rows}");
         rows.measure(&config, &mut report).await?;
     }
-    report.publish()
+    report.publish("latest")
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -28,9 +28,11 @@ pub(crate) const BATCH_RESOLVE: &str = "/cqar.v1.MarketService/BatchResolveMarke
 pub(crate) const KEY: &str = "the-key-of-the-benchmarks";
 
 /// Which database the registry has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Database {
+    /// The embedded one.
     Sqlite,
+    /// A server of its own.
     Postgres,
 }
 

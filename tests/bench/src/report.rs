@@ -23,6 +23,7 @@ pub(crate) enum Unit {
     Milliseconds,
     Microseconds,
     PerSecond,
+    Mebibytes,
 }
 
 /// What a figure has to be.
@@ -90,6 +91,7 @@ impl Unit {
             Self::Milliseconds => format!("{value:.2} ms"),
             Self::Microseconds => format!("{value:.2} µs"),
             Self::PerSecond => format!("{value:.0} /s"),
+            Self::Mebibytes => format!("{value:.0} MiB"),
         }
     }
 }
@@ -149,19 +151,19 @@ impl Report {
         self.notes.push(note.into());
     }
 
-    /// Prints the table, and writes it to `target/bench/`.
-    pub(crate) fn publish(self) -> anyhow::Result<()> {
+    /// Prints the table, and writes it to `target/bench/`, under its time and under a name.
+    pub(crate) fn publish(self, name: &str) -> anyhow::Result<()> {
         let text = self.text();
         println!("{text}");
         let folder = folder()?;
         let json = serde_json::to_string_pretty(&self)?;
-        for name in [self.time.to_string(), "latest".to_owned()] {
+        for name in [self.time.to_string(), name.to_owned()] {
             for (kind, content) in [("txt", &text), ("json", &json)] {
                 let path = folder.join(format!("{name}.{kind}"));
                 fs::write(&path, content).with_context(|| path.display().to_string())?;
             }
         }
-        eprintln!("written to {}/latest.txt and latest.json", folder.display());
+        eprintln!("written to {}/{name}.txt and {name}.json", folder.display());
         Ok(())
     }
 
