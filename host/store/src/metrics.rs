@@ -2,11 +2,15 @@
 
 use std::{borrow::Cow, time::Instant};
 
-use prometheus::{HistogramOpts, HistogramVec, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntGauge, Registry};
 
-/// `cqar_db_query_duration_seconds{operation}`
+/// `cqar_db_query_duration_seconds{operation}` and `cqar_db_writes_waiting`.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics(HistogramVec);
+pub(crate) struct Metrics {
+    durations: HistogramVec,
+    /// How many writes wait for their turn.
+    pub(crate) writes_waiting: IntGauge,
+}
 
 /// Observes the time from its making to its drop.
 pub(crate) struct Timer<'a>(&'a Metrics, Cow<'static, str>, Instant);
@@ -18,7 +22,9 @@ impl Metrics {
             .buckets(prometheus::exponential_buckets(0.000_05, 2.5, 14)?);
         let histogram = HistogramVec::new(options, &["operation"])?;
         registry.register(Box::new(histogram.clone()))?;
-        Ok(Self(histogram))
+        let writes_waiting = IntGauge::new("cqar_db_writes_waiting", "Writes that wait for their turn")?;
+        registry.register(Box::new(writes_waiting.clone()))?;
+        Ok(Self { durations: histogram, writes_waiting })
     }
 
     pub(crate) fn time(&self, operation: impl Into<Cow<'static, str>>) -> Timer<'_> {
@@ -28,6 +34,6 @@ impl Metrics {
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
-        self.0.0.with_label_values(&[&*self.1]).observe(self.2.elapsed().as_secs_f64());
+        self.0.durations.with_label_values(&[&*self.1]).observe(self.2.elapsed().as_secs_f64());
     }
 }

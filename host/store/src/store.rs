@@ -86,7 +86,7 @@ impl Store {
         };
         let metrics = Metrics::new(registry)
             .map_err(|error| Error::Open { url: settings.redacted_url(), reason: error.to_string() })?;
-        let writers = Writers::new(settings.max_waiting_writes);
+        let writers = Writers::new(settings.max_waiting_writes, metrics.writes_waiting.clone());
         Ok(Self { database, clock, metrics, writers, listener: Mutex::new(None), log_id: OnceCell::new() })
     }
 

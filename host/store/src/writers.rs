@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use prometheus::IntGauge;
 use tokio::{
     sync::{Mutex, OwnedMutexGuard},
     time::sleep,
@@ -27,6 +28,7 @@ pub(crate) struct Writers {
     turn: Arc<Mutex<()>>,
     waiting: AtomicUsize,
     most: usize,
+    gauge: IntGauge,
 }
 
 /// The right to write, until it is dropped.
@@ -35,12 +37,21 @@ pub(crate) struct WriterTurn {
     _guard: OwnedMutexGuard<()>,
 }
 
+/// One who waits, as the gauge counts.
+struct Counted<'a>(&'a IntGauge);
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// A place among those who wait. Who goes away gives it back.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a>(&'a Writers);
 
 impl Writers {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { turn: Arc::default(), waiting: AtomicUsize::new(0), most }
+    pub(crate) fn new(most: usize, gauge: IntGauge) -> Self {
+        Self { turn: Arc::default(), waiting: AtomicUsize::new(0), most, gauge }
     }
 
     /// Waits for the turn, in order. While writes fail, one at a time tries, and nobody waits behind it. Dropping the future
@@ -51,10 +62,12 @@ impl Writers {
             return Ok(WriterTurn { _guard: guard });
         }
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let _place = Place(&self.waiting);
+        let _place = Place(self);
         if waiting >= self.most {
             return Err(Error::TooManyWrites { waiting });
         }
+        self.gauge.inc();
+        let _counted = Counted(&self.gauge);
         tokio::select! {
             biased;
             guard = turn().lock_owned() => Ok(WriterTurn { _guard: guard }),
@@ -66,7 +79,7 @@ impl Writers {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -76,7 +89,7 @@ mod tests {
 
     #[tokio::test]
     async fn so_many_wait_and_one_more_is_refused_and_who_leaves_makes_room() {
-        let (writers, health) = (Writers::new(2), WriteMonitor::default());
+        let (writers, health) = (writers(), WriteMonitor::default());
         let turn = writers.take_turn(&health).await.unwrap();
         let mut first = Box::pin(writers.take_turn(&health));
         let mut second = Box::pin(writers.take_turn(&health));
@@ -94,7 +107,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_ever_nor_behind_an_attempt_while_writes_fail() {
-        let (writers, health) = (Writers::new(2), WriteMonitor::default());
+        let (writers, health) = (writers(), WriteMonitor::default());
         let turn = writers.take_turn(&health).await.unwrap();
         assert!(matches!(writers.take_turn(&health).await, Err(Error::TurnTooLate { .. })));
         let mut waiting = Box::pin(writers.take_turn(&health));
@@ -103,6 +116,10 @@ mod tests {
         assert!(matches!(waiting.await, Err(Error::WritesFail { .. })));
         drop(turn);
         drop(writers.take_turn(&health).await.unwrap());
+    }
+
+    fn writers() -> Writers {
+        Writers::new(2, IntGauge::new("waiting", "Waiting").unwrap())
     }
 
     /// Polls once: none if it waits.

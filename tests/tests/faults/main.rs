@@ -10,6 +10,7 @@
 mod disk;
 mod freeze;
 mod pooler;
+mod queue;
 mod readonly;
 mod silence;
 mod start;
