@@ -24,6 +24,8 @@ use crate::{
 pub(crate) const RESOLVE: &str = "/cqar.v1.MarketService/ResolveMarket";
 /// The same for many symbols.
 pub(crate) const BATCH_RESOLVE: &str = "/cqar.v1.MarketService/BatchResolveMarkets";
+/// What the bases of its markets begin with.
+const BASES: &str = "BENCH";
 /// The key that the registry is called with.
 pub(crate) const KEY: &str = "the-key-of-the-benchmarks";
 
@@ -142,7 +144,7 @@ impl RegistryProcess {
             create_missing_assets: true,
             ..ImportListingOptions::default()
         };
-        let payload = Bytes::from(listing(self.markets)?);
+        let payload = Bytes::from(listing(BASES, self.markets)?);
         let chunks = (0..payload.len()).step_by(1 << 20);
         let chunks = chunks.map(|from| Part::Chunk(payload.slice(from..payload.len().min(from + (1 << 20)))));
         let parts: Vec<Part> = std::iter::once(Part::Options(options)).chain(chunks).collect();
@@ -161,18 +163,15 @@ impl RegistryProcess {
 }
 
 fn symbol(n: usize) -> String {
-    format!("{}USDT", base(n))
+    format!("{BASES}{n}USDT")
 }
 
-fn base(n: usize) -> String {
-    format!("BENCH{n}")
-}
-
-/// A spot listing with so many markets.
-fn listing(markets: usize) -> serde_json::Result<Vec<u8>> {
+/// A spot listing with so many markets, whose bases begin with a prefix.
+pub(crate) fn listing(bases: &str, markets: usize) -> serde_json::Result<Vec<u8>> {
     let market = |n| {
+        let base = format!("{bases}{n}");
         json!({
-            "symbol": symbol(n), "status": "TRADING", "baseAsset": base(n), "quoteAsset": "USDT",
+            "symbol": format!("{base}USDT"), "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT",
             "isSpotTradingAllowed": true, "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000.00", "tickSize": "0.01"},
                 {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000.0", "stepSize": "0.00001"},

@@ -1,6 +1,7 @@
 //! What is measured: one file for each kind of rows.
 
 mod batch;
+mod beside;
 mod comparison;
 mod h2load;
 mod miss;
@@ -38,6 +39,8 @@ pub(crate) enum Benchmark {
     Validator,
     /// One write after the other, on both databases.
     Writes,
+    /// Small writes beside imports, on both databases.
+    Beside,
 }
 
 impl Benchmark {
@@ -56,6 +59,7 @@ impl Benchmark {
             Self::Miss => miss::measure(config, report).await,
             Self::Validator => validator::measure(config, report).await,
             Self::Writes => writes::measure(config, report).await,
+            Self::Beside => beside::measure(config, report).await,
         }
     }
 }
