@@ -9,6 +9,8 @@
 //! | `resolve` | a symbol to its market |
 //! | `moments` | what a symbol means as time and writes go on |
 //! | `format` | an instrument to its symbol |
+//! | `bounds` | answers are bounded by bytes |
+//! | `states` | what a request may leave behind, and which of several a creation means |
 //! | `bad_input` | what is refused, by name |
 //! | `listing` | listings that are made up, and how they are imported |
 //! | `import`, `import_assets`, `import_moments` | what an import does, which assets it takes, of when it speaks |
@@ -24,6 +26,7 @@
 
 mod apply;
 mod bad_input;
+mod bounds;
 mod crud;
 mod format;
 mod import;
@@ -36,3 +39,4 @@ mod moments;
 mod real_listings;
 mod requests;
 mod resolve;
+mod states;
