@@ -7,6 +7,7 @@
     reason = "a test that panics is a test that fails"
 )]
 
+mod constraint;
 mod disk;
 mod freeze;
 mod pooler;
