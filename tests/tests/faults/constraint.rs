@@ -19,7 +19,7 @@ async fn what_someone_else_wrote_into_the_tables_is_a_refusal_of_its_own() {
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let key = chain("here", "eip155:77");
     let ghost = "INSERT INTO unique_keys (key, entity_type, entity_id) \
-        SELECT replace(key, '1', '77'), 'chain', 'ghost' FROM unique_keys WHERE key = 'chain.caip2:eip155:1'";
+        SELECT substr(key, 1, length(key) - 1) || '77', 'chain', 'ghost' FROM unique_keys WHERE key LIKE 'chain.caip2:%:1'";
     let mut chains = ChainServiceClient::new(channel.clone());
     let first = CreateChainRequest { chain: Some(chain("one", "eip155:1")), ..CreateChainRequest::default() };
     chains.create_chain(first).await.unwrap();
