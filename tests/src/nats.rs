@@ -38,13 +38,25 @@ impl Nats {
     pub fn stopped(configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("cqar-nats-").tempdir().unwrap();
         let port = port::free();
-        let store = folder.path().join("store");
+        let this = Self { port, folder, server: None };
+        this.configure(configuration);
+        this
+    }
+
+    /// Has the running server take another configuration, which it tells its clients nothing of.
+    pub fn reload(&self, configuration: &str) {
+        self.configure(configuration);
+        let pid = self.server.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    }
+
+    fn configure(&self, configuration: &str) {
         let text = format!(
-            "listen: \"127.0.0.1:{port}\"\njetstream {{ store_dir: {:?} }}\n{configuration}\n",
-            store.display().to_string()
+            "listen: \"{}\"\njetstream {{ store_dir: {:?} }}\n{configuration}\n",
+            self.address(),
+            self.folder.path().join("store").display().to_string()
         );
-        std::fs::write(folder.path().join("nats.conf"), text).unwrap();
-        Self { port, folder, server: None }
+        std::fs::write(self.folder.path().join("nats.conf"), text).unwrap();
     }
 
     /// The server's address, `127.0.0.1:<port>`.

@@ -14,15 +14,21 @@ pub struct RedisServer {
     port: u16,
     folder: TempDir,
     server: Child,
+    arguments: &'static [&'static str],
 }
 
 impl RedisServer {
     /// Starts a server that keeps every write on disk.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more arguments, such as `--maxmemory 1mb`.
+    pub fn start_with(arguments: &'static [&'static str]) -> Self {
         let folder = tempfile::Builder::new().prefix("cqar-redis-").tempdir().unwrap();
         let port = port::free();
-        let server = spawn(port, &folder);
-        Self { port, folder, server }
+        let server = spawn(port, &folder, arguments);
+        Self { port, folder, server, arguments }
     }
 
     /// Its port on 127.0.0.1.
@@ -44,7 +50,7 @@ impl RedisServer {
 
     /// Starts it again after a kill, on the same port and with what it had written.
     pub fn restart(&mut self) {
-        self.server = spawn(self.port, &self.folder);
+        self.server = spawn(self.port, &self.folder, self.arguments);
     }
 
     /// Stops it with SIGSTOP: connections stand, and nothing answers.
@@ -71,11 +77,12 @@ impl Drop for RedisServer {
 }
 
 /// Starts a server and returns when it accepts connections.
-fn spawn(port: u16, folder: &TempDir) -> Child {
+fn spawn(port: u16, folder: &TempDir, arguments: &[&str]) -> Child {
     let mut server = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(folder.path())
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

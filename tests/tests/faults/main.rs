@@ -14,6 +14,7 @@ mod pooler;
 mod queue;
 mod readonly;
 mod silence;
+mod standing;
 mod start;
 mod terminated;
 mod writers;
