@@ -121,14 +121,14 @@ async fn a_full_stream_is_refused_until_it_has_room() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_raised_limit_of_a_message_is_noticed() {
-    let nats = Nats::start_with("max_payload: 2048");
+    let nats = Nats::start_with("max_payload: 4096");
     let server = with_nats(&nats).await;
     let channel = server.channel().await;
     let id = create(&channel, "SMALL").await.unwrap();
     becomes(&server, "event_bus", State::Ok).await;
-    describe(&channel, &id, &"x".repeat(3000)).await;
-    stays(&server, "event_bus", "takes at most 2048").await;
-    assert_eq!(lines(&server, "takes at most 2048").len(), 1, "{:#?}", lines(&server, "relay"));
+    describe(&channel, &id, &"x".repeat(4000)).await;
+    stays(&server, "event_bus", "takes at most 4096").await;
+    assert_eq!(lines(&server, "takes at most 4096").len(), 1, "{:#?}", lines(&server, "relay"));
     nats.reload("max_payload: 1048576");
     becomes(&server, "event_bus", State::Ok).await;
 }
