@@ -36,6 +36,11 @@ struct UniqueKeyRow {
     entity_id: String,
 }
 
+#[derive(sqlx::FromRow)]
+struct CountRow {
+    count: i64,
+}
+
 impl Snapshot {
     /// The revision that all of it is of.
     pub fn revision(&self) -> Revision {
@@ -147,6 +152,26 @@ impl Snapshot {
         let sql = format!("{} WHERE e.venue_id = $1 AND e.segment = $2 AND {live} ORDER BY e.id", Market::SELECT);
         let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros())];
         self.select("live_markets", sql, values).await
+    }
+
+    /// How many markets [`Snapshot::live_markets`] would read; counted to `limit`.
+    pub async fn live_market_count(
+        &mut self,
+        venue: &VenueId,
+        segment: &Segment,
+        at: Timestamp,
+        limit: usize,
+    ) -> Result<usize, Error> {
+        let live = Condition::LiveAt.clause(3);
+        let sql = format!(
+            "SELECT count(*) AS count FROM \
+             (SELECT 1 FROM markets e WHERE e.venue_id = $1 AND e.segment = $2 AND {live} LIMIT $4) AS live"
+        );
+        let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+        let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros()), limit];
+        let _timer = self.metrics.time("live_market_count");
+        let row = self.tx.first::<CountRow>(&sql, values).await?;
+        Ok(row.map_or(0, |row| usize::try_from(row.count).unwrap_or_default()))
     }
 
     /// For each entity, in order, up to `limit` that refer to it. Those that are marked as deleted count only where it would be

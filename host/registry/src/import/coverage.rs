@@ -14,7 +14,7 @@ use cqar_plugins::Coverage;
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 
-use super::{Listing, assets::CodeMappings};
+use super::{Listing, MAX_ROWS, assets::CodeMappings};
 use crate::error::Error;
 
 /// Which markets of a segment are covered.
@@ -48,6 +48,17 @@ pub(super) async fn absent(
         let segment = &covered.segment;
         let Some(terms) = CoveredTerms::of(covered, mappings) else { continue };
         if !unnamed.contains_key(segment) {
+            // Counted first: of so many that they could not all be delisted, none need be loaded.
+            let most = named.len() + MAX_ROWS + 1;
+            let count = reads.live_market_count(&listing.venue, segment, listing.observed, most).await?;
+            if count == most {
+                let message = format!(
+                    "names {} markets, and segment {segment} has at least {count}: more would be delisted than {MAX_ROWS}, \
+                     the most that one import changes",
+                    named.len()
+                );
+                return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
+            }
             let mut live = reads.live_markets(&listing.venue, segment, listing.observed).await?;
             live.retain(|market| {
                 let is_named = |it| named.contains(&(Some(segment), it)) || named.contains(&(None, it));
