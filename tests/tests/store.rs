@@ -335,7 +335,12 @@ async fn referrers_are_named(store: Arc<Store>) {
 
 async fn an_answered_request_is_remembered_until_it_expires(store: Arc<Store>) {
     let key = IdempotencyKey { actor: "a".into(), method: "/m".into(), request_id: Uuid::now_v7() };
-    let answered = IdempotencyRecord { body_hash: vec![0, 255], revision: 7, answer: Bytes::from_static(b"\0answer"), is_whole: true };
+    let answered = IdempotencyRecord {
+        body_hash: vec![0, 255],
+        revision: 7,
+        answer: Bytes::from_static(b"\0answer"),
+        is_whole: true,
+    };
     let (now, expire) = (now(), now().plus_seconds(60));
     let mut tx = store.begin_write().await.unwrap();
     tx.save_request(&key, &answered, now, expire).await.unwrap();

@@ -278,10 +278,7 @@ mod tests {
         impl http_body::Body for Once {
             type Data = Bytes;
             type Error = Status;
-            fn poll_frame(
-                mut self: Pin<&mut Self>,
-                _: &mut Context<'_>,
-            ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
                 Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
             }
         }

@@ -78,7 +78,8 @@ pub async fn serve_grpc(
     metrics: &prometheus::Registry,
     token: CancellationToken,
 ) -> Result<(), ServeError> {
-    let GrpcSettings { max_request_bytes, batch_memory_bytes, keys, reflection_requires_key, trace_sample_rate } = settings;
+    let GrpcSettings { max_request_bytes, batch_memory_bytes, keys, reflection_requires_key, trace_sample_rate } =
+        settings;
     let descriptors = [DESCRIPTORS, HEALTH_DESCRIPTORS, REFLECTION_DESCRIPTORS, REFLECTION_ALPHA_DESCRIPTORS];
     let methods = Methods::new(&descriptors, metrics)?;
     let (reporter, health_service) = health_reporter();

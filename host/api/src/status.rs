@@ -80,9 +80,9 @@ pub(crate) fn status(error: Error) -> Status {
         Error::RequestIdReused => {
             refuse(InvalidArgument, ErrorReason::RequestIdReused).with_field("request_id", &message)
         }
-        Error::TooManyBytes { bytes, limit } => refuse(Code::ResourceExhausted, ErrorReason::AnswerTooLarge)
-            .with("bytes", bytes)
-            .with("max_bytes", limit),
+        Error::TooManyBytes { bytes, limit } => {
+            refuse(Code::ResourceExhausted, ErrorReason::AnswerTooLarge).with("bytes", bytes).with("max_bytes", limit)
+        }
         Error::RefusedTooOften { rounds, last: _ } => {
             refuse(InvalidArgument, ErrorReason::RefusedByValidator).with("rounds", rounds)
         }
@@ -179,11 +179,15 @@ fn store_status(error: &StoreError) -> Status {
     } else if let StoreError::Constraint { name, .. } = error {
         // The core's rules are to be stricter than the schema's: an operator should know where they are not.
         tracing::error!(error = error as &dyn StdError, "constraint_violated");
-        StatusBuilder::new(Code::FailedPrecondition, ErrorReason::ConstraintViolated, error).with("constraint", name).into_status()
+        StatusBuilder::new(Code::FailedPrecondition, ErrorReason::ConstraintViolated, error)
+            .with("constraint", name)
+            .into_status()
     } else if error.is_unavailable() {
         tracing::debug!(error = error as &dyn StdError, "database unavailable");
         let message = match error {
-            StoreError::ReadOnly(_) | StoreError::WritesFail { .. } | StoreError::TurnTooLate { .. } => error.to_string(),
+            StoreError::ReadOnly(_) | StoreError::WritesFail { .. } | StoreError::TurnTooLate { .. } => {
+                error.to_string()
+            }
             _ => "the database does not answer; try again".to_owned(),
         };
         StatusBuilder::new(Code::Unavailable, ErrorReason::DatabaseUnavailable, message)

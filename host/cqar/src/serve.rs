@@ -130,78 +130,93 @@ struct Started {
 
 impl Start<'_> {
     async fn start(self) -> anyhow::Result<Started> {
-    let Start { config, options, tracker, token, calls, stopping } = self;
-    // The ports first: whoever starts a second server learns of it before anything else is touched.
-    let listeners = Listeners::bind(config).await?;
-    let metrics = Metrics::new();
-    let store = open_store(&config.database, &metrics).await?;
-    let (probed, until) = (Arc::clone(&store), token.clone());
-    tracker.spawn(async move { until.run_until_cancelled_owned(probed.probe_writes()).await });
+        let Start { config, options, tracker, token, calls, stopping } = self;
+        // The ports first: whoever starts a second server learns of it before anything else is touched.
+        let listeners = Listeners::bind(config).await?;
+        let metrics = Metrics::new();
+        let store = open_store(&config.database, &metrics).await?;
+        let (probed, until) = (Arc::clone(&store), token.clone());
+        tracker.spawn(async move { until.run_until_cancelled_owned(probed.probe_writes()).await });
 
-    let plugins = PluginHost::start(
-        host_config(&config.plugins),
-        Arc::new(StoreLookup::new(Arc::clone(&store))),
-        Arc::new(SystemClock),
-        &metrics,
-        tracker,
-        token.clone(),
-    )
-    .await?;
+        let plugins = PluginHost::start(
+            host_config(&config.plugins),
+            Arc::new(StoreLookup::new(Arc::clone(&store))),
+            Arc::new(SystemClock),
+            &metrics,
+            tracker,
+            token.clone(),
+        )
+        .await?;
 
-    let cache_metrics = CacheMetrics::new(&metrics)?;
-    let max_bytes = config.cache.max_bytes as u64;
-    let caches = config.cache.enabled.then(|| Caches::new(max_bytes, &cache_metrics, tracker));
-    let log: Arc<dyn EventLog> = store.clone();
-    let sink: Arc<dyn LogSink> = match &caches {
-        Some(caches) => caches.clone(),
-        None => Arc::new(()),
-    };
-    let tailer =
-        LogTailer::start(log.clone(), sink, LogTailerSettings::default(), &metrics, tracker, token.clone()).await?;
-    let l2 = l2_settings(&config.cache)
-        .map(|settings| L2::start(settings, log.clone(), tailer.subscribe(), cache_metrics.l2(), tracker, token));
-    let relay = relay_settings(&config.eventbus)
-        .map(|settings| {
-            let transforms = plugins.transforms();
-            Relay::start(settings, log, store.clone(), transforms, tailer.subscribe(), &metrics, tracker, token.clone())
-        })
-        .transpose()?;
-    let registry = Registry::new(RegistryParts {
-        store: store.clone(),
-        tailer,
-        caches,
-        l2,
-        plugins,
-        relay,
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
-        settings: RegistrySettings {
-            min_revision_timeout: config.server.min_revision_timeout,
-            version: env!("CARGO_PKG_VERSION"),
-        },
-        tracker: calls.clone(),
-    });
+        let cache_metrics = CacheMetrics::new(&metrics)?;
+        let max_bytes = config.cache.max_bytes as u64;
+        let caches = config.cache.enabled.then(|| Caches::new(max_bytes, &cache_metrics, tracker));
+        let log: Arc<dyn EventLog> = store.clone();
+        let sink: Arc<dyn LogSink> = match &caches {
+            Some(caches) => caches.clone(),
+            None => Arc::new(()),
+        };
+        let tailer =
+            LogTailer::start(log.clone(), sink, LogTailerSettings::default(), &metrics, tracker, token.clone()).await?;
+        let l2 = l2_settings(&config.cache)
+            .map(|settings| L2::start(settings, log.clone(), tailer.subscribe(), cache_metrics.l2(), tracker, token));
+        let relay = relay_settings(&config.eventbus)
+            .map(|settings| {
+                let transforms = plugins.transforms();
+                Relay::start(
+                    settings,
+                    log,
+                    store.clone(),
+                    transforms,
+                    tailer.subscribe(),
+                    &metrics,
+                    tracker,
+                    token.clone(),
+                )
+            })
+            .transpose()?;
+        let registry = Registry::new(RegistryParts {
+            store: store.clone(),
+            tailer,
+            caches,
+            l2,
+            plugins,
+            relay,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds),
+            settings: RegistrySettings {
+                min_revision_timeout: config.server.min_revision_timeout,
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            tracker: calls.clone(),
+        });
 
-    if let Some(folder) = &options.starter {
-        load_starter(&registry, folder).await?;
-    }
-    let addresses = listeners.addresses()?;
-    let (ended, failures) = watch::channel(None);
-    let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
-    let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), stopping.clone());
-    let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
-    spawn(calls, &ended, stopping, "gRPC", grpc);
-    spawn(calls, &ended, stopping, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
-    spawn(calls, &ended, stopping, "metrics", cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()));
-    let Addresses { grpc, http, metrics } = addresses;
-    tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
-    if config.auth.api_keys.is_empty() {
-        tracing::warn!(%grpc, "no_api_keys: everyone on this machine may call, and nobody else");
-    }
-    if options.starter.is_some() {
-        greet(&addresses)?;
-    }
-    Ok(Started { store, failures, _ended: ended })
+        if let Some(folder) = &options.starter {
+            load_starter(&registry, folder).await?;
+        }
+        let addresses = listeners.addresses()?;
+        let (ended, failures) = watch::channel(None);
+        let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
+        let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), stopping.clone());
+        let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
+        spawn(calls, &ended, stopping, "gRPC", grpc);
+        spawn(calls, &ended, stopping, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
+        spawn(
+            calls,
+            &ended,
+            stopping,
+            "metrics",
+            cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()),
+        );
+        let Addresses { grpc, http, metrics } = addresses;
+        tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
+        if config.auth.api_keys.is_empty() {
+            tracing::warn!(%grpc, "no_api_keys: everyone on this machine may call, and nobody else");
+        }
+        if options.starter.is_some() {
+            greet(&addresses)?;
+        }
+        Ok(Started { store, failures, _ended: ended })
     }
 }
 

@@ -146,7 +146,9 @@ pub enum Error {
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,
     /// The entities of one request are too large together.
-    #[error("the entities that the request is about have {bytes} bytes together, and may have {limit}; send it in parts")]
+    #[error(
+        "the entities that the request is about have {bytes} bytes together, and may have {limit}; send it in parts"
+    )]
     TooManyBytes {
         /// What they have.
         bytes: usize,

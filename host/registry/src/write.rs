@@ -6,7 +6,7 @@
 //! was judged, everything is read and judged again. Rows are compared, never the registry's revision as a whole: other
 //! commits are nobody's business, and however many there are, they hold up no write.
 
-use std::{collections::HashMap, future::Future, sync::Arc};
+use std::{collections::HashMap, future::Future};
 
 use async_trait::async_trait;
 use cqar_domain::{
@@ -182,11 +182,19 @@ impl Registry {
         plugins: PluginSet,
         command: P,
     ) -> Result<Revisioned<P::Response>, Error> {
-        let inner = Arc::clone(&self.inner);
-        self.detached(|caller| async move {
-            Writer { inner: &inner, request: &request, caller }.run(&plugins, &command).await
-        })
-        .await
+        let this = self.clone();
+        self.detached(|caller| async move { this.write_for(caller, request, plugins, command).await }).await
+    }
+
+    /// The same, in a task of its own already.
+    pub(crate) async fn write_for<P: WriteCommand>(
+        &self,
+        caller: Caller,
+        request: WriteContext,
+        plugins: PluginSet,
+        command: P,
+    ) -> Result<Revisioned<P::Response>, Error> {
+        Writer { inner: &self.inner, request: &request, caller }.run(&plugins, &command).await
     }
 
     /// The first answer to this very request, if it was answered: what is looked up before anything else is done for it.

@@ -12,7 +12,9 @@ use std::{
 };
 
 use sqlx::{
-    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool, pool::PoolConnection, postgres::{PgConnectOptions, PgRow},
+    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgRow},
     sqlite::SqliteRow,
 };
 use tokio::{
@@ -29,7 +31,7 @@ pub(crate) enum Pools {
     /// SQLite has one writer at a time; readers never wait for it (WAL). The relay has a file of its own.
     Sqlite { write: SqlitePool, read: SqlitePool, relay: SqlitePool },
     /// The writer's, the relay's, and all others'; and how to connect, for who listens.
-    Postgres { write: PgPool, relay: PgPool, read: PgPool, listen: PgConnectOptions },
+    Postgres { write: PgPool, relay: PgPool, read: PgPool, listen: Box<PgConnectOptions> },
 }
 
 /// The database.
@@ -272,7 +274,8 @@ impl Tx {
     pub(crate) async fn first<R: Row>(&mut self, sql: &str, values: Vec<Value>) -> Result<Option<R>, Error> {
         let sql = traced(sql.to_owned());
         let keeps = self.keeps_statements;
-        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps).fetch_optional(connection))
+        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps)
+            .fetch_optional(connection))
     }
 
     /// Runs a statement and says how many rows it changed.

@@ -72,11 +72,6 @@ impl Dialect {
         }
     }
 
-    /// Writes, and changes nothing: whether that works tells whether writes do.
-    pub(crate) const fn probe_write(self) -> &'static str {
-        "UPDATE log_state SET revision = revision WHERE id = 1"
-    }
-
     /// Keeps other migration runs out until the transaction ends, however long they take: not even a lock's deadline counts.
     /// (SQLite's BEGIN IMMEDIATE has done so.)
     pub(crate) const fn lock_migrations(self) -> &'static str {

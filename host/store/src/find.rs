@@ -6,13 +6,7 @@ use cqar_domain::{
     lookup::{IndexKey, LookupIndex},
 };
 
-use crate::{
-    database::Value,
-    error::Error,
-    schema::TableSchema,
-    snapshot::Snapshot,
-    tables::Table,
-};
+use crate::{database::Value, error::Error, schema::TableSchema, snapshot::Snapshot, tables::Table};
 
 impl Snapshot {
     /// Up to `limit` undeleted entities that the key finds. A key that no entity can have finds none.
@@ -35,7 +29,8 @@ impl Snapshot {
                 };
                 let limit = i64::try_from(limit).unwrap_or(i64::MAX);
                 let values = vec![value, Value::Int(limit)];
-                self.read(search.table, format!("find_{}_{}", search.table.name, search.column), search.sql(), values).await
+                self.read(search.table, format!("find_{}_{}", search.table.name, search.column), search.sql(), values)
+                    .await
             }
             _ => Ok(Vec::new()),
         }

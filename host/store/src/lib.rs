@@ -54,8 +54,8 @@ mod write;
 mod write_health;
 mod writers;
 
-pub use error::{Constraint, Error};
 pub use database::STATEMENTS;
+pub use error::{Constraint, Error};
 pub use filter::Filter;
 pub use list::{ListPage, PageBounds};
 pub use migrations::MigrationStatus;

@@ -105,12 +105,8 @@ impl RelayStateStore for Store {
 
     async fn save_fan_out(&self, position: LogPosition, encoded: Bytes) -> Result<(), PortError> {
         let of_log = self.of_log().await?;
-        let values = vec![
-            Value::Int(position.revision),
-            Value::Index(position.index),
-            Value::Bytes(encoded.to_vec()),
-            of_log,
-        ];
+        let values =
+            vec![Value::Int(position.revision), Value::Index(position.index), Value::Bytes(encoded.to_vec()), of_log];
         self.relay_write(vec![(SAVE_FAN_OUT, values)]).await?;
         Ok(())
     }

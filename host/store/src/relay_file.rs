@@ -48,7 +48,9 @@ pub(crate) async fn open(
     let pool = SqlitePoolOptions::new()
         .max_connections(2)
         .acquire_timeout(settings.acquire_timeout)
-        .after_connect(|connection, _| Box::pin(async move { sqlx::raw_sql(SCHEMA).execute(connection).await.map(drop) }))
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(SCHEMA).execute(connection).await.map(drop) })
+        })
         .connect_lazy_with(options.filename(file).read_only(false));
     if sqlx::query_scalar::<_, i64>(HAS_MEMORY).fetch_one(database).await? > 0 {
         take_over(&pool, database).await?;
@@ -57,7 +59,8 @@ pub(crate) async fn open(
 }
 
 async fn take_over(pool: &SqlitePool, database: &SqlitePool) -> Result<(), sqlx::Error> {
-    let Some(log_id) = sqlx::query_scalar::<_, Uuid>("SELECT log_id FROM log_state WHERE id = 1").fetch_optional(database).await?
+    let Some(log_id) =
+        sqlx::query_scalar::<_, Uuid>("SELECT log_id FROM log_state WHERE id = 1").fetch_optional(database).await?
     else {
         return Ok(());
     };
@@ -67,7 +70,8 @@ async fn take_over(pool: &SqlitePool, database: &SqlitePool) -> Result<(), sqlx:
         sqlx::query_as("SELECT revision, idx, messages FROM relay_fan_outs").fetch_all(database).await?;
     let mut tx = pool.begin().await?;
     if let Some((revision, index)) = cursor {
-        let sql = "INSERT INTO relay_cursor (id, revision, idx, log_id) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING";
+        let sql =
+            "INSERT INTO relay_cursor (id, revision, idx, log_id) VALUES (1, $1, $2, $3) ON CONFLICT (id) DO NOTHING";
         sqlx::query(sql).bind(revision).bind(index).bind(log_id).execute(&mut *tx).await?;
     }
     for (revision, index, messages) in fan_outs {

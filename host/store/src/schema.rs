@@ -76,7 +76,7 @@ pub const MAX_EXAMINED: usize = 10_000;
 impl TableSchema {
     /// The filter that leads: the first in order all of whose columns are compared.
     pub(crate) fn leading(&self, shape: &FilterShape) -> Option<&'static IndexedFilter> {
-        let is_compared = |column: &&str| shape.conditions.contains(&Condition::Equal(column));
+        let is_compared = |column: &&'static str| shape.conditions.contains(&Condition::Equal(column));
         self.filters.iter().find(|filter| filter.columns.iter().all(is_compared))
     }
 
@@ -87,10 +87,11 @@ impl TableSchema {
             shape.conditions.iter().zip(1..).map(|(condition, n)| condition.clause(n)).collect();
         let mut n = clauses.len();
         if let Some(ids) = self.leading(shape).and_then(|leading| leading.ids) {
-            let with_values = shape.conditions.iter().zip(1..).fold(ids.to_owned(), |ids, (condition, n)| match condition {
-                Condition::Equal(column) => ids.replace(&format!("{{{column}}}"), &format!("${n}")),
-                Condition::LiveAt => ids,
-            });
+            let with_values =
+                shape.conditions.iter().zip(1..).fold(ids.to_owned(), |ids, (condition, n)| match condition {
+                    Condition::Equal(column) => ids.replace(&format!("{{{column}}}"), &format!("${n}")),
+                    Condition::LiveAt => ids,
+                });
             clauses.push(format!("e.id IN ({with_values})"));
         }
         for (is_given, comparison) in [(after, ">"), (until, "<=")] {
@@ -150,7 +151,8 @@ impl TableSchema {
             [(column, list)] => format!("e.{column} IN {list}"),
             // Not joined by OR: SQLite would rather read the whole table than several of its indexes.
             several => {
-                let of = |(column, list): &(&&str, String)| format!("SELECT id FROM {} WHERE {column} IN {list}", self.name);
+                let of =
+                    |(column, list): &(&&str, String)| format!("SELECT id FROM {} WHERE {column} IN {list}", self.name);
                 format!("e.id IN ({})", several.iter().map(of).collect::<Vec<_>>().join(" UNION ALL "))
             }
         };

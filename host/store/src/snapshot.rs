@@ -168,7 +168,8 @@ impl Snapshot {
              (SELECT 1 FROM markets e WHERE e.venue_id = $1 AND e.segment = $2 AND {live} LIMIT $4) AS live"
         );
         let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
-        let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros()), limit];
+        let values =
+            vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros()), limit];
         let _timer = self.metrics.time("live_market_count");
         let row = self.tx.first::<CountRow>(&sql, values).await?;
         Ok(row.map_or(0, |row| usize::try_from(row.count).unwrap_or_default()))
@@ -179,7 +180,8 @@ impl Snapshot {
     pub async fn referrers(&mut self, keys: &[EntityKey], limit: usize) -> Result<Vec<Vec<Entity>>, Error> {
         let mut found: HashMap<&EntityKey, Vec<Entity>> = HashMap::with_capacity(keys.len());
         for target in TABLES {
-            let of_target: Vec<&EntityKey> = keys.iter().filter(|key| key.entity_type() == target.entity_type).collect();
+            let of_target: Vec<&EntityKey> =
+                keys.iter().filter(|key| key.entity_type() == target.entity_type).collect();
             for table in TABLES {
                 if table.references_to(target.entity_type).next().is_none() {
                     continue;
@@ -204,7 +206,7 @@ impl Snapshot {
             referrers.truncate(limit);
             referrers
         };
-        Ok(keys.iter().map(|key| of(key)).collect())
+        Ok(keys.iter().map(&mut of).collect())
     }
 
     async fn referrers_in(

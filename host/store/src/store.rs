@@ -44,6 +44,8 @@ struct RevisionRow {
     revision: i64,
 }
 
+/// Writes, and changes nothing: whether that works tells whether writes do.
+const PROBE_WRITE: &str = "UPDATE log_state SET revision = revision WHERE id = 1";
 const REVISION: &str = "SELECT revision FROM log_state WHERE id = 1";
 /// How long a writer waits for another process, such as a migration, to finish with the file.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -132,8 +134,7 @@ impl Store {
 
     async fn probe_write(&self) -> Result<(), Error> {
         let mut tx = self.database.begin(Purpose::Write).await?;
-        let probe = tx.dialect().probe_write();
-        tx.execute(probe, Vec::new()).await?;
+        tx.execute(PROBE_WRITE, Vec::new()).await?;
         tx.commit().await
     }
 
@@ -209,7 +210,10 @@ async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Resu
     // The pool tries again until its time is up, and then does not say why. One attempt of our own does.
     let late = |_| Error::Open {
         url: settings.redacted_url(),
-        reason: format!("no answer within {} ms; check DATABASE_URL, and the way there", settings.connect_timeout.as_millis()),
+        reason: format!(
+            "no answer within {} ms; check DATABASE_URL, and the way there",
+            settings.connect_timeout.as_millis()
+        ),
     };
     let attempt = timeout(settings.connect_timeout, PgConnection::connect_with(&options)).await.map_err(late)?;
     attempt.map_err(failed)?.close().await.map_err(failed)?;
@@ -231,5 +235,10 @@ async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Resu
             })
             .connect_lazy_with(options.clone())
     };
-    Ok(Pools::Postgres { write: pool(WRITER_CONNECTIONS), relay: pool(RELAY_CONNECTIONS), read: pool(for_reads), listen: options })
+    Ok(Pools::Postgres {
+        write: pool(WRITER_CONNECTIONS),
+        relay: pool(RELAY_CONNECTIONS),
+        read: pool(for_reads),
+        listen: Box::new(options),
+    })
 }

@@ -8,8 +8,8 @@ use cqar_proto::{
 use cqar_tests::{
     environment::TestEnvironment,
     fixtures::{
-        Clients, SampleRegistry, asset, create, delete, ids, market, mutation, named, reason, spot, time, update, venue,
-        wrong_fields,
+        Clients, SampleRegistry, asset, create, delete, ids, market, mutation, named, reason, spot, time, update,
+        venue, wrong_fields,
     },
 };
 use tonic::Code;
@@ -46,10 +46,7 @@ async fn what_is_left_deleted_keeps_to_the_rules(s: TestEnvironment) {
     assert_eq!(clients.revision().await, revision + 1);
 
     // What goes together may go together.
-    let terms = vec![
-        named("a", create(asset("GONE"))),
-        named("i", create(spot("$a", &small.usdt))),
-    ];
+    let terms = vec![named("a", create(asset("GONE"))), named("i", create(spot("$a", &small.usdt)))];
     let [asset_id, instrument_id] = ids(&clients.apply(terms).await.unwrap()).try_into().unwrap();
     let both = [Key::InstrumentId(instrument_id), Key::AssetId(asset_id)];
     clients.apply(both.map(delete).map(mutation).into()).await.unwrap();
@@ -117,8 +114,7 @@ async fn a_creation_that_may_find_takes_the_live_market_and_chooses_none_among_s
 async fn unclassified_assets_are_found_by_symbol_and_name(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let unclassified =
-        |name: &str| Asset { name: name.into(), r#type: AssetType::Unclassified.into(), ..asset("NEW") };
+    let unclassified = |name: &str| Asset { name: name.into(), r#type: AssetType::Unclassified.into(), ..asset("NEW") };
     let create = |asset: Asset| or_existing(mutation(create(asset)));
     let mut apply = async |asset: Asset| clients.apply(vec![create(asset)]).await.map(|it| ids(&it).remove(0));
     let first = apply(unclassified("New coin")).await.unwrap();

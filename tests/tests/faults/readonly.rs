@@ -3,7 +3,10 @@
 use std::process::Command;
 
 use cqar_proto::v1::{GetAssetRequest, asset_service_client::AssetServiceClient, component::State};
-use cqar_tests::{postgres::Postgres, server::{Options, Server}};
+use cqar_tests::{
+    postgres::Postgres,
+    server::{Options, Server},
+};
 use tonic::Code;
 
 use crate::writers::{becomes, create, lines};

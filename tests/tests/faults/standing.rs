@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use async_nats::jetstream::{self, stream::{Config, DiscardPolicy}};
+use async_nats::jetstream::{
+    self,
+    stream::{Config, DiscardPolicy},
+};
 use cqar_proto::v1::component::State;
 use cqar_tests::{
     collect,

@@ -4,11 +4,7 @@ use std::{process::Command, time::Duration};
 
 use cqar_proto::v1::{CreateAssetRequest, asset_service_client::AssetServiceClient, component::State};
 use cqar_tests::{
-    environment::TestEnvironment,
-    fixtures::asset,
-    in_both_environments,
-    postgres::Postgres,
-    server::Options,
+    environment::TestEnvironment, fixtures::asset, in_both_environments, postgres::Postgres, server::Options,
 };
 
 use crate::writers::{self, Writers, becomes};

@@ -30,18 +30,17 @@ pub struct Outcomes {
 /// Writers that go on whatever they are answered.
 pub struct Writers {
     pub outcomes: Arc<Mutex<Outcomes>>,
-    writers: JoinSet<()>,
+    tasks: JoinSet<()>,
     token: CancellationToken,
 }
 
 impl Writers {
     /// So many at a time.
     pub async fn start(server: &Server, count: usize) -> Self {
-        let this = Self { outcomes: Arc::default(), writers: JoinSet::new(), token: CancellationToken::new() };
-        let mut this = this;
+        let mut this = Self { outcomes: Arc::default(), tasks: JoinSet::new(), token: CancellationToken::new() };
         for writer in 0..count {
             let (channel, outcomes, token) = (server.channel().await, this.outcomes.clone(), this.token.clone());
-            this.writers.spawn(async move {
+            this.tasks.spawn(async move {
                 for n in 0.. {
                     if token.is_cancelled() {
                         return;
@@ -78,7 +77,7 @@ impl Writers {
     /// Ends them.
     pub async fn end(mut self) -> Outcomes {
         self.token.cancel();
-        while let Some(ended) = self.writers.join_next().await {
+        while let Some(ended) = self.tasks.join_next().await {
             ended.unwrap();
         }
         std::mem::take(&mut *self.outcomes.lock().unwrap())

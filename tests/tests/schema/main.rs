@@ -20,23 +20,15 @@ use std::{
 use cqar_domain::{
     entities::{
         Entity, EntityVariant,
-        asset::{Asset, AssetType},
-        chain::Chain,
-        instrument::{DerivativeAssets, Instrument, Terms},
-        market::Market,
-        venue::{Venue, VenueType},
-        venue_asset::VenueAsset,
+        asset::Asset,
+        instrument::{DerivativeAssets, Terms},
     },
     id::{AssetId, EntityType},
     time::SystemClock,
 };
-use cqar_store::{
-    Store, StoreSettings, planned_statements,
-    schema::{PlannedStatement, TableSchema},
-    table_schemas,
-};
+use cqar_store::{Store, StoreSettings, schema::TableSchema, table_schemas};
 use cqar_tests::{
-    entities::{asset, chain, create, deposit, instrument, market, venue, venue_asset},
+    entities::{create, instrument},
     kinds::one_of_each,
     postgres::Postgres,
 };
@@ -107,7 +99,7 @@ impl Direct {
                 rows.iter().map(|row| row.get::<String, _>(row.len() - 1)).collect::<Vec<_>>().join("\n")
             }
             Self::Postgres(_) => {
-                let values = (1..).take_while(|n| sql.contains(&format!("${n}"))).count();
+                let values = (1..1000).take_while(|n| sql.contains(&format!("${n}"))).count();
                 let nulls = vec!["NULL"; values].join(", ");
                 let arguments = if values == 0 { String::new() } else { format!("({nulls})") };
                 self.execute(&format!("PREPARE planned AS {sql}")).await;

@@ -23,7 +23,9 @@ pub(super) enum FollowError {
     Unreadable(#[from] UnreadableEvent),
     #[error("Redis: {0}")]
     Redis(RedisError),
-    #[error("Redis runs in cluster mode, which this cache does not use: name a server of its own, or turn the cache off ({0})")]
+    #[error(
+        "Redis runs in cluster mode, which this cache does not use: name a server of its own, or turn the cache off ({0})"
+    )]
     ClusterMode(RedisError),
     #[error("Redis took longer than {} ms to answer a read", .0.as_millis())]
     Slow(Duration),

@@ -41,7 +41,7 @@ use crate::{key::Key, metrics::L2Metrics};
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 const RECONNECT_AFTER_AT_MOST: Duration = Duration::from_secs(15);
 /// After so long it serves in earnest: what went wrong before is over.
-const STEADY_AFTER: Duration = Duration::from_secs(60);
+const STEADY_AFTER: Duration = Duration::from_mins(1);
 /// How often Redis is looked at while nothing is written: it may have been flushed, or the write been another's.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The reader's timeout is for so many keys, and as much again for as many more, up to five times.

@@ -93,8 +93,14 @@ fn every_variable_of_the_table_is_read() {
             {
                 "7s"
             }
-            path if ["server.max_request_bytes", "server.batch_memory", "cache.max_bytes", "plugins.memory", "plugins.output"]
-                .contains(&path) =>
+            path if [
+                "server.max_request_bytes",
+                "server.batch_memory",
+                "cache.max_bytes",
+                "plugins.memory",
+                "plugins.output",
+            ]
+            .contains(&path) =>
             {
                 "3MiB"
             }

@@ -328,6 +328,7 @@ impl ImportDraft {
             replayed: false,
             ignored: i32::try_from(listing.ignored).unwrap_or(i32::MAX),
             more: number(listing.more.len()),
+            rows_omitted: false,
         };
         let rows = v1::ImportRows {
             markets,

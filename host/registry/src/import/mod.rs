@@ -44,7 +44,7 @@ use crate::{
     error::Error,
     infer::{failed, symbology},
     reading::codes,
-    write::{WriteCommand, WriteContext, WriteOutcome, WritePhase},
+    write::{Caller, WriteCommand, WriteContext, WriteOutcome, WritePhase},
 };
 
 pub use report::ImportReport;
@@ -133,7 +133,7 @@ impl Registry {
         let this = self.clone();
         let importing = |caller: Caller| async move {
             let _permit = permit;
-            let importing = this.import(request, options, payload, ProgressSender(sender));
+            let importing = this.import(caller, request, options, payload, ProgressSender(sender));
             importing.await.map(|report| report.value)
         };
         RunningImport { progress, outcome: self.detached(importing).boxed() }
@@ -141,6 +141,7 @@ impl Registry {
 
     async fn import(
         &self,
+        caller: Caller,
         request: WriteContext,
         options: v1::ImportListingOptions,
         payload: Bytes,
@@ -152,7 +153,7 @@ impl Registry {
         progress.send(Phase::Reading, 0, 0);
         let plugins = self.inner.plugins.snapshot();
         let listing = self.read_listing(&plugins, &request, &options, &payload, progress).await?;
-        self.write(request, plugins, listing).await
+        self.write_for(caller, request, plugins, listing).await
     }
 
     async fn read_listing(

@@ -118,7 +118,7 @@ impl LoadedState {
             self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());
             self.entities.extend(referrers.into_iter().map(|it| (it.key(), Some(it))));
         }
-        for (key, state) in touched.iter().copied() {
+        for (_, state) in touched.iter().copied() {
             let Some(after) = state else { continue };
             self.fetch_renamed(snapshot, after).await?;
             keys.extend(after.references().into_iter().map(|(_, key)| key));

@@ -31,7 +31,8 @@ pub(crate) fn violated_rules(
     for (key, state) in staged.touched() {
         let path = mutations.get(state.mutation).map_or("", |it| it.field.as_str());
         // What is only marked as deleted stays in the tables, and keeps to their rules.
-        let mut found = state.after.as_ref().map(|after| rules.check_present(key, after, state, path)).unwrap_or_default();
+        let mut found =
+            state.after.as_ref().map(|after| rules.check_present(key, after, state, path)).unwrap_or_default();
         if state.after.as_ref().is_none_or(Entity::is_deleted) {
             found.extend(rules.check_deleted(key, path));
         }

@@ -58,7 +58,7 @@ impl Table for Chain {
         e.is_testnet, e.revision, e.create_us, e.update_us FROM chains e";
     const REFERENCES: &'static [Reference] =
         &[Reference { column: "native_asset_id", target: EntityType::Asset, index: "chains_native_asset" }];
-    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter { columns: &["caip2"], index: "chains_caip2" }];
+    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["caip2"], "chains_caip2")];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);

@@ -23,7 +23,7 @@ use super::{
 use crate::v1::{self, entity::Entity as Message, entity_key::Key};
 
 /// The message of one type of entity.
-pub trait EntityMessage: Masked + Serialize + Sized + for<'a> From<&'a Self::Entity> {
+pub trait EntityMessage: prost::Message + Masked + Serialize + Sized + for<'a> From<&'a Self::Entity> {
     /// What it is the message of.
     type Entity: EntityVariant;
 

@@ -10,7 +10,7 @@ const OPTION_BASES: usize = 200;
 const QUOTES: [&str; 3] = ["USDT", "USDC", "BTC"];
 const SEED: u64 = 20_261_126;
 
-/// SplitMix64: small, and the same everywhere.
+/// `SplitMix64`: small, and the same everywhere.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -62,7 +62,7 @@ impl MadeUpMarket {
     /// The canonical code of its instrument.
     pub(super) fn code(&self) -> String {
         let Self { base, quote, date, strike, is_call, .. } = self;
-        let date = date.as_ref().map(|date| date.replace('-', "")[2..].to_owned());
+        let date = date.as_ref().map(|date| date.replace('-', "").split_off(2));
         match (self.kind, date, strike) {
             ("spot", ..) => format!("{base}/{quote}"),
             (_, None, _) => format!("{base}/{quote}:{quote}"),
@@ -80,7 +80,15 @@ impl MadeUpMarket {
         let date = format!("20{}-{:02}-25", 30 + terms / 3000, expiry + 1);
         let strike = 100 * (strike as u64 + 1);
         let symbol = format!("{}-{date}-{strike}-{}", asset(base), if is_call { "C" } else { "P" });
-        Self { symbol, kind: "option", base: asset(base), quote: "USDT", date: Some(date), strike: Some(strike), is_call }
+        Self {
+            symbol,
+            kind: "option",
+            base: asset(base),
+            quote: "USDT",
+            date: Some(date),
+            strike: Some(strike),
+            is_call,
+        }
     }
 
     fn future(n: usize) -> Self {
@@ -98,14 +106,20 @@ impl MadeUpMarket {
     }
 
     fn row(&self, random: &mut Random) -> Value {
-        let tick = ["0.01", "0.001", "0.5", "0.0001"][usize::try_from(random.below(4)).unwrap_or_default()];
+        let tick = match random.below(4) {
+            0 => "0.01",
+            1 => "0.001",
+            2 => "0.5",
+            _ => "0.0001",
+        };
+        let expiry = self.date.as_ref().map(|date| format!("{date}T08:00:00Z"));
         let mut market = json!({
             "status": if random.below(20) == 0 { "MARKET_STATUS_HALTED" } else { "MARKET_STATUS_ACTIVE" },
             "tick_size": tick, "lot_size": "0.001", "min_quantity": "0.001", "max_quantity": "9000",
             "min_notional": "5", "maker_fee": "0.0002", "taker_fee": "0.0005",
         });
-        if let Some(date) = &self.date {
-            market["expiry_time"] = json!(format!("{date}T08:00:00Z"));
+        if let (Some(expiry), Some(fields)) = (expiry, market.as_object_mut()) {
+            fields.insert("expiry_time".to_owned(), expiry.into());
         }
         let is_option = self.strike.is_some();
         let settle = (self.kind != "spot").then_some(self.quote);

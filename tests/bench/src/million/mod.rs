@@ -11,9 +11,8 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use cqar_proto::v1::{
-    self, Entity, GetInstrumentRequest, ImportListingOptions, ImportListingRequest, ListMarketsRequest, MarketStatus,
-    Mutation, ResolveMarketRequest, asset_service_client::AssetServiceClient, entity, get_instrument_request::Key,
-    import_listing_request::Part, import_listing_response::Step,
+    self, GetInstrumentRequest, ImportListingOptions, ImportListingRequest, ListMarketsRequest, MarketStatus, Mutation,
+    ResolveMarketRequest, get_instrument_request::Key, import_listing_request::Part, import_listing_response::Step,
     instrument_service_client::InstrumentServiceClient, market_service_client::MarketServiceClient,
     mutation::Operation, registry_service_client::RegistryServiceClient,
 };
@@ -58,7 +57,10 @@ pub(crate) async fn measure(database: Database, markets: usize, report: &mut Rep
         Some(postgres) => postgres_size(postgres)?,
         None => sqlite_size(server.options.folder())?,
     };
-    report.row(Row::new(format!("{database}: size on disk"), Unit::Mebibytes, vec![mebibytes(size)]).target(Threshold::AtMost(850.0)));
+    report.row(
+        Row::new(format!("{database}: size on disk"), Unit::Mebibytes, vec![mebibytes(size)])
+            .target(Threshold::AtMost(850.0)),
+    );
 
     let options = server.options.clone();
     server.terminate().await;
@@ -98,9 +100,13 @@ async fn fill(server: &Server, markets: usize) -> anyhow::Result<Filled> {
         let created = import(&mut registry, dataset::venue(n % VENUES), payload).await?;
         ensure!(usize::try_from(created) == Ok(rows), "{created} of {rows} rows of file {n} were created");
         files.push((rows, began.elapsed()));
-        eprintln!("  file {n}: {:.1} s, {} MiB resident", began.elapsed().as_secs_f64(), resident(server.pid(), "VmRSS")? >> 20);
+        eprintln!(
+            "  file {n}: {:.1} s, {} MiB resident",
+            began.elapsed().as_secs_f64(),
+            resident(server.pid(), "VmRSS")? >> 20
+        );
     }
-    Ok(Filled { files, whole: whole.elapsed() - in_generator })
+    Ok(Filled { files, whole: whole.elapsed().saturating_sub(in_generator) })
 }
 
 async fn apply(registry: &mut RegistryServiceClient<Channel>, operations: Vec<Operation>) -> anyhow::Result<()> {
@@ -109,7 +115,11 @@ async fn apply(registry: &mut RegistryServiceClient<Channel>, operations: Vec<Op
     Ok(())
 }
 
-async fn import(registry: &mut RegistryServiceClient<Channel>, venue_id: String, payload: Bytes) -> anyhow::Result<i32> {
+async fn import(
+    registry: &mut RegistryServiceClient<Channel>,
+    venue_id: String,
+    payload: Bytes,
+) -> anyhow::Result<i32> {
     let options = ImportListingOptions { venue_id, ..ImportListingOptions::default() };
     let chunks = (0..payload.len()).step_by(1 << 20);
     let chunks = chunks.map(move |from| Part::Chunk(payload.slice(from..payload.len().min(from + (1 << 20)))));
@@ -135,11 +145,15 @@ fn rates(database: Database, filled: &Filled, report: &mut Report) {
     let rate = |(rows, took): &(usize, Duration)| *rows as f64 / took.as_secs_f64();
     let ten = 10.min(filled.files.len());
     let of = |files: &[(usize, Duration)]| files.iter().map(rate).collect::<Vec<f64>>();
-    let (first, last) = (of(&filled.files[..ten]), of(&filled.files[filled.files.len() - ten..]));
+    let (begin, end) = (filled.files.get(..ten), filled.files.get(filled.files.len() - ten..));
+    let (first, last) = (of(begin.unwrap_or_default()), of(end.unwrap_or_default()));
     report.row(Row::new(format!("{database}: rows imported, first ten files"), Unit::PerSecond, first));
     report.row(Row::new(format!("{database}: rows imported, last ten files"), Unit::PerSecond, last));
     let whole = filled.whole.as_secs_f64() * 1e3;
-    report.row(Row::new(format!("{database}: all files"), Unit::Milliseconds, vec![whole]).target(Threshold::AtMost(120_000.0)));
+    report.row(
+        Row::new(format!("{database}: all files"), Unit::Milliseconds, vec![whole])
+            .target(Threshold::AtMost(120_000.0)),
+    );
 }
 
 fn memory(database: Database, when: &str, pid: u32, target: Option<f64>, report: &mut Report) -> anyhow::Result<()> {
@@ -238,7 +252,5 @@ async fn looked_up(database: Database, server: &Server, markets: usize, report: 
 fn quantiles(report: &mut Report, what: String, latencies: &Histogram<u64>, target: f64) {
     let at = |q| in_ms(latencies.value_at_quantile(q));
     let detail = format!("p50 {:.2} ms, worst {:.1} ms of {}", at(0.5), at(1.0), latencies.len());
-    report.row(
-        Row::new(what, Unit::Milliseconds, vec![at(0.99)]).target(Threshold::AtMost(target)).detail(detail),
-    );
+    report.row(Row::new(what, Unit::Milliseconds, vec![at(0.99)]).target(Threshold::AtMost(target)).detail(detail));
 }

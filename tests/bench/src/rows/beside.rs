@@ -106,10 +106,7 @@ async fn beside(
     Ok((latency, importing.await??))
 }
 
-async fn import(
-    registry: &mut RegistryServiceClient<tonic::transport::Channel>,
-    payload: Bytes,
-) -> anyhow::Result<()> {
+async fn import(registry: &mut RegistryServiceClient<tonic::transport::Channel>, payload: Bytes) -> anyhow::Result<()> {
     let options = ImportListingOptions {
         venue_id: "binance".to_owned(),
         create_missing_assets: true,
