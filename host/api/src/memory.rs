@@ -270,10 +270,10 @@ mod tests {
                 return Ok(status.into_http());
             }
         }
-        Ok(Response::new(Body::empty()))
+        Ok(Response::new(body_of(1)))
     }
 
-    fn request(bytes: usize) -> Request<Body> {
+    fn body_of(bytes: usize) -> Body {
         struct Once(Option<Bytes>);
         impl http_body::Body for Once {
             type Data = Bytes;
@@ -282,7 +282,11 @@ mod tests {
                 Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
             }
         }
-        Request::new(Body::new(Once(Some(vec![0; bytes].into()))))
+        Body::new(Once(Some(vec![0; bytes].into())))
+    }
+
+    fn request(bytes: usize) -> Request<Body> {
+        Request::new(body_of(bytes))
     }
 
     #[tokio::test]

@@ -119,10 +119,21 @@ const LISTEN_DEADLINE: Duration = Duration::from_secs(5);
 /// After how much silence the connection is checked.
 const LISTEN_CHECK: Duration = Duration::from_secs(30);
 
-/// Listens on a connection of its own: one that breaks takes no other's place.
+/// What a connection of one's own is known by: a pooler refuses the option, or passes it to no server.
+const OWN_CONNECTION: &str = "cqar.listener";
+
+/// Listens on a connection of its own: one that breaks takes no other's place. Through a pooler of transactions nobody may listen:
+/// what is told would go to whoever has the server's connection then, and break that.
 async fn listen(options: &PgConnectOptions) -> Result<PgListener, sqlx::Error> {
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options.clone());
+    let id = Uuid::now_v7().to_string();
+    let options = options.clone().options([(OWN_CONNECTION, id.as_str())]);
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
     let mut listener = PgListener::connect_with(&pool).await?;
+    let setting = sqlx::query_scalar("SELECT current_setting($1, true)").bind(OWN_CONNECTION).persistent(false);
+    let found: Option<String> = setting.fetch_one(&mut listener).await?;
+    if found.as_deref() != Some(id.as_str()) {
+        return Err(sqlx::Error::Configuration("a pooler keeps no session: the log is polled".into()));
+    }
     // An error instead of a new connection that is made without a deadline.
     listener.eager_reconnect(false);
     listener.listen(LOG_CHANNEL).await?;

@@ -1,11 +1,14 @@
 //! Whether writes work, as the last of them found out.
 //!
 //! A database may answer every read and refuse every write: its disk is full, it is a standby, another process holds its lock.
-//! So what counts is what became of writes, and while they fail, a probe writes again and again, until it succeeds.
+//! So what counts is what became of writes, and while they fail, a probe writes again and again, until it succeeds. It may
+//! also refuse some: on a full disk, what finds room in a page goes through. So one success does not make it well.
+
+use std::time::Duration;
 
 use cqar_domain::causes::ToldCauses;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::error::Error;
 
@@ -15,35 +18,53 @@ pub enum WriteHealth {
     /// None was tried yet.
     #[default]
     Unproven,
-    /// The last one was committed.
+    /// They are committed, and have been for some seconds.
     Working,
-    /// The last one failed, through no fault of its own.
+    /// One failed lately, through no fault of its own.
     Failing {
         /// Why.
         reason: String,
     },
 }
 
+/// For so long after a failure writes do not count as working.
+const RECENT: Duration = Duration::from_secs(5);
+/// After so long without a failure whatever fails next is news.
+const STEADY: Duration = Duration::from_mins(1);
+
 /// What became of the last writes.
 #[derive(Debug, Default)]
 pub(crate) struct WriteMonitor {
-    health: watch::Sender<WriteHealth>,
-    told: Mutex<ToldCauses>,
+    /// What the last write found out.
+    last: watch::Sender<WriteHealth>,
+    told: Mutex<Told>,
+}
+
+/// What was logged, and the last failure.
+#[derive(Debug, Default)]
+struct Told {
+    causes: ToldCauses,
+    /// Whether it was told that writes fail, and not yet that they work again.
+    fails: bool,
+    failure: Option<(Instant, String)>,
 }
 
 impl WriteMonitor {
     pub(crate) fn health(&self) -> WriteHealth {
-        self.health.borrow().clone()
+        match &self.told.lock().failure {
+            Some((at, reason)) if at.elapsed() < RECENT => WriteHealth::Failing { reason: reason.clone() },
+            _ => self.last.borrow().clone(),
+        }
     }
 
-    /// Waits until writes fail, and says why.
+    /// Waits until the last write failed, and says why.
     pub(crate) async fn failing(&self) -> String {
-        let mut health = self.health.subscribe();
+        let mut last = self.last.subscribe();
         loop {
-            if let WriteHealth::Failing { reason } = &*health.borrow_and_update() {
+            if let WriteHealth::Failing { reason } = &*last.borrow_and_update() {
                 return reason.clone();
             }
-            if health.changed().await.is_err() {
+            if last.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
@@ -52,18 +73,16 @@ impl WriteMonitor {
     /// Waits until writes are not known to work.
     pub(crate) async fn in_doubt(&self) {
         // The sender is this very struct.
-        let _ = self.health.subscribe().wait_for(|health| *health != WriteHealth::Working).await;
+        let _ = self.last.subscribe().wait_for(|health| *health != WriteHealth::Working).await;
     }
 
     /// A write was committed.
     pub(crate) fn worked(&self) {
-        let before = self.health.borrow().clone();
-        if before == WriteHealth::Working {
+        if *self.last.borrow() == WriteHealth::Working {
             return;
         }
-        self.told.lock().clear();
-        self.health.send_replace(WriteHealth::Working);
-        if matches!(before, WriteHealth::Failing { .. }) {
+        self.last.send_replace(WriteHealth::Working);
+        if std::mem::take(&mut self.told.lock().fails) {
             tracing::info!("database_writes_work_again");
         }
     }
@@ -72,33 +91,42 @@ impl WriteMonitor {
     pub(crate) fn failed(&self, error: &Error) {
         let Some(cause) = error.cause_of_failed_writes() else { return };
         let reason = error.to_string();
-        if self.told.lock().is_news(&cause) {
-            tracing::warn!(reason, "database_writes_fail");
+        {
+            let mut told = self.told.lock();
+            if told.failure.as_ref().is_some_and(|(at, _)| at.elapsed() >= STEADY) {
+                told.causes.clear();
+            }
+            told.failure = Some((Instant::now(), reason.clone()));
+            if told.causes.is_news(&cause) {
+                told.fails = true;
+                tracing::warn!(reason, "database_writes_fail");
+            }
         }
-        self.health.send_if_modified(|health| {
-            let failing = WriteHealth::Failing { reason };
-            let is_news = *health != failing;
-            *health = failing;
-            is_news
-        });
+        self.last.send_replace(WriteHealth::Failing { reason });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use tokio::time::advance;
 
     use super::*;
 
-    #[test]
-    fn what_fails_for_a_reason_of_its_own_says_nothing_about_others() {
+    #[tokio::test(start_paused = true)]
+    async fn writes_work_when_they_have_for_a_while_and_what_fails_for_a_reason_of_its_own_says_nothing() {
         let monitor = WriteMonitor::default();
         assert_eq!(monitor.health(), WriteHealth::Unproven);
         monitor.failed(&Error::TooManyWrites { waiting: 3 });
         assert_eq!(monitor.health(), WriteHealth::Unproven);
-        monitor.failed(&Error::Deadline { limit: Duration::from_secs(5) });
-        assert!(matches!(monitor.health(), WriteHealth::Failing { reason } if reason.contains("5000 ms")));
         monitor.worked();
+        assert_eq!(monitor.health(), WriteHealth::Working);
+
+        monitor.failed(&Error::Deadline { limit: Duration::from_secs(5) });
+        let is_failing = || matches!(monitor.health(), WriteHealth::Failing { reason } if reason.contains("5000 ms"));
+        assert!(is_failing());
+        monitor.worked();
+        assert!(is_failing(), "a moment ago one failed");
+        advance(RECENT).await;
         assert_eq!(monitor.health(), WriteHealth::Working);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use cqar_tests::{collect, postgres::Postgres, server::Options, tcp_proxy::TcpProxy};
 
-use crate::writers::{self, Writers, create};
+use crate::writers::{self, COMMIT, Writers, create};
 
 fn signal(name: &str, pid: u32) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
@@ -27,7 +27,7 @@ async fn a_frozen_writer_stops_the_others_for_five_seconds_at_most() {
     create(&to_frozen, "BEFORE").await.unwrap();
 
     // It has the counter's lock, and its commit is held back: now it is frozen.
-    proxy.silence_at("COMMIT");
+    proxy.silence_at(COMMIT);
     let writing = tokio::spawn(async move { create(&to_frozen, "FROZEN").await });
     proxy.is_silent().await;
     signal("-STOP", frozen.pid());

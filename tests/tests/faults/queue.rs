@@ -13,7 +13,7 @@ use cqar_tests::{
 use tonic::Code;
 use tonic_types::StatusExt;
 
-use crate::writers::create;
+use crate::writers::{COMMIT, create};
 
 async fn behind_a_proxy(waiting: usize) -> (Postgres, TcpProxy, Server) {
     let postgres = Postgres::start();
@@ -40,7 +40,7 @@ async fn waiting(server: &Server, count: usize) {
 async fn so_many_wait_and_the_next_are_told_to_come_again() {
     let (_postgres, proxy, server) = behind_a_proxy(2).await;
     let channel = server.channel().await;
-    proxy.silence_at("COMMIT");
+    proxy.silence_at(COMMIT);
     let start = |symbol: String| {
         let channel = channel.clone();
         tokio::spawn(async move { create(&channel, &symbol).await })
@@ -65,7 +65,7 @@ async fn so_many_wait_and_the_next_are_told_to_come_again() {
 async fn a_write_whose_caller_left_is_not_begun() {
     let (_postgres, proxy, server) = behind_a_proxy(100).await;
     let channel = server.channel().await;
-    proxy.silence_at("COMMIT");
+    proxy.silence_at(COMMIT);
     let running = tokio::spawn({
         let channel = channel.clone();
         async move { create(&channel, "RUNS").await }

@@ -6,7 +6,7 @@ use cqar_proto::v1::component::State;
 use cqar_tests::{collect, postgres::Postgres, server::Options, tcp_proxy::TcpProxy};
 use tonic::Code;
 
-use crate::writers::{self, Writers, becomes, create, lines};
+use crate::writers::{self, COMMIT, Writers, becomes, create, lines};
 
 /// What a write may take on a busy machine beyond the 5 s of a statement.
 const SOON: Duration = Duration::from_secs(9);
@@ -27,7 +27,7 @@ async fn a_silence_in_the_middle_of_a_write_refuses_the_others_in_time_and_passe
     let server = options.start().await;
     let writers = Writers::start(&server, 4).await;
     writers.go_on(20).await;
-    proxy.silence_at("COMMIT");
+    proxy.silence_at(COMMIT);
     proxy.is_silent().await;
     let channel = server.channel().await;
     for _ in 0..3 {

@@ -18,6 +18,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, transport::Channel};
 
+/// The end of a transaction, as PostgreSQL is told of it: a statement alone, and so no part of `READ COMMITTED`.
+pub const COMMIT: &str = "COMMIT\0";
+
 /// What became of the writes so far.
 #[derive(Default)]
 pub struct Outcomes {

@@ -103,10 +103,35 @@ async fn fill(store: &Store) {
     create(store, &markets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
 }
 
+/// As many answered requests.
+async fn fill_requests(direct: &mut Direct) {
+    let (id, numbers) = match direct {
+        Direct::Sqlite(_) => (
+            "CAST(n AS BLOB)",
+            "WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000) SELECT n FROM numbers",
+        ),
+        Direct::Postgres(_) => ("gen_random_uuid()", "SELECT generate_series(1, 20000) AS n"),
+    };
+    let (hash, answer) = match direct {
+        Direct::Sqlite(_) => ("x'00'", "x'00'"),
+        Direct::Postgres(_) => ("'\\x00'::bytea", "'\\x00'::bytea"),
+    };
+    let sql = format!(
+        "INSERT INTO idempotent_requests (actor, method, request_id, body_hash, revision, answer, expire_us) \
+         SELECT 'actor', 'method', {id}, {hash}, n, {answer}, n FROM ({numbers}) AS all_numbers"
+    );
+    direct.execute(&sql).await;
+}
+
 pub async fn every_statement_is_served_by_an_index(mut database: Database) {
     fill(&database.store).await;
-    let statements = statements(&database.store).await;
+    fill_requests(&mut database.direct).await;
+    let mut statements = statements(&database.store).await;
     assert!(statements.len() > 60, "{statements:#?}");
+    if matches!(database.direct, Direct::Sqlite(_)) {
+        // The relay's memory is in a file of its own, with a handful of rows.
+        statements.retain(|sql| !sql.contains(" relay_"));
+    }
     if matches!(database.direct, Direct::Postgres(_)) {
         database.direct.execute("SET plan_cache_mode = force_generic_plan").await;
     } else {
