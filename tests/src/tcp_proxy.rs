@@ -1,4 +1,4 @@
-//! A proxy before any server that goes silent: it keeps the connections, and lets nothing through.
+//! A proxy before any server that goes silent: it keeps the connections, and lets nothing through, of all of them or of one.
 
 use std::{
     net::SocketAddr,
@@ -24,8 +24,10 @@ pub struct TcpProxy {
 
 struct State {
     is_silent: watch::Sender<bool>,
-    /// What of a client makes it go silent, before it is passed on.
-    trigger: Mutex<Option<Vec<u8>>>,
+    /// Whether one connection is held back.
+    holds: watch::Sender<bool>,
+    /// What of a client makes it go silent, before it is passed on, and whether all connections do.
+    trigger: Mutex<Option<(Vec<u8>, bool)>>,
     ended: watch::Sender<bool>,
 }
 
@@ -34,8 +36,9 @@ impl TcpProxy {
     pub async fn start(server: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (is_silent, ended) = (watch::Sender::new(false), watch::Sender::new(false));
-        let state = Arc::new(State { is_silent, trigger: Mutex::new(None), ended });
+        let (is_silent, holds, ended) =
+            (watch::Sender::new(false), watch::Sender::new(false), watch::Sender::new(false));
+        let state = Arc::new(State { is_silent, holds, trigger: Mutex::new(None), ended });
         let accepting = Arc::clone(&state);
         let listener = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -54,7 +57,17 @@ impl TcpProxy {
 
     /// Goes silent as soon as a client sends these bytes, which are held back.
     pub fn silence_at(&self, text: &str) {
-        *self.state.trigger.lock().unwrap() = Some(text.as_bytes().to_vec());
+        *self.state.trigger.lock().unwrap() = Some((text.as_bytes().to_vec(), true));
+    }
+
+    /// Holds the connection back on which a client sends these bytes next, from them on; all others go on.
+    pub fn hold_at(&self, text: &str) {
+        *self.state.trigger.lock().unwrap() = Some((text.as_bytes().to_vec(), false));
+    }
+
+    /// Waits until a connection is held back.
+    pub async fn holds(&self) {
+        self.state.holds.subscribe().wait_for(|holds| *holds).await.unwrap();
     }
 
     /// Lets nothing through.
@@ -70,6 +83,7 @@ impl TcpProxy {
     /// Lets through what was held back, and all that follows.
     pub fn release(&self) {
         self.state.is_silent.send_replace(false);
+        self.state.holds.send_replace(false);
     }
 }
 
@@ -92,17 +106,26 @@ async fn serve(client: TcpStream, server: TcpStream, state: Arc<State>) {
 }
 
 async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, is_client: bool) {
-    let mut buffer = vec![0; 1 << 16];
-    let mut is_silent = state.is_silent.subscribe();
+    let (mut buffer, mut is_held) = (vec![0; 1 << 16], false);
+    let (mut is_silent, mut holds) = (state.is_silent.subscribe(), state.holds.subscribe());
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..read];
         if is_client {
             let mut trigger = state.trigger.lock().unwrap();
             let is_met = |text: &Vec<u8>| bytes.windows(text.len()).any(|window| window == text);
-            if trigger.take_if(|text| is_met(text)).is_some() {
-                state.is_silent.send_replace(true);
+            match trigger.take_if(|(text, _)| is_met(text)) {
+                Some((_, true)) => drop(state.is_silent.send_replace(true)),
+                Some((_, false)) => {
+                    state.holds.send_replace(true);
+                    is_held = true;
+                }
+                None => {}
             }
         }
+        if is_held && holds.wait_for(|holds| !holds).await.is_err() {
+            return;
+        }
+        is_held = false;
         if is_silent.wait_for(|silent| !silent).await.is_err() || to.write_all(bytes).await.is_err() {
             return;
         }

@@ -141,24 +141,29 @@ impl TableSchema {
         limit: usize,
     ) -> (String, Vec<Value>) {
         let undeleted = if target.soft_delete && self.soft_delete { " AND e.delete_us IS NULL" } else { "" };
-        let (mut values, mut found) = (Vec::new(), Vec::new());
-        for Reference { column, .. } in self.references_to(target.entity_type) {
+        let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
+        let (mut values, mut found, mut lists) = (Vec::new(), Vec::new(), Vec::new());
+        let columns: Vec<&str> = self.references_to(target.entity_type).map(|it| it.column).collect();
+        for column in &columns {
             let (list, mut ids) = key_list(dialect, values.len() + 1, ids.to_vec());
-            found.push((column, list));
             values.append(&mut ids);
+            // Each column by its own index (joined by OR, SQLite would rather read the whole table), and no more of each than are
+            // wanted.
+            let mut sql = format!("SELECT e.id FROM {} e WHERE e.{column} IN {list}{undeleted} LIMIT ", self.name);
+            dialect.placeholder(values.len() + 1, &mut sql);
+            values.push(limit.clone());
+            found.push(format!("SELECT id FROM ({sql}) AS {column}"));
+            lists.push(list);
         }
-        let refers = match found.as_slice() {
-            [(column, list)] => format!("e.{column} IN {list}"),
-            // Not joined by OR: SQLite would rather read the whole table than several of its indexes.
-            several => {
-                let of =
-                    |(column, list): &(&&str, String)| format!("SELECT id FROM {} WHERE {column} IN {list}", self.name);
-                format!("e.id IN ({})", several.iter().map(of).collect::<Vec<_>>().join(" UNION ALL "))
-            }
-        };
-        let mut sql = format!("{} WHERE {refers}{undeleted} LIMIT ", self.select);
+        if let ([column], Some(list)) = (columns.as_slice(), lists.first()) {
+            // Nothing to be put together.
+            let mut sql = format!("{} WHERE e.{column} IN {list}{undeleted} LIMIT ", self.select);
+            dialect.placeholder(values.len(), &mut sql);
+            return (sql, values);
+        }
+        let mut sql = format!("{} WHERE e.id IN ({}) LIMIT ", self.select, found.join(" UNION ALL "));
         dialect.placeholder(values.len() + 1, &mut sql);
-        values.push(Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)));
+        values.push(limit);
         (sql, values)
     }
 

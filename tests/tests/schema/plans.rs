@@ -177,7 +177,8 @@ fn flaws(sql: &str, plan: &str) -> Vec<Flaw> {
         found.push(Flaw::Sort);
     }
     // Only the range of the ids is looked up, and the statement asks for more.
-    let by_range = plan.contains("(id>?") || plan.contains("Index Cond: (id >") || plan.contains("Index Cond: ((id >");
+    let ranges = ["(id>?", "(id<?", "Index Cond: (id ", "Index Cond: ((id >"];
+    let by_range = ranges.iter().any(|range| plan.contains(range)) && !plan.contains("Index Cond: (id = ");
     let compares = sql.contains("e.") && sql.split(" WHERE ").nth(1).is_some_and(|it| it.matches(" AND ").count() > 0);
     let is_filtered = sql.split(" WHERE ").nth(1).is_some_and(|it| it.replace("e.id", "").contains("e."));
     if by_range && compares && is_filtered {

@@ -117,6 +117,7 @@ impl Table for Market {
         Reference { column: "instrument_id", target: EntityType::Instrument, index: "markets_instrument" },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter::by(&["instrument_id"], "markets_instrument"),
         IndexedFilter {
             columns: &["venue_id", "venue_symbol"],
             index: "market_symbols",
@@ -125,12 +126,11 @@ impl Table for Market {
         IndexedFilter {
             columns: &["venue_symbol"],
             index: "market_symbols",
-            // Venue by venue, of which there are a few dozen.
+            // Venue by venue, of which there are a few dozen: SQLite keeps to the order of a cross join.
             ids: Some(
-                "SELECT s.market_id FROM venues v JOIN market_symbols s ON s.venue_id = v.id AND s.symbol = {venue_symbol}",
+                "SELECT s.market_id FROM venues v CROSS JOIN market_symbols s WHERE s.venue_id = v.id AND s.symbol = {venue_symbol}",
             ),
         },
-        IndexedFilter::by(&["instrument_id"], "markets_instrument"),
         IndexedFilter::by(&["venue_id", "segment"], "markets_segment"),
         IndexedFilter::by(&["venue_id"], "markets_venue"),
     ];
