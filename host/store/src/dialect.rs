@@ -21,7 +21,18 @@ pub(crate) enum Dialect {
 /// The channel on which PostgreSQL tells other servers that the log has grown.
 pub(crate) const LOG_CHANNEL: &str = "cqar_log";
 
+/// How PostgreSQL plans: every statement here has its index, and what the statistics of a day say must not talk it out of that.
+pub const PLANNER: [(&str, &str); 2] = [("enable_seqscan", "off"), ("enable_bitmapscan", "off")];
+
 impl Dialect {
+    /// Names the index by which a table is to be read, where the database takes that from a statement.
+    pub(crate) fn by_index(self, index: &str) -> String {
+        match self {
+            Self::Sqlite => format!(" INDEXED BY {index}"),
+            Self::Postgres => String::new(),
+        }
+    }
+
     /// The placeholder of a value in a statement of many. SQLite would take time with the square of their number to tell
     /// numbered ones apart.
     pub(crate) fn placeholder(self, number: usize, sql: &mut String) {
@@ -46,9 +57,12 @@ impl Dialect {
                 };
                 let statement = deadlines.of(purpose).as_millis();
                 let lock = deadlines.lock.as_millis();
+                let planner = PLANNER.map(|(name, value)| format!("set_config('{name}', '{value}', true)")).join(", ");
+                // One statement for all of them: each would cost as much as a look-up.
                 format!(
-                    "BEGIN ISOLATION LEVEL {isolation}; SET LOCAL statement_timeout = {statement}; \
-                     SET LOCAL lock_timeout = {lock}; SET LOCAL idle_in_transaction_session_timeout = {statement}"
+                    "BEGIN ISOLATION LEVEL {isolation}; SELECT set_config('statement_timeout', '{statement}', true), \
+                     set_config('lock_timeout', '{lock}', true), \
+                     set_config('idle_in_transaction_session_timeout', '{statement}', true), {planner}"
                 )
             }
         }

@@ -55,6 +55,7 @@ mod write_health;
 mod writers;
 
 pub use database::STATEMENTS;
+pub use dialect::PLANNER;
 pub use error::{Constraint, Error};
 pub use filter::Filter;
 pub use list::{ListPage, PageBounds};

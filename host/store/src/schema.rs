@@ -143,19 +143,21 @@ impl TableSchema {
         let undeleted = if target.soft_delete && self.soft_delete { " AND e.delete_us IS NULL" } else { "" };
         let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
         let (mut values, mut found, mut lists) = (Vec::new(), Vec::new(), Vec::new());
-        let columns: Vec<&str> = self.references_to(target.entity_type).map(|it| it.column).collect();
-        for column in &columns {
+        let references: Vec<&Reference> = self.references_to(target.entity_type).collect();
+        for Reference { column, index, .. } in references.iter().copied() {
             let (list, mut ids) = key_list(dialect, values.len() + 1, ids.to_vec());
             values.append(&mut ids);
             // Each column by its own index (joined by OR, SQLite would rather read the whole table), and no more of each than are
             // wanted.
-            let mut sql = format!("SELECT e.id FROM {} e WHERE e.{column} IN {list}{undeleted} LIMIT ", self.name);
+            let index = dialect.by_index(index);
+            let mut sql =
+                format!("SELECT e.id FROM {} e{index} WHERE e.{column} IN {list}{undeleted} LIMIT ", self.name);
             dialect.placeholder(values.len() + 1, &mut sql);
             values.push(limit.clone());
             found.push(format!("SELECT id FROM ({sql}) AS {column}"));
             lists.push(list);
         }
-        if let ([column], Some(list)) = (columns.as_slice(), lists.first()) {
+        if let ([Reference { column, .. }], Some(list)) = (references.as_slice(), lists.first()) {
             // Nothing to be put together.
             let mut sql = format!("{} WHERE e.{column} IN {list}{undeleted} LIMIT ", self.select);
             dialect.placeholder(values.len(), &mut sql);

@@ -121,15 +121,12 @@ impl Table for Market {
         IndexedFilter {
             columns: &["venue_id", "venue_symbol"],
             index: "market_symbols",
-            ids: Some("SELECT market_id FROM market_symbols WHERE venue_id = {venue_id} AND symbol = {venue_symbol}"),
+            ids: Some("SELECT market_id FROM market_symbols WHERE symbol = {venue_symbol} AND venue_id = {venue_id}"),
         },
         IndexedFilter {
             columns: &["venue_symbol"],
             index: "market_symbols",
-            // Venue by venue, of which there are a few dozen: SQLite keeps to the order of a cross join.
-            ids: Some(
-                "SELECT s.market_id FROM venues v CROSS JOIN market_symbols s WHERE s.venue_id = v.id AND s.symbol = {venue_symbol}",
-            ),
+            ids: Some("SELECT market_id FROM market_symbols WHERE symbol = {venue_symbol}"),
         },
         IndexedFilter::by(&["venue_id", "segment"], "markets_segment"),
         IndexedFilter::by(&["venue_id"], "markets_venue"),
