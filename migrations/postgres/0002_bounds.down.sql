@@ -1,3 +1,28 @@
+-- What is packed cannot be unpacked here: only an empty log is taken back. Restore a backup instead.
+CREATE TABLE empty_log (
+    events BIGINT NOT NULL CONSTRAINT "a log with events is not taken back: restore a backup" CHECK (events = 0)
+);
+INSERT INTO empty_log (events) SELECT COUNT(*) FROM event_log;
+DROP TABLE empty_log;
+
+DROP TABLE event_log;
+CREATE TABLE event_log (
+    revision BIGINT NOT NULL,
+    idx INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    entity_type TEXT NOT NULL,
+    entity_id TEXT NOT NULL,
+    venue_id TEXT,
+    actor TEXT NOT NULL,
+    request_id UUID,
+    reason TEXT NOT NULL,
+    changed_fields TEXT NOT NULL,
+    effective_us BIGINT,
+    commit_us BIGINT NOT NULL,
+    body BYTEA NOT NULL,
+    PRIMARY KEY (revision, idx)
+);
+
 ALTER TABLE relay_fan_outs DROP COLUMN log_id;
 ALTER TABLE relay_cursor DROP COLUMN log_id;
 

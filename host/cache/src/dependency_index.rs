@@ -58,9 +58,14 @@ impl<K> DependencyIndex<K> {
         self.applied
     }
 
+    /// The hash of a key.
+    pub(crate) fn hash(&self, key: &Key) -> KeyHash {
+        self.hasher.hash_one(key)
+    }
+
     /// The hashes of the keys, each once.
     pub(crate) fn hashes(&self, keys: &[Key]) -> Arc<[KeyHash]> {
-        let mut hashes: Vec<KeyHash> = keys.iter().map(|key| self.hasher.hash_one(key)).collect();
+        let mut hashes: Vec<KeyHash> = keys.iter().map(|key| self.hash(key)).collect();
         hashes.sort_unstable();
         hashes.dedup();
         hashes.into()

@@ -66,6 +66,22 @@ pub struct Loaded<V> {
     pub ttl: Duration,
 }
 
+/// What a part of the log alters.
+#[derive(Debug)]
+pub struct LogChanges {
+    /// For each event its revision and what it alters.
+    keys: Result<Vec<(Revision, Vec<Key>)>, UnreadableEvent>,
+    through: Revision,
+}
+
+impl LogChanges {
+    /// Of whole revisions, `through` being the last of them.
+    pub fn of(events: &[LoggedEvent], through: Revision) -> Self {
+        let keys = events.iter().map(|event| Ok((event.position.revision, changed_keys(event)?))).collect();
+        Self { keys, through }
+    }
+}
+
 struct Inner<K, V, E> {
     answers: Cache<K, CacheEntry<V>>,
     state: Mutex<State<K, V, E>>,
@@ -274,16 +290,28 @@ where
     E: Clone + Send + Sync + 'static,
 {
     fn apply(&self, events: &[LoggedEvent], through: Revision) {
-        let changes: Result<Vec<_>, UnreadableEvent> =
-            events.iter().map(|it| Ok((it.position.revision, changed_keys(it)?))).collect();
+        self.apply_changes(&LogChanges::of(events, through));
+    }
+}
+
+impl<K, V, E> L1<K, V, E>
+where
+    K: Eq + Hash + Clone + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    E: Clone + Send + Sync + 'static,
+{
+    /// Applies a part of the log, as [`LogSink::apply`] does, of which it was found out once for several caches what it alters.
+    pub fn apply_changes(&self, changes: &LogChanges) {
+        let LogChanges { keys, through } = changes;
+        let through = *through;
         let mut removed = Vec::new();
         {
             let index = &mut self.0.state.lock().index;
-            match changes {
-                Ok(changes) if without_gap(index.applied(), events, through) => {
+            match keys {
+                Ok(changes) if without_gap(index.applied(), changes, through) => {
                     for (revision, keys) in changes {
-                        for hash in index.hashes(&keys).iter() {
-                            index.invalidate(*hash, revision, &mut removed);
+                        for key in keys {
+                            index.invalidate(index.hash(key), *revision, &mut removed);
                         }
                     }
                     index.advance(through);
@@ -293,7 +321,7 @@ where
                     index.invalidate_through(through, &mut removed);
                 }
                 Err(error) => {
-                    tracing::error!(error = &error as &dyn Error, through, "cache_emptied");
+                    tracing::error!(error = error as &dyn Error, through, "cache_emptied");
                     index.invalidate_through(through, &mut removed);
                 }
             }
@@ -306,10 +334,9 @@ where
     }
 }
 
-fn without_gap(applied: Revision, events: &[LoggedEvent], through: Revision) -> bool {
+fn without_gap(applied: Revision, changes: &[(Revision, Vec<Key>)], through: Revision) -> bool {
     let mut reached = applied;
-    for event in events {
-        let revision = event.position.revision;
+    for &(revision, _) in changes {
         if revision > reached + 1 {
             return false;
         }

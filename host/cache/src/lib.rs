@@ -53,6 +53,6 @@ pub mod l2;
 pub mod metrics;
 
 pub use key::Key;
-pub use l1::{L1, Loaded};
+pub use l1::{L1, Loaded, LogChanges};
 pub use l2::{L2, L2Health, L2Settings, Versioned, common_revision};
 pub use moka::Equivalent;

@@ -3,7 +3,7 @@
 use std::{future::Future, hash::Hash, sync::Arc};
 
 use cqar_cache::{
-    L1, Loaded,
+    L1, Loaded, LogChanges,
     metrics::{CacheMetrics, LookupCounters},
 };
 use cqar_domain::{
@@ -108,9 +108,10 @@ impl HitCounters {
 
 impl LogSink for Caches {
     fn apply(&self, events: &[LoggedEvent], through: Revision) {
-        self.entities.apply(events, through);
-        self.symbols.apply(events, through);
-        self.listings.apply(events, through);
-        self.codes.apply(events, through);
+        let changes = LogChanges::of(events, through);
+        self.entities.apply_changes(&changes);
+        self.symbols.apply_changes(&changes);
+        self.listings.apply_changes(&changes);
+        self.codes.apply_changes(&changes);
     }
 }

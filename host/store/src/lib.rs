@@ -8,7 +8,7 @@
 //! | [`settings`](StoreSettings) | where the database is |
 //! | [`snapshot`](Snapshot), [`list`, `filter`](Filter), `find` | reads of one revision |
 //! | [`write`](WriteTransaction), [`requests`](IdempotencyKey), `writers`, [`write_health`](WriteHealth) | the write transaction, who waits for it, and whether it works |
-//! | `log`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
+//! | `log`, `log_block`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
 //! | `tables`, `symbols` | entities to rows and back, and the markets by symbol |
 //! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
@@ -39,6 +39,7 @@ mod filter;
 mod find;
 mod list;
 mod log;
+mod log_block;
 mod metrics;
 mod migrations;
 mod relay;

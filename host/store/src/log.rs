@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use cqar_domain::{
-    event::{EventLog, EventType, LogBounds, LogPosition, LoggedEvent, PortError},
-    id::{EntityKey, EntityType},
+    event::{EventLog, LogBounds, LogPosition, LoggedEvent, PortError},
 };
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
@@ -16,10 +15,11 @@ use crate::{
     database::{Pools, Purpose, Value},
     dialect::LOG_CHANNEL,
     error::Error,
+    log_block::{BLOCK_EVENTS, BlockRow, block_start},
 };
 
 const BOUNDS: &str = "SELECT log_id, revision, oldest FROM log_state WHERE id = 1";
-const READ: &str = "SELECT revision, idx, type, entity_type, entity_id, venue_id, body FROM event_log \
+const READ: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
     WHERE (revision, idx) >= ($1, $2) ORDER BY revision, idx LIMIT $3";
 
 #[derive(sqlx::FromRow)]
@@ -27,17 +27,6 @@ pub(crate) struct BoundsRow {
     pub(crate) log_id: Uuid,
     pub(crate) revision: i64,
     pub(crate) oldest: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct EventRow {
-    revision: i64,
-    idx: i32,
-    r#type: String,
-    entity_type: String,
-    entity_id: String,
-    venue_id: Option<String>,
-    body: Vec<u8>,
 }
 
 impl Store {
@@ -55,10 +44,29 @@ impl Store {
     pub async fn read_log(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, Error> {
         let _timer = self.metrics.time("read_log");
         let mut tx = self.database.begin(Purpose::Read).await?;
-        let values = vec![Value::Int(from.revision), Value::Index(from.index), Value::Int(limit.into())];
-        let rows = tx.all::<EventRow>(READ, values).await?;
+        let (mut events, mut next, limit) = (Vec::new(), block_start(from), limit as usize);
+        // Full blocks, if there are; revisions of a single event have a row each.
+        let mut wanted = limit / BLOCK_EVENTS as usize + 2;
+        while events.len() < limit {
+            let limit_rows = i64::try_from(wanted).unwrap_or(i64::MAX);
+            let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(limit_rows)];
+            let rows = tx.all::<BlockRow>(READ, values).await?;
+            let is_end = rows.len() < wanted;
+            for row in rows {
+                next = row.next();
+                events.extend(row.read()?.into_iter().filter(|event| event.position >= from));
+                if events.len() >= limit {
+                    break;
+                }
+            }
+            if is_end {
+                break;
+            }
+            wanted = wanted.saturating_mul(2);
+        }
         tx.rollback().await;
-        rows.into_iter().map(EventRow::read).collect()
+        events.truncate(limit);
+        Ok(events)
     }
 }
 
@@ -148,24 +156,5 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, sqlx::E
     match timeout(limit, work).await {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err(Error::Deadline { limit }),
-    }
-}
-
-impl EventRow {
-    fn read(self) -> Result<LoggedEvent, Error> {
-        let corrupt = |reason: String| Error::Corrupt { table: "event_log", reason };
-        let event_type = EventType::from_name(&self.r#type)
-            .ok_or_else(|| corrupt(format!("type: no value named {}", self.r#type)))?;
-        let key = EntityType::from_name(&self.entity_type)
-            .and_then(|entity_type| EntityKey::parse(entity_type, &self.entity_id).ok())
-            .ok_or_else(|| corrupt(format!("entity: {} {}", self.entity_type, self.entity_id)))?;
-        let venue = self.venue_id.map(|venue| venue.parse()).transpose();
-        Ok(LoggedEvent {
-            position: LogPosition { revision: self.revision, index: self.idx },
-            event_type,
-            key,
-            venue: venue.map_err(|error| corrupt(format!("venue_id: {error}")))?,
-            body: self.body.into(),
-        })
     }
 }

@@ -20,6 +20,7 @@ use uuid::Uuid;
 use crate::{
     database::{MAX_KEYS, MAX_VALUES, Value, key_list, placeholders},
     error::Error,
+    log_block,
     snapshot::{Snapshot, id_value},
     tables::TABLES,
     writers::WriterTurn,
@@ -73,21 +74,6 @@ pub struct Committed {
 
 const SAVE_IMPORT_WATERMARK: &str = "INSERT INTO import_watermarks (venue_id, segment, observed_us) VALUES ($1, $2, $3) \
     ON CONFLICT (venue_id, segment) DO UPDATE SET observed_us = excluded.observed_us";
-const EVENT_COLUMNS: [&str; 13] = [
-    "revision",
-    "idx",
-    "type",
-    "entity_type",
-    "entity_id",
-    "venue_id",
-    "actor",
-    "request_id",
-    "reason",
-    "changed_fields",
-    "effective_us",
-    "commit_us",
-    "body",
-];
 const UNIQUE_KEY_COLUMNS: [&str; 3] = ["key", "entity_type", "entity_id"];
 
 impl WriteTransaction {
@@ -224,14 +210,13 @@ impl WriteTransaction {
         revision: Revision,
         attribution: &WriteAttribution,
     ) -> Result<(), Error> {
-        let mut rows = Vec::with_capacity(changes.len());
-        for (change, index) in changes.iter().zip(0i32..) {
+        let logged = changes.iter().zip(0i32..).filter_map(|(change, index)| {
             let position = LogPosition { revision, index };
-            let Some(logged) = logged_event(change, position, attribution) else { continue };
-            rows.push(event_row(&logged, change, attribution));
-            self.events.push(logged);
-        }
-        self.insert("insert_events", "event_log", &EVENT_COLUMNS, rows, "").await
+            logged_event(change, position, attribution)
+        });
+        self.events.extend(logged);
+        let rows = log_block::rows(&self.events, attribution.time)?;
+        self.insert("insert_events", "event_log", &log_block::COLUMNS, rows, "").await
     }
 
     pub(crate) async fn insert(
@@ -299,22 +284,4 @@ fn changed_fields(change: &Change) -> Vec<&'static str> {
         (Some(before), Some(after)) => before.changed_fields(after),
         _ => Vec::new(),
     }
-}
-
-fn event_row(event: &LoggedEvent, change: &Change, attribution: &WriteAttribution) -> Vec<Value> {
-    vec![
-        Value::Int(event.position.revision),
-        Value::Index(event.position.index),
-        Value::Text(event.event_type.to_string()),
-        Value::Text(event.key.entity_type().to_string()),
-        Value::Text(event.key.id()),
-        Value::OptText(event.venue.as_ref().map(ToString::to_string)),
-        Value::Text(attribution.actor.clone()),
-        Value::OptUuid(attribution.request_id),
-        Value::Text(change.reason.clone()),
-        Value::Text(serde_json::json!(changed_fields(change)).to_string()),
-        Value::OptInt(change.effective_time.map(Timestamp::micros)),
-        Value::Int(attribution.time.micros()),
-        Value::Bytes(event.body.to_vec()),
-    ]
 }
