@@ -18,7 +18,7 @@ use cqar_domain::{
         market::Market,
         venue_asset::VenueAsset,
     },
-    event::{EventLog, LogPosition},
+    event::{EventLog, LogPosition, LoggedEvent},
     id::{AssetId, EntityKey, Segment, SystemIds},
     relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},
@@ -35,6 +35,7 @@ use cqar_tests::{
     postgres::Postgres,
 };
 use prost::Message;
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 /// Runs a test on both databases, and on PostgreSQL through a pooler of transactions.
@@ -81,6 +82,7 @@ on_both! {
     referrers_are_named
     an_answered_request_is_remembered_until_it_expires
     the_relay_remembers_lease_cursor_and_fan_outs
+    the_log_is_read_from_any_place_and_to_any_length
     migrations_go_up_and_down_and_up_again
 }
 
@@ -376,6 +378,26 @@ async fn the_relay_remembers_lease_cursor_and_fan_outs(store: Arc<Store>) {
     assert_eq!(store.fan_out(position).await.unwrap(), None);
 }
 
+async fn the_log_is_read_from_any_place_and_to_any_length(store: Arc<Store>) {
+    let mut all = Vec::new();
+    // Revisions of one event, of a block, of a little more than one, and of several.
+    for (n, count) in [1, 2, 64, 65, 1, 200, 1, 1, 128].into_iter().enumerate() {
+        let assets = (0..count).map(|of| change(None, Some(asset(&format!("A{n}X{of}")).into())));
+        let mut tx = store.begin_write().await.unwrap();
+        tx.write(assets.collect(), &attribution()).await.unwrap();
+        all.extend(tx.commit().await.unwrap().events);
+    }
+    for from in [0, 1, 2, 3, 66, 67, 68, 131, 132, 133, 134, 200, 332, 333, 334, 335, 399, 462] {
+        for limit in [1, 2, 63, 64, 65, 130, 1000] {
+            let expected: Vec<_> = all.iter().skip(from).take(limit).cloned().collect();
+            let read = store.read(all[from].position, u32::try_from(limit).unwrap()).await.unwrap();
+            assert_eq!(read, expected, "{limit} from {from}");
+        }
+    }
+    let end = all.last().unwrap().position.next();
+    assert_eq!(store.read(end, 10).await.unwrap(), [], "nothing is after the last");
+}
+
 async fn migrations_go_up_and_down_and_up_again(store: Arc<Store>) {
     let first = store.log_bounds().await.unwrap().log_id;
     assert_eq!(store.migrate_up().await.unwrap(), [""; 0], "nothing is missing");
@@ -387,6 +409,64 @@ async fn migrations_go_up_and_down_and_up_again(store: Arc<Store>) {
     assert_ne!(store.log_bounds().await.unwrap().log_id, first, "another log");
     let status = store.migration_status().await.unwrap();
     assert!(status.iter().all(|migration| migration.applied.is_some()));
+}
+
+const OLD_EVENT: &str = "INSERT INTO event_log \
+    (revision, idx, type, entity_type, entity_id, actor, reason, changed_fields, commit_us, body) \
+    VALUES (1, $1, 'asset_created', 'asset', '', 'tester', '', '[]', 0, $2)";
+const OLD_REVISION: &str = "UPDATE log_state SET revision = 1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_before_there_were_blocks_are_read_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/cqar.db", folder.path().display());
+    let (store, old) = with_the_first_migration(&url).await;
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    for (index, event) in (0..).zip(&old) {
+        let insert = sqlx::query(OLD_EVENT).bind(index).bind(event.body.to_vec());
+        insert.execute(&mut connection).await.unwrap();
+    }
+    sqlx::query(OLD_REVISION).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    reads_after_migration(&store, &old).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_before_there_were_blocks_are_read_on_postgres() {
+    let postgres = Postgres::start();
+    let (store, old) = with_the_first_migration(postgres.url()).await;
+    let mut connection = PgConnection::connect(postgres.url()).await.unwrap();
+    for (index, event) in (0..).zip(&old) {
+        let insert = sqlx::query(OLD_EVENT).bind(index).bind(event.body.to_vec());
+        insert.execute(&mut connection).await.unwrap();
+    }
+    sqlx::query(OLD_REVISION).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    reads_after_migration(&store, &old).await;
+}
+
+/// A store as the first migration left it, and events for it.
+async fn with_the_first_migration(url: &str) -> (Arc<Store>, Vec<LoggedEvent>) {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = open(&format!("sqlite://{}/cqar.db", folder.path().display())).await;
+    create(&elsewhere, &(0..70).map(|n| asset(&format!("OLD{n}")).into()).collect::<Vec<_>>()).await;
+    let events = elsewhere.read(LogPosition::default(), 100).await.unwrap();
+    let store = open(url).await;
+    let newest = store.migration_status().await.unwrap().len();
+    store.migrate_down(newest - 1).await.unwrap();
+    (store, events)
+}
+
+async fn reads_after_migration(store: &Store, old: &[LoggedEvent]) {
+    store.migrate_up().await.unwrap();
+    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap(), old);
+    assert_eq!(store.read(old[65].position, 100).await.unwrap(), old[65..], "also where a block would not begin");
+    create(store, &[asset("NEW").into()]).await;
+    let log = store.read(old[69].position, 100).await.unwrap();
+    assert_eq!((log.len(), &log[0], log[1].position.revision), (2, &old[69], 2));
+    let refused = store.migrate_down(1).await.unwrap_err().to_string();
+    assert!(refused.contains("a log with events is not taken back: restore a backup"), "{refused}");
+    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap().len(), 71, "nothing is lost");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,9 @@
 //! Keys that no two entities share.
 
-use std::fmt::{self, Write as _};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -8,7 +11,7 @@ use sha2::{Digest, Sha256};
 /// parts follow, in byte order, each after a colon. What is longer than 512 bytes, which both databases can still index, is
 /// hashed: `venue_asset.code#<SHA-256 in hex>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UniqueKey(Box<str>);
+pub struct UniqueKey(Arc<str>);
 
 /// Longer keys are hashed. PostgreSQL indexes at most 2,704 bytes.
 const MAX_BYTES: usize = 512;
@@ -17,14 +20,15 @@ impl UniqueKey {
     /// The key of that name with these parts. Colons and backslashes within a part are escaped, so that no two lists of
     /// parts have the same text.
     pub fn new(name: &str, parts: &[&str]) -> Self {
-        let mut text = name.to_owned();
+        let mut text = String::with_capacity(name.len() + parts.iter().map(|part| part.len() + 2).sum::<usize>());
+        text.push_str(name);
         for part in parts {
             text.push(':');
-            for c in part.chars() {
-                if matches!(c, ':' | '\\') {
-                    text.push('\\');
+            for piece in part.split_inclusive([':', '\\']) {
+                match piece.strip_suffix([':', '\\']) {
+                    Some(before) => text.extend([before, "\\", &piece[before.len()..]]),
+                    None => text.push_str(piece),
                 }
-                text.push(c);
             }
         }
         if text.len() <= MAX_BYTES {

@@ -1,9 +1,9 @@
 //! `Apply`: many mutations, all or none. A write of one entity is an `Apply` of one.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
-use cqar_domain::{finding::Finding, id::EntityKey, mutation::RequestedMutation, time::Timestamp};
+use cqar_domain::{entities::Entity, finding::Finding, id::EntityKey, mutation::RequestedMutation, time::Timestamp};
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 use prost::Message;
@@ -68,7 +68,9 @@ impl WriteCommand for Mutations {
     }
 
     fn respond(&self, prepared: &Plan, outcome: &WriteOutcome) -> v1::ApplyResponse {
-        let results = prepared.subjects.iter().map(|key| outcome.entities.get(key).map(Into::into).unwrap_or_default());
+        let changed: HashMap<EntityKey, &Entity> = outcome.changed.iter().map(|it| (it.key(), it)).collect();
+        let subject = |key: &EntityKey| changed.get(key).copied().or_else(|| prepared.unchanged.get(key));
+        let results = prepared.subjects.iter().map(|key| subject(key).map(Into::into).unwrap_or_default());
         let warnings = outcome.warnings.iter().map(|(n, finding)| {
             v1::Finding::from(&Finding { path: self.field(prepared, *n, finding), ..finding.clone() })
         });
@@ -77,7 +79,7 @@ impl WriteCommand for Mutations {
             results: results.collect(),
             warnings: warnings.collect(),
             // Bounded by the mutations and by the codes that they may change.
-            changed: i32::try_from(outcome.changed).unwrap_or(i32::MAX),
+            changed: i32::try_from(outcome.changed.len()).unwrap_or(i32::MAX),
         }
     }
 }

@@ -6,14 +6,14 @@
 //! was judged, everything is read and judged again. Rows are compared, never the registry's revision as a whole: other
 //! commits are nobody's business, and however many there are, they hold up no write.
 
-use std::{collections::HashMap, future::Future};
+use std::future::Future;
 
 use async_trait::async_trait;
 use cqar_domain::{
     entities::Entity,
     entity::Revision,
     finding::{Finding, Severity},
-    id::{EntityKey, Segment, VenueId},
+    id::{Segment, VenueId},
     lookup::ReadSet,
     time::Timestamp,
 };
@@ -167,9 +167,7 @@ pub(crate) struct WriteOutcome {
     /// The new revision; the present one if nothing changed, or nothing was to be committed.
     pub(crate) revision: Revision,
     /// The changed entities, with their revision and times; those that are gone as they were.
-    pub(crate) entities: HashMap<EntityKey, Entity>,
-    /// How many changed.
-    pub(crate) changed: usize,
+    pub(crate) changed: Vec<Entity>,
     /// What the validators warned of; the path is that of the field in the request.
     pub(crate) warnings: Vec<(usize, Finding)>,
 }
@@ -401,7 +399,7 @@ impl Writer<'_> {
         };
         let changes = tx.write(store_changes(plan, judgement), &attribution).await?;
         let revision = if changes.is_empty() { tx.base_revision() } else { tx.base_revision() + 1 };
-        let outcome = committed_outcome(plan, changes, revision, judgement);
+        let outcome = committed_outcome(changes, revision, judgement);
         let answer = command.respond(prepared, &outcome);
         for ImportWatermark { venue, segment, observed, .. } in
             prepared.watermarks().iter().filter(|watermark| watermark.moves())
@@ -506,17 +504,13 @@ fn store_changes(plan: &Plan, judgement: &Judgement) -> Vec<Change> {
     changes
 }
 
-fn committed_outcome(plan: &Plan, changes: Vec<Change>, revision: Revision, judgement: &Judgement) -> WriteOutcome {
-    let count = changes.len();
-    let mut entities = plan.unchanged.clone();
-    entities.extend(changes.into_iter().filter_map(|change| change.after.or(change.before)).map(|it| (it.key(), it)));
-    WriteOutcome { revision, entities, changed: count, warnings: findings(judgement, Severity::Warning) }
+fn committed_outcome(written: Vec<Change>, revision: Revision, judgement: &Judgement) -> WriteOutcome {
+    let changed = written.into_iter().filter_map(|change| change.after.or(change.before)).collect();
+    WriteOutcome { revision, changed, warnings: findings(judgement, Severity::Warning) }
 }
 
 /// What would be written; revisions and times are those of the present state.
 fn dry_run_outcome(plan: &Plan, judgement: &Judgement) -> WriteOutcome {
-    let changed = plan.changes.len();
-    let mut entities = plan.unchanged.clone();
-    entities.extend(plan.changes.iter().filter_map(PlannedChange::entity).map(|it| (it.key(), it.clone())));
-    WriteOutcome { revision: plan.revision, entities, changed, warnings: findings(judgement, Severity::Warning) }
+    let changed = plan.changes.iter().filter_map(PlannedChange::entity).cloned().collect();
+    WriteOutcome { revision: plan.revision, changed, warnings: findings(judgement, Severity::Warning) }
 }

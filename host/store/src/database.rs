@@ -403,8 +403,6 @@ impl Drop for Tx {
 /// The target under which every statement is traced, as its field `sql`.
 pub const STATEMENTS: &str = "cqar_store::statements";
 
-/// The most values of one statement: below SQLite's 32,766 and PostgreSQL's 65,535.
-pub(crate) const MAX_VALUES: usize = 30_000;
 /// The most keys of one `IN` list; a longer list is read in several.
 pub(crate) const MAX_KEYS: usize = 1024;
 

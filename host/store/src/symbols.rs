@@ -13,11 +13,11 @@ use crate::{
     error::Error,
     snapshot::{Snapshot, texts},
     tables::Table,
-    write::{Change, WriteTransaction},
+    write::{Change, WriteTransaction, in_order},
 };
 
 const TABLE: &str = "market_symbols";
-const COLUMNS: [&str; 3] = ["venue_id", "symbol", "market_id"];
+const COLUMNS: [&str; 3] = ["symbol", "venue_id", "market_id"];
 
 impl Snapshot {
     /// The venue's markets that have, or had, one of the symbols or aliases.
@@ -62,9 +62,10 @@ impl WriteTransaction {
             }
             for symbol in after.symbols() {
                 let market = Value::Uuid(after.id.uuid());
-                rows.push(vec![Value::Text(after.venue_id.to_string()), Value::Text(symbol.to_owned()), market]);
+                rows.push(vec![Value::Text(symbol.to_owned()), Value::Text(after.venue_id.to_string()), market]);
             }
         }
+        in_order(&mut rows);
         self.insert("insert_symbols", TABLE, &COLUMNS, rows, "").await
     }
 }

@@ -4,6 +4,8 @@
 //! counter, and everything that it checks it reads after that. The increment is kept only if an event is written, and no
 //! event is written without it, so the log has no gap and no revision twice.
 
+use std::cmp::Ordering;
+
 use cqar_domain::{
     entities::Entity,
     entity::Revision,
@@ -18,9 +20,10 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, MAX_VALUES, Value, key_list, placeholders},
+    database::{MAX_KEYS, Value, key_list, placeholders},
     error::Error,
     log_block,
+    schema::TableSchema,
     snapshot::{Snapshot, id_value},
     tables::TABLES,
     writers::WriterTurn,
@@ -181,6 +184,7 @@ impl WriteTransaction {
                 }));
             }
         }
+        in_order(&mut rows);
         self.insert("insert_unique_keys", "unique_keys", &UNIQUE_KEY_COLUMNS, rows, "").await
     }
 
@@ -195,7 +199,13 @@ impl WriteTransaction {
 
     async fn upsert(&mut self, changes: &[Change]) -> Result<(), Error> {
         for table in TABLES {
-            let rows = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
+            let mut rows: Vec<Vec<Value>> = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
+            if table.name == "instruments" && std::env::var_os("CQAR_SORT").is_some() {
+                rows.sort_by(|a, b| match (a.get(10), b.get(10)) {
+                    (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
+                    _ => Ordering::Equal,
+                });
+            }
             let updates: Vec<String> =
                 table.columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
             let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
@@ -227,11 +237,12 @@ impl WriteTransaction {
         rows: Vec<Vec<Value>>,
         conflict: &str,
     ) -> Result<(), Error> {
-        let per_statement = MAX_VALUES / columns.len();
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
+        let mut rows = rows.into_iter();
+        while rows.len() > 0 {
             let _timer = self.snapshot.metrics.time(operation);
-            let rows: Vec<Vec<Value>> = rows.by_ref().take(per_statement).collect();
+            // As many as a power of two, so that a handful of statements serves every number.
+            let count = rows.len().min(MAX_ROWS);
+            let rows: Vec<Vec<Value>> = rows.by_ref().take(1 << count.ilog2()).collect();
             let dialect = self.snapshot.tx.dialect();
             let tuples: Vec<String> =
                 (0..rows.len()).map(|n| placeholders(dialect, n * columns.len() + 1, columns.len())).collect();
@@ -241,6 +252,24 @@ impl WriteTransaction {
         Ok(())
     }
 }
+
+/// In the order of their first columns, which is that of their index: neighbours in it are written together.
+pub(crate) fn in_order(rows: &mut [Vec<Value>]) {
+    rows.sort_by(|a, b| match (a.first(), b.first()) {
+        (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
+        _ => Ordering::Equal,
+    });
+}
+
+/// The most rows that one statement inserts: it has fewer than SQLite's 32,766 values and PostgreSQL's 65,535, whatever the table.
+const MAX_ROWS: usize = 512;
+const _: () = {
+    let mut tables: &[&TableSchema] = &TABLES;
+    while let [table, rest @ ..] = tables {
+        assert!(MAX_ROWS * table.columns.len() < 32_766, "a statement has too many values");
+        tables = rest;
+    }
+};
 
 /// The unique keys of an entity that another state of it has not.
 fn keys_only_in(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {

@@ -11,6 +11,8 @@ use cqar_domain::{
 };
 use cqar_store::Snapshot;
 
+use super::mutate::StagedEntity;
+
 /// The stored state, as far as it was looked at.
 #[derive(Debug, Default)]
 pub(crate) struct LoadedState {
@@ -18,12 +20,29 @@ pub(crate) struct LoadedState {
     entities: HashMap<EntityKey, Option<Entity>>,
     unique: HashMap<UniqueKey, Option<EntityKey>>,
     /// The markets that have, or had, a symbol.
-    symbols: HashMap<(VenueId, String), Vec<EntityKey>>,
+    symbols: MarketsBySymbol,
     referrers: HashMap<EntityKey, Vec<EntityKey>>,
     /// The instruments whose code an asset's new symbol changes.
     renamed: HashMap<EntityKey, Vec<EntityKey>>,
     /// The assets that have a symbol.
     named: HashMap<String, Vec<EntityKey>>,
+}
+
+/// Markets by venue and symbol.
+#[derive(Debug, Default)]
+pub(super) struct MarketsBySymbol(HashMap<VenueId, HashMap<String, Vec<EntityKey>>>);
+
+impl MarketsBySymbol {
+    pub(super) fn of(&self, venue: &VenueId, symbol: &str) -> &[EntityKey] {
+        self.0.get(venue).and_then(|symbols| symbols.get(symbol)).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn add(&mut self, venue: &VenueId, symbol: &str, market: &EntityKey) {
+        let markets = self.0.entry(venue.clone()).or_default().entry(symbol.to_owned()).or_default();
+        if !markets.contains(market) {
+            markets.push(market.clone());
+        }
+    }
 }
 
 impl LoadedState {
@@ -39,7 +58,7 @@ impl LoadedState {
 
     /// The stored markets that have, or had, the symbol.
     pub(crate) fn markets(&self, venue: &VenueId, symbol: &str) -> &[EntityKey] {
-        self.symbols.get(&(venue.clone(), symbol.to_owned())).map_or(&[], Vec::as_slice)
+        self.symbols.of(venue, symbol)
     }
 
     /// The stored assets that have the symbol.
@@ -105,24 +124,24 @@ impl LoadedState {
     pub(crate) async fn fetch_related<'a>(
         &mut self,
         snapshot: &mut Snapshot,
-        touched: &[(&'a EntityKey, Option<&'a Entity>)],
+        touched: &[(&'a EntityKey, &'a StagedEntity)],
     ) -> Result<(), cqar_store::Error> {
         let mut keys = HashSet::new();
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
         // Those that are touched may no longer refer: look far enough to see whether others do.
         let limit = MAX_REFERRERS + touched.len();
-        let deleted = touched.iter().filter(|(_, state)| is_deleted(*state)).map(|(key, _)| (*key).clone());
+        let deleted = touched.iter().filter(|(_, state)| is_deleted(state.after.as_ref())).map(|(key, _)| (*key).clone());
         let deleted: Vec<EntityKey> = deleted.collect();
         for (key, referrers) in deleted.iter().zip(snapshot.referrers(&deleted, limit).await?) {
             self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());
             self.entities.extend(referrers.into_iter().map(|it| (it.key(), Some(it))));
         }
         for (_, state) in touched.iter().copied() {
-            let Some(after) = state else { continue };
+            let Some(after) = &state.after else { continue };
             self.fetch_renamed(snapshot, after).await?;
             keys.extend(after.references().into_iter().map(|(_, key)| key));
-            unique.extend(keys_of(after));
+            unique.extend(state.unique.iter().map(|(_, key)| key.clone()));
             symbols.extend(symbols_of(after));
         }
         self.fetch_unique(snapshot, unique).await?;
@@ -199,21 +218,19 @@ impl LoadedState {
     ) -> Result<(), cqar_store::Error> {
         let mut missing: HashMap<VenueId, Vec<String>> = HashMap::new();
         for (venue, symbol) in symbols {
-            if self.symbols.contains_key(&(venue.clone(), symbol.clone())) {
-                continue;
+            let known = self.symbols.0.entry(venue.clone()).or_default();
+            if !known.contains_key(&symbol) {
+                known.insert(symbol.clone(), Vec::new());
+                missing.entry(venue).or_default().push(symbol);
             }
-            missing.entry(venue.clone()).or_default().push(symbol.clone());
-            self.symbols.insert((venue, symbol), Vec::new());
         }
         for (venue, symbols) in missing {
             for market in snapshot.markets_with_symbols(&venue, &symbols).await? {
                 let key = EntityKey::Market(market.id);
                 for symbol in market.symbols() {
                     // Only of the symbols that were asked for is everything known.
-                    if let Some(owners) = self.symbols.get_mut(&(venue.clone(), symbol.to_owned()))
-                        && !owners.contains(&key)
-                    {
-                        owners.push(key.clone());
+                    if self.symbols.0.get(&venue).is_some_and(|known| known.contains_key(symbol)) {
+                        self.symbols.add(&venue, symbol, &key);
                     }
                 }
                 self.entities.insert(key, Some(market.into()));

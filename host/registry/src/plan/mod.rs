@@ -69,11 +69,11 @@ pub(crate) async fn plan(
     let mut loaded = LoadedState::default();
     loaded.fetch_targets(snapshot, mutations).await?;
     let mut staged = mutate::stage(&loaded, mutations, now);
-    loaded.fetch_related(snapshot, &staged.states().collect::<Vec<_>>()).await?;
+    loaded.fetch_related(snapshot, &staged.touched().collect::<Vec<_>>()).await?;
     if staged.replaced_assets() {
         // Only now is it known who has the terms of those assets.
         staged = mutate::stage(&loaded, mutations, now);
-        loaded.fetch_related(snapshot, &staged.states().collect::<Vec<_>>()).await?;
+        loaded.fetch_related(snapshot, &staged.touched().collect::<Vec<_>>()).await?;
     }
     staged.failures.extend(rules::violated_rules(&loaded, &staged, mutations));
     if !staged.failures.is_empty() {

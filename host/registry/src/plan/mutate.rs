@@ -17,7 +17,7 @@ use cqar_domain::{
     violation::Violation,
 };
 
-use super::{LoadedState, MutationError, Plan, PlannedChange};
+use super::{LoadedState, MutationError, Plan, PlannedChange, loaded_state::MarketsBySymbol};
 use crate::error::Error;
 
 /// The state after the mutations so far.
@@ -27,9 +27,10 @@ pub(crate) struct StagedState {
     /// The touched entities, in the order of their first mutation.
     order: Vec<EntityKey>,
     subjects: Vec<EntityKey>,
-    unique: HashMap<UniqueKey, EntityKey>,
-    /// The touched markets by venue and symbol.
-    listings: HashMap<(VenueId, String), Vec<EntityKey>>,
+    /// Who has, or had on the way, a unique key.
+    unique: HashMap<UniqueKey, Vec<EntityKey>>,
+    /// The touched markets that have, or had on the way, a symbol.
+    listings: MarketsBySymbol,
     /// The touched assets by symbol.
     named: HashMap<String, Vec<EntityKey>>,
     /// Whether an asset that was to be created turned out to be another one.
@@ -42,6 +43,8 @@ pub(crate) struct StagedState {
 #[derive(Debug)]
 pub(crate) struct StagedEntity {
     pub(crate) after: Option<Entity>,
+    /// The unique keys that it has then, and the fields that make them.
+    pub(crate) unique: Vec<(&'static str, UniqueKey)>,
     pub(crate) effective_time: Option<Timestamp>,
     pub(crate) mutation: usize,
 }
@@ -78,11 +81,6 @@ impl StagedState {
         self.replaced_assets
     }
 
-    /// The touched entities as they become.
-    pub(crate) fn states(&self) -> impl Iterator<Item = (&EntityKey, Option<&Entity>)> {
-        self.touched().map(|(key, state)| (key, state.after.as_ref()))
-    }
-
     /// The touched entities, in order.
     pub(crate) fn touched(&self) -> impl Iterator<Item = (&EntityKey, &StagedEntity)> {
         self.order.iter().filter_map(|key| self.states.get(key).map(|state| (key, state)))
@@ -103,22 +101,38 @@ impl StagedState {
 
     /// Whether the mutations leave the entity with the unique key.
     pub(crate) fn has_unique_key(&self, loaded: &LoadedState, key: &EntityKey, unique: &UniqueKey) -> bool {
-        self.current(loaded, key).is_some_and(|it| it.unique_keys().iter().any(|(_, of_it)| of_it == unique))
+        let has_it = |keys: &[(&str, UniqueKey)]| keys.iter().any(|(_, of_it)| of_it == unique);
+        match self.states.get(key) {
+            Some(state) => has_it(&state.unique),
+            None => loaded.entity(key).is_some_and(|it| has_it(&it.unique_keys())),
+        }
+    }
+
+    /// The touched entities that may have the unique key; see [`Self::has_unique_key`].
+    pub(crate) fn with_unique_key(&self, unique: &UniqueKey) -> &[EntityKey] {
+        self.unique.get(unique).map_or(&[], Vec::as_slice)
+    }
+
+    /// The touched markets that may have the symbol.
+    pub(crate) fn markets(&self, venue: &VenueId, symbol: &str) -> &[EntityKey] {
+        self.listings.of(venue, symbol)
     }
 
     fn put(&mut self, key: EntityKey, after: Option<Entity>, mutation: usize, effective_time: Option<Timestamp>) {
-        for (_, unique) in after.as_ref().map(Entity::unique_keys).unwrap_or_default() {
-            self.unique.insert(unique, key.clone());
+        let unique = after.as_ref().map(Entity::unique_keys).unwrap_or_default();
+        for (_, unique) in &unique {
+            self.unique.entry(unique.clone()).or_default().push(key.clone());
         }
         match &after {
             Some(Entity::Market(market)) => {
-                let symbol = (market.venue_id.clone(), market.venue_symbol.clone());
-                self.listings.entry(symbol).or_default().push(key.clone());
+                for symbol in market.symbols() {
+                    self.listings.add(&market.venue_id, symbol, &key);
+                }
             }
             Some(Entity::Asset(asset)) => self.named.entry(asset.symbol.clone()).or_default().push(key.clone()),
             _ => {}
         }
-        if self.states.insert(key.clone(), StagedEntity { after, effective_time, mutation }).is_none() {
+        if self.states.insert(key.clone(), StagedEntity { after, unique, effective_time, mutation }).is_none() {
             self.order.push(key);
         }
     }
@@ -256,7 +270,7 @@ impl MutationApplier<'_> {
         let unique = || {
             entity.unique_keys().into_iter().find_map(|(_, unique)| {
                 let has_it = |key: &&EntityKey| self.staged.has_unique_key(self.loaded, key, &unique);
-                let staged = self.staged.unique.get(&unique).filter(has_it);
+                let staged = self.staged.with_unique_key(&unique).iter().rev().find(has_it);
                 staged.or_else(|| self.loaded.owner(&unique).filter(has_it)).cloned()
             })
         };
@@ -294,8 +308,7 @@ impl MutationApplier<'_> {
     /// The market that a creation would repeat: of those with the symbol at that time the one that is live, else the only one.
     fn market_with_symbol(&self, market: &Market) -> Result<Option<EntityKey>, Error> {
         let stored = self.loaded.markets(&market.venue_id, &market.venue_symbol).iter();
-        let staged = self.staged.listings.get(&(market.venue_id.clone(), market.venue_symbol.clone()));
-        let all = stored.chain(staged.into_iter().flatten());
+        let all = stored.chain(self.staged.markets(&market.venue_id, &market.venue_symbol));
         let mut found: Vec<&EntityKey> = all.filter(|key| self.is_same_listing(key, market)).collect();
         found.sort();
         found.dedup();

@@ -7,7 +7,7 @@ use cqar_domain::{
         Entity,
         market::{Market, MarketStatus},
     },
-    id::{EntityKey, VenueId},
+    id::EntityKey,
     mutation::RequestedMutation,
     unique_key::UniqueKey,
     violation::Violations,
@@ -26,7 +26,7 @@ pub(crate) fn violated_rules(
     staged: &StagedState,
     mutations: &[RequestedMutation],
 ) -> Vec<MutationError> {
-    let rules = Rules { loaded, staged, index: Index::of(staged) };
+    let rules = Rules { loaded, staged, referrers: referrers(staged) };
     let mut failures = Vec::new();
     for (key, state) in staged.touched() {
         let path = mutations.get(state.mutation).map_or("", |it| it.field.as_str());
@@ -44,38 +44,22 @@ pub(crate) fn violated_rules(
 struct Rules<'a> {
     loaded: &'a LoadedState,
     staged: &'a StagedState,
-    index: Index<'a>,
-}
-
-/// The staged entities by what must not collide.
-struct Index<'a> {
-    unique: HashMap<UniqueKey, Vec<&'a EntityKey>>,
-    symbols: HashMap<(&'a VenueId, &'a str), Vec<&'a EntityKey>>,
-    /// Who refers to an entity.
     referrers: HashMap<EntityKey, Vec<&'a EntityKey>>,
 }
 
-impl<'a> Index<'a> {
-    fn of(staged: &'a StagedState) -> Self {
-        let mut index = Self { unique: HashMap::new(), symbols: HashMap::new(), referrers: HashMap::new() };
-        for (key, state) in staged.states() {
-            let Some(after) = state else { continue };
-            for (_, unique) in after.unique_keys() {
-                index.unique.entry(unique).or_default().push(key);
-            }
-            if let Entity::Market(market) = after {
-                for symbol in market.symbols() {
-                    index.symbols.entry((&market.venue_id, symbol)).or_default().push(key);
-                }
-            }
-            if !after.is_deleted() {
-                for (_, target) in after.references() {
-                    index.referrers.entry(target).or_default().push(key);
-                }
-            }
-        }
-        index
+/// Which of the touched entities refer to another one; nothing where none is deleted, which alone asks for them.
+fn referrers(staged: &StagedState) -> HashMap<EntityKey, Vec<&EntityKey>> {
+    let mut referrers: HashMap<EntityKey, Vec<&EntityKey>> = HashMap::new();
+    if staged.touched().all(|(_, state)| state.after.as_ref().is_some_and(|it| !it.is_deleted())) {
+        return referrers;
     }
+    for (key, state) in staged.touched() {
+        let Some(after) = state.after.as_ref().filter(|it| !it.is_deleted()) else { continue };
+        for (_, target) in after.references() {
+            referrers.entry(target).or_default().push(key);
+        }
+    }
+    referrers
 }
 
 impl Rules<'_> {
@@ -97,7 +81,7 @@ impl Rules<'_> {
         if let Err(found) = found.into_result() {
             errors.push(Error::Invalid(found.into_iter().map(|violation| violation.under(path)).collect()));
         }
-        errors.extend(self.unique_keys(key, after, state, path));
+        errors.extend(self.unique_keys(key, state, path));
         if let Entity::Market(market) = after {
             errors.extend(self.symbols(key, market, state, path));
         }
@@ -146,16 +130,17 @@ impl Rules<'_> {
     }
 
     /// Judged on the state that the request leaves, so that two may exchange their keys.
-    fn unique_keys(&self, key: &EntityKey, after: &Entity, state: &StagedEntity, path: &str) -> Vec<Error> {
-        let collision = |(field, unique): (&str, UniqueKey)| {
-            let has_it = |other: &&EntityKey| self.staged.has_unique_key(self.loaded, other, &unique);
-            let stored = self.loaded.owner(&unique).filter(|other| *other != key).filter(has_it);
-            let mut staged = self.index.unique.get(&unique).into_iter().flatten().copied();
-            let existing = stored.or_else(|| staged.find(|other| *other != key && self.is_before(other, state)))?;
+    fn unique_keys(&self, key: &EntityKey, state: &StagedEntity, path: &str) -> Vec<Error> {
+        let collision = |(field, unique): &(&str, UniqueKey)| {
+            let has_it = |other: &&EntityKey| self.staged.has_unique_key(self.loaded, other, unique);
+            let stored = self.loaded.owner(unique).filter(|other| *other != key).filter(has_it);
+            let mut staged = self.staged.with_unique_key(unique).iter();
+            let is_other = |other: &&EntityKey| *other != key && self.is_before(other, state) && has_it(other);
+            let existing = stored.or_else(|| staged.find(is_other))?;
             let deleted = self.current(existing).is_some_and(Entity::is_deleted);
             Some(Error::AlreadyExists { field: format!("{path}.{field}"), existing: existing.clone(), deleted })
         };
-        after.unique_keys().into_iter().filter_map(collision).collect()
+        state.unique.iter().filter_map(collision).collect()
     }
 
     /// Of two that collide in one request, the later is at fault.
@@ -166,7 +151,7 @@ impl Rules<'_> {
     /// A symbol or alias means one market of its venue and segment at a time.
     fn symbols(&self, key: &EntityKey, market: &Market, state: &StagedEntity, path: &str) -> Option<Error> {
         market.symbols().enumerate().find_map(|(n, symbol)| {
-            let staged = self.index.symbols.get(&(&market.venue_id, symbol)).into_iter().flatten().copied();
+            let staged = self.staged.markets(&market.venue_id, symbol).iter();
             let existing = staged
                 .chain(self.loaded.markets(&market.venue_id, symbol))
                 .find(|other| *other != key && self.is_before(other, state) && self.collides(other, market, symbol))?;
@@ -193,7 +178,7 @@ impl Rules<'_> {
         if !is_newly_deleted {
             return Vec::new();
         }
-        let staged = self.index.referrers.get(key).into_iter().flatten().copied();
+        let staged = self.referrers.get(key).into_iter().flatten().copied();
         let mut referrers: Vec<EntityKey> =
             self.loaded.referrers(key).iter().chain(staged).filter(|it| self.refers(it, key)).cloned().collect();
         referrers.sort();
