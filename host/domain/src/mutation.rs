@@ -46,7 +46,6 @@ pub struct RequestedMutation {
 
 /// One change to be made.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "creations, the largest, are also the most frequent")]
 pub enum Mutation {
     /// Create an entity.
     Create {

@@ -45,6 +45,10 @@ impl PreparedWrite for Plan {
         self
     }
 
+    fn plan_mut(&mut self) -> &mut Plan {
+        self
+    }
+
     fn watermarks(&self) -> &[ImportWatermark] {
         &[]
     }
@@ -68,7 +72,8 @@ impl WriteCommand for Mutations {
     }
 
     fn respond(&self, prepared: &Plan, outcome: &WriteOutcome) -> v1::ApplyResponse {
-        let changed: HashMap<EntityKey, &Entity> = outcome.changed.iter().map(|it| (it.key(), it)).collect();
+        let changed = prepared.changes.iter().filter_map(PlannedChange::entity);
+        let changed: HashMap<EntityKey, &Entity> = changed.map(|it| (it.key(), it)).collect();
         let subject = |key: &EntityKey| changed.get(key).copied().or_else(|| prepared.unchanged.get(key));
         let results = prepared.subjects.iter().map(|key| subject(key).map(Into::into).unwrap_or_default());
         let warnings = outcome.warnings.iter().map(|(n, finding)| {
@@ -79,7 +84,7 @@ impl WriteCommand for Mutations {
             results: results.collect(),
             warnings: warnings.collect(),
             // Bounded by the mutations and by the codes that they may change.
-            changed: i32::try_from(outcome.changed.len()).unwrap_or(i32::MAX),
+            changed: i32::try_from(prepared.changes.len()).unwrap_or(i32::MAX),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What a symbol that is not registered can mean, by the venue's symbology plugin.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use cqar_domain::{
@@ -23,7 +26,7 @@ use crate::{
 #[derive(Default)]
 struct RegisteredEntities {
     /// By the segment and the code that are bound to them.
-    assets: HashMap<(Segment, String), Asset>,
+    assets: HashMap<(Segment, String), Arc<Asset>>,
     instruments: HashMap<UniqueKey, Instrument>,
 }
 
@@ -87,7 +90,7 @@ impl Registry {
             };
             let instrument = registered.terms_of(reading).and_then(|terms| registered.instruments.get(&terms));
             v1::ResolveMarketResponse {
-                venue: Some(stored.into()),
+                venue: Some(stored.as_ref().into()),
                 market: None,
                 instrument: instrument.map(Into::into),
                 base_asset: asset(0),
@@ -151,7 +154,7 @@ impl Registry {
 impl RegisteredEntities {
     /// The asset that a code means in a segment: a binding of the segment goes before one for all of them.
     fn asset(&self, segment: &Segment, code: &str) -> Option<&Asset> {
-        let of = |segment: &Segment| self.assets.get(&(segment.clone(), code.to_owned()));
+        let of = |segment: &Segment| self.assets.get(&(segment.clone(), code.to_owned())).map(Arc::as_ref);
         of(segment).or_else(|| of(&Segment::default()))
     }
 

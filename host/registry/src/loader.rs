@@ -233,7 +233,7 @@ fn read_entity(bytes: Bytes) -> Result<Option<Entity>, EntityLoadError> {
 
 fn market(entity: Option<Entity>) -> Option<Market> {
     match entity {
-        Some(Entity::Market(market)) => Some(market),
+        Some(Entity::Market(market)) => Some(Arc::unwrap_or_clone(market)),
         _ => None,
     }
 }

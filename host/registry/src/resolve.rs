@@ -374,14 +374,14 @@ fn symbol(
             return Err(EntityLoadError::Incomplete);
         };
         let asset = |id| match entities.get(&EntityKey::Asset(id)) {
-            Some(Entity::Asset(asset)) => Ok(Some(v1::Asset::from(asset))),
+            Some(Entity::Asset(asset)) => Ok(Some(v1::Asset::from(asset.as_ref()))),
             _ => Err(EntityLoadError::Incomplete),
         };
         let terms = &instrument.terms;
         let answer = v1::ResolveMarketResponse {
-            venue: venue.map(Into::into),
+            venue: venue.map(|venue| venue.as_ref().into()),
             market: Some(market.into()),
-            instrument: Some(instrument.into()),
+            instrument: Some(instrument.as_ref().into()),
             base_asset: asset(terms.base())?,
             quote_asset: terms.quote().map_or(Ok(None), asset)?,
             settle_asset: terms.settle().map_or(Ok(None), asset)?,

@@ -112,7 +112,8 @@ pub(crate) trait WriteCommand: Send + Sync + 'static {
     /// What was left out so far.
     type Rejections: Default + Send + Sync;
 
-    /// The response to a prepared write that was committed, or would be.
+    /// The response to a prepared write that was committed, or would be. The plan's entities have the revision and the times of
+    /// their commit then; of what was not committed, those of the present state.
     fn respond(&self, prepared: &Self::Prepared, outcome: &WriteOutcome) -> Self::Response;
 
     /// What is kept of a response that is too large to be kept whole, for a repetition; none where only all of it says anything.
@@ -140,6 +141,7 @@ pub(crate) enum WritePhase<'a, P> {
 /// A plan with what belongs to it.
 pub(crate) trait PreparedWrite: Send + Sync {
     fn plan(&self) -> &Plan;
+    fn plan_mut(&mut self) -> &mut Plan;
     /// The watermarks of a listing's segments.
     fn watermarks(&self) -> &[ImportWatermark];
 }
@@ -166,8 +168,6 @@ impl ImportWatermark {
 pub(crate) struct WriteOutcome {
     /// The new revision; the present one if nothing changed, or nothing was to be committed.
     pub(crate) revision: Revision,
-    /// The changed entities, with their revision and times; those that are gone as they were.
-    pub(crate) changed: Vec<Entity>,
     /// What the validators warned of; the path is that of the field in the request.
     pub(crate) warnings: Vec<(usize, Finding)>,
 }
@@ -278,7 +278,7 @@ impl Writer<'_> {
         let mut read = ReadSet::default();
         let mut since = None;
         let mut rounds = 0;
-        let judged = loop {
+        let mut judged = loop {
             rounds += 1;
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
@@ -311,11 +311,12 @@ impl Writer<'_> {
             if !judged.stands(&mut self.inner.store.snapshot().await?, command).await? {
                 return Ok(None);
             }
-            let outcome = dry_run_outcome(plan, &judged.judgement);
+            let outcome =
+                WriteOutcome { revision: plan.revision, warnings: findings(&judged.judgement, Severity::Warning) };
             let value = command.respond(&judged.prepared, &outcome);
             return Ok(Some(Revisioned { revision: plan.revision, value }));
         }
-        self.commit(command, &judged).await
+        self.commit(command, &mut judged).await
     }
 
     /// The first answer to this very request, if it was answered.
@@ -370,11 +371,10 @@ impl Writer<'_> {
     async fn commit<P: WriteCommand>(
         &self,
         command: &P,
-        judged: &Judged<P>,
+        judged: &mut Judged<P>,
     ) -> Result<Option<Revisioned<P::Response>>, Error> {
-        let Judged { prepared, judgement, now, .. } = judged;
-        let now = *now;
-        command.entered(WritePhase::Committing(prepared));
+        let now = judged.now;
+        command.entered(WritePhase::Committing(&judged.prepared));
         // From here on it runs to its end, whoever waits for it.
         let begin = async { Ok(self.inner.store.begin_write().await?) };
         let mut tx = self.caller.unless_left(begin).await?;
@@ -385,21 +385,25 @@ impl Writer<'_> {
         if !judged.stands(tx.reads(), command).await? {
             return Ok(None);
         }
+        let Judged { prepared, judgement, .. } = judged;
         for watermark in prepared.watermarks() {
             if tx.reads().import_watermark(&watermark.venue, &watermark.segment).await? != watermark.newest {
                 return Ok(None);
             }
         }
-        let plan = prepared.plan();
         // After the lock, so that times of commits never run against the order of revisions by more than the clock does.
         let attribution = WriteAttribution {
             actor: self.request.actor.clone(),
             request_id: self.request.request_id,
             time: self.inner.clock.now(),
         };
-        let changes = tx.write(store_changes(plan, judgement), &attribution).await?;
-        let revision = if changes.is_empty() { tx.base_revision() } else { tx.base_revision() + 1 };
-        let outcome = committed_outcome(changes, revision, judgement);
+        let plan = prepared.plan_mut();
+        let written = tx.write(store_changes(plan, judgement), &attribution).await?;
+        let revision = if written.is_empty() { tx.base_revision() } else { tx.base_revision() + 1 };
+        for (planned, Change { before, after, .. }) in plan.changes.iter_mut().zip(written) {
+            (planned.before, planned.after) = (before, after);
+        }
+        let outcome = WriteOutcome { revision, warnings: findings(judgement, Severity::Warning) };
         let answer = command.respond(prepared, &outcome);
         for ImportWatermark { venue, segment, observed, .. } in
             prepared.watermarks().iter().filter(|watermark| watermark.moves())
@@ -483,16 +487,17 @@ fn findings(judgement: &Judgement, severity: Severity) -> Vec<(usize, Finding)> 
     judgement.findings.iter().filter(|(_, finding)| finding.severity == severity).cloned().collect()
 }
 
-fn store_changes(plan: &Plan, judgement: &Judgement) -> Vec<Change> {
+/// The changes as the store makes them. It is handed the entities, and hands them back as they are stored.
+fn store_changes(plan: &mut Plan, judgement: &Judgement) -> Vec<Change> {
     let mut changes: Vec<Change> = plan
         .changes
-        .iter()
+        .iter_mut()
         .map(|change| Change {
-            before: change.before.clone(),
-            after: change.after.clone(),
+            judged_by: change.entity().map(|it| judgement.judged_by(it.key().entity_type())).unwrap_or_default(),
+            before: change.before.take(),
+            after: change.after.take(),
             effective_time: change.effective_time,
             reason: change.reason.clone(),
-            judged_by: change.entity().map(|it| judgement.judged_by(it.key().entity_type())).unwrap_or_default(),
             warnings: Vec::new(),
         })
         .collect();
@@ -502,15 +507,4 @@ fn store_changes(plan: &Plan, judgement: &Judgement) -> Vec<Change> {
         }
     }
     changes
-}
-
-fn committed_outcome(written: Vec<Change>, revision: Revision, judgement: &Judgement) -> WriteOutcome {
-    let changed = written.into_iter().filter_map(|change| change.after.or(change.before)).collect();
-    WriteOutcome { revision, changed, warnings: findings(judgement, Severity::Warning) }
-}
-
-/// What would be written; revisions and times are those of the present state.
-fn dry_run_outcome(plan: &Plan, judgement: &Judgement) -> WriteOutcome {
-    let changed = plan.changes.iter().filter_map(PlannedChange::entity).cloned().collect();
-    WriteOutcome { revision: plan.revision, changed, warnings: findings(judgement, Severity::Warning) }
 }

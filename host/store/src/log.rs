@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cqar_domain::{
-    event::{EventLog, LogBounds, LogPosition, LoggedEvent, PortError},
-};
+use cqar_domain::event::{EventLog, LogBounds, LogPosition, LoggedEvent, PortError};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;

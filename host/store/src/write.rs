@@ -199,13 +199,7 @@ impl WriteTransaction {
 
     async fn upsert(&mut self, changes: &[Change]) -> Result<(), Error> {
         for table in TABLES {
-            let mut rows: Vec<Vec<Value>> = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
-            if table.name == "instruments" && std::env::var_os("CQAR_SORT").is_some() {
-                rows.sort_by(|a, b| match (a.get(10), b.get(10)) {
-                    (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
-                    _ => Ordering::Equal,
-                });
-            }
+            let rows = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
             let updates: Vec<String> =
                 table.columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
             let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));

@@ -53,7 +53,7 @@ impl Registry {
         let revision = write.commit().await.unwrap().revision;
         for change in written {
             let Some(Entity::Venue(venue)) = change.after else { unreachable!("only venues are written") };
-            self.venues.lock().unwrap().entry(venue.id.to_string()).or_default().push(venue);
+            self.venues.lock().unwrap().entry(venue.id.to_string()).or_default().push(Arc::unwrap_or_clone(venue));
         }
         revision
     }
@@ -64,8 +64,8 @@ impl Registry {
         let mut after = before.clone().unwrap_or(created);
         after.name.push('I');
         Change {
-            before: before.map(Entity::Venue),
-            after: Some(Entity::Venue(after)),
+            before: before.map(Entity::from),
+            after: Some(after.into()),
             reason: String::new(),
             effective_time: None,
             judged_by: Vec::new(),

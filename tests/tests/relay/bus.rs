@@ -16,10 +16,7 @@ use async_nats::{
 };
 use async_trait::async_trait;
 use cqar_domain::{
-    entities::{
-        Entity,
-        asset::{Asset, AssetType},
-    },
+    entities::asset::{Asset, AssetType},
     entity::{Meta, Revision},
     event::{EventLog, LogPosition, LoggedEvent},
     id::{AssetId, SystemIds},
@@ -80,7 +77,7 @@ impl Log {
     pub async fn write_described(&self, assets: usize, description: &str) -> Revision {
         let changes = (0..assets).map(|_| Change {
             before: None,
-            after: Some(Entity::Asset(asset(description))),
+            after: Some(asset(description).into()),
             reason: String::new(),
             effective_time: None,
             judged_by: Vec::new(),

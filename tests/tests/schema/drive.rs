@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cqar_domain::{
     entities::{
         Entity,
-        asset::{Asset, AssetType},
+        asset::AssetType,
         instrument::InstrumentKind,
         market::{Market, MarketStatus},
         venue::VenueType,
@@ -91,11 +91,12 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
     snapshot.instruments_with_codes(&["BTC/USD".to_owned()]).await.unwrap();
     for entity in entities {
         match entity {
-            Entity::Asset(Asset { id, .. }) => {
-                snapshot.instruments_of_asset(*id, 10).await.unwrap();
-                snapshot.venue_assets_of(&"drive".parse().unwrap(), &[*id]).await.unwrap();
+            Entity::Asset(asset) => {
+                snapshot.instruments_of_asset(asset.id, 10).await.unwrap();
+                snapshot.venue_assets_of(&"drive".parse().unwrap(), &[asset.id]).await.unwrap();
             }
-            Entity::Market(Market { venue_id, segment, venue_symbol, instrument_id, .. }) => {
+            Entity::Market(market) => {
+                let Market { venue_id, segment, venue_symbol, instrument_id, .. } = market.as_ref();
                 snapshot.markets_of_instruments(&[*instrument_id], 10).await.unwrap();
                 snapshot.live_markets(venue_id, segment, SystemClock.now()).await.unwrap();
                 snapshot.live_market_count(venue_id, segment, SystemClock.now(), 10).await.unwrap();

@@ -9,7 +9,7 @@ pub mod market;
 pub mod venue;
 pub mod venue_asset;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use self::{asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue::Venue, venue_asset::VenueAsset};
 use crate::{
@@ -19,17 +19,16 @@ use crate::{
     violation::Violations,
 };
 
-/// An entity of any type.
+/// An entity of any type. Clones share it until one of them is changed: a write passes it through many hands, and changes it in few.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "markets, the largest, are also the most frequent")]
 #[expect(missing_docs, reason = "each is a file here")]
 pub enum Entity {
-    Asset(Asset),
-    Chain(Chain),
-    Venue(Venue),
-    VenueAsset(VenueAsset),
-    Instrument(Instrument),
-    Market(Market),
+    Asset(Arc<Asset>),
+    Chain(Arc<Chain>),
+    Venue(Arc<Venue>),
+    VenueAsset(Arc<VenueAsset>),
+    Instrument(Arc<Instrument>),
+    Market(Arc<Market>),
 }
 
 /// Evaluates the same for whichever type of entity it is.
@@ -88,7 +87,7 @@ macro_rules! variants {
     ($($entity:ident)*) => {$(
         impl From<$entity> for Entity {
             fn from(entity: $entity) -> Self {
-                Self::$entity(entity)
+                Self::$entity(Arc::new(entity))
             }
         }
 
@@ -97,7 +96,7 @@ macro_rules! variants {
             type Error = Entity;
 
             fn try_from(entity: Entity) -> Result<Self, Entity> {
-                if let Entity::$entity(it) = entity { Ok(it) } else { Err(entity) }
+                if let Entity::$entity(it) = entity { Ok(Arc::unwrap_or_clone(it)) } else { Err(entity) }
             }
         }
 
@@ -123,7 +122,7 @@ impl Entity {
 
     /// Its revision and times, to be set.
     pub fn meta_mut(&mut self) -> &mut Meta {
-        each!(self, it => it.meta_mut())
+        each!(self, it => Arc::make_mut(it).meta_mut())
     }
 
     /// Whether it is soft-deleted.
@@ -157,7 +156,7 @@ impl Entity {
 
     /// See [`TypedEntity::replace_references`].
     pub fn replace_references(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
-        each!(self, it => it.replace_references(replace));
+        each!(self, it => Arc::make_mut(it).replace_references(replace));
     }
 
     /// The names of the fields that differ, system fields but for `delete_time` left out. Empty for different types.
@@ -165,7 +164,7 @@ impl Entity {
         fn changed<E: EntityVariant>(before: &E, after: &Entity) -> Option<Vec<&'static str>> {
             E::of(after).map(|after| before.changed_fields(after))
         }
-        let Some(mut fields) = each!(self, it => changed(it, after)) else { return Vec::new() };
+        let Some(mut fields) = each!(self, it => changed(it.as_ref(), after)) else { return Vec::new() };
         if self.meta().delete_time != after.meta().delete_time {
             fields.push("delete_time");
         }

@@ -1,6 +1,9 @@
 //! What a venue's codes mean. Nothing is guessed: a code means what it was bound to, or the one asset that it can mean.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use cqar_domain::{
     entities::{
@@ -56,7 +59,7 @@ pub(super) struct CodeMappings<'a> {
     codes: &'a VenueCodes,
     venue: &'a VenueId,
     asset_match: AssetMatchOptions,
-    bound: HashMap<SegmentCode, Asset>,
+    bound: HashMap<SegmentCode, Arc<Asset>>,
     /// The undeleted assets by symbol.
     named: HashMap<String, Vec<Asset>>,
 }
@@ -210,7 +213,7 @@ impl CodeMappings<'_> {
     }
 
     fn bound_asset(&self, segment: &Segment, code: &str) -> Option<&Asset> {
-        let of = |segment: &Segment| self.bound.get(&(segment.clone(), code.to_owned()));
+        let of = |segment: &Segment| self.bound.get(&(segment.clone(), code.to_owned())).map(Arc::as_ref);
         of(segment).or_else(|| of(&Segment::default()))
     }
 

@@ -81,7 +81,7 @@ async fn instruments(markets: &[Market], reads: &mut Snapshot) -> Result<HashMap
     let keys: Vec<EntityKey> = markets.iter().map(|market| EntityKey::Instrument(market.instrument_id)).collect();
     let found = reads.entities(&keys).await?.into_iter().flatten();
     let terms = found.filter_map(|entity| match entity {
-        Entity::Instrument(it) => Some((it.id, it.terms)),
+        Entity::Instrument(it) => Some((it.id, it.terms.clone())),
         _ => None,
     });
     Ok(terms.collect())

@@ -52,6 +52,10 @@ impl PreparedWrite for ImportDraft {
         &self.plan
     }
 
+    fn plan_mut(&mut self) -> &mut Plan {
+        &mut self.plan
+    }
+
     fn watermarks(&self) -> &[ImportWatermark] {
         &self.watermarks
     }
@@ -125,7 +129,7 @@ async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredSt
     let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument_id)).collect();
     let instruments = reads.entities(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().flatten();
     let instruments = instruments.filter_map(|entity| match entity {
-        Entity::Instrument(it) => Some((it.id, it.terms)),
+        Entity::Instrument(it) => Some((it.id, it.terms.clone())),
         _ => None,
     });
     let instruments = instruments.collect();

@@ -166,7 +166,7 @@ impl Row {
         let others = self.of_segment(markets).filter(|other| other.id != market.id);
         let since = self.since(others, listed.market.listed_time.over(market.listed_time), market.listed_time);
         let patch = Patch::new(move |before| match before {
-            Entity::Market(market) => Ok(Entity::Market(laid_over(&listed, market.clone(), since, now))),
+            Entity::Market(market) => Ok(laid_over(&listed, Market::clone(market), since, now).into()),
             other => Ok(other.clone()),
         });
         Mutation::Update { key: Entity::from(market.clone()).key(), etag: None, patch }

@@ -131,7 +131,8 @@ impl LoadedState {
         let mut symbols = HashSet::new();
         // Those that are touched may no longer refer: look far enough to see whether others do.
         let limit = MAX_REFERRERS + touched.len();
-        let deleted = touched.iter().filter(|(_, state)| is_deleted(state.after.as_ref())).map(|(key, _)| (*key).clone());
+        let deleted =
+            touched.iter().filter(|(_, state)| is_deleted(state.after.as_ref())).map(|(key, _)| (*key).clone());
         let deleted: Vec<EntityKey> = deleted.collect();
         for (key, referrers) in deleted.iter().zip(snapshot.referrers(&deleted, limit).await?) {
             self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());

@@ -1,6 +1,6 @@
 //! The mutations one after the other, each on the state that those before it left.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use cqar_domain::{
     code::canonical_code,
@@ -51,7 +51,7 @@ pub(crate) struct StagedEntity {
 
 /// Applies all mutations to what is loaded.
 pub(crate) fn stage(loaded: &LoadedState, mutations: &[RequestedMutation], now: Timestamp) -> StagedState {
-    let mut staged = StagedState::default();
+    let mut staged = StagedState::with_capacity(mutations.len());
     for (n, RequestedMutation { field, mutation, .. }) in mutations.iter().enumerate() {
         let applier = MutationApplier { staged: &mut staged, loaded, path: field, mutation: n, now };
         let subject = match applier.apply(mutation) {
@@ -75,6 +75,16 @@ fn named(mutation: &Mutation) -> EntityKey {
 }
 
 impl StagedState {
+    fn with_capacity(mutations: usize) -> Self {
+        Self {
+            states: HashMap::with_capacity(mutations),
+            order: Vec::with_capacity(mutations),
+            subjects: Vec::with_capacity(mutations),
+            unique: HashMap::with_capacity(mutations),
+            ..Self::default()
+        }
+    }
+
     /// Whether `allow_existing` replaced a new asset by an existing one. The terms of new instruments that name it have
     /// changed with it, and so the owners of their unique keys must be loaded again.
     pub(crate) fn replaced_assets(&self) -> bool {
@@ -206,7 +216,7 @@ impl StagedState {
             .collect();
         for (key, code) in codes {
             if let Some(StagedEntity { after: Some(Entity::Instrument(instrument)), .. }) = self.states.get_mut(&key) {
-                instrument.code = code;
+                Arc::make_mut(instrument).code = code;
             }
         }
     }
@@ -380,8 +390,8 @@ impl MutationApplier<'_> {
         }
         let at = at.unwrap_or(self.now);
         let status = if at > self.now { MarketStatus::Delisting } else { MarketStatus::Delisted };
-        let after = Entity::Market(Market { status, delisted_time: Some(at), ..listed.clone() });
-        self.change(&before, after, Some(at))
+        let after = Market { status, delisted_time: Some(at), ..Market::clone(listed) };
+        self.change(&before, after.into(), Some(at))
     }
 
     fn change(&mut self, before: &Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {

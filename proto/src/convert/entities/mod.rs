@@ -108,12 +108,12 @@ macro_rules! each {
 impl From<&Entity> for Message {
     fn from(entity: &Entity) -> Self {
         match entity {
-            Entity::Asset(it) => Self::Asset(it.into()),
-            Entity::Chain(it) => Self::Chain(it.into()),
-            Entity::Venue(it) => Self::Venue(it.into()),
-            Entity::VenueAsset(it) => Self::VenueAsset(it.into()),
-            Entity::Instrument(it) => Self::Instrument(it.into()),
-            Entity::Market(it) => Self::Market(it.into()),
+            Entity::Asset(it) => Self::Asset(it.as_ref().into()),
+            Entity::Chain(it) => Self::Chain(it.as_ref().into()),
+            Entity::Venue(it) => Self::Venue(it.as_ref().into()),
+            Entity::VenueAsset(it) => Self::VenueAsset(it.as_ref().into()),
+            Entity::Instrument(it) => Self::Instrument(it.as_ref().into()),
+            Entity::Market(it) => Self::Market(it.as_ref().into()),
         }
     }
 }
