@@ -12,7 +12,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::watch,
+    sync::{mpsc, watch},
     task::JoinHandle,
 };
 
@@ -43,6 +43,8 @@ struct Plan {
 #[derive(Debug, Clone, Copy, Default)]
 struct Gate {
     holds_publishes: bool,
+    /// How many publishes are held back.
+    held: usize,
     holds_answers: bool,
     /// Connections of an older generation are cut.
     generation: u64,
@@ -77,12 +79,17 @@ impl NatsProxy {
 
     /// Waits until a publish is held back.
     pub async fn holds_publish(&self) {
-        self.plan.gate.subscribe().wait_for(|gate| gate.holds_publishes).await.unwrap();
+        self.holds_publishes(1).await;
+    }
+
+    /// Waits until so many publishes are held back.
+    pub async fn holds_publishes(&self, count: usize) {
+        self.plan.gate.subscribe().wait_for(|gate| gate.held >= count).await.unwrap();
     }
 
     /// Lets go of what is held back: the publishes, in their order.
     pub fn release(&self) {
-        self.plan.gate.send_modify(|gate| gate.holds_publishes = false);
+        self.plan.gate.send_modify(|gate| (gate.holds_publishes, gate.held) = (false, 0));
     }
 
     /// Holds back everything that the server says, so that no publish is acknowledged.
@@ -125,37 +132,58 @@ async fn forward_answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut ga
     }
 }
 
-async fn forward_publishes(from: OwnedReadHalf, mut to: OwnedWriteHalf, plan: Arc<Plan>) {
+async fn forward_publishes(from: OwnedReadHalf, to: OwnedWriteHalf, plan: Arc<Plan>) {
+    let (sender, frames) = mpsc::unbounded_channel();
+    // What was sent is read, whether or not it may go on: it is on the way.
+    tokio::join!(read_frames(from, sender, &plan), write_frames(frames, to, &plan));
+}
+
+/// A frame of a client, and whether it waits for [`NatsProxy::release`].
+struct Frame {
+    bytes: Vec<u8>,
+    waits: bool,
+}
+
+async fn read_frames(from: OwnedReadHalf, frames: mpsc::UnboundedSender<Frame>, plan: &Plan) {
     let mut from = BufReader::new(from);
-    let mut frame = Vec::new();
     loop {
-        frame.clear();
-        if !matches!(from.read_until(b'\n', &mut frame).await, Ok(1..)) {
+        let mut bytes = Vec::new();
+        if !matches!(from.read_until(b'\n', &mut bytes).await, Ok(1..)) {
             return;
         }
-        let line = String::from_utf8_lossy(&frame).into_owned();
+        let line = String::from_utf8_lossy(&bytes).into_owned();
         let mut words = line.split_ascii_whitespace();
         let verb = words.next().unwrap_or_default();
         if matches!(verb, "PUB" | "HPUB") {
-            let bytes: u64 = words.next_back().unwrap().parse().unwrap();
+            let length: u64 = words.next_back().unwrap().parse().unwrap();
             // With the line's end after the payload.
-            let mut payload = (&mut from).take(bytes + 2);
-            if copy(&mut payload, &mut frame).await.is_err() {
+            let mut payload = (&mut from).take(length + 2);
+            if copy(&mut payload, &mut bytes).await.is_err() {
                 return;
             }
         }
         let fate = if verb == "HPUB" { plan.fates.lock().unwrap().pop_front() } else { None };
-        match fate.unwrap_or(PublishFault::Pass) {
-            PublishFault::Pass => {}
-            PublishFault::Lose => continue,
-            PublishFault::Hold => {
-                plan.gate.send_modify(|gate| gate.holds_publishes = true);
-                if plan.gate.subscribe().wait_for(|gate| !gate.holds_publishes).await.is_err() {
-                    return;
-                }
-            }
+        let waits = fate == Some(PublishFault::Hold);
+        if fate == Some(PublishFault::Lose) {
+            continue;
         }
-        if to.write_all(&frame).await.is_err() {
+        plan.gate.send_modify(|gate| {
+            gate.holds_publishes |= waits;
+            gate.held += usize::from(gate.holds_publishes && verb == "HPUB");
+        });
+        if frames.send(Frame { bytes, waits }).is_err() {
+            return;
+        }
+    }
+}
+
+async fn write_frames(mut frames: mpsc::UnboundedReceiver<Frame>, mut to: OwnedWriteHalf, plan: &Plan) {
+    let mut gate = plan.gate.subscribe();
+    while let Some(Frame { bytes, waits }) = frames.recv().await {
+        if waits && gate.wait_for(|gate| !gate.holds_publishes).await.is_err() {
+            return;
+        }
+        if to.write_all(&bytes).await.is_err() {
             return;
         }
     }

@@ -61,6 +61,8 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// system keeps them as well, so that a page that is not here costs no more than to copy it.
 const WRITER_CACHE_KIB: &str = "-32768";
 const READER_CACHE_KIB: &str = "-2048";
+/// What SQLite's log keeps on disk once all of it is in the database: a large import makes it much longer.
+const WAL_BYTES: &str = "16777216";
 
 impl Store {
     /// Connects. Does not look at the schema: see [`Store::migrate_up`] and [`Store::check_migrations`].
@@ -175,7 +177,8 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
         .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .statement_cache_capacity(settings.statement_cache);
     let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(settings.acquire_timeout);
-    let write = write.connect_with(options.clone().pragma("cache_size", WRITER_CACHE_KIB)).await.map_err(failed)?;
+    let of_writer = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("journal_size_limit", WAL_BYTES);
+    let write = write.connect_with(of_writer).await.map_err(failed)?;
     let options = options.pragma("cache_size", READER_CACHE_KIB);
     let read =
         SqlitePoolOptions::new().max_connections(settings.max_connections).acquire_timeout(settings.acquire_timeout);

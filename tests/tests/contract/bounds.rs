@@ -81,7 +81,7 @@ async fn a_page_stays_below_what_clients_receive(s: TestEnvironment) {
 async fn a_request_whose_answer_would_be_too_large_is_refused_and_writes_nothing(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
-    let created = create_large(&mut clients, 400).await;
+    let created = create_large(&mut clients, 500).await;
     let revision = clients.revision().await;
     let rename = |id: &String| mutation(update(Asset { id: id.clone(), name: "Renamed".into(), ..Asset::default() }));
     let refused = clients.apply(created.iter().map(rename).collect()).await.unwrap_err();
@@ -94,7 +94,7 @@ async fn a_large_answer_is_not_kept_and_its_repetition_is_told_the_revision(s: T
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let request = ApplyRequest {
-        mutations: (0..300).map(|n| mutation(create(asset(&format!("A{n}"))))).collect(),
+        mutations: (0..1000).map(|n| mutation(create(asset(&format!("A{n}"))))).collect(),
         request_id: Uuid::now_v7().to_string(),
         ..ApplyRequest::default()
     };

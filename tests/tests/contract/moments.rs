@@ -1,7 +1,7 @@
 //! What a symbol means as time goes on, and as others write: the next read after an acknowledged write is new.
 
 use cqar_domain::time::{Clock, SystemClock};
-use cqar_proto::v1::{Asset, FutureTerms, Instrument, Market, ResolveMarketRequest, instrument::Terms};
+use cqar_proto::v1::{Asset, FutureTerms, Instrument, Market, MarketStatus, ResolveMarketRequest, instrument::Terms};
 use cqar_tests::{
     collect,
     environment::TestEnvironment,
@@ -61,6 +61,7 @@ async fn the_moment_chooses_among_markets_that_had_the_symbol(s: TestEnvironment
     let between = |from: &str, until: &str, instrument: &str| Market {
         listed_time: Some(time(from)),
         delisted_time: Some(time(until)),
+        status: MarketStatus::Delisted.into(),
         ..market("kraken", "", "LUNAUSDT", instrument)
     };
     let create = |market| mutation(create(market));

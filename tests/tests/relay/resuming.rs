@@ -10,6 +10,7 @@ use cqar_tests::{
     nats::Nats,
     nats_proxy::{NatsProxy, PublishFault},
 };
+use futures::StreamExt;
 
 use crate::bus::{Log, Rule, Server, Tap, settings};
 
@@ -201,6 +202,35 @@ async fn what_arrives_late_is_not_mistaken_for_a_part_of_another_split() {
     new_way.release();
     second.caught_up().await;
     assert_eq!(tap.names().await, ["1.0.0", "1.1.0", "1.2.0", "1.2.1", "1.3.0", "1.3.1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_late_does_not_go_on_after_the_first_part_of_a_split() {
+    let (nats, log) = (Nats::start(), Log::new().await);
+    let tap = Tap::new(nats.client().await);
+    let (old_way, new_way) = (NatsProxy::start(nats.address()).await, NatsProxy::start(nats.address()).await);
+    let first = Server::start(&log, settings(old_way.url()), Rule::pass());
+    log.write(2).await;
+    first.caught_up().await;
+    old_way.plan([PublishFault::Hold]);
+    log.write(4).await;
+    old_way.holds_publishes(4).await;
+    first.crash();
+    new_way.plan([PublishFault::Pass, PublishFault::Hold]);
+    let second = Server::start(&log, settings(new_way.url()), Rule::split(2));
+    new_way.holds_publish().await;
+    // The stream ends with the first part. To the four that come late it is the whole event, and the next one would follow it.
+    let client = nats.client().await;
+    let mut answers = client.subscribe("_INBOX.>").await.unwrap().take(4);
+    client.flush().await.unwrap();
+    old_way.release();
+    while let Some(answer) = answers.next().await {
+        assert!(answer.payload.windows(5).any(|it| it == b"error"), "{answer:?}");
+    }
+    new_way.release();
+    second.caught_up().await;
+    let split: Vec<_> = (0..4).flat_map(|index| [format!("2.{index}.0"), format!("2.{index}.1")]).collect();
+    assert_eq!(tap.names().await, [vec!["1.0.0".to_owned(), "1.1.0".to_owned()], split].concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 //!
 //! | header | value |
 //! |---|---|
-//! | `Nats-Msg-Id` | `<log>:<revision>.<index>.<part>` |
+//! | `Nats-Msg-Id` | `<log>:<revision>.<index>.<part>`, and `/<parts>` where they are several |
 //! | `ce-specversion` | `1.0` |
 //! | `ce-source` | `urn:uuid:<log>` |
 //! | `ce-id` | `<revision>.<index>.<part>`, unique within the source |
@@ -63,7 +63,7 @@ impl MessageId {
     pub(super) fn read(headers: &HeaderMap) -> Option<Self> {
         let text = |name: &str| headers.get(name).map(HeaderValue::as_str);
         let (log, id) = text("Nats-Msg-Id")?.split_once(':')?;
-        let mut numbers = id.splitn(3, '.');
+        let mut numbers = id.split('/').next()?.splitn(3, '.');
         let id = Self {
             log: Uuid::from_str(log).ok()?,
             position: LogPosition { revision: numbers.next()?.parse().ok()?, index: numbers.next()?.parse().ok()? },
@@ -73,9 +73,13 @@ impl MessageId {
         (id.part < id.parts).then_some(id)
     }
 
-    /// The id of the message, by which the stream knows a duplicate.
+    /// The id of the message, by which the stream knows a duplicate, and what must stand before the next message. The first of
+    /// several parts is another message than a whole event: who takes the event for whole must not go on after that part.
     pub(super) fn to_header(self) -> String {
-        format!("{}:{self}", self.log)
+        match self.parts {
+            1 => format!("{}:{self}", self.log),
+            parts => format!("{}:{self}/{parts}", self.log),
+        }
     }
 
     /// Whether it is the last part.
@@ -283,6 +287,10 @@ mod tests {
         };
         let log = SystemIds.uuid();
         assert!(MessageId::read(&headers(&format!("{log}:1.0.0"), "1")).is_some());
+        let id = MessageId { log, position: LogPosition { revision: 7, index: 2 }, part: 1, parts: 3 };
+        assert_eq!(id.to_header(), format!("{log}:7.2.1/3"));
+        assert_eq!(MessageId::read(&headers(&id.to_header(), "3")), Some(id));
+        assert_eq!(MessageId::read(&headers(&format!("{log}:7.2.1"), "3")), Some(id), "as older versions wrote it");
         assert!(MessageId::read(&HeaderMap::new()).is_none());
         assert!(MessageId::read(&headers("order-17", "1")).is_none());
         assert!(MessageId::read(&headers(&format!("{log}:1.0"), "1")).is_none());

@@ -13,7 +13,8 @@
 //! - Whatever goes wrong ends the session, and the next begins with the stream's last message.
 //! - The parts of a split event are remembered before the first is sent, everything before them is acknowledged by then,
 //!   and the rest follows when the first is acknowledged. So if an older session's publish comes late, it is either the
-//!   first part of this very split, or it makes ours fail; and it never completes what it did not begin.
+//!   first part of this very split, or it makes ours fail; and it never completes what it did not begin, nor goes on after it:
+//!   the id of a part says of how many it is one.
 
 use std::{collections::VecDeque, convert::Infallible};
 
