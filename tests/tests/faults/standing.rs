@@ -49,6 +49,14 @@ async fn stays(server: &Server, name: &str, text: &str) {
     }
 }
 
+/// What worked until now is refused.
+async fn comes_to(server: &Server, name: &str, text: &str) {
+    collect::until(&format!("{name} says {text:?}"), async || {
+        component(server, name).await.1.contains(text).then_some(())
+    })
+    .await;
+}
+
 async fn with_redis(redis: &RedisServer) -> Server {
     Options::new().with("CACHE_HOST", "127.0.0.1").with("CACHE_PORT", redis.port()).start().await
 }
@@ -113,6 +121,7 @@ async fn a_full_stream_is_refused_until_it_has_room() {
     for symbol in ["A", "B"] {
         create(&channel, symbol).await.unwrap();
     }
+    comes_to(&server, "event_bus", "maximum messages exceeded").await;
     stays(&server, "event_bus", "maximum messages exceeded").await;
     let refused = lines(&server, "maximum messages exceeded");
     assert_eq!(refused.len(), 1, "{refused:#?}");
@@ -130,6 +139,7 @@ async fn a_raised_limit_of_a_message_is_noticed() {
     let id = create(&channel, "SMALL").await.unwrap();
     becomes(&server, "event_bus", State::Ok).await;
     describe(&channel, &id, &"x".repeat(4000)).await;
+    comes_to(&server, "event_bus", "takes at most 4096").await;
     stays(&server, "event_bus", "takes at most 4096").await;
     assert_eq!(lines(&server, "takes at most 4096").len(), 1, "{:#?}", lines(&server, "relay"));
     nats.reload("max_payload: 1048576");
