@@ -1,5 +1,6 @@
--- What the relay remembers is of one log, and of no other: a restored database has another one. Servers of the version before write
--- no log, and their cursor counts for none.
+-- Servers of the version before cannot read what this one logs: stop them all first, and back the database up.
+
+-- What the relay remembers is of one log, and of no other: a restored database has another one.
 
 ALTER TABLE relay_cursor ADD COLUMN log_id UUID;
 UPDATE relay_cursor SET log_id = (SELECT log_id FROM log_state WHERE id = 1);
@@ -13,21 +14,20 @@ ALTER TABLE idempotent_requests ADD COLUMN is_whole BOOLEAN NOT NULL DEFAULT TRU
 ALTER TABLE market_symbols DROP CONSTRAINT market_symbols_pkey;
 ALTER TABLE market_symbols ADD PRIMARY KEY (symbol, venue_id, market_id);
 
--- The events of a revision stand together, up to 64 a row, compressed: event_count encoded events, each after its length. Rows from
--- before hold one event, bare.
-ALTER TABLE event_log RENAME TO old_event_log;
-ALTER INDEX event_log_pkey RENAME TO old_event_log_pkey;
-CREATE TABLE event_log (
-    revision BIGINT NOT NULL,
-    idx INTEGER NOT NULL,
-    event_count INTEGER NOT NULL,
-    commit_us BIGINT NOT NULL,
-    is_compressed BOOLEAN NOT NULL,
-    events BYTEA NOT NULL,
-    PRIMARY KEY (revision, idx)
-);
+-- The events of a revision stand together, up to 64 a row, compressed: encoded events, each after its length. Rows from before stay
+-- as they are, and hold one event, bare: however many there are, this takes no time.
+ALTER TABLE event_log RENAME COLUMN body TO events;
+ALTER TABLE event_log
+    ADD COLUMN is_compressed BOOLEAN NOT NULL DEFAULT FALSE,
+    DROP COLUMN type,
+    DROP COLUMN entity_type,
+    DROP COLUMN entity_id,
+    DROP COLUMN venue_id,
+    DROP COLUMN actor,
+    DROP COLUMN request_id,
+    DROP COLUMN reason,
+    DROP COLUMN changed_fields,
+    DROP COLUMN effective_us;
+ALTER TABLE event_log ALTER COLUMN is_compressed DROP DEFAULT;
 -- Compressed once is enough.
 ALTER TABLE event_log ALTER COLUMN events SET STORAGE EXTERNAL;
-INSERT INTO event_log (revision, idx, event_count, commit_us, is_compressed, events)
-    SELECT revision, idx, 1, commit_us, FALSE, body FROM old_event_log;
-DROP TABLE old_event_log;

@@ -8,20 +8,19 @@ DROP TABLE relay_lease;
 -- Large answers are not kept whole: a repetition is told where the request stands in the log.
 ALTER TABLE idempotent_requests ADD COLUMN is_whole BOOLEAN NOT NULL DEFAULT TRUE;
 
--- The events of a revision stand together, up to 64 a row, compressed: event_count encoded events, each after its length. Rows from
--- before hold one event, bare.
+-- The events of a revision stand together, up to 64 a row, compressed: encoded events, each after its length. Rows from before hold
+-- one event, bare. They are copied: there must be room for as much again.
 ALTER TABLE event_log RENAME TO old_event_log;
 CREATE TABLE event_log (
     revision BIGINT NOT NULL,
     idx INTEGER NOT NULL,
-    event_count INTEGER NOT NULL,
     commit_us BIGINT NOT NULL,
     is_compressed BOOLEAN NOT NULL,
     events BLOB NOT NULL,
     PRIMARY KEY (revision, idx)
 );
-INSERT INTO event_log (revision, idx, event_count, commit_us, is_compressed, events)
-    SELECT revision, idx, 1, commit_us, FALSE, body FROM old_event_log;
+INSERT INTO event_log (revision, idx, commit_us, is_compressed, events)
+    SELECT revision, idx, commit_us, FALSE, body FROM old_event_log;
 DROP TABLE old_event_log;
 
 -- The large tables by their primary key alone, without a row number beside it; and of the symbols of markets the symbol first, which

@@ -306,8 +306,8 @@ async fn a_market_is_found_by_every_symbol_it_has_and_none_it_had(store: Arc<Sto
     assert_eq!(snapshot.markets_with_symbols(&kraken, &many).await.unwrap().len(), 1, "once");
     assert_eq!(snapshot.markets_of_instruments(&[spot.id], 10).await.unwrap()[0].len(), 1);
     let long_ago = "2019-01-01T00:00:00Z".parse().unwrap();
-    assert_eq!(snapshot.live_markets(&kraken, &listed.segment, long_ago).await.unwrap().len(), 0);
-    assert_eq!(snapshot.live_markets(&kraken, &listed.segment, now()).await.unwrap().len(), 1);
+    assert_eq!(snapshot.live_markets((&kraken, &listed.segment), long_ago, None, 10).await.unwrap().len(), 0);
+    assert_eq!(snapshot.live_markets((&kraken, &listed.segment), now(), None, 10).await.unwrap().len(), 1);
     assert_eq!(snapshot.instruments_with_codes(&["BTC/USD".into()]).await.unwrap().len(), 1);
     drop(snapshot);
 
@@ -443,6 +443,58 @@ async fn events_from_before_there_were_blocks_are_read_on_postgres() {
     sqlx::query(OLD_REVISION).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
     reads_after_migration(&store, &old).await;
+}
+
+/// What the tables hold passes through the migrations unchanged, in either direction.
+async fn migrated_entities_are_as_they_were(store: &Store, empty_log: impl AsyncFnOnce(&str)) {
+    let entities = one_of_each();
+    create(store, &entities).await;
+    let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
+    let before = store.snapshot().await.unwrap().entities(&keys).await.unwrap();
+    let id = IdempotencyKey { actor: "tester".into(), method: "/m".into(), request_id: Uuid::now_v7() };
+    let answered = IdempotencyRecord { body_hash: vec![1], revision: 1, answer: Bytes::from("answer"), is_whole: true };
+    let mut tx = store.begin_write().await.unwrap();
+    tx.save_request(&id, &answered, now(), now().plus_seconds(3600)).await.unwrap();
+    tx.commit().await.unwrap();
+    let newest = store.migration_status().await.unwrap().len();
+    assert!(store.migrate_down(newest - 1).await.unwrap_err().to_string().contains("restore a backup"));
+    empty_log("DELETE FROM event_log").await;
+    store.migrate_down(newest - 1).await.unwrap();
+    store.migrate_up().await.unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.entities(&keys).await.unwrap(), before);
+    assert_eq!(snapshot.idempotency_record(&id, now()).await.unwrap(), Some(answered));
+    let Some(Entity::Market(market)) = before.last().unwrap() else { panic!("the last is a market") };
+    let found =
+        snapshot.markets_with_symbols(&market.venue_id, std::slice::from_ref(&market.venue_symbol)).await.unwrap();
+    assert_eq!(found, [market.as_ref().clone()]);
+    drop(snapshot);
+    create(store, &[asset("NEW").into()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrated_entities_are_as_they_were_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/cqar.db", folder.path().display());
+    let store = open(&url).await;
+    migrated_entities_are_as_they_were(&store, async |sql| {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrated_entities_are_as_they_were_on_postgres() {
+    let postgres = Postgres::start();
+    let store = open(postgres.url()).await;
+    migrated_entities_are_as_they_were(&store, async |sql| {
+        let mut connection = PgConnection::connect(postgres.url()).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    })
+    .await;
 }
 
 /// A store as the first migration left it, and events for it.

@@ -86,28 +86,34 @@ pub(crate) struct AnswerBudget {
     /// None where nobody counts, as in a test of a service alone.
     memory: Option<CallMemory>,
     left: usize,
-    /// What was taken and not used yet.
+    /// What was taken, or is for nothing, and not used yet.
     spare: usize,
+    /// Why nothing has room any more.
+    refused: Option<Status>,
 }
 
 impl AnswerBudget {
     /// Of the call that a request came with.
     pub(crate) fn of<T>(request: &tonic::Request<T>) -> Self {
-        Self { memory: request.extensions().get::<CallMemory>().cloned(), left: MAX_ANSWER_BYTES, spare: 0 }
+        let memory = request.extensions().get::<CallMemory>().cloned();
+        Self { memory, left: MAX_ANSWER_BYTES, spare: FREE_BYTES, refused: None }
     }
 
     /// Makes room for an item of so many bytes, or says why there is none. Then there is none for any later one.
     pub(crate) fn admit(&mut self, bytes: usize) -> Result<(), Status> {
-        self.take(bytes).inspect_err(|_| self.left = 0)
+        match &self.refused {
+            Some(refused) => Err(refused.clone()),
+            None => self.take(bytes).inspect_err(|refused| self.refused = Some(refused.clone())),
+        }
     }
 
-    /// Whether nothing has room any more, so that nothing need be looked up.
-    pub(crate) const fn is_spent(&self) -> bool {
-        self.left == 0
+    /// Why nothing has room any more, so that nothing need be looked up.
+    pub(crate) const fn refused(&self) -> Option<&Status> {
+        self.refused.as_ref()
     }
 
     fn take(&mut self, bytes: usize) -> Result<(), Status> {
-        let Some(left) = self.left.checked_sub(bytes).filter(|_| !self.is_spent()) else {
+        let Some(left) = self.left.checked_sub(bytes) else {
             let message = format!("the answer has {MAX_ANSWER_BYTES} bytes at most; ask for this item in another call");
             let refused = StatusBuilder::new(Code::ResourceExhausted, ErrorReason::AnswerTooLarge, message);
             return Err(refused.with("max_bytes", MAX_ANSWER_BYTES).into_status());
@@ -315,7 +321,7 @@ mod tests {
         assert_eq!(admitted, 20, "4 MiB, of which each takes twice what it has");
         drop((answer, request));
         assert_eq!(budget.available_permits(), 1024);
-        let mut alone = AnswerBudget { memory: None, left: MAX_ANSWER_BYTES, spare: 0 };
+        let mut alone = AnswerBudget { memory: None, left: MAX_ANSWER_BYTES, spare: 0, refused: None };
         let admitted = (0..1000).filter(|_| alone.admit(1 << 20).is_ok()).count();
         assert_eq!(admitted, 32);
         assert!(alone.admit(1).is_err());

@@ -84,12 +84,13 @@ impl Api {
         let mut results = Vec::with_capacity(keys.len());
         for keys in keys.chunks(READ_AT_ONCE) {
             // What has no room in the answer is not looked up.
-            let wanted = if budget.is_spent() { Vec::new() } else { keys.iter().flatten().cloned().collect() };
+            let is_refused = budget.refused().is_some();
+            let wanted = if is_refused { Vec::new() } else { keys.iter().flatten().cloned().collect() };
             let mut found = self.registry.batch_get(wanted, revision).await.map_err(status)?.value.into_iter();
             let mut result = |key: &Result<EntityKey, Error>| {
                 key.as_ref().map_err(|error| status(error.clone()))?;
-                if budget.is_spent() {
-                    budget.admit(1)?;
+                if let Some(refused) = budget.refused() {
+                    return Err(refused.clone());
                 }
                 // There is one for each key.
                 let entity = found.next().ok_or_else(|| internal(&MissingAnswer))?.map_err(status)?;

@@ -1,6 +1,6 @@
 //! `Apply`: many mutations, all or none. A write of one entity is an `Apply` of one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use async_trait::async_trait;
 use cqar_domain::{entities::Entity, finding::Finding, id::EntityKey, mutation::RequestedMutation, time::Timestamp};
@@ -29,12 +29,12 @@ impl Registry {
 /// The most bytes of the entities that one request is about: they are answered, and written with their events, in one piece.
 const MAX_BYTES: usize = 32 << 20;
 
-/// Refuses what would answer more than one answer holds, before any of it is written.
+/// Refuses what would answer more than one answer holds, before any of it is written. Every mutation is answered by its entity,
+/// however many are about the same.
 fn check_size(plan: &Plan) -> Result<(), Error> {
-    // Instruments whose code a new symbol changes are written too, and not answered.
-    let subjects: HashSet<&EntityKey> = plan.subjects.iter().collect();
-    let changed = plan.changes.iter().filter_map(PlannedChange::entity).filter(|it| subjects.contains(&it.key()));
-    let bytes: usize = changed.chain(plan.unchanged.values()).map(|it| v1::Entity::from(it).encoded_len()).sum();
+    let entities = plan.changes.iter().filter_map(PlannedChange::entity).chain(plan.unchanged.values());
+    let sizes: HashMap<EntityKey, usize> = entities.map(|it| (it.key(), v1::Entity::from(it).encoded_len())).collect();
+    let bytes: usize = plan.subjects.iter().filter_map(|key| sizes.get(key)).sum();
     if bytes > MAX_BYTES { Err(Error::TooManyBytes { bytes, limit: MAX_BYTES }) } else { Ok(()) }
 }
 

@@ -111,16 +111,17 @@ impl Registry {
         }
     }
 
-    /// The same for many, each or why not, in their order.
+    /// The same for many, each or why not, in their order: those of a request from its `first`th on.
     pub async fn batch_resolve(
         &self,
+        first: usize,
         queries: &[ResolveQuery<'_>],
         options: LookupOptions,
     ) -> Result<Revisioned<Vec<Result<Bytes, Error>>>, Error> {
         let revision = self.wait_for_revision(options.min_revision).await?;
         let kept: Vec<Option<Arc<SymbolHistory>>> = queries.iter().map(|query| self.kept_symbol(query)).collect();
         let mut keys = Vec::new();
-        for ((n, query), kept) in queries.iter().enumerate().zip(&kept) {
+        for ((n, query), kept) in (first..).zip(queries).zip(&kept) {
             keys.push(match kept {
                 Some(_) => None,
                 None => Some(SymbolKey::of(query, RequestPath::InBatch(n))),
@@ -129,7 +130,7 @@ impl Registry {
         let loaded = self.load_symbols_once(keys.iter().flatten().flatten(), revision).await?;
         let now = self.inner.clock.now();
         let mut answers = Vec::with_capacity(queries.len());
-        for (((n, query), kept), key) in queries.iter().enumerate().zip(kept).zip(keys) {
+        for (((n, query), kept), key) in (first..).zip(queries).zip(kept).zip(keys) {
             let symbol = match (kept, key) {
                 (Some(symbol), _) => Ok(symbol),
                 (None, Some(Ok(key))) => {

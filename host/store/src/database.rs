@@ -4,6 +4,7 @@
 //! ended as it should. Whatever else happened to it, it is thrown away: nobody knows in which state the other side left it.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -26,12 +27,22 @@ use uuid::Uuid;
 use crate::{dialect::Dialect, error::Error, settings::Deadlines, write_health::WriteMonitor};
 
 /// The connections. Each writer waits for a connection of its own, which readers never take.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Pools {
     /// SQLite has one writer at a time; readers never wait for it (WAL). The relay has a file of its own.
     Sqlite { write: SqlitePool, read: SqlitePool, relay: SqlitePool },
     /// The writer's, the relay's, and all others'; and how to connect, for who listens.
     Postgres { write: PgPool, relay: PgPool, read: PgPool, listen: Box<PgConnectOptions> },
+}
+
+/// How to connect holds the password.
+impl fmt::Debug for Pools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sqlite { .. } => "Sqlite",
+            Self::Postgres { .. } => "Postgres",
+        })
+    }
 }
 
 /// The database.
@@ -155,6 +166,9 @@ macro_rules! bind {
     }};
 }
 
+/// How long beginning a transaction may take, which does nothing yet.
+const BEGIN_DEADLINE: Duration = Duration::from_secs(5);
+
 /// How long taking a transaction back, and giving the connection back, may take before it is given up.
 const RELEASE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -188,7 +202,8 @@ impl Database {
         }
     }
 
-    /// Begins a transaction. An idle connection may have died unnoticed: then the next one is tried, until there is a new one.
+    /// Begins a transaction. An idle connection may have died unnoticed: then the next one is tried, until there is a new one, and
+    /// nothing failed.
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, Error> {
         let sql = self.dialect().begin(purpose, &self.deadlines);
         let mut idle = self.idle(purpose);
@@ -201,20 +216,27 @@ impl Database {
             let mut tx = Tx {
                 connection: Some(connection),
                 dialect: self.dialect(),
-                deadline: self.deadlines.of(purpose),
+                deadline: self.deadlines.of(purpose).min(BEGIN_DEADLINE),
                 keeps_statements: self.keeps_statements,
                 silence: Arc::clone(&self.silence),
-                writes: (purpose == Purpose::Write).then(|| Arc::clone(&self.writes)),
+                writes: None,
                 has_written: false,
             };
             match tx.script(sql.clone()).await {
-                Ok(()) => return Ok(tx),
+                Ok(()) => {
+                    tx.deadline = self.deadlines.of(purpose);
+                    tx.writes = (purpose == Purpose::Write).then(|| Arc::clone(&self.writes));
+                    return Ok(tx);
+                }
                 Err(error) if error.is_lost_connection() && idle > 0 => {
                     tx.discard();
                     idle -= 1;
                 }
                 Err(error) => {
                     tx.discard();
+                    if purpose == Purpose::Write {
+                        self.writes.failed(&error);
+                    }
                     return Err(error);
                 }
             }
@@ -302,7 +324,7 @@ impl Tx {
             writes.worked();
         }
         match (&committed, self.connection.take()) {
-            (Ok(()), Some(connection)) => connection.in_background(Connection::give_back),
+            (Ok(()), Some(connection)) => connection.in_background(&self.silence, Connection::give_back),
             (_, Some(connection)) => connection.discard(),
             (_, None) => {}
         }
@@ -312,7 +334,7 @@ impl Tx {
     /// Takes back what it did, before anything else goes on.
     pub(crate) async fn rollback(mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.roll_back().await;
+            connection.roll_back(Arc::clone(&self.silence)).await;
         }
     }
 
@@ -349,7 +371,7 @@ fn traced(sql: String) -> AssertSqlSafe<String> {
 
 impl Connection {
     /// Ends the transaction, so that the connection may be used again; else it is given up.
-    async fn roll_back(mut self) {
+    async fn roll_back(mut self, silence: Arc<Silence>) {
         const ROLLBACK: &str = "ROLLBACK";
         let ended = match &mut self {
             Self::Sqlite(connection) => {
@@ -361,32 +383,45 @@ impl Connection {
         };
         // A database that ended the transaction by itself (a full disk, a terminated backend) has nothing to take back, and
         // says so: nobody knows what else happened to the connection.
-        if ended == Ok(true) { self.give_back().await } else { self.discard() }
+        match ended {
+            Ok(true) => return self.give_back(silence).await,
+            Ok(false) => {}
+            // Its user may have left before the deadline, and this is who finds out.
+            Err(_) => silence.note(),
+        }
+        self.discard();
     }
 
     /// Gives it back to the pool, which asks whether it lives. One that does not answer is closed.
-    async fn give_back(mut self) {
+    async fn give_back(mut self, silence: Arc<Silence>) {
         let returned = match &mut self {
             Self::Sqlite(connection) => timeout(RELEASE_DEADLINE, connection.return_to_pool()).await,
             Self::Postgres(connection) => timeout(RELEASE_DEADLINE, connection.return_to_pool()).await,
         };
         if returned.is_err() {
+            silence.note();
             tracing::debug!("connection_given_up");
         }
     }
 
-    /// Closes it without another word: who does not answer will not answer to that either.
+    /// Closes it without another word: who does not answer will not answer to that either. SQLite's statement, which nobody waits for
+    /// any more, goes on in its thread; until it ends, no other connection takes its place.
     fn discard(self) {
-        match self {
-            Self::Sqlite(connection) => drop(connection.detach()),
-            Self::Postgres(connection) => drop(connection.detach()),
+        match (self, Handle::try_current()) {
+            (Self::Sqlite(connection), Ok(runtime)) => drop(runtime.spawn(connection.close())),
+            (Self::Sqlite(connection), Err(_)) => drop(connection.detach()),
+            (Self::Postgres(connection), _) => drop(connection.detach()),
         }
     }
 
     /// Ends it while its user goes on.
-    fn in_background<F: Future<Output = ()> + Send + 'static>(self, end: impl FnOnce(Self) -> F) {
+    fn in_background<F: Future<Output = ()> + Send + 'static>(
+        self,
+        silence: &Arc<Silence>,
+        end: impl FnOnce(Self, Arc<Silence>) -> F,
+    ) {
         match Handle::try_current() {
-            Ok(runtime) => drop(runtime.spawn(end(self))),
+            Ok(runtime) => drop(runtime.spawn(end(self, Arc::clone(silence)))),
             Err(_) => self.discard(),
         }
     }
@@ -395,7 +430,7 @@ impl Connection {
 impl Drop for Tx {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            connection.in_background(Connection::roll_back);
+            connection.in_background(&self.silence, Connection::roll_back);
         }
     }
 }

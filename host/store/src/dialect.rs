@@ -167,27 +167,37 @@ fn class_of(error: &dyn DatabaseError) -> ErrorClass {
     if is_sqlite { class_of_sqlite(&code) } else { class_of_postgres(&code) }
 }
 
-/// The low byte of an extended result code is its class: READONLY; BUSY, LOCKED, IOERR, FULL, CANTOPEN.
+/// The low byte of an extended result code is its class: READONLY; BUSY, LOCKED, NOMEM, IOERR, FULL, CANTOPEN, PROTOCOL.
 /// <https://sqlite.org/rescode.html>
 fn class_of_sqlite(code: &str) -> ErrorClass {
     match code.parse::<u32>().map(|code| code & 0xff) {
         Ok(8) => ErrorClass::ReadOnly,
-        Ok(5 | 6 | 10 | 13 | 14) => ErrorClass::Unavailable,
+        Ok(5 | 6 | 7 | 10 | 13 | 14 | 15) => ErrorClass::Unavailable,
         _ => ErrorClass::Other,
     }
 }
 
-/// 25006 is a standby. Classes 08 (connection), 53 (resources), 57 (operator's intervention, such as a restart), 58 (system), 40
-/// (the transaction was rolled back), 25P03 (idle in a transaction for too long) and 55P03 (a lock that did not come in time).
-/// <https://www.postgresql.org/docs/15/errcodes-appendix.html>
+/// 25006 is a standby, and 42501 what the server itself may not write. Classes 08 (connection), 53 (resources), 57 (operator's
+/// intervention, such as a restart), 58 (system), 40 (the transaction was rolled back), 25P03 and 25P04 (it was idle, or took, too
+/// long) and 55P03 (a lock that did not come in time). <https://www.postgresql.org/docs/current/errcodes-appendix.html>
 fn class_of_postgres(code: &str) -> ErrorClass {
-    let passes = ["25P03", "55P03"].contains(&code)
+    let passes = ["25P03", "25P04", "55P03"].contains(&code)
         || ["08", "53", "57", "58", "40"].iter().any(|class| code.starts_with(class));
     match code {
-        "25006" => ErrorClass::ReadOnly,
+        "25006" | "42501" => ErrorClass::ReadOnly,
         _ if passes => ErrorClass::Unavailable,
         _ => ErrorClass::Other,
     }
+}
+
+/// Whether PostgreSQL ended the connection with this: a restart, an administrator, or a limit of idleness.
+pub(crate) fn ends_connection(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P0") || code == "25P03"
+}
+
+/// Whether PostgreSQL gave a transaction up because of its own time: `query_canceled`, and the two limits of transactions.
+pub(crate) fn is_overlong(code: &str) -> bool {
+    ["57014", "25P03", "25P04"].contains(&code)
 }
 
 /// SQLite's code for a file that is no database.

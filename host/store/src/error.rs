@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::dialect;
+
 /// Why the store could not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -130,13 +132,14 @@ impl Error {
     /// own, or another failure told already.
     pub(crate) fn cause_of_failed_writes(&self) -> Option<String> {
         match self {
-            Self::Unavailable(error) | Self::Database(error) => Some(match error {
+            Self::Unavailable(error) | Self::Database(error @ sqlx::Error::Database(_)) => Some(match error {
                 sqlx::Error::Database(cause) => cause.code().unwrap_or_default().into_owned(),
                 other => format!("{:?}", std::mem::discriminant(other)),
             }),
             Self::Deadline { .. } => Some("deadline".to_owned()),
             Self::ReadOnly(_) => Some("read-only".to_owned()),
-            Self::ConnectionLost
+            Self::Database(_)
+            | Self::ConnectionLost
             | Self::WritesFail { .. }
             | Self::TurnTooLate { .. }
             | Self::TooManyWrites { .. }
@@ -149,9 +152,21 @@ impl Error {
         }
     }
 
-    /// Whether the connection was gone before anything was done on it.
-    pub(crate) const fn is_lost_connection(&self) -> bool {
-        matches!(self, Self::Unavailable(sqlx::Error::Io(_) | sqlx::Error::Tls(_)) | Self::ConnectionLost)
+    /// Whether the connection was gone before anything was done on it: it broke, or what the server said last was that it ends it.
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::ConnectionLost | Self::Unavailable(sqlx::Error::Io(_) | sqlx::Error::Tls(_)) => true,
+            Self::Unavailable(sqlx::Error::Database(cause)) => {
+                dialect::ends_connection(&cause.code().unwrap_or_default())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the database gave the transaction up because one of its statements, or the time between two, took too long.
+    pub(crate) fn is_overlong(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(cause)) = self else { return false };
+        dialect::is_overlong(&cause.code().unwrap_or_default())
     }
 }
 

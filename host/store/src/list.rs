@@ -32,8 +32,9 @@ pub struct PageBounds {
     pub bytes: usize,
 }
 
-/// Rows that are read before it is known how large they are: of half a megabyte each at most.
+/// Rows that are read before it is known how large they are, and at a time: of half a megabyte each at most.
 const FIRST_ROWS: usize = 64;
+const ROWS_AT_ONCE: usize = 128;
 
 impl Snapshot {
     /// The entities after the key, by id.
@@ -52,7 +53,7 @@ impl Snapshot {
             let left = limit + 1 - entities.len();
             let fits = match entities.len() {
                 0 => FIRST_ROWS,
-                read => (bounds.bytes.saturating_sub(bytes) / (bytes / read).max(1) + 1).max(FIRST_ROWS),
+                read => (bounds.bytes.saturating_sub(bytes) / (bytes / read).max(1) + 1).min(ROWS_AT_ONCE),
             };
             let wanted = left.min(fits);
             let rows = self.list_rows(filter, after.as_ref(), end.as_ref(), wanted).await?;

@@ -21,7 +21,7 @@ pub(crate) const BLOCK_EVENTS: i32 = 64;
 /// As zstd recommends: higher levels gain little here.
 const LEVEL: i32 = 3;
 
-pub(crate) const COLUMNS: [&str; 6] = ["revision", "idx", "event_count", "commit_us", "is_compressed", "events"];
+pub(crate) const COLUMNS: [&str; 5] = ["revision", "idx", "commit_us", "is_compressed", "events"];
 
 /// A row.
 #[derive(sqlx::FromRow)]
@@ -72,7 +72,6 @@ pub(crate) fn rows(events: &[LoggedEvent], commit_time: Timestamp) -> Result<Vec
             Ok(vec![
                 Value::Int(start.revision),
                 Value::Index(start.index),
-                Value::Index(i32::try_from(block.len()).unwrap_or(BLOCK_EVENTS)),
                 Value::Int(commit_time.micros()),
                 Value::Bool(true),
                 Value::Bytes(compressor.compress(&packed)?),

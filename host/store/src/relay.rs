@@ -29,7 +29,7 @@ const FAN_OUT: &str = "SELECT messages FROM relay_fan_outs WHERE revision = $1 A
 // One of another log with this place was of a log that is gone.
 const SAVE_FAN_OUT: &str = "INSERT INTO relay_fan_outs (revision, idx, messages, log_id) VALUES ($1, $2, $3, $4) \
     ON CONFLICT (revision, idx) DO UPDATE SET messages = excluded.messages, log_id = excluded.log_id \
-    WHERE relay_fan_outs.log_id <> excluded.log_id";
+    WHERE relay_fan_outs.log_id IS DISTINCT FROM excluded.log_id";
 
 #[derive(sqlx::FromRow)]
 struct CursorRow {

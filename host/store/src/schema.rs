@@ -25,6 +25,8 @@ pub struct TableSchema {
     /// What lists may look for by an index.
     pub filters: &'static [IndexedFilter],
     pub(crate) columns: &'static [&'static str],
+    /// The column in whose order many rows are written, which is of text.
+    pub(crate) written_by: Option<&'static str>,
     pub(crate) select: &'static str,
     /// The values of the columns; none of an entity of another type.
     pub(crate) values: fn(&Entity) -> Option<Vec<Value>>,

@@ -5,10 +5,11 @@ use std::{borrow::Cow, collections::HashMap};
 use cqar_domain::{
     entities::{Entity, asset::Asset, instrument::Instrument, market::Market, venue_asset::VenueAsset},
     entity::Revision,
-    id::{AssetId, EntityKey, EntityType, InstrumentId, Segment, VenueId},
+    id::{AssetId, EntityKey, EntityType, InstrumentId, MarketId, Segment, VenueId},
     time::Timestamp,
     unique_key::UniqueKey,
 };
+use uuid::Uuid;
 
 use crate::{
     database::{MAX_KEYS, Tx, Value, key_list},
@@ -34,11 +35,6 @@ struct UniqueKeyRow {
     key: String,
     entity_type: String,
     entity_id: String,
-}
-
-#[derive(sqlx::FromRow)]
-struct CountRow {
-    count: i64,
 }
 
 impl Snapshot {
@@ -143,38 +139,25 @@ impl Snapshot {
         self.select("markets_by_instrument", sql, values).await
     }
 
-    /// The venue's markets in a segment that are live at the instant.
+    /// The venue's markets in a segment that are live at the instant, by id: at most `limit`, after the one with the id.
     pub async fn live_markets(
         &mut self,
-        venue: &VenueId,
-        segment: &Segment,
+        (venue, segment): (&VenueId, &Segment),
         at: Timestamp,
+        after: Option<MarketId>,
+        limit: usize,
     ) -> Result<Vec<Market>, Error> {
         let live = Condition::LiveAt.clause(3);
-        let sql = format!("{} WHERE e.venue_id = $1 AND e.segment = $2 AND {live} ORDER BY e.id", Market::SELECT);
-        let values = vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros())];
+        let filter = format!("e.venue_id = $1 AND e.segment = $2 AND {live} AND e.id > $4");
+        let sql = format!("{} WHERE {filter} ORDER BY e.id LIMIT $5", Market::SELECT);
+        let values = vec![
+            Value::Text(venue.to_string()),
+            Value::Text(segment.to_string()),
+            Value::Int(at.micros()),
+            Value::Uuid(after.map_or(Uuid::nil(), MarketId::uuid)),
+            Value::Int(i64::try_from(limit).unwrap_or(i64::MAX)),
+        ];
         self.select("live_markets", sql, values).await
-    }
-
-    /// How many markets [`Snapshot::live_markets`] would read; counted to `limit`.
-    pub async fn live_market_count(
-        &mut self,
-        venue: &VenueId,
-        segment: &Segment,
-        at: Timestamp,
-        limit: usize,
-    ) -> Result<usize, Error> {
-        let live = Condition::LiveAt.clause(3);
-        let sql = format!(
-            "SELECT count(*) AS count FROM \
-             (SELECT 1 FROM markets e WHERE e.venue_id = $1 AND e.segment = $2 AND {live} LIMIT $4) AS live"
-        );
-        let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
-        let values =
-            vec![Value::Text(venue.to_string()), Value::Text(segment.to_string()), Value::Int(at.micros()), limit];
-        let _timer = self.metrics.time("live_market_count");
-        let row = self.tx.first::<CountRow>(&sql, values).await?;
-        Ok(row.map_or(0, |row| usize::try_from(row.count).unwrap_or_default()))
     }
 
     /// For each entity, in order, up to `limit` that refer to it. Those that are marked as deleted count only where it would be

@@ -59,7 +59,7 @@ const LISTENER_CONNECTIONS: u32 = 1;
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// What SQLite keeps of the database's pages in memory, in KiB: for the writer, which looks at many, and for each reader. The
 /// system keeps them as well, so that a page that is not here costs no more than to copy it.
-const WRITER_CACHE_KIB: &str = "-32768";
+const WRITER_CACHE_KIB: &str = "-65536";
 const READER_CACHE_KIB: &str = "-2048";
 /// What SQLite's log keeps on disk once all of it is in the database: a large import makes it much longer.
 const WAL_BYTES: &str = "16777216";
@@ -126,6 +126,7 @@ impl Store {
             // Who writes just now finds out as well.
             if let Ok(turn) = self.writers.take_turn(&self.database.writes).await {
                 if let Err(error) = self.probe_write().await {
+                    self.database.writes.probe_failed(&error);
                     tracing::debug!(%error, "write_probe_failed");
                 }
                 drop(turn);

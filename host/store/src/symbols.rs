@@ -65,7 +65,7 @@ impl WriteTransaction {
                 rows.push(vec![Value::Text(symbol.to_owned()), Value::Text(after.venue_id.to_string()), market]);
             }
         }
-        in_order(&mut rows);
+        in_order(&mut rows, 0);
         self.insert("insert_symbols", TABLE, &COLUMNS, rows, "").await
     }
 }

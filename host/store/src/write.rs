@@ -184,7 +184,7 @@ impl WriteTransaction {
                 }));
             }
         }
-        in_order(&mut rows);
+        in_order(&mut rows, 0);
         self.insert("insert_unique_keys", "unique_keys", &UNIQUE_KEY_COLUMNS, rows, "").await
     }
 
@@ -199,7 +199,11 @@ impl WriteTransaction {
 
     async fn upsert(&mut self, changes: &[Change]) -> Result<(), Error> {
         for table in TABLES {
-            let rows = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
+            let rows = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?));
+            let mut rows: Vec<Vec<Value>> = rows.collect();
+            if let Some(n) = table.written_by.and_then(|by| table.columns.iter().position(|column| *column == by)) {
+                in_order(&mut rows, n);
+            }
             let updates: Vec<String> =
                 table.columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
             let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
@@ -241,15 +245,15 @@ impl WriteTransaction {
             let tuples: Vec<String> =
                 (0..rows.len()).map(|n| placeholders(dialect, n * columns.len() + 1, columns.len())).collect();
             let sql = format!("INSERT INTO {table} ({}) VALUES {} {conflict}", columns.join(", "), tuples.join(","));
-            self.snapshot.tx.execute(sql, rows.concat()).await?;
+            self.snapshot.tx.execute(sql, rows.into_iter().flatten().collect()).await?;
         }
         Ok(())
     }
 }
 
-/// In the order of their first columns, which is that of their index: neighbours in it are written together.
-pub(crate) fn in_order(rows: &mut [Vec<Value>]) {
-    rows.sort_by(|a, b| match (a.first(), b.first()) {
+/// In the order of a column, which is that of its index: neighbours in it are written together.
+pub(crate) fn in_order(rows: &mut [Vec<Value>], column: usize) {
+    rows.sort_by(|a, b| match (a.get(column), b.get(column)) {
         (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
         _ => Ordering::Equal,
     });

@@ -29,9 +29,6 @@ pub enum WriteHealth {
 
 /// For so long after a failure writes do not count as working.
 const RECENT: Duration = Duration::from_secs(5);
-/// After so long without a failure whatever fails next is news.
-const STEADY: Duration = Duration::from_mins(1);
-
 /// What became of the last writes.
 #[derive(Debug, Default)]
 pub(crate) struct WriteMonitor {
@@ -44,7 +41,7 @@ pub(crate) struct WriteMonitor {
 #[derive(Debug, Default)]
 struct Told {
     causes: ToldCauses,
-    /// Whether it was told that writes fail, and not yet that they work again.
+    /// Whether writes failed, and it was not told yet that they work again.
     fails: bool,
     failure: Option<(Instant, String)>,
 }
@@ -70,35 +67,56 @@ impl WriteMonitor {
         }
     }
 
-    /// Waits until writes are not known to work.
+    /// Waits until writes are not known to work, or were not a moment ago.
     pub(crate) async fn in_doubt(&self) {
+        let is_in_doubt = |health: &WriteHealth| *health != WriteHealth::Working || self.told.lock().fails;
         // The sender is this very struct.
-        let _ = self.last.subscribe().wait_for(|health| *health != WriteHealth::Working).await;
+        let _ = self.last.subscribe().wait_for(is_in_doubt).await;
     }
 
-    /// A write was committed.
+    /// A write was committed. That they work again is told when none has failed for a moment, and what fails then is news.
     pub(crate) fn worked(&self) {
-        if *self.last.borrow() == WriteHealth::Working {
-            return;
-        }
-        self.last.send_replace(WriteHealth::Working);
-        if std::mem::take(&mut self.told.lock().fails) {
+        let works_again = {
+            let mut told = self.told.lock();
+            let is_recent = told.failure.as_ref().is_some_and(|(at, _)| at.elapsed() < RECENT);
+            let works_again = told.fails && !is_recent;
+            if works_again {
+                told.fails = false;
+                told.causes.clear();
+            }
+            works_again
+        };
+        self.last.send_if_modified(|last| std::mem::replace(last, WriteHealth::Working) != WriteHealth::Working);
+        if works_again {
             tracing::info!("database_writes_work_again");
         }
     }
 
-    /// A write failed. What the database refused for the write's own sake says nothing about others.
+    /// A write failed. What the database refused for the write's own sake says nothing about others; what took too long may have
+    /// been too large, or no other would be quicker: the probe finds out.
     pub(crate) fn failed(&self, error: &Error) {
+        if error.is_overlong() {
+            self.last.send_if_modified(|last| {
+                let is_known = *last == WriteHealth::Working;
+                if is_known {
+                    *last = WriteHealth::Unproven;
+                }
+                is_known
+            });
+        } else {
+            self.probe_failed(error);
+        }
+    }
+
+    /// The probe failed, which writes next to nothing.
+    pub(crate) fn probe_failed(&self, error: &Error) {
         let Some(cause) = error.cause_of_failed_writes() else { return };
         let reason = error.to_string();
         {
             let mut told = self.told.lock();
-            if told.failure.as_ref().is_some_and(|(at, _)| at.elapsed() >= STEADY) {
-                told.causes.clear();
-            }
             told.failure = Some((Instant::now(), reason.clone()));
+            told.fails = true;
             if told.causes.is_news(&cause) {
-                told.fails = true;
                 tracing::warn!(reason, "database_writes_fail");
             }
         }
@@ -126,7 +144,14 @@ mod tests {
         assert!(is_failing());
         monitor.worked();
         assert!(is_failing(), "a moment ago one failed");
+        assert!(monitor.told.lock().fails && !monitor.told.lock().causes.is_news("deadline"));
         advance(RECENT).await;
         assert_eq!(monitor.health(), WriteHealth::Working);
+        monitor.in_doubt().await;
+        monitor.worked();
+        assert!(
+            !monitor.told.lock().fails && monitor.told.lock().causes.is_news("deadline"),
+            "the next failure is news"
+        );
     }
 }

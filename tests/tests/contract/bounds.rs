@@ -2,21 +2,26 @@
 
 use cqar_proto::v1::{
     ApplyRequest, Asset, BatchGetAssetsRequest, ImportListingOptions, ListAssetsRequest,
-    batch_get_assets_response::result::Result as Found,
+    batch_get_assets_response::result::Result as Found, batch_resolve_markets_response::result::Result as Resolved,
 };
 use cqar_tests::{
     environment::TestEnvironment,
-    fixtures::{Clients, asset, create, ids, mutation, reason, says, update},
+    fixtures::{Clients, SampleRegistry, asset, batch_of, create, ids, mutation, reason, says, update},
+    kinds::{Kind, Write},
 };
 use prost::Message;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
-use crate::listing::{binance_with, creating, raw, spot};
+use crate::{
+    listing::{binance_with, creating, raw, spot},
+    resolve::query,
+};
 
 cqar_tests::in_both_environments! {
     a_batch_of_large_entities_is_answered_as_far_as_one_answer_reaches
+    a_batch_of_resolutions_is_answered_as_far_as_one_answer_reaches
     a_page_stays_below_what_clients_receive
     a_request_whose_answer_would_be_too_large_is_refused_and_writes_nothing
     a_large_answer_is_not_kept_and_its_repetition_is_told_the_revision
@@ -87,7 +92,29 @@ async fn a_request_whose_answer_would_be_too_large_is_refused_and_writes_nothing
     let refused = clients.apply(created.iter().map(rename).collect()).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
     assert_eq!(clients.revision().await, revision);
+    // Each mutation is answered, however many are about the same.
+    let refused = clients.apply(vec![rename(&created[0]); 500]).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
+    assert_eq!(clients.revision().await, revision);
     clients.apply(created[..200].iter().map(rename).collect()).await.unwrap();
+}
+
+async fn a_batch_of_resolutions_is_answered_as_far_as_one_answer_reaches(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = SampleRegistry::write(&mut clients).await;
+    let base = Asset { id: small.btc.clone(), ..large("BTC") };
+    Asset::update(&mut clients, base, &["labels", "description"], Write::default()).await.unwrap();
+    let requests = vec![query("kraken", "XBTUSDT", None); 10_000];
+    let answer = clients.markets.batch_resolve_markets(batch_of(&requests)).await.unwrap().into_inner();
+    assert!(answer.encoded_len() < 40 << 20, "{}", answer.encoded_len());
+    assert_eq!(answer.results.len(), 10_000);
+    let found = answer.results.iter().take_while(|it| matches!(it.result, Some(Resolved::Resolved(_)))).count();
+    assert!(found > 250, "{found}");
+    for result in &answer.results[found..] {
+        let Some(Resolved::Error(error)) = &result.result else { panic!("{result:?}") };
+        assert_eq!(error.code, i32::from(Code::ResourceExhausted));
+    }
 }
 
 async fn a_large_answer_is_not_kept_and_its_repetition_is_told_the_revision(s: TestEnvironment) {

@@ -41,13 +41,17 @@ async fn fills_and_is_freed(server: Server, disk: &SmallDisk) {
         cqar_tests::collect::until("writes are refused", async || (writers.refused() > refused + 20).then_some(()))
             .await;
         let acknowledged = writers.acknowledged();
-        assert_eq!(lines(&server, "database_writes_fail").len(), 1, "the cause is told once");
+        assert_eq!(lines(&server, "database_writes_fail").len(), round + 1, "the cause is told once");
 
         disk.free();
         let began = std::time::Instant::now();
         writers.go_on(20).await;
         println!("round {round}: {acknowledged} writes before, the next 20 within {:?} of the space", began.elapsed());
         becomes(&server, State::Ok).await;
+        cqar_tests::collect::until("it is told that writes work again", async || {
+            (lines(&server, "database_writes_work_again").len() == round + 1).then_some(())
+        })
+        .await;
     }
     writers::check(&server, &writers.end().await).await;
     let internal = lines(&server, "call failed");

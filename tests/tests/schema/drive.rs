@@ -98,8 +98,7 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
             Entity::Market(market) => {
                 let Market { venue_id, segment, venue_symbol, instrument_id, .. } = market.as_ref();
                 snapshot.markets_of_instruments(&[*instrument_id], 10).await.unwrap();
-                snapshot.live_markets(venue_id, segment, SystemClock.now()).await.unwrap();
-                snapshot.live_market_count(venue_id, segment, SystemClock.now(), 10).await.unwrap();
+                snapshot.live_markets((venue_id, segment), SystemClock.now(), None, 10).await.unwrap();
                 snapshot.markets_with_symbols(venue_id, std::slice::from_ref(venue_symbol)).await.unwrap();
             }
             _ => {}

@@ -34,6 +34,9 @@ use crate::{
     writes::entity_writes,
 };
 
+/// So many symbols are resolved before the bytes of their answers are counted, each of which has three assets.
+const RESOLVED_AT_ONCE: usize = 512;
+
 #[async_trait]
 impl MarketService for Api {
     async fn create_market(&self, request: Request<v1::CreateMarketRequest>) -> Reply<v1::CreateMarketResponse> {
@@ -134,15 +137,32 @@ impl MarketService for Api {
                 as_of: as_of.as_ref().ok().copied().flatten(),
             })
             .collect();
-        let Revisioned { revision, value } = self.registry.batch_resolve(&queries, options).await.map_err(status)?;
-        let results = value.into_iter().zip(times).map(|(resolved, time)| {
-            let resolved = time.and(resolved).map_err(status);
-            match resolved.and_then(|bytes| budget.admit(bytes.len()).map(|()| bytes)) {
-                Ok(bytes) => BatchResult::Resolved(bytes),
-                Err(refused) => BatchResult::Error(rpc::Status::from(&refused)),
+        let mut results = Vec::with_capacity(queries.len());
+        let mut times = times.into_iter();
+        // Taken before anything is looked up, and all of it is as of that at least.
+        let mut revision = None;
+        for queries in queries.chunks(RESOLVED_AT_ONCE) {
+            if let (Some(refused), Some(_)) = (budget.refused(), revision) {
+                // What has no room in the answer is not looked up.
+                let refused = rpc::Status::from(refused);
+                results.extend(times.by_ref().take(queries.len()).map(|_| BatchResult::Error(refused.clone())));
+                continue;
             }
-        });
-        let results = results.collect();
+            let options = LookupOptions { min_revision: revision.unwrap_or(options.min_revision), ..options };
+            let resolved = self.registry.batch_resolve(results.len(), queries, options).await.map_err(status)?;
+            revision.get_or_insert(resolved.revision);
+            results.extend(resolved.value.into_iter().zip(times.by_ref()).map(|(resolved, time)| {
+                let resolved = time.and(resolved).map_err(status);
+                match resolved.and_then(|bytes| budget.admit(bytes.len()).map(|()| bytes)) {
+                    Ok(bytes) => BatchResult::Resolved(bytes),
+                    Err(refused) => BatchResult::Error(rpc::Status::from(&refused)),
+                }
+            }));
+        }
+        let revision = match revision {
+            Some(revision) => revision,
+            None => self.registry.batch_resolve(0, &[], options).await.map_err(status)?.revision,
+        };
         Ok(answered(Revisioned { revision, value: BatchResolveMarketsResponse { results, revision } }))
     }
 

@@ -203,9 +203,11 @@ impl L2 {
     /// Takes a connection away that failed, unless it was replaced meanwhile.
     fn disconnect(&self, connection: &Arc<RedisConnection>, reason: &dyn fmt::Display) {
         self.metrics.failures.inc();
-        let ours = self.connection.write().take_if(|current| Arc::ptr_eq(current, connection)).is_some();
-        if ours {
+        let mut current = self.connection.write();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(current, connection)) {
+            // The reason first: who finds the connection gone asks for it.
             *self.withdrawn.lock() = Some(reason.to_string());
+            *current = None;
             self.recheck.notify_one();
         }
     }
@@ -215,6 +217,8 @@ impl L2 {
         let (mut told, mut pause) = (ToldCauses::default(), RECONNECT_AFTER);
         // That it serves is told where it was told that it does not, and at first.
         let mut tells = true;
+        // Whether the log's last word is that it serves, and since when it does not.
+        let (mut log_says_serving, mut away_since) = (false, None);
         loop {
             let mut serving = Serving { since: None, tells };
             let Err(error) = self.follow_once(log.as_ref(), &mut applied, &mut serving).await;
@@ -224,10 +228,16 @@ impl L2 {
                 told.clear();
                 pause = RECONNECT_AFTER;
             }
+            if serving.since.is_some() {
+                (log_says_serving, away_since) = (log_says_serving || serving.tells, None);
+            }
+            let away_since: Instant = *away_since.get_or_insert_with(Instant::now);
             let reason = error.to_string();
-            // Each cause once, until it has served for a while: one that serves now and then is tried without end.
-            tells = told.is_news(&reason);
+            // Each cause once, until it has served for a while: one that serves now and then is tried without end. But the log's last
+            // word is true, sooner or later.
+            tells = told.is_news(&reason) || (log_says_serving && away_since.elapsed() >= STEADY_AFTER);
             if tells {
+                log_says_serving = false;
                 tracing::warn!(reason, "redis_away");
             }
             tells |= serving.since.is_none() && serving.tells;
@@ -274,10 +284,15 @@ impl L2 {
     async fn prove(&self, connection: &RedisConnection, watermark: Revision) -> Result<(), FollowError> {
         // No instrument has an empty code, so that what is stored is true.
         let (key, nothing) = (Key::Code(String::new()), Bytes::new());
-        connection.put([(&key, &nothing, watermark)]).await?;
+        if !connection.put([(&key, &nothing, watermark)]).await? {
+            return Err(FollowError::TombstonesLost);
+        }
         let limit = self.settings.timeout;
         match timeout(limit, connection.get(&[key])).await {
-            Ok(read) => read?.map(drop).ok_or(FollowError::TombstonesLost),
+            Ok(read) => {
+                let is_read = read?.is_some_and(|values| values.iter().all(Option::is_some));
+                if is_read { Ok(()) } else { Err(FollowError::TombstonesLost) }
+            }
             Err(_) => Err(FollowError::Slow(limit)),
         }
     }

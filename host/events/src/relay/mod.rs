@@ -255,7 +255,9 @@ impl Relay {
             }
             sleep(self.settings.retry).await;
         };
-        // Until the stream is reached, the cursor is the best guess at the lag.
+        // Until the stream is reached, the cursor is the best guess at the lag. What was done when this server published before is not:
+        // another one may have done more.
+        self.status.begin();
         if let Ok(cursor) = self.state_store.cursor().await {
             self.status.advance(cursor.unwrap_or(LogPosition::start_of(1)));
         }

@@ -137,6 +137,11 @@ impl SharedStatus {
         }
     }
 
+    /// Nothing is known of what is done.
+    pub(super) fn begin(&self) {
+        self.now.lock().done_before = None;
+    }
+
     /// Moves the position before which every event is on the stream, or was dropped by a transform.
     pub(super) fn advance(&self, done_before: LogPosition) {
         self.now.lock().done_before = Some(done_before);

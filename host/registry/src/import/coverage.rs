@@ -8,7 +8,7 @@ use cqar_domain::{
         instrument::{InstrumentKind, Terms},
         market::Market,
     },
-    id::{AssetId, EntityKey, InstrumentId, MarketId, Segment},
+    id::{AssetId, EntityKey, InstrumentId, Segment},
 };
 use cqar_plugins::Coverage;
 use cqar_proto::v1;
@@ -25,14 +25,11 @@ struct CoveredTerms {
     settle: Option<AssetId>,
 }
 
-/// The live markets of a segment that the listing does not name.
-struct Unnamed {
-    markets: Vec<Market>,
-    /// What their instruments are, once a coverage asks for it.
-    terms: Option<HashMap<InstrumentId, Terms>>,
-}
+/// So many live markets of a segment are read at a time.
+const PAGE: usize = 1000;
 
-/// The markets that are live at the observed moment, that the listing covers and that it does not name.
+/// The markets that are live at the observed moment, that the listing covers and that it does not name. Refused as soon as they are
+/// more than one import changes.
 pub(super) async fn absent(
     listing: &Listing,
     mappings: &CodeMappings<'_>,
@@ -42,39 +39,42 @@ pub(super) async fn absent(
     // Where the segment of a rejected item is not known, its symbol counts as named in every one.
     let rejected = listing.rejected.iter().map(|item| (item.segment.as_ref(), item.symbol.as_str()));
     let named: HashSet<(Option<&Segment>, &str)> = rows.chain(rejected).collect();
-    let mut unnamed: HashMap<&Segment, Unnamed> = HashMap::new();
-    let mut absent: BTreeMap<MarketId, Market> = BTreeMap::new();
+    let mut of_segment: BTreeMap<&Segment, Vec<CoveredTerms>> = BTreeMap::new();
     for covered in &listing.covered {
-        let segment = &covered.segment;
-        let Some(terms) = CoveredTerms::of(covered, mappings) else { continue };
-        if !unnamed.contains_key(segment) {
-            // Counted first: of so many that they could not all be delisted, none need be loaded.
-            let most = named.len() + MAX_ROWS + 1;
-            let count = reads.live_market_count(&listing.venue, segment, listing.observed, most).await?;
-            if count == most {
-                let message = format!(
-                    "names {} markets, and segment {segment} has at least {count}: more would be delisted than {MAX_ROWS}, \
-                     the most that one import changes",
-                    named.len()
-                );
-                return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
-            }
-            let mut live = reads.live_markets(&listing.venue, segment, listing.observed).await?;
-            live.retain(|market| {
+        of_segment.entry(&covered.segment).or_default().extend(CoveredTerms::of(covered, mappings));
+    }
+    let mut absent = Vec::new();
+    for (segment, covered) in of_segment.into_iter().filter(|(_, covered)| !covered.is_empty()) {
+        let covers_all = covered.iter().any(CoveredTerms::is_all);
+        let mut after = None;
+        loop {
+            let page = reads.live_markets((&listing.venue, segment), listing.observed, after, PAGE).await?;
+            let is_last = page.len() < PAGE;
+            after = page.last().map(|market| market.id);
+            let mut unnamed = page;
+            unnamed.retain(|market| {
                 let is_named = |it| named.contains(&(Some(segment), it)) || named.contains(&(None, it));
                 !market.status.is_terminal() && !market.symbols().any(is_named)
             });
-            unnamed.insert(segment, Unnamed { markets: live, terms: None });
+            if !covers_all {
+                let terms = instruments(&unnamed, reads).await?;
+                let is_covered = |it: &Terms| covered.iter().any(|covered| covered.include(it));
+                unnamed.retain(|market| terms.get(&market.instrument_id).is_some_and(is_covered));
+            }
+            absent.append(&mut unnamed);
+            if listing.rows.len() + absent.len() > MAX_ROWS {
+                let (rows, absent) = (listing.rows.len(), absent.len());
+                let message = format!(
+                    "has {rows} markets, and at least {absent} are absent from it, which is more than {MAX_ROWS} together"
+                );
+                return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
+            }
+            if is_last {
+                break;
+            }
         }
-        let Some(unnamed) = unnamed.get_mut(segment) else { continue };
-        if unnamed.terms.is_none() && !terms.is_all() {
-            unnamed.terms = Some(instruments(&unnamed.markets, reads).await?);
-        }
-        let of_instrument = |market: &Market| unnamed.terms.as_ref()?.get(&market.instrument_id);
-        let is_covered = |market: &&Market| terms.is_all() || of_instrument(market).is_some_and(|it| terms.include(it));
-        absent.extend(unnamed.markets.iter().filter(is_covered).map(|market| (market.id, market.clone())));
     }
-    Ok(absent.into_values().collect())
+    Ok(absent)
 }
 
 async fn instruments(markets: &[Market], reads: &mut Snapshot) -> Result<HashMap<InstrumentId, Terms>, Error> {

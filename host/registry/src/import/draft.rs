@@ -14,7 +14,7 @@ use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use super::{
-    Listing, MAX_ROWS, Rejections,
+    Listing, Rejections,
     assets::{CodeBinding, CodeMappings, SegmentCode},
     coverage,
     report::ImportReport,
@@ -140,12 +140,6 @@ async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredSt
         }
     }
     let absent = if listing.delist_absent { coverage::absent(listing, &mappings, reads).await? } else { Vec::new() };
-    if listing.rows.len() + absent.len() > MAX_ROWS {
-        let (rows, absent) = (listing.rows.len(), absent.len());
-        let message =
-            format!("has {rows} markets, and {absent} are absent from it, which is more than {MAX_ROWS} together");
-        return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
-    }
     Ok(StoredState { mappings, markets, instruments, absent, watermarks })
 }
 

@@ -120,8 +120,8 @@ struct Rejections {
 }
 
 impl Registry {
-    /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped. It runs to its end, whether or
-    /// not the caller waits for it, and drops `permit` only then.
+    /// Imports a listing of a venue. The payload is the venue's own JSON, raw or wrapped. Once it begins to write it
+    /// runs to its end, whether or not the caller waits for it. It drops `permit` when it ends.
     pub fn import_listing<P: Send + 'static>(
         &self,
         request: WriteContext,

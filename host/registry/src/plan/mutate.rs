@@ -381,7 +381,7 @@ impl MutationApplier<'_> {
         Ok(key.clone())
     }
 
-    /// A market delisted from a later moment on is DELISTING until then.
+    /// A market delisted from a later moment on is DELISTING until then, or what it is before it is listed.
     fn delist(&mut self, market: MarketId, at: Option<Timestamp>, etag: Option<&str>) -> Result<EntityKey, Error> {
         let before = self.present(&EntityKey::Market(market), etag)?;
         let Entity::Market(listed) = &before else { return Ok(before.key()) };
@@ -389,7 +389,11 @@ impl MutationApplier<'_> {
             return Ok(before.key());
         }
         let at = at.unwrap_or(self.now);
-        let status = if at > self.now { MarketStatus::Delisting } else { MarketStatus::Delisted };
+        let status = match listed.listed_time {
+            _ if at <= self.now => MarketStatus::Delisted,
+            Some(listed_time) if listed_time > self.now => listed.status,
+            _ => MarketStatus::Delisting,
+        };
         let after = Market { status, delisted_time: Some(at), ..Market::clone(listed) };
         self.change(&before, after.into(), Some(at))
     }

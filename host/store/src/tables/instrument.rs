@@ -85,6 +85,8 @@ impl Table for Instrument {
         Reference { column: "quote_asset_id", target: EntityType::Asset, index: "instruments_quote" },
         Reference { column: "settle_asset_id", target: EntityType::Asset, index: "instruments_settle" },
     ];
+    // So are the indexes by assets, nearly: the code begins with their symbols.
+    const WRITTEN_BY: Option<&'static str> = Some("code");
     const FILTERS: &'static [IndexedFilter] = &[
         IndexedFilter::by(&["base_asset_id", "quote_asset_id"], "instruments_pair"),
         IndexedFilter::by(&["base_asset_id"], "instruments_base"),

@@ -53,6 +53,8 @@ pub(crate) trait Table: EntityVariant {
     const REFERENCES: &'static [Reference] = &[];
     /// What a list may look for by an index. Whatever else it asks for is checked along that.
     const FILTERS: &'static [IndexedFilter] = &[];
+    /// The column in whose order many rows are written: of the largest indexes that are not in the order of ids anyway.
+    const WRITTEN_BY: Option<&'static str> = None;
     /// All of this, for code that knows the type at run time alone.
     const SCHEMA: &'static TableSchema = &schema_of::<Self>();
 
@@ -70,6 +72,7 @@ const fn schema_of<T: Table>() -> TableSchema {
         references: T::REFERENCES,
         filters: T::FILTERS,
         columns: T::COLUMNS,
+        written_by: T::WRITTEN_BY,
         select: T::SELECT,
         values: |entity| T::of(entity).map(Table::values),
         read: |tx, sql, values| {
