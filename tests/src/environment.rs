@@ -30,8 +30,7 @@ impl TestEnvironment {
             .with("CACHE_PORT", redis.port())
             .with("EVENTBUS_SERVERS", nats.address())
             .with("PLUGINS_TRANSFORMS", "route-by-venue");
-        let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+        options.migrate_up();
         options
     }
 

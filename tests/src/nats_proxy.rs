@@ -14,7 +14,10 @@ use tokio::{
     },
     sync::{mpsc, watch},
     task::JoinHandle,
+    time::timeout,
 };
+
+use crate::collect::DEADLINE;
 
 /// What becomes of the next publishes with headers, one after the other; those after the last pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,8 @@ impl NatsProxy {
 
     /// Waits until so many publishes are held back.
     pub async fn holds_publishes(&self, count: usize) {
-        self.plan.gate.subscribe().wait_for(|gate| gate.held >= count).await.unwrap();
+        let mut gate = self.plan.gate.subscribe();
+        timeout(DEADLINE, gate.wait_for(|gate| gate.held >= count)).await.expect("publishes are held back").unwrap();
     }
 
     /// Lets go of what is held back: the publishes, in their order.

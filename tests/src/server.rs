@@ -112,6 +112,12 @@ impl Options {
         command
     }
 
+    /// Migrates the database, as an operator does before the server starts on PostgreSQL.
+    pub fn migrate_up(&self) {
+        let migrated = self.command().args(["migrate", "up"]).output().unwrap();
+        assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    }
+
     /// Runs a server that is to refuse to start.
     pub fn refused(&self) -> Output {
         self.command().arg("serve").output().unwrap()

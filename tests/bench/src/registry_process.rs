@@ -69,8 +69,7 @@ impl RegistryProcess {
         let postgres = (database == Database::Postgres).then(Postgres::start);
         if let Some(postgres) = &postgres {
             options = options.with("DATABASE_URL", postgres.url());
-            let migrated = options.command().args(["migrate", "up"]).output()?;
-            ensure!(migrated.status.success(), "migrate up: {}", String::from_utf8_lossy(&migrated.stderr));
+            options.migrate_up();
         }
         let server = options.start().await;
         let key = format!("Bearer {KEY}").parse()?;

@@ -23,8 +23,7 @@ async fn postgres_goes_on_when_its_disk_is_freed() {
     std::fs::create_dir(&space).unwrap();
     let postgres = Postgres::start_in(&space);
     let options = Options::new().with("DATABASE_URL", postgres.url());
-    let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options.migrate_up();
     fills_and_is_freed(options.start().await, &disk).await;
 }
 

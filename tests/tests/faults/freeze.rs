@@ -18,8 +18,7 @@ async fn a_frozen_writer_stops_the_others_for_five_seconds_at_most() {
     let postgres = Postgres::start();
     let proxy = TcpProxy::start(postgres.address()).await;
     let options = Options::new().with("DATABASE_URL", postgres.url());
-    let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options.migrate_up();
     let first = options.start().await;
     let frozen = Options::new().with("DATABASE_URL", postgres.url_at(proxy.port())).start().await;
     let (to_first, to_frozen) = (first.channel().await, frozen.channel().await);

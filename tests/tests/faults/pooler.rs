@@ -9,8 +9,7 @@ use crate::writers::{self, Writers, becomes, create};
 async fn servers_behind_a_pooler_see_each_others_writes() {
     let pgbouncer = PgBouncer::start();
     let options = || Options::new().with("DATABASE_URL", pgbouncer.url()).with("DATABASE_STATEMENT_CACHE", 0);
-    let migrated = options().command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options().migrate_up();
     let (first, second) = (options().start().await, options().start().await);
     let writers = [Writers::start(&first, 4).await, Writers::start(&second, 4).await];
     for writers in &writers {

@@ -17,8 +17,7 @@ async fn behind_a_proxy(waiting: usize) -> (Postgres, TcpProxy, Server) {
     let postgres = Postgres::start();
     let proxy = TcpProxy::start(postgres.address()).await;
     let options = Options::new().with("DATABASE_URL", postgres.url());
-    let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options.migrate_up();
     let options = options.with("DATABASE_URL", postgres.url_at(proxy.port()));
     let server = options.with("DATABASE_MAX_WAITING_WRITES", waiting).start().await;
     create(&server.channel().await, "FIRST").await.unwrap();

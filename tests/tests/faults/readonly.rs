@@ -38,8 +38,7 @@ async fn an_sqlite_file_that_may_not_be_written() {
 async fn a_postgres_that_takes_no_writes() {
     let postgres = Postgres::start();
     let options = Options::new().with("DATABASE_URL", postgres.url());
-    let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options.migrate_up();
     let server = options.start().await;
     let id = create(&server.channel().await, "BEFORE").await.unwrap();
     server.terminate().await;

@@ -15,8 +15,7 @@ async fn behind_a_proxy() -> (Postgres, TcpProxy, Options) {
     let postgres = Postgres::start();
     let proxy = TcpProxy::start(postgres.address()).await;
     let options = Options::new().with("DATABASE_URL", postgres.url());
-    let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options.migrate_up();
     let options = options.with("DATABASE_URL", postgres.url_at(proxy.port())).with("DATABASE_QUERY_TIMEOUT", "5s");
     (postgres, proxy, options)
 }

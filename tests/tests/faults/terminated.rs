@@ -17,8 +17,7 @@ in_both_environments! {
 async fn a_terminated_backend_and_a_restart_are_got_over() {
     let postgres = Postgres::start();
     let options = Options::new().with("DATABASE_URL", postgres.url());
-    let migrated = options.command().args(["migrate", "up"]).output().unwrap();
-    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    options.migrate_up();
     let server = options.start().await;
     let writers = Writers::start(&server, 4).await;
     writers.go_on(20).await;

@@ -6,11 +6,12 @@ use async_nats::HeaderMap;
 use cqar_domain::{event::LogPosition, relay::RelayStateStore};
 use cqar_events::relay::RelayState;
 use cqar_tests::{
-    collect::until,
+    collect::{DEADLINE, until},
     nats::Nats,
     nats_proxy::{NatsProxy, PublishFault},
 };
 use futures::StreamExt;
+use tokio::time::timeout;
 
 use crate::bus::{Log, Rule, Server, Tap, settings};
 
@@ -224,7 +225,7 @@ async fn what_arrives_late_does_not_go_on_after_the_first_part_of_a_split() {
     let mut answers = client.subscribe("_INBOX.>").await.unwrap().take(4);
     client.flush().await.unwrap();
     old_way.release();
-    while let Some(answer) = answers.next().await {
+    while let Some(answer) = timeout(DEADLINE, answers.next()).await.expect("each is answered") {
         assert!(answer.payload.windows(5).any(|it| it == b"error"), "{answer:?}");
     }
     new_way.release();

@@ -25,6 +25,7 @@ pub struct Key {
 }
 
 const DURATION: &str = "a duration such as 50ms, 30s, 15m or 1h";
+const TIMEOUT: &str = "a duration from 1ms to 24h, such as 50ms, 30s or 15m";
 const SIZE: &str = "a size in bytes such as 512KiB, 64MiB or 1GiB";
 const PORT: &str = "a port, 0 to 65535 (0 takes a free one)";
 const SWITCH: &str = "true or false";
@@ -42,14 +43,14 @@ pub const KEYS: &[Key] = &[
     open("server.metrics_port", "SERVER_METRICS_PORT", PORT),
     open("server.shutdown_timeout", "SERVER_SHUTDOWN_TIMEOUT", DURATION),
     open("server.max_request_bytes", "SERVER_MAX_REQUEST_BYTES", SIZE),
-    open("server.batch_memory", "SERVER_BATCH_MEMORY", SIZE),
+    open("server.batch_memory", "SERVER_BATCH_MEMORY", "a size in bytes of at least 128MiB"),
     open("server.reflection_requires_key", "SERVER_REFLECTION_REQUIRES_KEY", SWITCH),
-    open("server.min_revision_timeout", "SERVER_MIN_REVISION_TIMEOUT", DURATION),
+    open("server.min_revision_timeout", "SERVER_MIN_REVISION_TIMEOUT", TIMEOUT),
     url("database.url", "DATABASE_URL", "sqlite://PATH or postgres://USER:PASSWORD@HOST:PORT/NAME"),
     open("database.max_conns", "DATABASE_MAX_CONNS", COUNT),
-    open("database.acquire_timeout", "DATABASE_ACQUIRE_TIMEOUT", DURATION),
-    open("database.connect_timeout", "DATABASE_CONNECT_TIMEOUT", DURATION),
-    open("database.query_timeout", "DATABASE_QUERY_TIMEOUT", DURATION),
+    open("database.acquire_timeout", "DATABASE_ACQUIRE_TIMEOUT", TIMEOUT),
+    open("database.connect_timeout", "DATABASE_CONNECT_TIMEOUT", TIMEOUT),
+    open("database.query_timeout", "DATABASE_QUERY_TIMEOUT", TIMEOUT),
     open("database.max_waiting_writes", "DATABASE_MAX_WAITING_WRITES", COUNT_OR_0),
     open("database.statement_cache", "DATABASE_STATEMENT_CACHE", COUNT_OR_0),
     open("cache.enabled", "CACHE_ENABLED", SWITCH),
@@ -59,7 +60,7 @@ pub const KEYS: &[Key] = &[
     open("cache.username", "CACHE_USERNAME", TEXT),
     secret("cache.password", "CACHE_PASSWORD", TEXT),
     open("cache.db", "CACHE_DB", COUNT_OR_0),
-    open("cache.timeout", "CACHE_TIMEOUT", DURATION),
+    open("cache.timeout", "CACHE_TIMEOUT", TIMEOUT),
     url(
         "eventbus.servers",
         "EVENTBUS_SERVERS",
@@ -86,7 +87,7 @@ pub const KEYS: &[Key] = &[
         allowed: "for each plugin's name, a map of its settings",
         secrecy: Secrecy::Open,
     },
-    open("plugins.deadline", "PLUGINS_DEADLINE", DURATION),
+    open("plugins.deadline", "PLUGINS_DEADLINE", TIMEOUT),
     open("plugins.memory", "PLUGINS_MEMORY", SIZE),
     open("plugins.output", "PLUGINS_OUTPUT", SIZE),
     open("plugins.concurrency", "PLUGINS_CONCURRENCY", COUNT),

@@ -53,12 +53,12 @@ pub struct Server {
     #[serde(deserialize_with = "values::byte_size")]
     pub max_request_bytes: usize,
     /// The most bytes that large requests and answers have in memory together.
-    #[serde(deserialize_with = "values::byte_size")]
+    #[serde(deserialize_with = "values::call_memory")]
     pub batch_memory: usize,
     /// Whether reflection needs a key.
     pub reflection_requires_key: bool,
     /// How long a read waits for a revision.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "values::timeout")]
     pub min_revision_timeout: Duration,
 }
 
@@ -71,13 +71,13 @@ pub struct Database {
     /// The most connections.
     pub max_conns: NonZeroU32,
     /// How long a call waits for a connection.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "values::timeout")]
     pub acquire_timeout: Duration,
     /// How long connecting may take.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "values::timeout")]
     pub connect_timeout: Duration,
     /// How long a read's statement may take.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "values::timeout")]
     pub query_timeout: Duration,
     /// The most writes that wait for their turn.
     pub max_waiting_writes: usize,
@@ -105,7 +105,7 @@ pub struct Cache {
     /// The number of the database.
     pub db: u16,
     /// How long a reader waits for Redis.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "values::timeout")]
     pub timeout: Duration,
 }
 
@@ -153,7 +153,7 @@ pub struct Plugins {
     /// What each plugin is configured with.
     pub settings: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
     /// The time of one call.
-    #[serde(deserialize_with = "values::duration")]
+    #[serde(deserialize_with = "values::timeout")]
     pub deadline: Duration,
     /// The memory of one instance, in bytes.
     #[serde(deserialize_with = "values::byte_size")]

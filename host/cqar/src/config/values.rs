@@ -144,6 +144,20 @@ pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, 
     parse_duration(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
+/// A duration for which something is waited: 1 ms to 24 hours. Databases take less than a millisecond for no limit at all, and refuse
+/// far longer ones.
+pub fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let timeout = duration(deserializer)?;
+    let is_allowed = (Duration::from_millis(1)..=Duration::from_hours(24)).contains(&timeout);
+    if is_allowed { Ok(timeout) } else { Err(D::Error::custom("out of range")) }
+}
+
+/// What calls may have in memory together: each of them must fit in alone, and the largest is a listing.
+pub fn call_memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    let size = byte_size(deserializer)?;
+    if size >= cqar_registry::import::MAX_PAYLOAD_BYTES * 2 { Ok(size) } else { Err(D::Error::custom("too small")) }
+}
+
 /// Reads `50ms`, `30s`, `15m`, `1h` and combinations.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     // A bare number has no unit; jiff reads ISO 8601 (`PT30S`) too.

@@ -44,8 +44,7 @@ pub(crate) async fn measure(database: Database, markets: usize, report: &mut Rep
     let mut options = Options::new().with_testing_plugin("as-told").with("PLUGINS_REQUIRED", "as-told");
     if let Some(postgres) = &postgres {
         options = options.with("DATABASE_URL", postgres.url());
-        let migrated = options.command().args(["migrate", "up"]).output()?;
-        ensure!(migrated.status.success(), "migrate up: {}", String::from_utf8_lossy(&migrated.stderr));
+        options.migrate_up();
     }
     let server = options.start().await;
     let filled = fill(&server, markets).await?;

@@ -39,8 +39,7 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
         let mut options = Options::new().with("EVENTBUS_SERVERS", nats.address()).with_starter();
         if let Some(postgres) = &postgres {
             options = options.with("DATABASE_URL", postgres.url());
-            let migrated = options.command().args(["migrate", "up"]).output()?;
-            ensure!(migrated.status.success(), "migrate up: {}", String::from_utf8_lossy(&migrated.stderr));
+            options.migrate_up();
         }
         let server = options.start().await;
         for (rows, imports, quantile, target) in SIZES {
