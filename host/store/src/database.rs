@@ -142,6 +142,10 @@ pub(crate) enum Value {
 pub(crate) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 impl<R> Row for R where R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
+/// A row of which nothing is read.
+#[derive(sqlx::FromRow)]
+struct AnyRow {}
+
 /// Statements with more values than this differ from call to call, and would only push others out of the connection's
 /// cache of prepared statements.
 const CACHED_VALUES: usize = 64;
@@ -206,6 +210,16 @@ impl Database {
     /// nothing failed.
     pub(crate) async fn begin(&self, purpose: Purpose) -> Result<Tx, Error> {
         let sql = self.dialect().begin(purpose, &self.deadlines);
+        self.begin_by::<AnyRow>(purpose, &sql).await.map(|(tx, _)| tx)
+    }
+
+    /// The same, and what its first statement, which has no values, reads: in one round trip.
+    pub(crate) async fn begin_with<R: Row>(&self, purpose: Purpose, read: &str) -> Result<(Tx, Option<R>), Error> {
+        let sql = format!("{}; {read}", self.dialect().begin(purpose, &self.deadlines));
+        self.begin_by::<R>(purpose, &sql).await
+    }
+
+    async fn begin_by<R: Row>(&self, purpose: Purpose, sql: &str) -> Result<(Tx, Option<R>), Error> {
         let mut idle = self.idle(purpose);
         loop {
             let connection = self.acquire(purpose).await.inspect_err(|error| {
@@ -222,11 +236,11 @@ impl Database {
                 writes: None,
                 has_written: false,
             };
-            match tx.script(sql.clone()).await {
-                Ok(()) => {
+            match tx.script_row(sql).await {
+                Ok(row) => {
                     tx.deadline = self.deadlines.of(purpose);
                     tx.writes = (purpose == Purpose::Write).then(|| Arc::clone(&self.writes));
-                    return Ok(tx);
+                    return Ok((tx, row));
                 }
                 Err(error) if error.is_lost_connection() && idle > 0 => {
                     tx.discard();
@@ -315,6 +329,15 @@ impl Tx {
     pub(crate) async fn script(&mut self, sql: impl Into<String>) -> Result<(), Error> {
         let sql = traced(sql.into());
         within_deadline!(self, |connection| async { sqlx::raw_sql(sql).execute(connection).await.map(drop) })
+    }
+
+    /// Runs a script of several statements without values, in one round trip, and reads the last row.
+    async fn script_row<R: Row>(&mut self, sql: &str) -> Result<Option<R>, Error> {
+        let sql = traced(sql.to_owned());
+        within_deadline!(self, |connection| async {
+            let rows = sqlx::raw_sql(sql).fetch_all(connection).await?;
+            rows.last().map(R::from_row).transpose()
+        })
     }
 
     /// Commits. If that fails, what became of it is not known, and the connection is not used again.

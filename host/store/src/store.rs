@@ -15,7 +15,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    database::{Database, Pools, Purpose, Silence, Tx},
+    database::{Database, Pools, Purpose, Silence},
     dialect::{Dialect, is_not_a_database},
     error::Error,
     metrics::Metrics,
@@ -97,9 +97,9 @@ impl Store {
     /// Reads from now on see the present state, whatever is written meanwhile.
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let _timer = self.metrics.time("begin_snapshot");
-        let mut tx = self.database.begin(Purpose::Read).await?;
         // The first statement fixes the snapshot.
-        let revision = revision(&mut tx, REVISION).await?;
+        let (tx, row) = self.database.begin_with(Purpose::Read, REVISION).await?;
+        let revision = revision(row)?;
         Ok(Snapshot { tx, metrics: self.metrics.clone(), revision })
     }
 
@@ -107,9 +107,9 @@ impl Store {
     pub async fn begin_write(&self) -> Result<WriteTransaction, Error> {
         let _timer = self.metrics.time("begin_write");
         let turn = self.writers.take_turn(&self.database.writes).await?;
-        let mut tx = self.database.begin(Purpose::Write).await?;
-        let lock = tx.dialect().lock_log();
-        let revision = revision(&mut tx, lock).await?;
+        let lock = self.database.dialect().lock_log();
+        let (tx, row) = self.database.begin_with(Purpose::Write, lock).await?;
+        let revision = revision(row)?;
         let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision };
         Ok(WriteTransaction { snapshot, turn, events: Vec::new() })
     }
@@ -151,8 +151,7 @@ impl Store {
     }
 }
 
-async fn revision(tx: &mut Tx, sql: &str) -> Result<i64, Error> {
-    let row = tx.first::<RevisionRow>(sql, Vec::new()).await?;
+fn revision(row: Option<RevisionRow>) -> Result<i64, Error> {
     row.map(|row| row.revision).ok_or_else(|| Error::Corrupt { table: "log_state", reason: "has no row".to_owned() })
 }
 
