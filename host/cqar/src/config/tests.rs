@@ -102,7 +102,7 @@ fn every_variable_of_the_table_is_read() {
             ]
             .contains(&path) =>
             {
-                "3MiB"
+                "300MiB"
             }
             path if ["cache.enabled", "tracing.enabled", "server.reflection_requires_key"].contains(&path) => "true",
             path if path.ends_with("port") => "4444",
