@@ -32,3 +32,9 @@ ALTER TABLE idempotent_requests DROP COLUMN is_whole;
 
 ALTER TABLE market_symbols DROP CONSTRAINT market_symbols_pkey;
 ALTER TABLE market_symbols ADD PRIMARY KEY (venue_id, symbol, market_id);
+ALTER TABLE market_symbols ADD FOREIGN KEY (market_id) REFERENCES markets (id) DEFERRABLE INITIALLY DEFERRED;
+CREATE INDEX market_symbols_market ON market_symbols (market_id);
+
+ALTER TABLE unique_keys ADD COLUMN entity_type TEXT;
+UPDATE unique_keys SET entity_type = split_part(key, '.', 1);
+ALTER TABLE unique_keys ALTER COLUMN entity_type SET NOT NULL;

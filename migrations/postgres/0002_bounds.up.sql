@@ -10,7 +10,9 @@ UPDATE relay_fan_outs SET log_id = (SELECT log_id FROM log_state WHERE id = 1);
 -- Large answers are not kept whole: a repetition is told where the request stands in the log.
 ALTER TABLE idempotent_requests ADD COLUMN is_whole BOOLEAN NOT NULL DEFAULT TRUE;
 
--- The symbol first: it is found alone, and with its venue.
+-- The symbol first: it is found alone, and with its venue. No index of the markets: the writer knows their symbols.
+ALTER TABLE market_symbols DROP CONSTRAINT market_symbols_market_id_fkey;
+DROP INDEX market_symbols_market;
 ALTER TABLE market_symbols DROP CONSTRAINT market_symbols_pkey;
 ALTER TABLE market_symbols ADD PRIMARY KEY (symbol, venue_id, market_id);
 
@@ -31,3 +33,11 @@ ALTER TABLE event_log
 ALTER TABLE event_log ALTER COLUMN is_compressed DROP DEFAULT;
 -- Compressed once is enough.
 ALTER TABLE event_log ALTER COLUMN events SET STORAGE EXTERNAL;
+
+-- Keys were texts of up to 512 bytes, and are hashes above 64; the type is how a key begins. The server copies them, and drops the old.
+ALTER TABLE unique_keys RENAME TO long_unique_keys;
+ALTER INDEX unique_keys_pkey RENAME TO long_unique_keys_pkey;
+CREATE TABLE unique_keys (
+    key TEXT PRIMARY KEY,
+    entity_id TEXT NOT NULL
+);

@@ -122,3 +122,13 @@ CREATE INDEX markets_instrument ON markets (instrument_id, id);
 CREATE INDEX markets_venue ON markets (venue_id, id);
 CREATE INDEX markets_segment ON markets (venue_id, segment, id);
 CREATE INDEX market_symbols_market ON market_symbols (market_id);
+
+ALTER TABLE unique_keys RENAME TO short_unique_keys;
+CREATE TABLE unique_keys (
+    key TEXT PRIMARY KEY,
+    entity_type TEXT NOT NULL,
+    entity_id TEXT NOT NULL
+) WITHOUT ROWID;
+INSERT INTO unique_keys (key, entity_type, entity_id)
+    SELECT key, substr(key, 1, instr(key, '.') - 1), entity_id FROM short_unique_keys;
+DROP TABLE short_unique_keys;

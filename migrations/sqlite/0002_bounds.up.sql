@@ -24,7 +24,7 @@ INSERT INTO event_log (revision, idx, commit_us, is_compressed, events)
 DROP TABLE old_event_log;
 
 -- The large tables by their primary key alone, without a row number beside it; and of the symbols of markets the symbol first, which
--- is found alone, and with its venue. References follow a table that is renamed: the old ones hold on to each other, and go together.
+-- is found alone, and with its venue, and no index of the markets: the writer knows their symbols. References follow a table that is renamed: the old ones hold on to each other, and go together.
 ALTER TABLE market_symbols RENAME TO old_market_symbols;
 ALTER TABLE markets RENAME TO old_markets;
 ALTER TABLE instruments RENAME TO old_instruments;
@@ -85,7 +85,7 @@ INSERT INTO markets
 CREATE TABLE market_symbols (
     venue_id TEXT NOT NULL,
     symbol TEXT NOT NULL,
-    market_id BLOB NOT NULL REFERENCES markets (id) DEFERRABLE INITIALLY DEFERRED,
+    market_id BLOB NOT NULL,
     PRIMARY KEY (symbol, venue_id, market_id)
 ) WITHOUT ROWID;
 INSERT INTO market_symbols (venue_id, symbol, market_id) SELECT venue_id, symbol, market_id FROM old_market_symbols;
@@ -100,4 +100,10 @@ CREATE INDEX instruments_code ON instruments (code, id);
 CREATE INDEX markets_instrument ON markets (instrument_id, id);
 CREATE INDEX markets_venue ON markets (venue_id, id);
 CREATE INDEX markets_segment ON markets (venue_id, segment, id);
-CREATE INDEX market_symbols_market ON market_symbols (market_id);
+
+-- Keys were texts of up to 512 bytes, and are hashes above 64; the type is how a key begins. The server copies them, and drops the old.
+ALTER TABLE unique_keys RENAME TO long_unique_keys;
+CREATE TABLE unique_keys (
+    key TEXT NOT NULL PRIMARY KEY,
+    entity_id TEXT NOT NULL
+) WITHOUT ROWID;

@@ -8,13 +8,14 @@ use std::{
 use sha2::{Digest, Sha256};
 
 /// A key that no two entities share, as text: `chain.caip2:eip155\:1`. It begins with its name, `<entity>.<what>`; the
-/// parts follow, in byte order, each after a colon. What is longer than 512 bytes, which both databases can still index, is
-/// hashed: `venue_asset.code#<SHA-256 in hex>`.
+/// parts follow, in byte order, each after a colon. What is longer than 64 bytes is hashed, so that an index of millions stays
+/// small: `instrument.terms#<the first 128 bits of SHA-256, in hex>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UniqueKey(Arc<str>);
 
-/// Longer keys are hashed. PostgreSQL indexes at most 2,704 bytes.
-const MAX_BYTES: usize = 512;
+const MAX_BYTES: usize = 64;
+/// The hexadecimal digits of a hash.
+const HASH_DIGITS: usize = 32;
 
 impl UniqueKey {
     /// The key of that name with these parts. Colons and backslashes within a part are escaped, so that no two lists of
@@ -31,15 +32,27 @@ impl UniqueKey {
                 }
             }
         }
-        if text.len() <= MAX_BYTES {
-            return Self(text.into());
+        Self::of_text(text)
+    }
+
+    /// The key of a text that may be longer than a key is today.
+    pub fn of_text(mut text: String) -> Self {
+        if text.len() > MAX_BYTES {
+            let end_of_name = text.find([':', '#']).unwrap_or(text.len());
+            if text[end_of_name..].starts_with('#') {
+                // Was hashed before, and more of the hash was kept.
+                text.truncate(end_of_name + 1 + HASH_DIGITS);
+            } else {
+                let hash = Sha256::digest(text.as_bytes());
+                text.truncate(end_of_name);
+                text.push('#');
+                for byte in hash.iter().take(HASH_DIGITS / 2) {
+                    // Writing to a String cannot fail.
+                    let _ = write!(text, "{byte:02x}");
+                }
+            }
         }
-        let mut hashed = format!("{name}#");
-        for byte in Sha256::digest(text.as_bytes()) {
-            // Writing to a String cannot fail.
-            let _ = write!(hashed, "{byte:02x}");
-        }
-        Self(hashed.into())
+        Self(text.into())
     }
 
     /// The text.
@@ -79,9 +92,12 @@ mod tests {
     fn a_long_key_is_hashed_and_still_its_own() {
         let long = "é".repeat(300);
         let key = UniqueKey::new("venue_asset.code", &["kraken", &long]);
-        assert_eq!(key.as_str().len(), "venue_asset.code#".len() + 64);
+        assert_eq!(key.as_str().len(), "venue_asset.code#".len() + 32);
         assert_ne!(key, UniqueKey::new("venue_asset.code", &["kraken", &format!("{long}é")]));
-        assert_eq!(UniqueKey::new("a.b", &[&"x".repeat(508)]).as_str().len(), MAX_BYTES, "the longest that stays");
+        assert_eq!(UniqueKey::new("a.b", &[&"x".repeat(60)]).as_str().len(), MAX_BYTES, "the longest that stays");
+        assert_eq!(UniqueKey::of_text(format!("venue_asset.code:kraken:{long}")), key, "as it was stored whole");
+        let all_of_it = format!("a.b#{}", "0123456789abcdef".repeat(4));
+        assert_eq!(UniqueKey::of_text(all_of_it).as_str(), "a.b#0123456789abcdef0123456789abcdef");
     }
 
     proptest! {

@@ -1,5 +1,5 @@
 //! The schema's migrations: embedded, numbered, each applied in a transaction of its own. One is a pair of files in each of
-//! `migrations/postgres` and `migrations/sqlite`, and nothing else.
+//! `migrations/postgres` and `migrations/sqlite`, and nothing else; but for the second, which hashes keys as well.
 
 use cqar_domain::time::Timestamp;
 use uuid::Uuid;
@@ -9,6 +9,7 @@ use crate::{
     database::{Purpose, Tx, Value},
     dialect::Dialect,
     error::Error,
+    unique_keys::take_over_long_keys,
 };
 
 struct Migration {
@@ -83,6 +84,9 @@ impl Store {
                 continue;
             }
             tx.script(migration.script(tx.dialect()).up).await?;
+            if migration.name == "0002_bounds" {
+                take_over_long_keys(&mut tx, &self.metrics).await?;
+            }
             let now = self.clock.now().micros();
             let record = vec![Value::Int(migration.number), Value::Text(migration.name.to_owned()), Value::Int(now)];
             tx.execute(RECORD, record).await?;

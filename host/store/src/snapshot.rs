@@ -5,9 +5,8 @@ use std::{borrow::Cow, collections::HashMap};
 use cqar_domain::{
     entities::{Entity, asset::Asset, instrument::Instrument, market::Market, venue_asset::VenueAsset},
     entity::Revision,
-    id::{AssetId, EntityKey, EntityType, InstrumentId, MarketId, Segment, VenueId},
+    id::{AssetId, EntityKey, InstrumentId, MarketId, Segment, VenueId},
     time::Timestamp,
-    unique_key::UniqueKey,
 };
 use uuid::Uuid;
 
@@ -30,13 +29,6 @@ pub struct Snapshot {
     pub(crate) revision: Revision,
 }
 
-#[derive(sqlx::FromRow)]
-struct UniqueKeyRow {
-    key: String,
-    entity_type: String,
-    entity_id: String,
-}
-
 impl Snapshot {
     /// The revision that all of it is of.
     pub fn revision(&self) -> Revision {
@@ -57,23 +49,6 @@ impl Snapshot {
             }
         }
         Ok(keys.iter().map(|key| found.get(key).cloned()).collect())
-    }
-
-    /// The entities that have one of the unique keys, by key; deleted ones included.
-    pub async fn with_unique_keys(&mut self, keys: &[UniqueKey]) -> Result<HashMap<UniqueKey, Entity>, Error> {
-        let mut owners: Vec<(UniqueKey, EntityKey)> = Vec::with_capacity(keys.len());
-        for keys in texts(keys.iter().map(UniqueKey::as_str)).chunks(MAX_KEYS) {
-            let _timer = self.metrics.time("unique_keys");
-            let (list, keys) = key_list(self.tx.dialect(), 1, keys.to_vec());
-            let sql = format!("SELECT key, entity_type, entity_id FROM unique_keys WHERE key IN {list}");
-            let rows = self.tx.all::<UniqueKeyRow>(sql, keys).await?;
-            for row in rows {
-                owners.push(row.read()?);
-            }
-        }
-        let entities = self.entities(&owners.iter().map(|(_, owner)| owner.clone()).collect::<Vec<_>>()).await?;
-        let present = owners.into_iter().zip(entities).filter_map(|((key, _), entity)| Some((key, entity?)));
-        Ok(present.collect())
     }
 
     /// The assets with one of the symbols, deleted ones included.
@@ -262,16 +237,4 @@ pub(crate) fn id_value(key: &EntityKey) -> Value {
 /// No stored text holds a zero byte, and PostgreSQL refuses the whole statement that asks for one.
 pub(crate) fn texts<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<Value> {
     texts.filter(|text| !text.contains('\0')).map(|text| Value::Text(text.to_owned())).collect()
-}
-
-impl UniqueKeyRow {
-    fn read(self) -> Result<(UniqueKey, EntityKey), Error> {
-        let Self { key, entity_type, entity_id } = self;
-        let owner = EntityType::from_name(&entity_type).and_then(|of| EntityKey::parse(of, &entity_id).ok());
-        let owner = owner.ok_or_else(|| Error::Corrupt {
-            table: "unique_keys",
-            reason: format!("entity: {entity_type} {entity_id}"),
-        })?;
-        Ok((UniqueKey::from(key), owner))
-    }
 }

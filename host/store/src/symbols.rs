@@ -11,9 +11,10 @@ use cqar_domain::{
 use crate::{
     database::{MAX_KEYS, Value, key_list, placeholders},
     error::Error,
+    insert::in_order,
     snapshot::{Snapshot, texts},
     tables::Table,
-    write::{Change, WriteTransaction, in_order},
+    write::{Change, WriteTransaction},
 };
 
 const TABLE: &str = "market_symbols";
@@ -42,13 +43,25 @@ impl Snapshot {
 impl WriteTransaction {
     /// Takes out the symbols that markets no longer have.
     pub(crate) async fn delete_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let stale = changes.iter().filter_map(|change| match (&change.before, &change.after) {
-            (Some(Entity::Market(before)), after) if !has_same_symbols(before, after.as_ref()) => {
-                Some(Value::Uuid(before.id.uuid()))
+        let mut stale = Vec::new();
+        for change in changes {
+            let Some(Entity::Market(before)) = &change.before else { continue };
+            if !has_same_symbols(before, change.after.as_ref()) {
+                let market = Value::Uuid(before.id.uuid());
+                stale.extend(before.symbols().map(|symbol| (Value::Text(symbol.to_owned()), market.clone())));
             }
-            _ => None,
-        });
-        self.delete_where(TABLE, "market_id", &stale.collect::<Vec<_>>()).await
+        }
+        for stale in stale.chunks(MAX_KEYS) {
+            let _timer = self.snapshot.metrics.time("delete_symbols");
+            // By the primary key. All symbols of all of these markets go, so either list may stand for each of the other.
+            let (symbols, markets): (Vec<Value>, Vec<Value>) = stale.iter().cloned().unzip();
+            let dialect = self.snapshot.tx.dialect();
+            let (symbol_list, symbols) = key_list(dialect, 1, symbols);
+            let (market_list, markets) = key_list(dialect, symbols.len() + 1, markets);
+            let sql = format!("DELETE FROM {TABLE} WHERE symbol IN {symbol_list} AND market_id IN {market_list}");
+            self.snapshot.tx.execute(sql, [symbols, markets].concat()).await?;
+        }
+        Ok(())
     }
 
     /// Puts in the symbols that markets got.

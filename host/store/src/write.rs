@@ -4,8 +4,6 @@
 //! counter, and everything that it checks it reads after that. The increment is kept only if an event is written, and no
 //! event is written without it, so the log has no gap and no revision twice.
 
-use std::cmp::Ordering;
-
 use cqar_domain::{
     entities::Entity,
     entity::Revision,
@@ -13,17 +11,16 @@ use cqar_domain::{
     finding::Finding,
     id::{EntityKey, Segment, VenueId},
     time::Timestamp,
-    unique_key::UniqueKey,
 };
 use cqar_proto::v1;
 use prost::Message;
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, Value, key_list, placeholders},
+    database::{MAX_KEYS, Value, key_list},
     error::Error,
+    insert::{in_order, insert},
     log_block,
-    schema::TableSchema,
     snapshot::{Snapshot, id_value},
     tables::TABLES,
     writers::WriterTurn,
@@ -77,7 +74,6 @@ pub struct Committed {
 
 const SAVE_IMPORT_WATERMARK: &str = "INSERT INTO import_watermarks (venue_id, segment, observed_us) VALUES ($1, $2, $3) \
     ON CONFLICT (venue_id, segment) DO UPDATE SET observed_us = excluded.observed_us";
-const UNIQUE_KEY_COLUMNS: [&str; 3] = ["key", "entity_type", "entity_id"];
 
 impl WriteTransaction {
     /// The state after the lock, and after what was written so far.
@@ -165,29 +161,6 @@ impl WriteTransaction {
         Ok(())
     }
 
-    async fn delete_unique_keys(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let lost = changes.iter().flat_map(|change| keys_only_in(change.before.as_ref(), change.after.as_ref()));
-        let lost: Vec<Value> = lost.map(|key| Value::Text(key.to_string())).collect();
-        self.delete_where("unique_keys", "key", &lost).await
-    }
-
-    async fn insert_unique_keys(&mut self, changes: &[Change]) -> Result<(), Error> {
-        let mut rows = Vec::new();
-        for change in changes {
-            let Some(after) = &change.after else { continue };
-            let gained = keys_only_in(Some(after), change.before.as_ref());
-            if !gained.is_empty() {
-                let owner = after.key();
-                rows.extend(gained.into_iter().map(|key| {
-                    let of = Value::Text(owner.entity_type().to_string());
-                    vec![Value::Text(key.to_string()), of, Value::Text(owner.id())]
-                }));
-            }
-        }
-        in_order(&mut rows, 0);
-        self.insert("insert_unique_keys", "unique_keys", &UNIQUE_KEY_COLUMNS, rows, "").await
-    }
-
     pub(crate) async fn delete_where(&mut self, table: &str, column: &str, ids: &[Value]) -> Result<(), Error> {
         for ids in ids.chunks(MAX_KEYS) {
             let _timer = self.snapshot.metrics.time("delete");
@@ -235,49 +208,9 @@ impl WriteTransaction {
         rows: Vec<Vec<Value>>,
         conflict: &str,
     ) -> Result<(), Error> {
-        let mut rows = rows.into_iter();
-        while rows.len() > 0 {
-            let _timer = self.snapshot.metrics.time(operation);
-            // As many as a power of two, so that a handful of statements serves every number.
-            let count = rows.len().min(MAX_ROWS);
-            let rows: Vec<Vec<Value>> = rows.by_ref().take(1 << count.ilog2()).collect();
-            let dialect = self.snapshot.tx.dialect();
-            let tuples: Vec<String> =
-                (0..rows.len()).map(|n| placeholders(dialect, n * columns.len() + 1, columns.len())).collect();
-            let sql = format!("INSERT INTO {table} ({}) VALUES {} {conflict}", columns.join(", "), tuples.join(","));
-            self.snapshot.tx.execute(sql, rows.into_iter().flatten().collect()).await?;
-        }
-        Ok(())
+        let Snapshot { tx, metrics, .. } = &mut self.snapshot;
+        insert(tx, metrics, operation, table, columns, rows, conflict).await
     }
-}
-
-/// In the order of a column, which is that of its index: neighbours in it are written together.
-pub(crate) fn in_order(rows: &mut [Vec<Value>], column: usize) {
-    rows.sort_by(|a, b| match (a.get(column), b.get(column)) {
-        (Some(Value::Text(a)), Some(Value::Text(b))) => a.cmp(b),
-        _ => Ordering::Equal,
-    });
-}
-
-/// The most rows that one statement inserts: it has fewer than SQLite's 32,766 values and PostgreSQL's 65,535, whatever the table.
-const MAX_ROWS: usize = 512;
-const _: () = {
-    let mut tables: &[&TableSchema] = &TABLES;
-    while let [table, rest @ ..] = tables {
-        assert!(MAX_ROWS * table.columns.len() < 32_766, "a statement has too many values");
-        tables = rest;
-    }
-};
-
-/// The unique keys of an entity that another state of it has not.
-fn keys_only_in(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
-    let keys = |entity: Option<&Entity>| entity.map(Entity::unique_keys).unwrap_or_default();
-    let mut beyond = keys(of);
-    if !beyond.is_empty() {
-        let others = keys(other);
-        beyond.retain(|(_, key)| !others.iter().any(|(_, other)| other == key));
-    }
-    beyond.into_iter().map(|(_, key)| key).collect()
 }
 
 /// None for a change of nothing into nothing.

@@ -18,8 +18,8 @@ async fn what_someone_else_wrote_into_the_tables_is_a_refusal_of_its_own() {
     let url = format!("sqlite://{}", server.options.folder().join("cqar.db").display());
     let mut connection = SqliteConnection::connect(&url).await.unwrap();
     let key = chain("here", "eip155:77");
-    let ghost = "INSERT INTO unique_keys (key, entity_type, entity_id) \
-        SELECT substr(key, 1, length(key) - 1) || '77', 'chain', 'ghost' FROM unique_keys WHERE key LIKE 'chain.caip2:%:1'";
+    let ghost = "INSERT INTO unique_keys (key, entity_id) \
+        SELECT substr(key, 1, length(key) - 1) || '77', 'ghost' FROM unique_keys WHERE key LIKE 'chain.caip2:%:1'";
     let mut chains = ChainServiceClient::new(channel.clone());
     let first = CreateChainRequest { chain: Some(chain("one", "eip155:1")), ..CreateChainRequest::default() };
     chains.create_chain(first).await.unwrap();

@@ -1,0 +1,158 @@
+//! Databases of earlier versions, and what they hold.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cqar_domain::{
+    entities::Entity,
+    event::{EventLog, LogPosition, LoggedEvent},
+    id::EntityKey,
+    unique_key::UniqueKey,
+};
+use cqar_store::{Error, IdempotencyKey, IdempotencyRecord, Store};
+use cqar_tests::{
+    entities::{asset, create},
+    kinds::one_of_each,
+    postgres::Postgres,
+};
+use sqlx::{Connection, PgConnection, SqliteConnection};
+use uuid::Uuid;
+
+use crate::{now, open};
+
+pub async fn migrations_go_up_and_down_and_up_again(store: Arc<Store>) {
+    let first = store.log_bounds().await.unwrap().log_id;
+    assert_eq!(store.migrate_up().await.unwrap(), [""; 0], "nothing is missing");
+    let newest = store.migration_status().await.unwrap().len();
+    let taken_back = store.migrate_down(newest).await.unwrap();
+    assert_eq!((taken_back.len(), taken_back.last().unwrap().as_str()), (newest, "0001_registry"));
+    assert!(matches!(store.check_migrations().await.unwrap_err(), Error::SchemaOutdated { found: 0, .. }));
+    assert_eq!(store.migrate_up().await.unwrap().len(), newest);
+    assert_ne!(store.log_bounds().await.unwrap().log_id, first, "another log");
+    let status = store.migration_status().await.unwrap();
+    assert!(status.iter().all(|migration| migration.applied.is_some()));
+}
+
+const OLD_EVENT: &str = "INSERT INTO event_log \
+    (revision, idx, type, entity_type, entity_id, actor, reason, changed_fields, commit_us, body) \
+    VALUES (1, $1, 'asset_created', 'asset', '', 'tester', '', '[]', 0, $2)";
+const OLD_REVISION: &str = "UPDATE log_state SET revision = 1";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_before_there_were_blocks_are_read_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/cqar.db", folder.path().display());
+    let (store, old) = with_the_first_migration(&url).await;
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    for (index, event) in (0..).zip(&old) {
+        let insert = sqlx::query(OLD_EVENT).bind(index).bind(event.body.to_vec());
+        insert.execute(&mut connection).await.unwrap();
+    }
+    sqlx::query(OLD_REVISION).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    reads_after_migration(&store, &old).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_from_before_there_were_blocks_are_read_on_postgres() {
+    let postgres = Postgres::start();
+    let (store, old) = with_the_first_migration(postgres.url()).await;
+    let mut connection = PgConnection::connect(postgres.url()).await.unwrap();
+    for (index, event) in (0..).zip(&old) {
+        let insert = sqlx::query(OLD_EVENT).bind(index).bind(event.body.to_vec());
+        insert.execute(&mut connection).await.unwrap();
+    }
+    sqlx::query(OLD_REVISION).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    reads_after_migration(&store, &old).await;
+}
+
+/// What the tables hold passes through the migrations unchanged, in either direction.
+async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn(&str)) {
+    let entities = one_of_each();
+    create(store, &entities).await;
+    let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
+    let before = store.snapshot().await.unwrap().entities(&keys).await.unwrap();
+    let id = IdempotencyKey { actor: "tester".into(), method: "/m".into(), request_id: Uuid::now_v7() };
+    let answered = IdempotencyRecord { body_hash: vec![1], revision: 1, answer: Bytes::from("answer"), is_whole: true };
+    let mut tx = store.begin_write().await.unwrap();
+    tx.save_request(&id, &answered, now(), now().plus_seconds(3600)).await.unwrap();
+    tx.commit().await.unwrap();
+    let newest = store.migration_status().await.unwrap().len();
+    assert!(store.migrate_down(newest - 1).await.unwrap_err().to_string().contains("restore a backup"));
+    execute("DELETE FROM event_log").await;
+    store.migrate_down(newest - 1).await.unwrap();
+    let (long, hashed) = long_key(entities.iter().find(|entity| matches!(entity, Entity::Instrument(_))).unwrap());
+    execute(&format!("UPDATE unique_keys SET key = '{long}' WHERE key = '{hashed}'")).await;
+    store.migrate_up().await.unwrap();
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.entities(&keys).await.unwrap(), before);
+    assert_eq!(snapshot.idempotency_record(&id, now()).await.unwrap(), Some(answered));
+    let Some(Entity::Market(market)) = before.last().unwrap() else { panic!("the last is a market") };
+    let found =
+        snapshot.markets_with_symbols(&market.venue_id, std::slice::from_ref(&market.venue_symbol)).await.unwrap();
+    assert_eq!(found, [market.as_ref().clone()]);
+    let unique: Vec<UniqueKey> = before.iter().flatten().flat_map(Entity::unique_keys).map(|(_, key)| key).collect();
+    let owners = snapshot.with_unique_keys(&unique).await.unwrap();
+    assert!(unique.len() >= 3 && owners.len() == unique.len(), "{owners:?}");
+    drop(snapshot);
+    create(store, &[asset("NEW").into()]).await;
+}
+
+/// The key of an option's terms as it was before long keys were hashed, and as it is.
+fn long_key(option: &Entity) -> (String, UniqueKey) {
+    let assets: Vec<String> = option.references().iter().map(|(_, asset)| asset.id()).collect();
+    let long = format!("instrument.terms:option:{}:2026-12-25:100000.5:P:american", assets.join(":"));
+    let hashed = UniqueKey::of_text(long.clone());
+    assert_eq!(option.unique_keys(), [("terms", hashed.clone())], "{long}");
+    (long, hashed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrated_entities_are_as_they_were_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/cqar.db", folder.path().display());
+    let store = open(&url).await;
+    migrated_entities_are_as_they_were(&store, async |sql| {
+        let mut connection = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migrated_entities_are_as_they_were_on_postgres() {
+    let postgres = Postgres::start();
+    let store = open(postgres.url()).await;
+    migrated_entities_are_as_they_were(&store, async |sql| {
+        let mut connection = PgConnection::connect(postgres.url()).await.unwrap();
+        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    })
+    .await;
+}
+
+/// A store as the first migration left it, and events for it.
+async fn with_the_first_migration(url: &str) -> (Arc<Store>, Vec<LoggedEvent>) {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = open(&format!("sqlite://{}/cqar.db", folder.path().display())).await;
+    create(&elsewhere, &(0..70).map(|n| asset(&format!("OLD{n}")).into()).collect::<Vec<_>>()).await;
+    let events = elsewhere.read(LogPosition::default(), 100).await.unwrap();
+    let store = open(url).await;
+    let newest = store.migration_status().await.unwrap().len();
+    store.migrate_down(newest - 1).await.unwrap();
+    (store, events)
+}
+
+async fn reads_after_migration(store: &Store, old: &[LoggedEvent]) {
+    store.migrate_up().await.unwrap();
+    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap(), old);
+    assert_eq!(store.read(old[65].position, 100).await.unwrap(), old[65..], "also where a block would not begin");
+    create(store, &[asset("NEW").into()]).await;
+    let log = store.read(old[69].position, 100).await.unwrap();
+    assert_eq!((log.len(), &log[0], log[1].position.revision), (2, &old[69], 2));
+    let refused = store.migrate_down(1).await.unwrap_err().to_string();
+    assert!(refused.contains("a log with events is not taken back: restore a backup"), "{refused}");
+    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap().len(), 71, "nothing is lost");
+}
