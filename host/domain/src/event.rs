@@ -163,6 +163,15 @@ pub struct LoggedEvent {
     pub body: Bytes,
 }
 
+/// Events as they follow each other in the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LogPage {
+    /// The events, in order.
+    pub events: Vec<LoggedEvent>,
+    /// Whether more may follow; then there is at least one here.
+    pub has_more: bool,
+}
+
 /// Which log it is, and what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogBounds {
@@ -192,8 +201,8 @@ pub trait EventLog: Send + Sync {
     /// Which log it is, and what it holds.
     async fn bounds(&self) -> Result<LogBounds, PortError>;
 
-    /// The events from a position on, inclusive, in order, at most `limit`. Fewer means that the end was reached.
-    async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError>;
+    /// A page of the events from a position on, inclusive, in order: at most `limit`, and no more than some megabytes of them.
+    async fn read(&self, from: LogPosition, limit: u32) -> Result<LogPage, PortError>;
 
     /// Resolves when another process may have written to the log. May never resolve: whoever waits polls as well.
     async fn wait_for_append(&self);

@@ -203,6 +203,14 @@ impl EntityType {
         }
     }
 
+    /// Whether the ids are UUIDs, and not names.
+    pub const fn has_uuid(self) -> bool {
+        match self {
+            Self::Asset | Self::VenueAsset | Self::Instrument | Self::Market => true,
+            Self::Chain | Self::Venue => false,
+        }
+    }
+
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|entity_type| entity_type.name() == name)

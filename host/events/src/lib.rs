@@ -8,6 +8,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`log_tailer`] | the follower of the log: one for each process |
+//! | `log_follower` | its task |
 //! | [`watch`] | streams of the log from any kept position, then live |
 //! | [`relay`] | the relay to JetStream |
 //! | `recent` | the newest events, kept in memory for the watchers |
@@ -15,6 +16,7 @@
 //! | `backoff` | how long to wait before the next attempt |
 
 mod backoff;
+mod log_follower;
 pub mod log_tailer;
 mod page;
 mod recent;

@@ -16,22 +16,18 @@ use cqar_domain::{
     entity::Revision,
     event::{EventLog, LogBounds, LogSink, LoggedEvent, PortError},
 };
-use futures::{
-    FutureExt,
-    future::{BoxFuture, Fuse, FusedFuture},
-};
 use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge, Registry};
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep, timeout},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use crate::{
-    backoff::Backoff,
-    page::{continues, read_whole_revisions},
+    log_follower::{LogFollower, TailFault},
+    page::continues,
     recent::RecentEvents,
 };
 
@@ -81,9 +77,9 @@ pub struct LogTailer {
     pub(crate) settings: LogTailerSettings,
     pub(crate) recent: Mutex<RecentEvents>,
     pub(crate) stopped: CancellationToken,
-    log_id: Uuid,
+    pub(crate) log_id: Uuid,
     /// As it was read last.
-    oldest: AtomicI64,
+    pub(crate) oldest: AtomicI64,
     applied: AtomicI64,
     applied_watch: watch::Sender<Revision>,
     commits: mpsc::Sender<Vec<LoggedEvent>>,
@@ -167,7 +163,7 @@ impl LogTailer {
 
     /// Applies whole revisions that follow what is applied; older ones among them are skipped. False if they do not
     /// follow.
-    fn apply(&self, sink: &dyn LogSink, mut events: Vec<LoggedEvent>) -> bool {
+    pub(crate) fn apply(&self, sink: &dyn LogSink, mut events: Vec<LoggedEvent>) -> bool {
         let applied = self.applied();
         let known = events.partition_point(|event| event.position.revision <= applied);
         let events = events.split_off(known);
@@ -184,7 +180,7 @@ impl LogTailer {
         true
     }
 
-    fn note(&self, fault: Option<TailFault>) {
+    pub(crate) fn note(&self, fault: Option<TailFault>) {
         if fault.is_some() {
             self.metrics.read_errors.inc();
         }
@@ -198,108 +194,6 @@ impl LogTailer {
             (None, None) => {}
         }
     }
-}
-
-/// Why the log could not be followed just now. It is tried again.
-#[derive(Debug, thiserror::Error)]
-enum TailFault {
-    #[error("the event log cannot be read: {0}")]
-    Read(#[from] PortError),
-    #[error("the event log did not answer within {} s", .0.as_secs_f32())]
-    TimedOut(Duration),
-    #[error("this database has another event log now ({found}): restart this server")]
-    OtherLog { found: Uuid },
-    #[error("the event log does not go on after revision {after}")]
-    Gap { after: Revision },
-}
-
-/// What the last read brought.
-struct LogPage {
-    events: Vec<LoggedEvent>,
-    may_have_more: bool,
-}
-
-/// The task.
-struct LogFollower {
-    tailer: Arc<LogTailer>,
-    sink: Arc<dyn LogSink>,
-    commits: mpsc::Receiver<Vec<LoggedEvent>>,
-}
-
-impl LogFollower {
-    /// Reads run beside the queue of commits, so that a slow read delays no writer that hands its events over.
-    async fn run(mut self) {
-        let tailer = Arc::clone(&self.tailer);
-        let mut backoff = Backoff::up_to(tailer.settings.poll);
-        let mut reading: Fuse<BoxFuture<'_, Result<LogPage, TailFault>>> = Fuse::terminated();
-        let mut appended = tailer.log.wait_for_append();
-        let poll = sleep(tailer.settings.poll);
-        tokio::pin!(poll);
-        // After a failed read, only the clock starts another.
-        let (mut wanted, mut pausing) = (false, false);
-        loop {
-            if wanted && !pausing && reading.is_terminated() {
-                wanted = false;
-                reading = read_on(&tailer).boxed().fuse();
-            }
-            tokio::select! {
-                () = tailer.stopped.cancelled() => return,
-                Some(events) = self.commits.recv() => wanted |= !tailer.apply(&*self.sink, events),
-                read = &mut reading => {
-                    let outcome = read.and_then(|read| self.take(read));
-                    let pause = match &outcome {
-                        Ok(more) => {
-                            wanted |= more;
-                            backoff.reset();
-                            tailer.settings.poll
-                        }
-                        Err(_) => backoff.delay(),
-                    };
-                    if pausing && outcome.is_ok() {
-                        // What the old one listened to may have gone with the database.
-                        appended = tailer.log.wait_for_append();
-                    }
-                    pausing = outcome.is_err();
-                    tailer.note(outcome.err());
-                    poll.as_mut().reset(Instant::now() + pause);
-                }
-                () = &mut appended => {
-                    wanted = true;
-                    appended = tailer.log.wait_for_append();
-                }
-                () = &mut poll, if reading.is_terminated() => reading = read_on(&tailer).boxed().fuse(),
-            }
-        }
-    }
-
-    /// Applies what was read, and says whether there may be more.
-    fn take(&self, read: LogPage) -> Result<bool, TailFault> {
-        if self.tailer.apply(&*self.sink, read.events) {
-            Ok(read.may_have_more)
-        } else {
-            Err(TailFault::Gap { after: self.tailer.applied() })
-        }
-    }
-}
-
-async fn read_on(tailer: &LogTailer) -> Result<LogPage, TailFault> {
-    let limit = tailer.settings.read_timeout;
-    let read = async {
-        let after = tailer.applied();
-        let bounds = tailer.log.bounds().await?;
-        if bounds.log_id != tailer.log_id {
-            return Err(TailFault::OtherLog { found: bounds.log_id });
-        }
-        tailer.oldest.store(bounds.oldest, Ordering::Relaxed);
-        if bounds.newest <= after {
-            return Ok(LogPage { events: Vec::new(), may_have_more: false });
-        }
-        let events = read_whole_revisions(&*tailer.log, after, tailer.settings.page_events).await?;
-        let Some(last) = events.last() else { return Err(TailFault::Gap { after }) };
-        let may_have_more = last.position.revision < bounds.newest;
-        Ok(LogPage { events, may_have_more })
-    };
-    timeout(limit, read).await.unwrap_or(Err(TailFault::TimedOut(limit)))
 }
 
 struct Metrics {

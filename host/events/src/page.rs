@@ -2,7 +2,7 @@
 
 use cqar_domain::{
     entity::Revision,
-    event::{EventLog, LogPosition, LoggedEvent, PortError},
+    event::{EventLog, LogPage, LogPosition, LoggedEvent, PortError},
 };
 
 /// Whether nothing can lie between what was read before `next` and `found`. The index of `next` may be the one after
@@ -27,10 +27,8 @@ pub(crate) async fn read_whole_revisions(
     after: Revision,
     page_events: u32,
 ) -> Result<Vec<LoggedEvent>, PortError> {
-    let is_full = |read: &[LoggedEvent]| read.len() >= page_events as usize;
-    let mut events = log.read(LogPosition::start_of(after + 1), page_events).await?;
-    let mut may_go_on = is_full(&events);
-    while may_go_on {
+    let LogPage { mut events, mut has_more } = log.read(LogPosition::start_of(after + 1), page_events).await?;
+    while has_more {
         let Some(last) = events.last().map(|event| event.position) else { break };
         let complete = events.partition_point(|event| event.position.revision < last.revision);
         if complete > 0 {
@@ -38,8 +36,8 @@ pub(crate) async fn read_whole_revisions(
             break;
         }
         let more = log.read(last.next(), page_events).await?;
-        may_go_on = is_full(&more);
-        events.extend(more);
+        has_more = more.has_more;
+        events.extend(more.events);
     }
     Ok(events)
 }

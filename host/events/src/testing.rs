@@ -8,7 +8,7 @@ use std::sync::{
 use async_trait::async_trait;
 use cqar_domain::{
     entity::Revision,
-    event::{EventLog, EventType, LogBounds, LogPosition, LogSink, LoggedEvent, PortError},
+    event::{EventLog, EventType, LogBounds, LogPage, LogPosition, LogSink, LoggedEvent, PortError},
     id::{AssetId, EntityKey, IdSource, SystemIds, VenueId},
 };
 use parking_lot::Mutex;
@@ -102,13 +102,14 @@ impl EventLog for MemoryLog {
         Ok(LogBounds { log_id: *self.id.lock(), oldest: *self.oldest.lock(), newest })
     }
 
-    async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError> {
+    async fn read(&self, from: LogPosition, limit: u32) -> Result<LogPage, PortError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let _permit = self.gate.acquire().await.unwrap();
         let oldest = *self.oldest.lock();
         let events = self.events.lock();
-        let kept = events.iter().filter(|event| event.position.revision >= oldest && event.position >= from);
-        Ok(kept.take(limit as usize).cloned().collect())
+        let mut kept = events.iter().filter(|event| event.position.revision >= oldest && event.position >= from);
+        let events = kept.by_ref().take(limit as usize).cloned().collect();
+        Ok(LogPage { events, has_more: kept.next().is_some() })
     }
 
     async fn wait_for_append(&self) {

@@ -10,7 +10,7 @@ use std::{
 
 use cqar_domain::{
     entity::Revision,
-    event::{LogPosition, LoggedEvent, PortError},
+    event::{LogPage, LogPosition, LoggedEvent, PortError},
     id::{EntityType, VenueId},
 };
 use futures::{Stream, stream};
@@ -160,14 +160,16 @@ impl Watcher {
     async fn fill(&mut self, next: LogPosition, applied: Revision) -> Result<LogPosition, WatchError> {
         let page = self.tailer.settings.page_events;
         let recent = self.tailer.recent.lock().read(next, page as usize);
-        let mut events = match recent {
-            Some(events) => events,
-            None => self.tailer.log.read(next, page).await?.into_iter().map(Arc::new).collect(),
+        let (mut events, mut has_more) = if let Some(events) = recent {
+            let is_full = events.len() >= page as usize;
+            (events, is_full)
+        } else {
+            let LogPage { events, has_more } = self.tailer.log.read(next, page).await?;
+            (events.into_iter().map(Arc::new).collect(), has_more)
         };
-        let is_last = events.len() < page as usize;
         let read = events.len();
         events.truncate(events.partition_point(|event| event.position.revision <= applied));
-        let is_last = is_last || events.len() < read;
+        has_more &= events.len() == read;
         // Where the watcher started within a revision, its index may be beyond the end of that revision.
         if let Some(first) = events.first()
             && !follows(next, first.position)
@@ -179,7 +181,7 @@ impl Watcher {
         let passing = events.into_iter().filter(|event| self.filter.passes(event));
         self.ready.extend(passing.map(|event| WatchItem::Event(Arc::unwrap_or_clone(event))));
         Ok(match last {
-            Some(last) if !is_last => {
+            Some(last) if has_more => {
                 self.mark(last.revision - 1);
                 last.next()
             }

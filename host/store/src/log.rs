@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cqar_domain::event::{EventLog, LogBounds, LogPosition, LoggedEvent, PortError};
+use cqar_domain::event::{EventLog, LogBounds, LogPage, LogPosition, PortError};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::{
     database::{Pools, Purpose, Value},
     dialect::LOG_CHANNEL,
     error::Error,
-    log_block::{BLOCK_EVENTS, BlockRow, block_start},
+    log_block::{BlockRow, block_start},
 };
 
 const BOUNDS: &str = "SELECT log_id, revision, oldest FROM log_state WHERE id = 1";
@@ -38,35 +38,42 @@ impl Store {
         Ok(LogBounds { log_id: row.log_id, oldest: row.oldest, newest: row.revision })
     }
 
-    /// The events from a position on, inclusive, at most `limit`.
-    pub async fn read_log(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, Error> {
+    /// A page of the events from a position on, inclusive: at most `limit`, and no more after [`MAX_PAGE_BYTES`] of them.
+    pub async fn read_log(&self, from: LogPosition, limit: u32) -> Result<LogPage, Error> {
         let _timer = self.metrics.time("read_log");
         let mut tx = self.database.begin(Purpose::Read).await?;
         let (mut events, mut next, limit) = (Vec::new(), block_start(from), limit as usize);
-        // Full blocks, if there are; revisions of a single event have a row each.
-        let mut wanted = limit / BLOCK_EVENTS as usize + 2;
-        while events.len() < limit {
-            let limit_rows = i64::try_from(wanted).unwrap_or(i64::MAX);
-            let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(limit_rows)];
-            let rows = tx.all::<BlockRow>(READ, values).await?;
-            let is_end = rows.len() < wanted;
-            for row in rows {
-                next = row.next();
-                events.extend(row.read()?.into_iter().filter(|event| event.position >= from));
-                if events.len() >= limit {
+        let (mut rows, mut bytes, mut has_more) = (FIRST_ROWS, 0, true);
+        while has_more && events.len() < limit && bytes < MAX_PAGE_BYTES {
+            let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(rows)];
+            let mut blocks = tx.all::<BlockRow>(READ, values).await?.into_iter();
+            has_more = i64::try_from(blocks.len()).is_ok_and(|found| found == rows);
+            for block in blocks.by_ref() {
+                next = block.next();
+                let found = block.read()?.into_iter().filter(|event| event.position >= from);
+                events.extend(found.inspect(|event| bytes += event.body.len()));
+                if events.len() >= limit || bytes >= MAX_PAGE_BYTES {
                     break;
                 }
             }
-            if is_end {
-                break;
+            has_more |= blocks.len() > 0;
+            // Blocks may be large, or hold an event each: as many at a time as the last ones allow.
+            if bytes < MAX_PAGE_BYTES / 8 {
+                rows *= 4;
             }
-            wanted = wanted.saturating_mul(2);
         }
         tx.rollback().await;
+        has_more |= events.len() > limit;
         events.truncate(limit);
-        Ok(events)
+        Ok(LogPage { events, has_more })
     }
 }
+
+/// The rows that a page of the log reads at first.
+const FIRST_ROWS: i64 = 4;
+
+/// The bytes of events after which a page of the log is full.
+pub const MAX_PAGE_BYTES: usize = 4 << 20;
 
 #[async_trait]
 impl EventLog for Store {
@@ -74,7 +81,7 @@ impl EventLog for Store {
         Ok(self.log_bounds().await?)
     }
 
-    async fn read(&self, from: LogPosition, limit: u32) -> Result<Vec<LoggedEvent>, PortError> {
+    async fn read(&self, from: LogPosition, limit: u32) -> Result<LogPage, PortError> {
         Ok(self.read_log(from, limit).await?)
     }
 

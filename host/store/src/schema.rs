@@ -5,8 +5,7 @@ use cqar_domain::{entities::Entity, id::EntityType};
 use futures::future::BoxFuture;
 
 use crate::{
-    database::{Tx, Value, key_list},
-    dialect::Dialect,
+    database::{Tx, Value},
     error::Error,
     filter::{Condition, FilterShape},
 };
@@ -131,44 +130,6 @@ impl TableSchema {
         // The ids alone, which the index has.
         let id = format!("SELECT e.id FROM {name} e{filter} ORDER BY e.id LIMIT 1 OFFSET {offset}");
         Some(format!("{select} WHERE e.id = ({id})"))
-    }
-
-    /// Finds rows that refer to one of the entities, by their ids; at most so many. What refers to something that is only marked
-    /// as deleted may be marked itself.
-    pub(crate) fn referrers(
-        &self,
-        target: &TableSchema,
-        dialect: Dialect,
-        ids: &[Value],
-        limit: usize,
-    ) -> (String, Vec<Value>) {
-        let undeleted = if target.soft_delete && self.soft_delete { " AND e.delete_us IS NULL" } else { "" };
-        let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
-        let (mut values, mut found, mut lists) = (Vec::new(), Vec::new(), Vec::new());
-        let references: Vec<&Reference> = self.references_to(target.entity_type).collect();
-        for Reference { column, index, .. } in references.iter().copied() {
-            let (list, mut ids) = key_list(dialect, values.len() + 1, ids.to_vec());
-            values.append(&mut ids);
-            // Each column by its own index (joined by OR, SQLite would rather read the whole table), and no more of each than are
-            // wanted.
-            let index = dialect.by_index(index);
-            let mut sql =
-                format!("SELECT e.id FROM {} e{index} WHERE e.{column} IN {list}{undeleted} LIMIT ", self.name);
-            dialect.placeholder(values.len() + 1, &mut sql);
-            values.push(limit.clone());
-            found.push(format!("SELECT id FROM ({sql}) AS {column}"));
-            lists.push(list);
-        }
-        if let ([Reference { column, .. }], Some(list)) = (references.as_slice(), lists.first()) {
-            // Nothing to be put together.
-            let mut sql = format!("{} WHERE e.{column} IN {list}{undeleted} LIMIT ", self.select);
-            dialect.placeholder(values.len(), &mut sql);
-            return (sql, values);
-        }
-        let mut sql = format!("{} WHERE e.id IN ({}) LIMIT ", self.select, found.join(" UNION ALL "));
-        dialect.placeholder(values.len() + 1, &mut sql);
-        values.push(limit);
-        (sql, values)
     }
 
     /// The columns that refer to entities of the type.

@@ -135,52 +135,6 @@ impl Snapshot {
         self.select("live_markets", sql, values).await
     }
 
-    /// For each entity, in order, up to `limit` that refer to it. Those that are marked as deleted count only where it would be
-    /// gone for good.
-    pub async fn referrers(&mut self, keys: &[EntityKey], limit: usize) -> Result<Vec<Vec<Entity>>, Error> {
-        let mut found: HashMap<&EntityKey, Vec<Entity>> = HashMap::with_capacity(keys.len());
-        for target in TABLES {
-            let of_target: Vec<&EntityKey> =
-                keys.iter().filter(|key| key.entity_type() == target.entity_type).collect();
-            for table in TABLES {
-                if table.references_to(target.entity_type).next().is_none() {
-                    continue;
-                }
-                for keys in of_target.chunks(MAX_REFERRED) {
-                    // What is deleted has hardly any referrers, so that all of them together hardly ever meet the limit.
-                    let most = limit.max(MAX_REFERRERS_AT_ONCE);
-                    let together = self.referrers_in(table, target, keys, most).await?;
-                    if keys.len() == 1 || together.len() < most {
-                        note_referrers(&mut found, keys, together);
-                    } else {
-                        for key in keys {
-                            let of_key = self.referrers_in(table, target, &[key], limit).await?;
-                            note_referrers(&mut found, &[key], of_key);
-                        }
-                    }
-                }
-            }
-        }
-        let mut of = |key| {
-            let mut referrers = found.remove(key).unwrap_or_default();
-            referrers.truncate(limit);
-            referrers
-        };
-        Ok(keys.iter().map(&mut of).collect())
-    }
-
-    async fn referrers_in(
-        &mut self,
-        table: &TableSchema,
-        target: &TableSchema,
-        keys: &[&EntityKey],
-        limit: usize,
-    ) -> Result<Vec<Entity>, Error> {
-        let keys: Vec<Value> = keys.iter().map(|key| id_value(key)).collect();
-        let (sql, values) = table.referrers(target, self.tx.dialect(), &keys, limit);
-        self.read(table, "referrers", sql, values).await
-    }
-
     /// Rows whose column has one of the values, by id.
     async fn by<T: Table>(&mut self, operation: &'static str, column: &str, keys: Vec<Value>) -> Result<Vec<T>, Error> {
         let mut found = Vec::with_capacity(keys.len());
@@ -212,20 +166,6 @@ impl Snapshot {
     ) -> Result<Vec<Entity>, Error> {
         let _timer = self.metrics.time(operation);
         (table.read)(&mut self.tx, sql, values).await
-    }
-}
-
-/// The most entities whose referrers are looked for in one statement, which names each of them once for each column.
-const MAX_REFERRED: usize = 256;
-/// The most referrers that one statement finds.
-const MAX_REFERRERS_AT_ONCE: usize = 1024;
-
-fn note_referrers<'a>(found: &mut HashMap<&'a EntityKey, Vec<Entity>>, keys: &[&'a EntityKey], referrers: Vec<Entity>) {
-    for referrer in referrers {
-        let targets = referrer.references();
-        for key in keys.iter().copied().filter(|key| targets.iter().any(|(_, target)| target == *key)) {
-            found.entry(key).or_default().push(referrer.clone());
-        }
     }
 }
 

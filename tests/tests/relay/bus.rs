@@ -94,7 +94,15 @@ impl Log {
 
     /// Everything in the log.
     pub async fn events(&self) -> Vec<LoggedEvent> {
-        self.store.read(LogPosition::start_of(1), 1_000_000).await.unwrap()
+        let mut events: Vec<LoggedEvent> = Vec::new();
+        loop {
+            let next = events.last().map_or(LogPosition::start_of(1), |last| last.position.next());
+            let page = self.store.read(next, 10_000).await.unwrap();
+            events.extend(page.events);
+            if !page.has_more {
+                return events;
+            }
+        }
     }
 
     /// The names of all messages that the log makes without transforms, `<revision>.<index>.0`.

@@ -18,15 +18,15 @@ use cqar_domain::{
         market::Market,
         venue_asset::VenueAsset,
     },
-    event::{EventLog, LogPosition},
+    event::{EventLog, LogPage, LogPosition},
     id::{AssetId, EntityKey, Segment, SystemIds},
     relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},
 };
 use cqar_proto::v1;
 use cqar_store::{
-    Constraint, Error, IdempotencyKey, IdempotencyRecord, PageBounds, Store, StoreSettings, filters::AssetFilter,
-    schema::MAX_EXAMINED,
+    Constraint, Error, IdempotencyKey, IdempotencyRecord, MAX_PAGE_BYTES, PageBounds, Store, StoreSettings,
+    filters::AssetFilter, schema::MAX_EXAMINED,
 };
 use cqar_tests::{
     entities::{asset, attribution, change, create, instrument, market, venue, venue_asset, write},
@@ -86,6 +86,7 @@ on_both! {
     an_answered_request_is_remembered_until_it_expires
     the_relay_remembers_lease_cursor_and_fan_outs
     the_log_is_read_from_any_place_and_to_any_length
+    a_page_of_the_log_is_bounded_by_bytes
     migrations_go_up_and_down_and_up_again
 }
 
@@ -123,7 +124,7 @@ async fn every_entity_reads_back_as_it_was_written(store: Arc<Store>) {
     }
     drop(snapshot);
 
-    let log = store.read(LogPosition::default(), 100).await.unwrap();
+    let log = store.read(LogPosition::default(), 100).await.unwrap().events;
     assert_eq!(log, committed.events, "the log reads back as it was handed over");
     assert_eq!(log.iter().map(|event| event.position.index).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
     let event = v1::Event::decode(log[7].body.clone()).unwrap();
@@ -152,7 +153,7 @@ async fn concurrent_writers_get_revisions_without_gap_or_repetition(store: Arc<S
     }
     revisions.sort_unstable();
     assert_eq!(revisions, (1..=40).collect::<Vec<_>>());
-    let log = store.read(LogPosition::start_of(3), 1000).await.unwrap();
+    let log = store.read(LogPosition::start_of(3), 1000).await.unwrap().events;
     let positions: Vec<_> = log.iter().map(|event| (event.position.revision, event.position.index)).collect();
     assert_eq!(positions, (3..=40).flat_map(|revision| [(revision, 0), (revision, 1)]).collect::<Vec<_>>());
 }
@@ -167,7 +168,7 @@ async fn what_is_not_committed_leaves_nothing(store: Arc<Store>) {
     assert_eq!(tx.reads().entities(&[EntityKey::Asset(btc.id)]).await.unwrap(), [None]);
     assert_eq!(tx.write(Vec::new(), &attribution()).await.unwrap(), []);
     assert_eq!(tx.commit().await.unwrap().revision, 0, "a write without change makes no revision");
-    assert!(store.read(LogPosition::default(), 10).await.unwrap().is_empty());
+    assert!(store.read(LogPosition::default(), 10).await.unwrap().events.is_empty());
 }
 
 async fn a_deletion_frees_the_key_for_a_creation_in_the_same_write(store: Arc<Store>) {
@@ -183,7 +184,7 @@ async fn a_deletion_frees_the_key_for_a_creation_in_the_same_write(store: Arc<St
     let code = VenueAsset::code_key(&"kraken".parse().unwrap(), &Segment::default(), "XBT");
     let found = snapshot.with_unique_keys(std::slice::from_ref(&code)).await.unwrap();
     assert_eq!(found.into_iter().map(|(key, it)| (key, it.key())).collect::<Vec<_>>(), [(code, second.key())]);
-    let log = store.read(LogPosition::start_of(2), 10).await.unwrap();
+    let log = store.read(LogPosition::start_of(2), 10).await.unwrap().events;
     assert_eq!(
         log.iter().map(|e| e.event_type.to_string()).collect::<Vec<_>>(),
         ["venue_asset_created", "venue_asset_deleted"]
@@ -323,12 +324,7 @@ async fn referrers_are_named(store: Arc<Store>) {
     let entities = one_of_each();
     create(&store, &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();
-    let mut referrers = async |n: usize| {
-        let of = snapshot.referrers(&[entities[n].key()], 10).await.unwrap().remove(0);
-        let mut of: Vec<EntityKey> = of.iter().map(Entity::key).collect();
-        of.sort();
-        of
-    };
+    let mut referrers = async |n: usize| snapshot.referrers(&[entities[n].key()], 10).await.unwrap().remove(0);
     let key = |n: usize| entities[n].key();
     assert_eq!(referrers(0).await, [key(2), key(4), key(5)], "of BTC: chain, binding, option");
     assert_eq!(referrers(1).await, [key(5).min(key(6)), key(5).max(key(6))], "of USD");
@@ -394,11 +390,35 @@ async fn the_log_is_read_from_any_place_and_to_any_length(store: Arc<Store>) {
         for limit in [1, 2, 63, 64, 65, 130, 1000] {
             let expected: Vec<_> = all.iter().skip(from).take(limit).cloned().collect();
             let read = store.read(all[from].position, u32::try_from(limit).unwrap()).await.unwrap();
-            assert_eq!(read, expected, "{limit} from {from}");
+            assert_eq!(read.events, expected, "{limit} from {from}");
+            assert_eq!(read.has_more, from + limit < all.len(), "{limit} from {from}");
         }
     }
     let end = all.last().unwrap().position.next();
-    assert_eq!(store.read(end, 10).await.unwrap(), [], "nothing is after the last");
+    assert_eq!(store.read(end, 10).await.unwrap(), LogPage::default(), "nothing is after the last");
+}
+
+async fn a_page_of_the_log_is_bounded_by_bytes(store: Arc<Store>) {
+    // What does not compress, a megabyte each.
+    let large = |n: usize| {
+        let noise: String = (0..MAX_PAGE_BYTES / 4 / 36).map(|_| Uuid::new_v4().to_string()).collect();
+        Entity::from(Asset { description: noise, ..asset(&format!("L{n}")) })
+    };
+    for n in 0..3 {
+        create(&store, &(0..3).map(|of| large(n * 3 + of)).collect::<Vec<_>>()).await;
+    }
+    let (mut read, mut next) = (Vec::new(), LogPosition::start_of(1));
+    loop {
+        let page = store.read(next, 100).await.unwrap();
+        assert!(page.events.len() <= 6, "at most a block beyond the bytes: {}", page.events.len());
+        next = page.events.last().unwrap().position.next();
+        read.extend(page.events.into_iter().map(|event| event.position));
+        if !page.has_more {
+            break;
+        }
+    }
+    let all: Vec<_> = (1..=3).flat_map(|revision| (0..3).map(move |index| LogPosition { revision, index })).collect();
+    assert_eq!(read, all);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -138,7 +138,7 @@ async fn with_the_first_migration(url: &str) -> (Arc<Store>, Vec<LoggedEvent>) {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = open(&format!("sqlite://{}/cqar.db", folder.path().display())).await;
     create(&elsewhere, &(0..70).map(|n| asset(&format!("OLD{n}")).into()).collect::<Vec<_>>()).await;
-    let events = elsewhere.read(LogPosition::default(), 100).await.unwrap();
+    let events = elsewhere.read(LogPosition::default(), 100).await.unwrap().events;
     let store = open(url).await;
     let newest = store.migration_status().await.unwrap().len();
     store.migrate_down(newest - 1).await.unwrap();
@@ -147,12 +147,16 @@ async fn with_the_first_migration(url: &str) -> (Arc<Store>, Vec<LoggedEvent>) {
 
 async fn reads_after_migration(store: &Store, old: &[LoggedEvent]) {
     store.migrate_up().await.unwrap();
-    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap(), old);
-    assert_eq!(store.read(old[65].position, 100).await.unwrap(), old[65..], "also where a block would not begin");
+    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap().events, old);
+    assert_eq!(
+        store.read(old[65].position, 100).await.unwrap().events,
+        old[65..],
+        "also where a block would not begin"
+    );
     create(store, &[asset("NEW").into()]).await;
-    let log = store.read(old[69].position, 100).await.unwrap();
+    let log = store.read(old[69].position, 100).await.unwrap().events;
     assert_eq!((log.len(), &log[0], log[1].position.revision), (2, &old[69], 2));
     let refused = store.migrate_down(1).await.unwrap_err().to_string();
     assert!(refused.contains("a log with events is not taken back: restore a backup"), "{refused}");
-    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap().len(), 71, "nothing is lost");
+    assert_eq!(store.read(LogPosition::default(), 100).await.unwrap().events.len(), 71, "nothing is lost");
 }

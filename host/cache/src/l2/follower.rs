@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cqar_domain::{
     entity::Revision,
-    event::{EventLog, LogBounds, LogPosition, PortError},
+    event::{EventLog, LogBounds, LogPage, LogPosition, PortError},
 };
 use redis::RedisError;
 
@@ -80,15 +80,14 @@ impl<'a> Follower<'a> {
     /// whether it still is where it was.
     pub(super) async fn catch_up(&mut self) -> Result<Revision, FollowError> {
         loop {
-            let page = self.log.read(self.next, PAGE_EVENTS).await?;
-            let at_end = u32::try_from(page.len()).is_ok_and(|len| len < PAGE_EVENTS);
+            let LogPage { events: page, has_more } = self.log.read(self.next, PAGE_EVENTS).await?;
             // Revisions have no gaps. One that was begun may have ended with the page before.
             let begun = self.next.revision - i64::from(self.next.index == 0);
             if page.first().is_some_and(|first| first.position.revision > begun + 1) {
                 return Err(FollowError::LogCompacted { watermark: self.watermark });
             }
-            // A full page may end within a revision. What it holds of that one is applied, the rest awaited.
-            let through = page.last().map_or(begun, |last| last.position.revision - i64::from(!at_end));
+            // A page may end within a revision. What it holds of that one is applied, the rest awaited.
+            let through = page.last().map_or(begun, |last| last.position.revision - i64::from(has_more));
             let mut changes = Vec::new();
             for event in &page {
                 changes.extend(changed_keys(event)?.into_iter().map(|key| (key, event.position.revision)));
@@ -102,7 +101,7 @@ impl<'a> Follower<'a> {
                 Some(last) if !fell_back => last.position.next().max(follows),
                 _ => follows,
             };
-            if at_end && !fell_back {
+            if !has_more && !fell_back {
                 return Ok(reached);
             }
         }

@@ -131,7 +131,7 @@ impl Session<'_> {
         }
         loop {
             let applied = *self.applied.borrow_and_update();
-            let events = self.relay.log.read(self.next, PAGE_EVENTS).await?;
+            let events = self.relay.log.read(self.next, PAGE_EVENTS).await?.events;
             let Some(first) = events.first() else {
                 self.wait(applied).await?;
                 continue;
@@ -155,7 +155,7 @@ impl Session<'_> {
     /// Sends the parts of a half-published event that are missing.
     async fn finish(&mut self, id: MessageId) -> Result<(), RelayFault> {
         let forgotten = || PermanentFault::FanOutForgotten(id);
-        let event = self.relay.log.read(id.position, 1).await?.into_iter().next().ok_or_else(forgotten)?;
+        let event = self.relay.log.read(id.position, 1).await?.events.into_iter().next().ok_or_else(forgotten)?;
         let parts = begun(self.relay, id.position).await?.ok_or_else(forgotten)?;
         if parts.len() != id.parts as usize {
             return Err(forgotten().into());
@@ -328,7 +328,7 @@ async fn check_last(relay: &Relay, id: MessageId, bounds: &LogBounds) -> Result<
     if id.position.revision < bounds.oldest {
         return Ok(());
     }
-    let found = relay.log.read(id.position, 1).await?;
+    let found = relay.log.read(id.position, 1).await?.events;
     if found.first().is_some_and(|event| event.position == id.position) {
         Ok(())
     } else {

@@ -135,8 +135,7 @@ impl LoadedState {
             touched.iter().filter(|(_, state)| is_deleted(state.after.as_ref())).map(|(key, _)| (*key).clone());
         let deleted: Vec<EntityKey> = deleted.collect();
         for (key, referrers) in deleted.iter().zip(snapshot.referrers(&deleted, limit).await?) {
-            self.referrers.insert(key.clone(), referrers.iter().map(Entity::key).collect());
-            self.entities.extend(referrers.into_iter().map(|it| (it.key(), Some(it))));
+            self.referrers.insert(key.clone(), referrers);
         }
         for (_, state) in touched.iter().copied() {
             let Some(after) = &state.after else { continue };

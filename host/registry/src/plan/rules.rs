@@ -179,8 +179,10 @@ impl Rules<'_> {
             return Vec::new();
         }
         let staged = self.referrers.get(key).into_iter().flatten().copied();
+        // What the request leaves alone refers, as it was found; what it touches, as it becomes.
+        let refers = |it: &&EntityKey| self.staged.state(it).is_none() || self.refers(it, key);
         let mut referrers: Vec<EntityKey> =
-            self.loaded.referrers(key).iter().chain(staged).filter(|it| self.refers(it, key)).cloned().collect();
+            self.loaded.referrers(key).iter().chain(staged).filter(refers).cloned().collect();
         referrers.sort();
         referrers.dedup();
         referrers.truncate(MAX_REFERRERS);
