@@ -38,6 +38,6 @@ ALTER TABLE event_log ALTER COLUMN events SET STORAGE EXTERNAL;
 ALTER TABLE unique_keys RENAME TO long_unique_keys;
 ALTER INDEX unique_keys_pkey RENAME TO long_unique_keys_pkey;
 CREATE TABLE unique_keys (
-    key TEXT PRIMARY KEY,
+    key TEXT COLLATE "C" PRIMARY KEY,
     entity_id TEXT NOT NULL
 );

@@ -105,14 +105,25 @@ async fn serve(client: TcpStream, server: TcpStream, state: Arc<State>) {
     }
 }
 
+/// The most bytes of a trigger.
+const MAX_TRIGGER: usize = 64;
+
 async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, is_client: bool) {
     let (mut buffer, mut is_held) = (vec![0; 1 << 16], false);
+    // What was sent last, for a trigger may come in two reads.
+    let mut sent: Vec<u8> = Vec::new();
     let (mut is_silent, mut holds) = (state.is_silent.subscribe(), state.holds.subscribe());
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let bytes = &buffer[..read];
         if is_client {
             let mut trigger = state.trigger.lock().unwrap();
-            let is_met = |text: &Vec<u8>| bytes.windows(text.len()).any(|window| window == text);
+            let known = sent.len();
+            sent.extend_from_slice(bytes);
+            // Ending in what is new: an earlier one was before the trigger was set.
+            let is_met = |text: &Vec<u8>| {
+                let begin = (known + 1).saturating_sub(text.len());
+                sent.get(begin..).is_some_and(|new| new.windows(text.len()).any(|window| window == text))
+            };
             match trigger.take_if(|(text, _)| is_met(text)) {
                 Some((_, true)) => drop(state.is_silent.send_replace(true)),
                 Some((_, false)) => {
@@ -121,6 +132,7 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State,
                 }
                 None => {}
             }
+            sent.drain(..sent.len().saturating_sub(MAX_TRIGGER - 1));
         }
         if is_held && holds.wait_for(|holds| !holds).await.is_err() {
             return;

@@ -27,19 +27,27 @@ use crate::{status::RETRY_LATER, status_builder::StatusBuilder};
 const FREE_BYTES: usize = 64 << 10;
 /// The budget is counted in these.
 const UNIT_BYTES: usize = 4 << 10;
+/// How much larger a compressed request may be once it is unpacked: no DEFLATE stream has a higher ratio (RFC 1951: 258 bytes of
+/// two bits), and there is no telling before.
+const MAX_EXPANSION: usize = 1032;
 /// The most bytes of the answer to a batch: 10,000 resolved symbols have about 10 MiB.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
+
+/// The header that says how the messages of a request are compressed.
+const ENCODING: &str = "grpc-encoding";
 
 /// Takes what calls have in memory from a budget.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLayer {
     budget: Arc<Semaphore>,
+    max_message_bytes: usize,
 }
 
 impl MemoryLayer {
-    /// A budget of so many bytes.
-    pub(crate) fn new(bytes: usize) -> Self {
-        Self { budget: Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS))) }
+    /// A budget of so many bytes, for messages none of which has more than so many.
+    pub(crate) fn new(bytes: usize, max_message_bytes: usize) -> Self {
+        let budget = Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS));
+        Self { budget: Arc::new(budget), max_message_bytes }
     }
 }
 
@@ -50,12 +58,19 @@ pub(crate) struct CallMemory(Arc<Taken>);
 #[derive(Debug)]
 struct Taken {
     budget: Arc<Semaphore>,
+    /// Whether the messages of the request come compressed.
+    is_packed: bool,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl CallMemory {
-    fn of(budget: &Arc<Semaphore>) -> Self {
-        Self(Arc::new(Taken { budget: Arc::clone(budget), permit: Mutex::new(None) }))
+    fn of(budget: &Arc<Semaphore>, is_packed: bool) -> Self {
+        Self(Arc::new(Taken { budget: Arc::clone(budget), is_packed, permit: Mutex::new(None) }))
+    }
+
+    /// Takes what a message of a stream has, which is kept beyond the next one. Of those that come as they are, the body was counted.
+    pub(crate) fn take_unpacked(&self, bytes: usize) -> Result<(), Status> {
+        if self.0.is_packed { self.take(bytes) } else { Ok(()) }
     }
 
     /// Takes so many bytes more.
@@ -135,14 +150,14 @@ impl<S> Layer<S> for MemoryLayer {
     type Service = MemoryService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        MemoryService { budget: Arc::clone(&self.budget), inner }
+        MemoryService { layer: self.clone(), inner }
     }
 }
 
 /// A service behind [`MemoryLayer`].
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryService<S> {
-    budget: Arc<Semaphore>,
+    layer: MemoryLayer,
     inner: S,
 }
 
@@ -159,8 +174,11 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let memory = CallMemory::of(&self.budget);
-        let counted = CountedBody { memory: memory.clone(), seen: 0, taken: 0, body: Body::empty() };
+        let MemoryLayer { budget, max_message_bytes } = &self.layer;
+        let is_packed = request.headers().get(ENCODING).is_some_and(|encoding| encoding != "identity");
+        let memory = CallMemory::of(budget, is_packed);
+        let max_unpacked = is_packed.then_some(*max_message_bytes);
+        let counted = CountedBody { memory: memory.clone(), max_unpacked, seen: 0, taken: 0, body: Body::empty() };
         let mut request = request.map(|body| Body::new(CountedBody { body, ..counted }));
         request.extensions_mut().insert(memory.clone());
         MemoryFuture { inner: self.inner.call(request), memory }
@@ -199,6 +217,8 @@ where
 /// The body of a request, which takes its bytes from the budget as they come.
 struct CountedBody {
     memory: CallMemory,
+    /// What a message that comes compressed may have.
+    max_unpacked: Option<usize>,
     seen: usize,
     taken: usize,
     body: Body,
@@ -215,7 +235,8 @@ impl http_body::Body for CountedBody {
             && let Some(data) = frame.data_ref()
         {
             this.seen += data.len();
-            let beyond = this.seen.saturating_sub(FREE_BYTES);
+            let has = this.max_unpacked.map_or(this.seen, |most| this.seen.saturating_mul(MAX_EXPANSION).min(most));
+            let beyond = has.saturating_sub(FREE_BYTES);
             if beyond > this.taken {
                 let more = (beyond - this.taken).max(FREE_BYTES);
                 if let Err(refused) = this.memory.take(more) {
@@ -263,6 +284,7 @@ impl http_body::Body for HoldingBody {
 mod tests {
     use std::convert::Infallible;
 
+    use http::HeaderValue;
     use http_body::Body as _;
     use tower::service_fn;
 
@@ -297,7 +319,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_share_a_budget_until_they_are_answered_and_small_ones_have_none() {
-        let layer = MemoryLayer::new(1 << 20);
+        let layer = MemoryLayer::new(1 << 20, 600 << 10);
         let mut service = layer.layer(service_fn(swallow));
         let Ok(held) = service.call(request(800 << 10)).await;
         assert!(!held.headers().contains_key(Status::GRPC_STATUS));
@@ -311,11 +333,31 @@ mod tests {
         assert!(!again.headers().contains_key(Status::GRPC_STATUS), "what was taken was given back");
     }
 
+    #[tokio::test]
+    async fn what_comes_compressed_has_what_it_may_be_once_it_is_unpacked() {
+        let layer = MemoryLayer::new(1 << 20, 600 << 10);
+        let mut service = layer.layer(service_fn(swallow));
+        let packed = || {
+            let mut request = request(1 << 10);
+            request.headers_mut().insert(ENCODING, HeaderValue::from_static("gzip"));
+            request
+        };
+        let Ok(held) = service.call(packed()).await;
+        let Ok(refused) = service.call(packed()).await;
+        assert!(!held.headers().contains_key(Status::GRPC_STATUS));
+        assert!(refused.headers().contains_key(Status::GRPC_STATUS), "600 KiB each, of one MiB");
+        let memory = CallMemory::of(&layer.budget, true);
+        assert!(memory.take_unpacked(800 << 10).is_err(), "nor has a stream that much left");
+        drop((held, refused));
+        memory.take_unpacked(800 << 10).unwrap();
+        CallMemory::of(&layer.budget, false).take_unpacked(800 << 10).unwrap();
+    }
+
     #[test]
     fn the_answer_to_a_batch_is_bounded_by_itself_and_with_all_others() {
         let budget = Arc::new(Semaphore::new(1024));
         let mut request = tonic::Request::new(());
-        request.extensions_mut().insert(CallMemory::of(&budget));
+        request.extensions_mut().insert(CallMemory::of(&budget, false));
         let mut answer = AnswerBudget::of(&request);
         let admitted = (0..100).filter(|_| answer.admit(100 << 10).is_ok()).count();
         assert_eq!(admitted, 20, "4 MiB, of which each takes twice what it has");

@@ -95,7 +95,7 @@ pub async fn serve_grpc(
             .layer(InstrumentationLayer { methods, trace_sample_rate })
             .layer(ErrorInfoLayer)
             .layer(AuthLayer { keys, reflection_requires_key })
-            .layer(MemoryLayer::new(batch_memory_bytes))
+            .layer(MemoryLayer::new(batch_memory_bytes, max_request_bytes))
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), token.cancelled())
             .await;

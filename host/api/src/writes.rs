@@ -1,5 +1,7 @@
 //! What the services have in common where they write: the write of one entity is an `Apply` of one mutation.
 
+use std::{any::Any, sync::Arc};
+
 use cqar_domain::{
     entity::TypedEntity,
     id::{EntityKey, IdSource},
@@ -18,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::{ANONYMOUS, Actor},
+    memory::CallMemory,
     services::{Api, Reply, answered},
     status::{invalid, malformed, not_supported, status, wrong},
 };
@@ -46,13 +49,14 @@ pub(crate) trait EntityWrite: prost::Message {
 impl Api {
     /// Writes one entity.
     pub(crate) async fn write<W: EntityWrite>(&self, request: Request<W>) -> Reply<W::Response> {
-        let actor = actor(&request);
+        let sender = Sender::of(&request);
         let mut message = request.into_inner();
         let options = message.take_options();
         not_supported("effective_time", options.effective_time.is_some())?;
         check_reason("reason", &options.reason).map_err(status)?;
         let hash = || request_hash(W::METHOD, [message.encode_to_vec().as_slice()]);
-        let context = write_context(actor, W::METHOD, ("request_id", &options.request_id), options.validate_only, hash);
+        let context =
+            write_context(sender, W::METHOD, ("request_id", &options.request_id), options.validate_only, hash);
         let context = context.map_err(status)?;
         let mutation = message.mutation(self.registry.ids()).map_err(malformed)?;
         let mutation = RequestedMutation { field: W::PATH.to_owned(), reason: options.reason, mutation };
@@ -77,15 +81,32 @@ pub(crate) fn check_reason(field: &str, reason: &str) -> Result<(), Error> {
     found.into_result().map_err(Error::Invalid)
 }
 
-/// Who makes the request.
-pub(crate) fn actor<T>(request: &Request<T>) -> String {
-    request.extensions().get::<Actor>().map_or(ANONYMOUS, Actor::name).to_owned()
+/// Who makes a request, and what the request has taken from the budget of memory.
+pub(crate) struct Sender {
+    actor: String,
+    memory: Option<CallMemory>,
+}
+
+impl Sender {
+    /// Of a request.
+    pub(crate) fn of<T>(request: &Request<T>) -> Self {
+        let extensions = request.extensions();
+        Self {
+            actor: extensions.get::<Actor>().map_or(ANONYMOUS, Actor::name).to_owned(),
+            memory: extensions.get::<CallMemory>().cloned(),
+        }
+    }
+
+    /// The memory of the call; none where nobody counts.
+    pub(crate) const fn memory(&self) -> Option<&CallMemory> {
+        self.memory.as_ref()
+    }
 }
 
 /// What the registry is to know of a write. The hash tells a repetition of a request id from another request, so it is
 /// made only where there is one.
 pub(crate) fn write_context(
-    actor: String,
+    sender: Sender,
     method: &'static str,
     (field, request_id): (&str, &str),
     validate_only: bool,
@@ -99,7 +120,9 @@ pub(crate) fn write_context(
         tracing::Span::current().record("request_id", tracing::field::display(id));
     }
     let body_hash = if request_id.is_some() { hash() } else { Vec::new() };
-    Ok(WriteContext { actor, method, request_id, body_hash, validate_only })
+    // The write goes on if its caller leaves, and so does what it has in memory.
+    let held = sender.memory.map(|memory| Arc::new(memory) as Arc<dyn Any + Send + Sync>);
+    Ok(WriteContext { actor: sender.actor, method, request_id, body_hash, validate_only, held })
 }
 
 /// Violations as they are found within the field.

@@ -409,6 +409,7 @@ async fn load_starter(registry: &Registry, folder: &Path) -> anyhow::Result<()> 
         request_id: None,
         body_hash: Vec::new(),
         validate_only: false,
+        held: None,
     };
     let loaded = registry.apply(request, mutations).await.with_context(|| format!("{}", folder.display()))?;
     tracing::info!(changed = loaded.value.changed, revision = loaded.revision, "starter_loaded");

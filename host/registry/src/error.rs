@@ -145,10 +145,8 @@ pub enum Error {
     /// The registry kept changing while the write was judged.
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,
-    /// The entities of one request are too large together.
-    #[error(
-        "the entities that the request is about have {bytes} bytes together, and may have {limit}; send it in parts"
-    )]
+    /// The entities of one request, or of its answer, are too large together.
+    #[error("the entities that the request is about have {bytes} bytes together, and may have {limit}; ask for fewer")]
     TooManyBytes {
         /// What they have.
         bytes: usize,

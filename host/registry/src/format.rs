@@ -113,8 +113,12 @@ impl Registry {
         };
         let markets: Vec<Bytes> =
             listings.of_all(instrument)?.filter(|it| wanted(&it.market)).map(|it| it.encoded.clone()).collect();
-        if markets.len() > MAX_FOUND || markets.iter().map(Bytes::len).sum::<usize>() > MAX_FOUND_BYTES {
+        if markets.len() > MAX_FOUND {
             return Err(Error::TooManyMarkets { instrument, limit: MAX_FOUND });
+        }
+        let bytes = markets.iter().map(Bytes::len).sum();
+        if bytes > MAX_FOUND_BYTES {
+            return Err(Error::TooManyBytes { bytes, limit: MAX_FOUND_BYTES });
         }
         Ok(Revisioned { revision, value: FoundMarkets { instrument, markets } })
     }

@@ -6,7 +6,7 @@
 //! was judged, everything is read and judged again. Rows are compared, never the registry's revision as a whole: other
 //! commits are nobody's business, and however many there are, they hold up no write.
 
-use std::future::Future;
+use std::{any::Any, future::Future, sync::Arc};
 
 use async_trait::async_trait;
 use cqar_domain::{
@@ -45,6 +45,8 @@ pub struct WriteContext {
     pub body_hash: Vec<u8>,
     /// Run every rule and plugin, and commit nothing.
     pub validate_only: bool,
+    /// What is dropped with the write alone, even if its caller leaves before.
+    pub held: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl WriteContext {
@@ -241,6 +243,10 @@ impl Registry {
 pub(crate) struct Caller(CancellationToken);
 
 impl Caller {
+    fn still_waits(&self) -> Result<(), Error> {
+        if self.0.is_cancelled() { Err(Error::CallerLeft) } else { Ok(()) }
+    }
+
     /// Does what is not worth while when nobody waits for it any more.
     async fn unless_left<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         self.0.run_until_cancelled(work).await.unwrap_or(Err(Error::CallerLeft))
@@ -280,6 +286,7 @@ impl Writer<'_> {
         let mut rounds = 0;
         let mut judged = loop {
             rounds += 1;
+            self.caller.still_waits()?;
             // Given back before the validators are asked: they may take their time, and look up more.
             let mut snapshot = self.inner.store.snapshot().await?;
             if let Some(answer) = self.replayed::<P>(&mut snapshot, now).await? {

@@ -1,13 +1,12 @@
 //! The registry under test: the real binary, with keys, metrics and traces on, and as many markets as a row needs.
 
 use anyhow::{Context, bail, ensure};
-use bytes::Bytes;
 use cqar_proto::v1::{
-    self, GetStatusRequest, ImportListingOptions, ImportListingRequest,
-    batch_resolve_markets_response::result::Result as Resolved, import_listing_request::Part,
-    import_listing_response::Step, registry_service_client::RegistryServiceClient,
+    self, GetStatusRequest, ImportListingOptions, batch_resolve_markets_response::result::Result as Resolved,
+    registry_service_client::RegistryServiceClient,
 };
 use cqar_tests::{
+    fixtures::{self, Imported},
     postgres::Postgres,
     server::{Options, Server},
 };
@@ -107,7 +106,7 @@ impl RegistryProcess {
         requests: &[v1::ResolveMarketRequest],
     ) -> anyhow::Result<Vec<v1::ResolveMarketResponse>> {
         let mut calls = EncodedClient::on(self.target.connect().await?, &self.target, BATCH_RESOLVE);
-        let batch = cqar_tests::fixtures::batch_of(requests);
+        let batch = fixtures::batch_of(requests);
         let answer = calls.call(batch.encode_to_vec().into()).await?;
         let results = v1::BatchResolveMarketsResponse::decode(answer)?.results;
         let resolved = results.into_iter().map(|result| match result.result {
@@ -143,21 +142,12 @@ impl RegistryProcess {
             create_missing_assets: true,
             ..ImportListingOptions::default()
         };
-        let payload = Bytes::from(listing(BASES, self.markets)?);
-        let chunks = (0..payload.len()).step_by(1 << 20);
-        let chunks = chunks.map(|from| Part::Chunk(payload.slice(from..payload.len().min(from + (1 << 20)))));
-        let parts: Vec<Part> = std::iter::once(Part::Options(options)).chain(chunks).collect();
-        let messages = parts.into_iter().map(|part| ImportListingRequest { part: Some(part) });
-        let request = self.target.request(futures::stream::iter(messages));
-        let mut steps = self.registry().await?.import_listing(request).await.context("the import")?.into_inner();
-        while let Some(response) = steps.message().await? {
-            if let Some(Step::Summary(summary)) = response.step {
-                let created = summary.created;
-                ensure!(usize::try_from(created) == Ok(self.markets), "{created} markets were created");
-                return Ok(());
-            }
-        }
-        bail!("the import ended without its summary")
+        let messages = fixtures::import(options, &listing(BASES, self.markets)?);
+        let request = self.target.request(messages);
+        let steps = self.registry().await?.import_listing(request).await.context("the import")?.into_inner();
+        let created = Imported::receive(steps).await?.created;
+        ensure!(usize::try_from(created) == Ok(self.markets), "{created} markets were created");
+        Ok(())
     }
 }
 

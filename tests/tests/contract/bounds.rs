@@ -1,15 +1,21 @@
 //! Answers are bounded by bytes, whatever is asked for.
 
 use cqar_proto::v1::{
-    ApplyRequest, Asset, BatchGetAssetsRequest, ImportListingOptions, ListAssetsRequest,
-    batch_get_assets_response::result::Result as Found, batch_resolve_markets_response::result::Result as Resolved,
+    ApplyRequest, Asset, BatchGetAssetsRequest, FindMarketsRequest, ImportListingOptions, ListAssetsRequest, Market,
+    Venue, batch_get_assets_response::result::Result as Found,
+    batch_resolve_markets_response::result::Result as Resolved, find_markets_request,
 };
 use cqar_tests::{
+    collect::until,
     environment::TestEnvironment,
-    fixtures::{Clients, SampleRegistry, asset, batch_of, create, ids, mutation, reason, says, update},
+    fixtures::{
+        Clients, SampleRegistry, asset, batch_of, create, ids, import, market, mutation, reason, says, update, venue,
+    },
     kinds::{Kind, Write},
 };
+use futures::StreamExt;
 use prost::Message;
+use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
@@ -25,6 +31,8 @@ cqar_tests::in_both_environments! {
     a_page_stays_below_what_clients_receive
     a_request_whose_answer_would_be_too_large_is_refused_and_writes_nothing
     a_large_answer_is_not_kept_and_its_repetition_is_told_the_revision
+    the_markets_of_an_instrument_stay_below_what_clients_receive
+    calls_that_hold_the_memory_of_all_refuse_the_next_large_one
 }
 
 /// About as large as an asset can be.
@@ -140,4 +148,52 @@ async fn a_large_answer_is_not_kept_and_its_repetition_is_told_the_revision(s: T
     let again = clients.import(options, &raw(&listed)).await.unwrap();
     assert_eq!((again.created, again.markets.len(), again.revision), (1500, 0, first.revision));
     assert!(again.replayed && again.rows_omitted);
+}
+
+async fn the_markets_of_an_instrument_stay_below_what_clients_receive(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = SampleRegistry::write(&mut clients).await;
+    let labels = || (0..64).map(|n| (format!("key-{n}"), "\u{10348}".repeat(255))).collect();
+    let listed = |n: usize| Market { labels: labels(), ..market("kraken", "", &format!("L{n}"), &small.spot) };
+    let of_all = FindMarketsRequest {
+        key: Some(find_markets_request::Key::InstrumentId(small.spot.clone())),
+        ..FindMarketsRequest::default()
+    };
+    clients.apply((0..40).map(|n| mutation(create(listed(n)))).collect()).await.unwrap();
+    let found = clients.markets.find_markets(of_all.clone()).await.unwrap().into_inner();
+    assert!(found.markets.len() > 40, "{}", found.markets.len());
+    clients.apply((40..80).map(|n| mutation(create(listed(n)))).collect()).await.unwrap();
+    let refused = clients.markets.find_markets(of_all.clone()).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
+    let elsewhere = FindMarketsRequest { venue_ids: vec!["binance".into()], ..of_all };
+    clients.markets.find_markets(elsewhere).await.unwrap();
+}
+
+async fn calls_that_hold_the_memory_of_all_refuse_the_next_large_one(s: TestEnvironment) {
+    let server = s.options().with("SERVER_BATCH_MEMORY", "128MiB").start().await;
+    let mut clients = Clients::of(&server).await;
+    Venue::create(&mut clients, venue("slow"), Write::default()).await.unwrap();
+    // Two uploads that never end, of 63 MiB each.
+    let uploads: Vec<_> = (0..2)
+        .map(|_| {
+            let options = ImportListingOptions { venue_id: "slow".into(), ..ImportListingOptions::default() };
+            let sent = import(options, &vec![b' '; 63 << 20]).chain(futures::stream::pending());
+            let mut registry = clients.registry.clone();
+            tokio::spawn(async move { registry.import_listing(sent).await.map(drop) })
+        })
+        .collect();
+    let large = || ApplyRequest {
+        mutations: (0..100).map(|n| mutation(create(large(&format!("L{n}"))))).collect(),
+        validate_only: true,
+        ..ApplyRequest::default()
+    };
+    let registry = clients.registry.clone();
+    let attempt = async || registry.clone().apply(large()).await;
+    let refused = until("the memory of all is taken", async || attempt().await.err()).await;
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MEMORY_EXHAUSTED"));
+    assert!(refused.get_details_retry_info().is_some());
+    clients.apply(vec![mutation(create(asset("SMALL")))]).await.unwrap();
+    uploads.iter().for_each(JoinHandle::abort);
+    until("it is given back", async || attempt().await.ok()).await;
 }

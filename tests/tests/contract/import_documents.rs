@@ -7,7 +7,7 @@ use cqar_proto::v1::{
 };
 use cqar_tests::{
     environment::TestEnvironment,
-    fixtures::{Clients, Imported, asset, create, ids, mutation, venue, venue_asset},
+    fixtures::{Clients, Imported, asset, create, ids, mutation, venue, venue_asset, wrong_fields},
     in_both_environments,
     kinds::{Kind, Write},
     server::Server,
@@ -28,6 +28,8 @@ in_both_environments! {
     every_kind_that_has_terms_is_registered_and_its_expiry_is_a_date
     a_page_says_what_it_left_out_and_what_it_still_needs
     a_plugin_is_told_what_its_call_belongs_to
+    a_page_has_so_many_segments_and_no_more
+    more_absent_markets_than_one_import_may_change_are_refused
 }
 
 /// A venue whose listings say what they are told.
@@ -320,4 +322,41 @@ async fn a_plugin_is_told_what_its_call_belongs_to(s: TestEnvironment) {
     ] {
         assert!(told.contains(said), "{said}: {told}");
     }
+}
+
+async fn a_page_has_so_many_segments_and_no_more(s: TestEnvironment) {
+    let (_server, mut clients, _) = told(&s, ["BTC", "USDT"]).await;
+    let segments = |count: usize| {
+        let covered: Vec<Value> = (0..count).map(|n| json!({"segment": format!("s{n}")})).collect();
+        json!({"covered": covered})
+    };
+    import(&mut clients, into_told(), &segments(64)).await.unwrap();
+    let refused = import(&mut clients, into_told(), &segments(65)).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("payload".into(), "TOO_MANY_SEGMENTS".into())]);
+}
+
+async fn more_absent_markets_than_one_import_may_change_are_refused(s: TestEnvironment) {
+    let (_server, mut clients, _) = told(&s, ["BTC", "USDT"]).await;
+    let options = |strikes: std::ops::Range<usize>| {
+        let option = |strike: usize| {
+            json!({"symbol": format!("O-{strike}"), "segment": "options", "kind": "option", "base": "BTC", "quote": "USDT",
+                "settle": "USDT", "date": "2030-12-27", "strike": strike.to_string(), "option_type": "call",
+                "exercise_style": "european",
+                "market": {"status": "MARKET_STATUS_ACTIVE", "expiry_time": "2030-12-27T08:00:00Z"}})
+        };
+        json!({"covered": [{"segment": "options"}], "markets": strikes.map(option).collect::<Vec<_>>()})
+    };
+    let half = 10_001;
+    for first in [1, 1 + half] {
+        let report = import(&mut clients, into_told(), &options(first..first + half)).await.unwrap();
+        assert_eq!(usize::try_from(report.created).unwrap(), half);
+    }
+    let delisting = || ImportListingOptions { delist_absent: true, ..into_told() };
+    let revision = clients.revision().await;
+    let refused = import(&mut clients, delisting(), &options(0..0)).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("options.delist_absent".into(), "TOO_MANY_ROWS".into())]);
+    assert_eq!(clients.revision().await, revision);
+    // With half of them in the listing there are as many rows and absent ones together.
+    let refused = import(&mut clients, delisting(), &options(1..1 + half)).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("options.delist_absent".into(), "TOO_MANY_ROWS".into())]);
 }

@@ -118,11 +118,13 @@ async fn symbols_match_exactly_and_unknown_ones_are_counted(s: TestEnvironment) 
         assert_eq!(says(&refused, "venue_symbol").as_deref(), Some(symbol));
         assert_eq!(says(&refused, "segment").as_deref(), segment);
     }
+    let past = ResolveMarketRequest { as_of: Some(time("2020-01-01T00:00:00Z")), ..query("kraken", "OLD", None) };
+    clients.markets.resolve_market(past).await.unwrap_err();
     let status = clients.registry.get_status(GetStatusRequest {}).await.unwrap().into_inner();
     let counted = status.unresolved.iter().map(|it| (it.venue_id.as_str(), it.venue_symbol.as_str(), it.count));
     let expected =
         [("kraken", "xbtusdt", 2), ("binance", "BTC-USDT", 1), ("binance", "XBTUSDT", 1), ("kraken", "XBTUSDT", 1)];
-    assert_eq!(counted.collect::<Vec<_>>(), expected);
+    assert_eq!(counted.collect::<Vec<_>>(), expected, "what was asked of the past is not among them");
     assert!(status.unresolved.iter().all(|it| it.last_request_time.is_some()));
 
     let refused = resolve(&mut clients, "mtgox", "BTCUSD", None).await.unwrap_err();

@@ -68,7 +68,7 @@ async fn a_write_whose_caller_left_is_not_begun() {
         async move { create(&channel, "RUNS").await }
     });
     proxy.holds().await;
-    for n in 0..4 {
+    for n in 0..2 {
         let symbol = format!("LEFT{n}");
         let mut left = Box::pin(create(&channel, &symbol));
         // It is in the queue when its caller leaves.

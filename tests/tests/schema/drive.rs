@@ -121,25 +121,26 @@ fn filters() -> Vec<Filter> {
     let asset_id = AssetId::new(&SystemIds);
     let some = |n: usize, of: &[usize]| of.contains(&n);
     let mut filters = Vec::new();
-    for of in choices(2) {
+    for of in choices(3) {
+        let show_deleted = some(2, &of);
         let symbol = some(0, &of).then(|| "S1".to_owned());
         let asset_type = some(1, &of).then_some(AssetType::Coin);
-        filters.push(AssetFilter { symbol, asset_type, show_deleted: false }.into());
+        filters.push(AssetFilter { symbol, asset_type, show_deleted }.into());
     }
-    for of in choices(1) {
+    for of in choices(2) {
         filters.push(ChainFilter { caip2: some(0, &of).then(|| "eip155:1".to_owned()) }.into());
         let venue_type = some(0, &of).then_some(VenueType::Cex);
-        filters.push(VenueFilter { venue_type, show_deleted: false }.into());
+        filters.push(VenueFilter { venue_type, show_deleted: some(1, &of) }.into());
     }
     for of in choices(2) {
         let venue_id = some(0, &of).then(|| "v1".parse().unwrap());
         filters.push(VenueAssetFilter { venue_id, asset_id: some(1, &of).then_some(asset_id) }.into());
     }
-    for of in choices(3) {
+    for of in choices(4) {
         let kind = some(0, &of).then_some(InstrumentKind::Spot);
         let base_asset_id = some(1, &of).then_some(asset_id);
         let quote_asset_id = some(2, &of).then_some(asset_id);
-        filters.push(InstrumentFilter { kind, base_asset_id, quote_asset_id, show_deleted: false }.into());
+        filters.push(InstrumentFilter { kind, base_asset_id, quote_asset_id, show_deleted: some(3, &of) }.into());
     }
     for of in choices(6) {
         let filter = MarketFilter {

@@ -14,7 +14,7 @@ use cqar_domain::entities::{
     venue::{Venue, VenueType},
     venue_asset::VenueAsset,
 };
-use cqar_store::{PLANNER, STATEMENTS, Store, table_schemas};
+use cqar_store::{PLANNER, STATEMENTS, Store, schema::MAX_EXAMINED, table_schemas};
 use cqar_tests::entities::{asset, chain, create, deposit, instrument, market, venue, venue_asset};
 use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
 use tracing_subscriber::{
@@ -89,10 +89,11 @@ async fn fill(store: &Store) {
     };
     let instruments: Vec<Instrument> =
         (0..ROWS).map(|n| Instrument { code: format!("I{n}"), ..instrument(terms(n)) }).collect();
-    let markets: Vec<Market> = (0..ROWS)
+    // And one of them has more than a page looks at.
+    let markets: Vec<Market> = (0..ROWS + MAX_EXAMINED + 2000)
         .map(|n| Market {
             segment: ["spot", "margin"][n / 200 % 2].parse().unwrap(),
-            ..market(&format!("v{}", n % 200), &format!("M{n}"), instruments[n].id)
+            ..market(&format!("v{}", if n < ROWS { n % 200 } else { 1 }), &format!("M{n}"), instruments[n % ROWS].id)
         })
         .collect();
     create(store, &assets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;

@@ -14,6 +14,7 @@ use tokio::{
 use tonic::{Code, Status};
 
 use crate::{
+    memory::CallMemory,
     status::{invalid, status},
     status_builder::StatusBuilder,
 };
@@ -47,8 +48,9 @@ impl ImportUpload {
     /// Reads the options, then the chunks.
     pub(super) async fn receive(
         parts: impl Stream<Item = Result<v1::ImportListingRequest, Status>> + Unpin,
+        memory: Option<&CallMemory>,
     ) -> Result<Self, Status> {
-        if let Ok(read) = timeout(RECEIVE_TIMEOUT, Self::read(parts)).await {
+        if let Ok(read) = timeout(RECEIVE_TIMEOUT, Self::read(parts, memory)).await {
             return read;
         }
         let message = format!("the payload must arrive within {} s", RECEIVE_TIMEOUT.as_secs());
@@ -57,6 +59,7 @@ impl ImportUpload {
 
     async fn read(
         mut parts: impl Stream<Item = Result<v1::ImportListingRequest, Status>> + Unpin,
+        memory: Option<&CallMemory>,
     ) -> Result<Self, Status> {
         let first = parts.next().await.transpose()?.and_then(|message| message.part);
         let Some(Part::Options(options)) = first else {
@@ -66,7 +69,10 @@ impl ImportUpload {
         while let Some(message) = parts.next().await.transpose()? {
             match message.part {
                 Some(Part::Chunk(chunk)) if payload.len() + chunk.len() > MAX_PAYLOAD_BYTES => return Err(too_large()),
-                Some(Part::Chunk(chunk)) => payload.extend_from_slice(&chunk),
+                Some(Part::Chunk(chunk)) => {
+                    memory.map_or(Ok(()), |memory| memory.take_unpacked(chunk.len()))?;
+                    payload.extend_from_slice(&chunk);
+                }
                 Some(Part::Options(_)) => {
                     return Err(status(invalid("options", "REPEATED", "must be in the first message only")));
                 }
@@ -115,9 +121,10 @@ mod tests {
     }
 
     async fn received(parts: Vec<Part>) -> Result<ImportUpload, Status> {
-        ImportUpload::receive(stream::iter(
-            parts.into_iter().map(|part| Ok(v1::ImportListingRequest { part: Some(part) })),
-        ))
+        ImportUpload::receive(
+            stream::iter(parts.into_iter().map(|part| Ok(v1::ImportListingRequest { part: Some(part) }))),
+            None,
+        )
         .await
     }
 

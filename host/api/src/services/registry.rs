@@ -20,13 +20,13 @@ use super::{
 use crate::{
     reads::check_batch,
     status::{invalid, malformed, not_supported, status},
-    writes::{actor, check_reason, write_context},
+    writes::{Sender, check_reason, write_context},
 };
 
 #[async_trait]
 impl RegistryService for Api {
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Reply<v1::ApplyResponse> {
-        let actor = actor(&request);
+        let sender = Sender::of(&request);
         let mut message = request.into_inner();
         Span::current().record("items", message.mutations.len());
         check_batch("mutations", message.mutations.len()).map_err(status)?;
@@ -43,7 +43,7 @@ impl RegistryService for Api {
         let request_id = std::mem::take(&mut message.request_id);
         let validate_only = std::mem::take(&mut message.validate_only);
         let hash = || request_hash(method, [message.encode_to_vec().as_slice()]);
-        let write = write_context(actor, method, ("request_id", &request_id), validate_only, hash).map_err(status)?;
+        let write = write_context(sender, method, ("request_id", &request_id), validate_only, hash).map_err(status)?;
         let mutations = convert::mutations(message.mutations, &message.reason, self.registry.ids());
         let mutations = mutations.map_err(malformed)?;
         Ok(answered(self.registry.apply(write, mutations).await.map_err(status)?))
@@ -55,14 +55,14 @@ impl RegistryService for Api {
         &self,
         request: Request<Streaming<v1::ImportListingRequest>>,
     ) -> Reply<Self::ImportListingStream> {
-        let actor = actor(&request);
+        let sender = Sender::of(&request);
         let permit = import_upload::acquire_import_permit(&self.imports).await?;
-        let upload = ImportUpload::receive(request.into_inner()).await?;
+        let upload = ImportUpload::receive(request.into_inner(), sender.memory()).await?;
         Span::current().record("venue_id", upload.options.venue_id.as_str());
         let v1::ImportListingOptions { request_id, validate_only, .. } = &upload.options;
         let method = "/cqar.v1.RegistryService/ImportListing";
         let id = ("options.request_id", request_id.as_str());
-        let write = write_context(actor, method, id, *validate_only, || upload.hash(method)).map_err(status)?;
+        let write = write_context(sender, method, id, *validate_only, || upload.hash(method)).map_err(status)?;
         let running = self.registry.import_listing(write, upload.options, upload.payload, permit);
         Ok(Response::new(Box::pin(steps(running))))
     }

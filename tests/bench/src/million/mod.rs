@@ -11,13 +11,12 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use bytes::Bytes;
 use cqar_proto::v1::{
-    self, GetInstrumentRequest, ImportListingOptions, ImportListingRequest, ListMarketsRequest, MarketStatus, Mutation,
-    ResolveMarketRequest, get_instrument_request::Key, import_listing_request::Part, import_listing_response::Step,
-    instrument_service_client::InstrumentServiceClient, market_service_client::MarketServiceClient,
-    mutation::Operation, registry_service_client::RegistryServiceClient,
+    self, GetInstrumentRequest, ImportListingOptions, ListMarketsRequest, MarketStatus, Mutation, ResolveMarketRequest,
+    get_instrument_request::Key, instrument_service_client::InstrumentServiceClient,
+    market_service_client::MarketServiceClient, mutation::Operation, registry_service_client::RegistryServiceClient,
 };
 use cqar_tests::{
-    fixtures::{asset, create, venue},
+    fixtures::{self, Imported, asset, create, venue},
     postgres::Postgres,
     server::{Options, Server},
 };
@@ -96,7 +95,7 @@ async fn fill(server: &Server, markets: usize) -> anyhow::Result<Filled> {
         let payload = Bytes::from(dataset::file(n, rows, &mut random));
         in_generator += generating.elapsed();
         let began = Instant::now();
-        let created = import(&mut registry, dataset::venue(n % VENUES), payload).await?;
+        let created = import(&mut registry, dataset::venue(n % VENUES), &payload).await?;
         ensure!(usize::try_from(created) == Ok(rows), "{created} of {rows} rows of file {n} were created");
         files.push((rows, began.elapsed()));
         eprintln!(
@@ -117,26 +116,15 @@ async fn apply(registry: &mut RegistryServiceClient<Channel>, operations: Vec<Op
 async fn import(
     registry: &mut RegistryServiceClient<Channel>,
     venue_id: String,
-    payload: Bytes,
+    payload: &[u8],
 ) -> anyhow::Result<i32> {
     let options = ImportListingOptions { venue_id, ..ImportListingOptions::default() };
-    let chunks = (0..payload.len()).step_by(1 << 20);
-    let chunks = chunks.map(move |from| Part::Chunk(payload.slice(from..payload.len().min(from + (1 << 20)))));
-    let parts = std::iter::once(Part::Options(options)).chain(chunks);
-    let messages: Vec<_> = parts.map(|part| ImportListingRequest { part: Some(part) }).collect();
-    let mut steps = registry.import_listing(futures::stream::iter(messages)).await?.into_inner();
-    while let Some(response) = steps.message().await? {
-        match response.step {
-            Some(Step::Rows(rows)) => {
-                if let Some(rejected) = rows.markets.iter().find(|market| !market.code.is_empty()) {
-                    bail!("{}: {} {}", rejected.venue_symbol, rejected.code, rejected.message);
-                }
-            }
-            Some(Step::Summary(summary)) => return Ok(summary.created),
-            Some(Step::Progress(_)) | None => {}
-        }
+    let steps = registry.import_listing(fixtures::import(options, payload)).await?.into_inner();
+    let imported = Imported::receive(steps).await?;
+    if let Some(rejected) = imported.markets.iter().find(|market| !market.code.is_empty()) {
+        bail!("{}: {} {}", rejected.venue_symbol, rejected.code, rejected.message);
     }
-    bail!("an import ended without its summary")
+    Ok(imported.created)
 }
 
 fn rates(database: Database, filled: &Filled, report: &mut Report) {

@@ -8,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use bytes::Bytes;
 use cqar_proto::v1::{
-    CreateAssetRequest, ImportListingOptions, ImportListingRequest, asset_service_client::AssetServiceClient,
-    import_listing_request::Part, import_listing_response::Step, registry_service_client::RegistryServiceClient,
+    CreateAssetRequest, ImportListingOptions, asset_service_client::AssetServiceClient,
+    registry_service_client::RegistryServiceClient,
 };
 use cqar_tests::{
-    fixtures::asset,
+    fixtures::{self, Imported, asset},
     nats::Nats,
     postgres::Postgres,
     server::{Options, Server},
@@ -84,7 +84,7 @@ async fn beside(
             let mut imported = 0;
             while imported < imports || began.elapsed() < time {
                 let payload = Bytes::from(listing(&format!("B{rows}X{imported}X"), rows)?);
-                import(&mut registry, payload).await?;
+                import(&mut registry, &payload).await?;
                 imported += 1;
             }
             ends.store(true, Ordering::Relaxed);
@@ -105,21 +105,13 @@ async fn beside(
     Ok((latency, importing.await??))
 }
 
-async fn import(registry: &mut RegistryServiceClient<tonic::transport::Channel>, payload: Bytes) -> anyhow::Result<()> {
+async fn import(registry: &mut RegistryServiceClient<tonic::transport::Channel>, payload: &[u8]) -> anyhow::Result<()> {
     let options = ImportListingOptions {
         venue_id: "binance".to_owned(),
         create_missing_assets: true,
         ..ImportListingOptions::default()
     };
-    let chunks = (0..payload.len()).step_by(1 << 20);
-    let chunks = chunks.map(move |from| Part::Chunk(payload.slice(from..payload.len().min(from + (1 << 20)))));
-    let parts = std::iter::once(Part::Options(options)).chain(chunks);
-    let messages: Vec<_> = parts.map(|part| ImportListingRequest { part: Some(part) }).collect();
-    let mut steps = registry.import_listing(futures::stream::iter(messages)).await?.into_inner();
-    while let Some(response) = steps.message().await? {
-        if let Some(Step::Summary(_)) = response.step {
-            return Ok(());
-        }
-    }
-    bail!("an import ended without its summary")
+    let steps = registry.import_listing(fixtures::import(options, payload)).await?.into_inner();
+    Imported::receive(steps).await?;
+    Ok(())
 }
