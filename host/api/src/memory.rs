@@ -17,6 +17,7 @@ use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
+use prometheus::{IntGauge, Registry};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -39,15 +40,25 @@ const ENCODING: &str = "grpc-encoding";
 /// Takes what calls have in memory from a budget.
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLayer {
-    budget: Arc<Semaphore>,
+    budget: Arc<Budget>,
     max_message_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Budget {
+    units: Arc<Semaphore>,
+    /// The bytes that are taken, as a metric.
+    taken: IntGauge,
 }
 
 impl MemoryLayer {
     /// A budget of so many bytes, for messages none of which has more than so many.
-    pub(crate) fn new(bytes: usize, max_message_bytes: usize) -> Self {
-        let budget = Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS));
-        Self { budget: Arc::new(budget), max_message_bytes }
+    pub(crate) fn new(bytes: usize, max_message_bytes: usize, metrics: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "What large requests and answers have in memory; `server.batch_memory` is the most";
+        let taken = IntGauge::new("cqar_grpc_memory_bytes", help)?;
+        metrics.register(Box::new(taken.clone()))?;
+        let units = Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS)));
+        Ok(Self { budget: Arc::new(Budget { units, taken }), max_message_bytes })
     }
 }
 
@@ -57,14 +68,14 @@ pub(crate) struct CallMemory(Arc<Taken>);
 
 #[derive(Debug)]
 struct Taken {
-    budget: Arc<Semaphore>,
+    budget: Arc<Budget>,
     /// Whether the messages of the request come compressed.
     is_packed: bool,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl CallMemory {
-    fn of(budget: &Arc<Semaphore>, is_packed: bool) -> Self {
+    fn of(budget: &Arc<Budget>, is_packed: bool) -> Self {
         Self(Arc::new(Taken { budget: Arc::clone(budget), is_packed, permit: Mutex::new(None) }))
     }
 
@@ -76,7 +87,9 @@ impl CallMemory {
     /// Takes so many bytes more.
     fn take(&self, bytes: usize) -> Result<(), Status> {
         let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        let taken = Arc::clone(&self.0.budget).try_acquire_many_owned(units).map_err(|_| exhausted())?;
+        let budget = &self.0.budget;
+        let taken = Arc::clone(&budget.units).try_acquire_many_owned(units).map_err(|_| exhausted())?;
+        budget.taken.add(bytes_of(&taken));
         match &mut *self.0.permit.lock() {
             Some(permit) => permit.merge(taken),
             none => *none = Some(taken),
@@ -86,6 +99,18 @@ impl CallMemory {
 
     fn has_any(&self) -> bool {
         self.0.permit.lock().is_some()
+    }
+}
+
+fn bytes_of(permit: &OwnedSemaphorePermit) -> i64 {
+    i64::try_from(permit.num_permits() * UNIT_BYTES).unwrap_or(i64::MAX)
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some(permit) = self.permit.get_mut() {
+            self.budget.taken.sub(bytes_of(permit));
+        }
     }
 }
 
@@ -319,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_share_a_budget_until_they_are_answered_and_small_ones_have_none() {
-        let layer = MemoryLayer::new(1 << 20, 600 << 10);
+        let layer = MemoryLayer::new(1 << 20, 600 << 10, &Registry::new()).unwrap();
         let mut service = layer.layer(service_fn(swallow));
         let Ok(held) = service.call(request(800 << 10)).await;
         assert!(!held.headers().contains_key(Status::GRPC_STATUS));
@@ -335,7 +360,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_comes_compressed_has_what_it_may_be_once_it_is_unpacked() {
-        let layer = MemoryLayer::new(1 << 20, 600 << 10);
+        let layer = MemoryLayer::new(1 << 20, 600 << 10, &Registry::new()).unwrap();
         let mut service = layer.layer(service_fn(swallow));
         let packed = || {
             let mut request = request(1 << 10);
@@ -355,14 +380,15 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_batch_is_bounded_by_itself_and_with_all_others() {
-        let budget = Arc::new(Semaphore::new(1024));
+        let layer = MemoryLayer::new(4 << 20, 0, &Registry::new()).unwrap();
         let mut request = tonic::Request::new(());
-        request.extensions_mut().insert(CallMemory::of(&budget, false));
+        request.extensions_mut().insert(CallMemory::of(&layer.budget, false));
         let mut answer = AnswerBudget::of(&request);
         let admitted = (0..100).filter(|_| answer.admit(100 << 10).is_ok()).count();
         assert_eq!(admitted, 20, "4 MiB, of which each takes twice what it has");
+        assert!(layer.budget.taken.get() > 3 << 20);
         drop((answer, request));
-        assert_eq!(budget.available_permits(), 1024);
+        assert_eq!((layer.budget.units.available_permits(), layer.budget.taken.get()), (1024, 0));
         let mut alone = AnswerBudget { memory: None, left: MAX_ANSWER_BYTES, spare: 0, refused: None };
         let admitted = (0..1000).filter(|_| alone.admit(1 << 20).is_ok()).count();
         assert_eq!(admitted, 32);

@@ -82,6 +82,7 @@ pub async fn serve_grpc(
         settings;
     let descriptors = [DESCRIPTORS, HEALTH_DESCRIPTORS, REFLECTION_DESCRIPTORS, REFLECTION_ALPHA_DESCRIPTORS];
     let methods = Methods::new(&descriptors, metrics)?;
+    let memory = MemoryLayer::new(batch_memory_bytes, max_request_bytes, metrics).map_err(MethodsError::from)?;
     let (reporter, health_service) = health_reporter();
     let imports = Arc::new(Semaphore::new(MAX_IMPORTS));
     let api = Api { registry: registry.clone(), stopping: token.clone(), imports };
@@ -95,7 +96,7 @@ pub async fn serve_grpc(
             .layer(InstrumentationLayer { methods, trace_sample_rate })
             .layer(ErrorInfoLayer)
             .layer(AuthLayer { keys, reflection_requires_key })
-            .layer(MemoryLayer::new(batch_memory_bytes, max_request_bytes))
+            .layer(memory)
             .add_routes(routes)
             .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), token.cancelled())
             .await;

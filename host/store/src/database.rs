@@ -78,8 +78,8 @@ impl Silence {
         self.last.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Whether a connection of this age was made after it.
-    pub(crate) fn is_before(&self, age: Duration) -> bool {
+    /// Whether it leaves a connection of this age usable: one that was made after it.
+    pub(crate) fn spares(&self, age: Duration) -> bool {
         let made = self.now().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
         let last = self.last.load(Ordering::Relaxed);
         last == 0 || made > last

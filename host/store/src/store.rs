@@ -229,7 +229,7 @@ async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Resu
             // Beginning a transaction tells as well, and has a deadline.
             .test_before_acquire(false)
             .before_acquire(move |_, of| {
-                let is_usable = silence.is_before(of.age);
+                let is_usable = silence.spares(of.age);
                 Box::pin(async move { Ok(is_usable) })
             })
             .after_connect(|connection, _| {

@@ -188,9 +188,15 @@ async fn calls_that_hold_the_memory_of_all_refuse_the_next_large_one(s: TestEnvi
         validate_only: true,
         ..ApplyRequest::default()
     };
+    until("all of both is there", async || {
+        let (_, metrics) = server.http_get(server.metrics(), "/metrics").await;
+        let taken = metrics.lines().find_map(|line| line.strip_prefix("cqar_grpc_memory_bytes ")).unwrap();
+        (taken.parse::<f64>().unwrap() >= f64::from(125 << 20)).then_some(())
+    })
+    .await;
     let registry = clients.registry.clone();
     let attempt = async || registry.clone().apply(large()).await;
-    let refused = until("the memory of all is taken", async || attempt().await.err()).await;
+    let refused = attempt().await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "MEMORY_EXHAUSTED"));
     assert!(refused.get_details_retry_info().is_some());
     clients.apply(vec![mutation(create(asset("SMALL")))]).await.unwrap();

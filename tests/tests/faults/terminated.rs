@@ -2,12 +2,14 @@
 
 use std::{process::Command, time::Duration};
 
-use cqar_proto::v1::{CreateAssetRequest, asset_service_client::AssetServiceClient, component::State};
+use cqar_proto::v1::{
+    CreateAssetRequest, ListAssetsRequest, asset_service_client::AssetServiceClient, component::State,
+};
 use cqar_tests::{
     environment::TestEnvironment, fixtures::asset, in_both_environments, postgres::Postgres, server::Options,
 };
 
-use crate::writers::{self, Writers, becomes};
+use crate::writers::{self, Writers, becomes, create, lines};
 
 in_both_environments! {
     a_write_that_its_caller_gave_up_leaves_nothing_behind
@@ -22,13 +24,45 @@ async fn a_terminated_backend_and_a_restart_are_got_over() {
     let writers = Writers::start(&server, 4).await;
     writers.go_on(20).await;
     for _ in 0..10 {
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cqar'";
-        let ended = Command::new("psql").arg(postgres.url()).args(["-qc", end]).output().unwrap();
-        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        terminate(&postgres, "TRUE");
         writers.go_on(5).await;
     }
     becomes(&server, State::Ok).await;
     writers::check(&server, &writers.end().await).await;
+}
+
+/// Ends the connections of the servers of which a condition is true, and waits until they are gone; says how many.
+fn terminate(postgres: &Postgres, condition: &str) -> usize {
+    let end = format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'cqar' AND {condition}"
+    );
+    let ended = Command::new("psql").arg(postgres.url()).args(["-Atqc", &end]).output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    String::from_utf8_lossy(&ended.stdout).lines().filter(|line| *line == "t").count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_died_while_they_were_idle_cost_nobody_anything() {
+    let postgres = Postgres::start();
+    let options = Options::new().with("DATABASE_URL", postgres.url()).with("CACHE_ENABLED", false);
+    options.migrate_up();
+    let server = options.start().await;
+    let channel = server.channel().await;
+    create(&channel, "FIRST").await.unwrap();
+    for n in 0..5 {
+        let ended = terminate(&postgres, "state = 'idle'");
+        assert!(ended >= 2, "of writes, and of reads: {ended}");
+        let calls = (0..8).map(|of| {
+            let channel = channel.clone();
+            async move {
+                let list = ListAssetsRequest { page_size: 1, ..ListAssetsRequest::default() };
+                AssetServiceClient::new(channel.clone()).list_assets(list).await.unwrap();
+                create(&channel, &format!("A{n}N{of}")).await.unwrap();
+            }
+        });
+        futures::future::join_all(calls).await;
+    }
+    assert_eq!(lines(&server, "database_writes_fail"), [""; 0]);
 }
 
 /// Calls that are cancelled at any moment: what they began is taken back, and what they had waited for is not begun.

@@ -152,7 +152,7 @@ mod tests {
         let mib = Bytes::from(vec![b' '; 1 << 20]);
         let endless = std::iter::once(options("binance")).chain(std::iter::repeat_with(|| Part::Chunk(mib.clone())));
         let parts = stream::iter(endless.map(|part| Ok(v1::ImportListingRequest { part: Some(part) })));
-        let status = ImportUpload::receive(parts).await.err().unwrap();
+        let status = ImportUpload::receive(parts, None).await.err().unwrap();
         assert_eq!(status.get_details_error_info().unwrap().reason, "PAYLOAD_TOO_LARGE");
         assert_eq!(status.get_details_bad_request().unwrap().field_violations[0].field, "chunk");
     }
