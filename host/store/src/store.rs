@@ -176,13 +176,17 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(SQLITE_BUSY_TIMEOUT)
         .statement_cache_capacity(settings.statement_cache);
-    let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(settings.acquire_timeout);
+    let pool = |connections| {
+        // A connection to a file does not die unnoticed.
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .test_before_acquire(false)
+    };
     let of_writer = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("journal_size_limit", WAL_BYTES);
-    let write = write.connect_with(of_writer).await.map_err(failed)?;
+    let write = pool(1).connect_with(of_writer).await.map_err(failed)?;
     let options = options.pragma("cache_size", READER_CACHE_KIB);
-    let read =
-        SqlitePoolOptions::new().max_connections(settings.max_connections).acquire_timeout(settings.acquire_timeout);
-    let read = read.connect_with(options.clone()).await.map_err(failed)?;
+    let read = pool(settings.max_connections).connect_with(options.clone()).await.map_err(failed)?;
     let relay = relay_file::open(options, settings, &read).await.map_err(failed)?;
     Ok(Pools::Sqlite { write, read, relay })
 }
