@@ -11,6 +11,7 @@
 //! | `reads`, [`list`](PageRequest) | entities by id and in pages |
 //! | `loader`, `caches` | where reads come from: this process, Redis, the database |
 //! | [`write`](WriteContext), `apply`, [`import`] | the way of every write, and the two kinds of it |
+//! | `caller` | work that goes on without its caller |
 //! | `plan`, `caller_rules` | from what a write asks for to what it changes: every invariant of the core, and of callers |
 //! | [`lookup`](StoreLookup) | what plugins may ask |
 //! | `status`, `unresolved` | how the registry is |
@@ -18,6 +19,7 @@
 
 mod apply;
 mod caches;
+mod caller;
 mod caller_rules;
 mod error;
 mod format;

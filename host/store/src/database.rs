@@ -3,14 +3,7 @@
 //! Invariants: no call waits for the database without a deadline; and a connection is used again only after its transaction
 //! ended as it should. Whatever else happened to it, it is thrown away: nobody knows in which state the other side left it.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{
     AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool,
@@ -24,7 +17,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{dialect::Dialect, error::Error, settings::Deadlines, write_health::WriteMonitor};
+use crate::{dialect::Dialect, error::Error, settings::Deadlines, silence::Silence, write_health::WriteMonitor};
 
 /// The connections. Each writer waits for a connection of its own, which readers never take.
 #[derive(Clone)]
@@ -56,38 +49,6 @@ pub(crate) struct Database {
     pub(crate) silence: Arc<Silence>,
     /// What became of the writes.
     pub(crate) writes: Arc<WriteMonitor>,
-}
-
-/// When a statement went without an answer. Connections from before are not used again: what silenced one has, as a rule, cut all
-/// of them, and each would cost its user the whole deadline to find that out.
-#[derive(Debug)]
-pub(crate) struct Silence {
-    epoch: Instant,
-    /// Milliseconds after `epoch`; 0 for never.
-    last: AtomicU64,
-}
-
-impl Default for Silence {
-    fn default() -> Self {
-        Self { epoch: Instant::now(), last: AtomicU64::new(0) }
-    }
-}
-
-impl Silence {
-    fn note(&self) {
-        self.last.store(self.now(), Ordering::Relaxed);
-    }
-
-    /// Whether it leaves a connection of this age usable: one that was made after it.
-    pub(crate) fn spares(&self, age: Duration) -> bool {
-        let made = self.now().saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-        let last = self.last.load(Ordering::Relaxed);
-        last == 0 || made > last
-    }
-
-    fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
-    }
 }
 
 /// What a transaction is for, on which depends where it waits and for how long.

@@ -49,6 +49,7 @@ mod relay_file;
 mod requests;
 pub mod schema;
 mod settings;
+mod silence;
 mod snapshot;
 mod store;
 mod symbols;

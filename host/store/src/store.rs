@@ -15,12 +15,13 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    database::{Database, Pools, Purpose, Silence},
+    database::{Database, Pools, Purpose},
     dialect::{Dialect, is_not_a_database},
     error::Error,
     metrics::Metrics,
     relay_file,
     settings::{Deadlines, StoreSettings},
+    silence::Silence,
     snapshot::Snapshot,
     write::WriteTransaction,
     write_health::WriteHealth,

@@ -41,10 +41,11 @@ use self::{
 };
 use crate::{
     Registry, Revisioned,
+    caller::Caller,
     error::Error,
     infer::{failed, symbology},
     reading::codes,
-    write::{Caller, WriteCommand, WriteContext, WriteOutcome, WritePhase},
+    write::{WriteCommand, WriteContext, WriteOutcome, WritePhase},
 };
 
 pub use report::ImportReport;
