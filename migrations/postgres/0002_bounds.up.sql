@@ -34,10 +34,5 @@ ALTER TABLE event_log ALTER COLUMN is_compressed DROP DEFAULT;
 -- Compressed once is enough.
 ALTER TABLE event_log ALTER COLUMN events SET STORAGE EXTERNAL;
 
--- Keys were texts of up to 512 bytes, and are hashes above 64; the type is how a key begins. The server copies them, and drops the old.
-ALTER TABLE unique_keys RENAME TO long_unique_keys;
-ALTER INDEX unique_keys_pkey RENAME TO long_unique_keys_pkey;
-CREATE TABLE unique_keys (
-    key TEXT COLLATE "C" PRIMARY KEY,
-    entity_id TEXT NOT NULL
-);
+-- The type of an entity is how its key begins. Keys of more than 64 bytes become hashes, which the server sees to.
+ALTER TABLE unique_keys DROP COLUMN entity_type;

@@ -1,4 +1,4 @@
--- What is packed cannot be unpacked here: only an empty log is taken back. Restore a backup instead.
+-- What is packed cannot be unpacked here, nor can keys that are hashes: only an empty log is taken back. Restore a backup instead.
 CREATE TABLE empty_log (
     events BIGINT NOT NULL CONSTRAINT "a log with events is not taken back: restore a backup" CHECK (events = 0)
 );

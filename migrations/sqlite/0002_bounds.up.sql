@@ -101,9 +101,5 @@ CREATE INDEX markets_instrument ON markets (instrument_id, id);
 CREATE INDEX markets_venue ON markets (venue_id, id);
 CREATE INDEX markets_segment ON markets (venue_id, segment, id);
 
--- Keys were texts of up to 512 bytes, and are hashes above 64; the type is how a key begins. The server copies them, and drops the old.
-ALTER TABLE unique_keys RENAME TO long_unique_keys;
-CREATE TABLE unique_keys (
-    key TEXT NOT NULL PRIMARY KEY,
-    entity_id TEXT NOT NULL
-) WITHOUT ROWID;
+-- The type of an entity is how its key begins. Keys of more than 64 bytes become hashes, which the server sees to.
+ALTER TABLE unique_keys DROP COLUMN entity_type;

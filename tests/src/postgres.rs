@@ -60,6 +60,17 @@ impl Postgres {
         self.url.replace(&self.address(), &format!("127.0.0.1:{port}"))
     }
 
+    /// Ends the connections of servers to this database of which a condition is true, and waits until they are gone; says how many.
+    pub fn terminate(&self, condition: &str) -> usize {
+        let end = format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+             WHERE datname = current_database() AND application_name = 'cqar' AND {condition}"
+        );
+        let ended = Command::new("psql").arg(&self.url).args(["-Atqc", &end]).output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+        String::from_utf8_lossy(&ended.stdout).lines().filter(|line| *line == "t").count()
+    }
+
     /// The database's URL.
     pub fn url(&self) -> &str {
         &self.url

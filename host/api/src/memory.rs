@@ -1,8 +1,10 @@
 //! The bytes that large requests and answers have in memory, over all calls.
 //!
 //! Invariant: what a request has beyond its first 64 KiB, and what the answer to a batch has, is taken from one budget before it
-//! is kept, and given back when the answer was sent or the call ended otherwise. A call that finds too little left is refused,
-//! and may be repeated; it never waits, since those that it would wait for may wait themselves, with half of their requests.
+//! is kept, and given back when the answer was sent, or the call ended otherwise, and with it the write that goes on without its
+//! caller. A message that comes compressed is unpacked first, in one go: as many at a time as there are threads. A call that finds too
+//! little left is refused, and may be repeated; it never waits, since those that it would wait for may wait themselves, with half
+//! of their requests.
 
 use std::{
     future::Future,
@@ -18,6 +20,7 @@ use http_body::{Frame, SizeHint};
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use prometheus::{IntGauge, Registry};
+use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -28,9 +31,6 @@ use crate::{status::RETRY_LATER, status_builder::StatusBuilder};
 const FREE_BYTES: usize = 64 << 10;
 /// The budget is counted in these.
 const UNIT_BYTES: usize = 4 << 10;
-/// How much larger a compressed request may be once it is unpacked: no DEFLATE stream has a higher ratio (RFC 1951: 258 bytes of
-/// two bits), and there is no telling before.
-const MAX_EXPANSION: usize = 1032;
 /// The most bytes of the answer to a batch: 10,000 resolved symbols have about 10 MiB.
 const MAX_ANSWER_BYTES: usize = 32 << 20;
 
@@ -41,7 +41,6 @@ const ENCODING: &str = "grpc-encoding";
 #[derive(Debug, Clone)]
 pub(crate) struct MemoryLayer {
     budget: Arc<Budget>,
-    max_message_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -52,13 +51,13 @@ struct Budget {
 }
 
 impl MemoryLayer {
-    /// A budget of so many bytes, for messages none of which has more than so many.
-    pub(crate) fn new(bytes: usize, max_message_bytes: usize, metrics: &Registry) -> Result<Self, prometheus::Error> {
+    /// A budget of so many bytes.
+    pub(crate) fn new(bytes: usize, metrics: &Registry) -> Result<Self, prometheus::Error> {
         let help = "What large requests and answers have in memory; `server.batch_memory` is the most";
         let taken = IntGauge::new("cqar_grpc_memory_bytes", help)?;
         metrics.register(Box::new(taken.clone()))?;
         let units = Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS)));
-        Ok(Self { budget: Arc::new(Budget { units, taken }), max_message_bytes })
+        Ok(Self { budget: Arc::new(Budget { units, taken }) })
     }
 }
 
@@ -69,19 +68,29 @@ pub(crate) struct CallMemory(Arc<Taken>);
 #[derive(Debug)]
 struct Taken {
     budget: Arc<Budget>,
-    /// Whether the messages of the request come compressed.
+    /// Whether the messages of the request may come compressed.
     is_packed: bool,
+    /// What was taken for the request.
+    of_request: Mutex<usize>,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl CallMemory {
     fn of(budget: &Arc<Budget>, is_packed: bool) -> Self {
-        Self(Arc::new(Taken { budget: Arc::clone(budget), is_packed, permit: Mutex::new(None) }))
+        let (of_request, permit) = (Mutex::new(0), Mutex::new(None));
+        Self(Arc::new(Taken { budget: Arc::clone(budget), is_packed, of_request, permit }))
     }
 
-    /// Takes what a message of a stream has, which is kept beyond the next one. Of those that come as they are, the body was counted.
-    pub(crate) fn take_unpacked(&self, bytes: usize) -> Result<(), Status> {
-        if self.0.is_packed { self.take(bytes) } else { Ok(()) }
+    /// Takes what is missing of what the request has so far.
+    pub(crate) fn take_request(&self, bytes: usize) -> Result<(), Status> {
+        let beyond = bytes.saturating_sub(FREE_BYTES);
+        let mut taken = self.0.of_request.lock();
+        if beyond > *taken {
+            let more = (beyond - *taken).max(FREE_BYTES);
+            self.take(more)?;
+            *taken += more;
+        }
+        Ok(())
     }
 
     /// Takes so many bytes more.
@@ -100,6 +109,14 @@ impl CallMemory {
     fn has_any(&self) -> bool {
         self.0.permit.lock().is_some()
     }
+}
+
+/// The message of a request. What comes compressed is counted as it is, unpacked; of all others the body was.
+pub(crate) fn message<T: Message>(request: tonic::Request<T>) -> Result<T, Status> {
+    if let Some(memory) = request.extensions().get::<CallMemory>().filter(|memory| memory.0.is_packed) {
+        memory.take_request(request.get_ref().encoded_len())?;
+    }
+    Ok(request.into_inner())
 }
 
 fn bytes_of(permit: &OwnedSemaphorePermit) -> i64 {
@@ -199,11 +216,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let MemoryLayer { budget, max_message_bytes } = &self.layer;
         let is_packed = request.headers().get(ENCODING).is_some_and(|encoding| encoding != "identity");
-        let memory = CallMemory::of(budget, is_packed);
-        let max_unpacked = is_packed.then_some(*max_message_bytes);
-        let counted = CountedBody { memory: memory.clone(), max_unpacked, seen: 0, taken: 0, body: Body::empty() };
+        let memory = CallMemory::of(&self.layer.budget, is_packed);
+        let counted = CountedBody { memory: memory.clone(), seen: 0, body: Body::empty() };
         let mut request = request.map(|body| Body::new(CountedBody { body, ..counted }));
         request.extensions_mut().insert(memory.clone());
         MemoryFuture { inner: self.inner.call(request), memory }
@@ -242,10 +257,7 @@ where
 /// The body of a request, which takes its bytes from the budget as they come.
 struct CountedBody {
     memory: CallMemory,
-    /// What a message that comes compressed may have.
-    max_unpacked: Option<usize>,
     seen: usize,
-    taken: usize,
     body: Body,
 }
 
@@ -260,14 +272,8 @@ impl http_body::Body for CountedBody {
             && let Some(data) = frame.data_ref()
         {
             this.seen += data.len();
-            let has = this.max_unpacked.map_or(this.seen, |most| this.seen.saturating_mul(MAX_EXPANSION).min(most));
-            let beyond = has.saturating_sub(FREE_BYTES);
-            if beyond > this.taken {
-                let more = (beyond - this.taken).max(FREE_BYTES);
-                if let Err(refused) = this.memory.take(more) {
-                    return Poll::Ready(Some(Err(refused)));
-                }
-                this.taken += more;
+            if let Err(refused) = this.memory.take_request(this.seen) {
+                return Poll::Ready(Some(Err(refused)));
             }
         }
         Poll::Ready(frame)
@@ -309,7 +315,6 @@ impl http_body::Body for HoldingBody {
 mod tests {
     use std::convert::Infallible;
 
-    use http::HeaderValue;
     use http_body::Body as _;
     use tower::service_fn;
 
@@ -344,7 +349,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_requests_share_a_budget_until_they_are_answered_and_small_ones_have_none() {
-        let layer = MemoryLayer::new(1 << 20, 600 << 10, &Registry::new()).unwrap();
+        let layer = MemoryLayer::new(1 << 20, &Registry::new()).unwrap();
         let mut service = layer.layer(service_fn(swallow));
         let Ok(held) = service.call(request(800 << 10)).await;
         assert!(!held.headers().contains_key(Status::GRPC_STATUS));
@@ -358,29 +363,32 @@ mod tests {
         assert!(!again.headers().contains_key(Status::GRPC_STATUS), "what was taken was given back");
     }
 
-    #[tokio::test]
-    async fn what_comes_compressed_has_what_it_may_be_once_it_is_unpacked() {
-        let layer = MemoryLayer::new(1 << 20, 600 << 10, &Registry::new()).unwrap();
-        let mut service = layer.layer(service_fn(swallow));
-        let packed = || {
-            let mut request = request(1 << 10);
-            request.headers_mut().insert(ENCODING, HeaderValue::from_static("gzip"));
+    #[test]
+    fn what_comes_compressed_has_what_it_is_unpacked() {
+        let layer = MemoryLayer::new(1 << 20, &Registry::new()).unwrap();
+        let request = |is_packed, bytes| {
+            let mut request = tonic::Request::new("x".repeat(bytes));
+            request.extensions_mut().insert(CallMemory::of(&layer.budget, is_packed));
             request
         };
-        let Ok(held) = service.call(packed()).await;
-        let Ok(refused) = service.call(packed()).await;
-        assert!(!held.headers().contains_key(Status::GRPC_STATUS));
-        assert!(refused.headers().contains_key(Status::GRPC_STATUS), "600 KiB each, of one MiB");
-        let memory = CallMemory::of(&layer.budget, true);
-        assert!(memory.take_unpacked(800 << 10).is_err(), "nor has a stream that much left");
-        drop((held, refused));
-        memory.take_unpacked(800 << 10).unwrap();
-        CallMemory::of(&layer.budget, false).take_unpacked(800 << 10).unwrap();
+        message(request(true, 2 << 20)).unwrap_err();
+        let (small, held) = (request(true, FREE_BYTES - 10), request(true, 800 << 10));
+        let memory = held.extensions().get::<CallMemory>().unwrap().clone();
+        assert_eq!(message(held).unwrap().len(), 800 << 10);
+        message(request(true, 800 << 10)).unwrap_err();
+        message(small).unwrap();
+        message(request(false, 800 << 10)).expect("its body was counted");
+        // Of a stream that sends a little at a time there is as much as was sent, and no more.
+        for sent in (0..=800 << 10).step_by(300) {
+            memory.take_request(sent).unwrap();
+        }
+        drop(memory);
+        assert_eq!(layer.budget.taken.get(), 0);
     }
 
     #[test]
     fn the_answer_to_a_batch_is_bounded_by_itself_and_with_all_others() {
-        let layer = MemoryLayer::new(4 << 20, 0, &Registry::new()).unwrap();
+        let layer = MemoryLayer::new(4 << 20, &Registry::new()).unwrap();
         let mut request = tonic::Request::new(());
         request.extensions_mut().insert(CallMemory::of(&layer.budget, false));
         let mut answer = AnswerBudget::of(&request);

@@ -82,7 +82,7 @@ pub async fn serve_grpc(
         settings;
     let descriptors = [DESCRIPTORS, HEALTH_DESCRIPTORS, REFLECTION_DESCRIPTORS, REFLECTION_ALPHA_DESCRIPTORS];
     let methods = Methods::new(&descriptors, metrics)?;
-    let memory = MemoryLayer::new(batch_memory_bytes, max_request_bytes, metrics).map_err(MethodsError::from)?;
+    let memory = MemoryLayer::new(batch_memory_bytes, metrics).map_err(MethodsError::from)?;
     let (reporter, health_service) = health_reporter();
     let imports = Arc::new(Semaphore::new(MAX_IMPORTS));
     let api = Api { registry: registry.clone(), stopping: token.clone(), imports };

@@ -146,7 +146,9 @@ pub enum Error {
     #[error("the registry kept changing while the write was judged; try again")]
     Contended,
     /// The entities of one request, or of its answer, are too large together.
-    #[error("the entities that the request is about have {bytes} bytes together, and may have {limit}; ask for fewer")]
+    #[error(
+        "the entities that the request is about have {bytes} bytes together, and may have {limit}; ask for fewer, or send it in parts"
+    )]
     TooManyBytes {
         /// What they have.
         bytes: usize,

@@ -43,11 +43,14 @@ impl Store {
         let _timer = self.metrics.time("read_log");
         let mut tx = self.database.begin(Purpose::Read).await?;
         let (mut events, mut next, limit) = (Vec::new(), block_start(from), limit as usize);
-        let (mut rows, mut bytes, mut has_more) = (FIRST_ROWS, 0, true);
+        let (mut bytes, mut has_more) = (0, true);
         while has_more && events.len() < limit && bytes < MAX_PAGE_BYTES {
-            let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(rows)];
+            // A row has one event at least.
+            let rows = (limit - events.len()).min(ROWS_AT_ONCE);
+            let at_most = Value::Int(i64::try_from(rows).unwrap_or(i64::MAX));
+            let values = vec![Value::Int(next.revision), Value::Index(next.index), at_most];
             let mut blocks = tx.all::<BlockRow>(READ, values).await?.into_iter();
-            has_more = i64::try_from(blocks.len()).is_ok_and(|found| found == rows);
+            has_more = blocks.len() == rows;
             for block in blocks.by_ref() {
                 next = block.next();
                 let found = block.read()?.into_iter().filter(|event| event.position >= from);
@@ -57,10 +60,6 @@ impl Store {
                 }
             }
             has_more |= blocks.len() > 0;
-            // Blocks may be large, or hold an event each: as many at a time as the last ones allow.
-            if bytes < MAX_PAGE_BYTES / 8 {
-                rows *= 4;
-            }
         }
         tx.rollback().await;
         has_more |= events.len() > limit;
@@ -69,8 +68,8 @@ impl Store {
     }
 }
 
-/// The rows that a page of the log reads at first.
-const FIRST_ROWS: i64 = 4;
+/// The most rows that one statement reads: they are in memory together, however large they are.
+const ROWS_AT_ONCE: usize = 16;
 
 /// The bytes of events after which a page of the log is full.
 pub const MAX_PAGE_BYTES: usize = 4 << 20;

@@ -9,7 +9,7 @@ use crate::{
     database::{Purpose, Tx, Value},
     dialect::Dialect,
     error::Error,
-    unique_keys::take_over_long_keys,
+    unique_keys::shorten_keys,
 };
 
 struct Migration {
@@ -85,7 +85,7 @@ impl Store {
             }
             tx.script(migration.script(tx.dialect()).up).await?;
             if migration.name == "0002_bounds" {
-                take_over_long_keys(&mut tx, &self.metrics).await?;
+                shorten_keys(&mut tx, &self.metrics).await?;
             }
             let now = self.clock.now().micros();
             let record = vec![Value::Int(migration.number), Value::Text(migration.name.to_owned()), Value::Int(now)];

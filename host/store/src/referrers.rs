@@ -109,7 +109,7 @@ impl TableSchema {
             );
             dialect.placeholder(values.len() + 1, &mut sql);
             values.push(limit.clone());
-            found.push(format!("SELECT * FROM ({sql}) AS {column}"));
+            found.push(format!("SELECT referrer_{referrer}, target_{target} FROM ({sql}) AS {column}"));
         }
         (found.join(" UNION ALL "), values)
     }

@@ -89,20 +89,26 @@ fn keys_only_in(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
     beyond.into_iter().map(|(_, key)| key).collect()
 }
 
-/// Takes the keys of table `long_unique_keys` over, shortened, and drops that table: a migration cannot hash on every database.
-pub(crate) async fn take_over_long_keys(tx: &mut Tx, metrics: &Metrics) -> Result<(), Error> {
+/// Shortens the keys that are longer than keys are today: a migration cannot hash on every database.
+pub(crate) async fn shorten_keys(tx: &mut Tx, metrics: &Metrics) -> Result<(), Error> {
     let mut last = String::new();
     loop {
+        // What is shortened stands before what is left to be, or is not found again.
         let found: Vec<UniqueKeyRow> = tx.all(NEXT_LONG_KEYS, vec![Value::Text(last)]).await?;
-        let Some(row) = found.last() else { break };
-        last = row.key.clone();
+        let Some(row) = found.last() else { return Ok(()) };
+        last.clone_from(&row.key);
+        for found in found.chunks(MAX_KEYS) {
+            let (list, keys) =
+                key_list(tx.dialect(), 1, found.iter().map(|row| Value::Text(row.key.clone())).collect());
+            tx.execute(format!("DELETE FROM {TABLE} WHERE key IN {list}"), keys).await?;
+        }
         let shortened = found.into_iter().map(|row| {
             let key = UniqueKey::of_text(row.key);
             vec![Value::Text(key.to_string()), Value::Text(row.entity_id)]
         });
         insert(tx, metrics, "migrate_unique_keys", TABLE, &COLUMNS, shortened.collect(), "").await?;
     }
-    tx.script("DROP TABLE long_unique_keys").await
 }
 
-const NEXT_LONG_KEYS: &str = "SELECT key, entity_id FROM long_unique_keys WHERE key > $1 ORDER BY key LIMIT 4096";
+const NEXT_LONG_KEYS: &str =
+    "SELECT key, entity_id FROM unique_keys WHERE key > $1 AND octet_length(key) > 64 ORDER BY key LIMIT 4096";

@@ -1,22 +1,24 @@
 //! Answers are bounded by bytes, whatever is asked for.
 
 use cqar_proto::v1::{
-    ApplyRequest, Asset, BatchGetAssetsRequest, FindMarketsRequest, ImportListingOptions, ListAssetsRequest, Market,
-    Venue, batch_get_assets_response::result::Result as Found,
-    batch_resolve_markets_response::result::Result as Resolved, find_markets_request,
+    ApplyRequest, Asset, BatchGetAssetsRequest, FindMarketsRequest, ImportListingOptions, ImportListingRequest,
+    ListAssetsRequest, Market, Venue, batch_get_assets_response::result::Result as Found,
+    batch_resolve_markets_response::result::Result as Resolved, find_markets_request, import_listing_request::Part,
 };
 use cqar_tests::{
     collect::until,
     environment::TestEnvironment,
     fixtures::{
-        Clients, SampleRegistry, asset, batch_of, create, ids, import, market, mutation, reason, says, update, venue,
+        Clients, Imported, SampleRegistry, asset, batch_of, create, ids, import, market, mutation, reason, says,
+        update, venue,
     },
     kinds::{Kind, Write},
+    server::Server,
 };
 use futures::StreamExt;
 use prost::Message;
 use tokio::task::JoinHandle;
-use tonic::{Code, Status};
+use tonic::{Code, Status, codec::CompressionEncoding};
 use tonic_types::StatusExt;
 use uuid::Uuid;
 
@@ -33,6 +35,7 @@ cqar_tests::in_both_environments! {
     a_large_answer_is_not_kept_and_its_repetition_is_told_the_revision
     the_markets_of_an_instrument_stay_below_what_clients_receive
     calls_that_hold_the_memory_of_all_refuse_the_next_large_one
+    what_comes_compressed_and_in_small_pieces_counts_as_what_it_is
 }
 
 /// About as large as an asset can be.
@@ -170,6 +173,11 @@ async fn the_markets_of_an_instrument_stay_below_what_clients_receive(s: TestEnv
     clients.markets.find_markets(elsewhere).await.unwrap();
 }
 
+async fn memory_of_calls(server: &Server) -> f64 {
+    let (_, metrics) = server.http_get(server.metrics(), "/metrics").await;
+    metrics.lines().find_map(|line| line.strip_prefix("cqar_grpc_memory_bytes ")).unwrap().parse().unwrap()
+}
+
 async fn calls_that_hold_the_memory_of_all_refuse_the_next_large_one(s: TestEnvironment) {
     let server = s.options().with("SERVER_BATCH_MEMORY", "128MiB").start().await;
     let mut clients = Clients::of(&server).await;
@@ -188,12 +196,8 @@ async fn calls_that_hold_the_memory_of_all_refuse_the_next_large_one(s: TestEnvi
         validate_only: true,
         ..ApplyRequest::default()
     };
-    until("all of both is there", async || {
-        let (_, metrics) = server.http_get(server.metrics(), "/metrics").await;
-        let taken = metrics.lines().find_map(|line| line.strip_prefix("cqar_grpc_memory_bytes ")).unwrap();
-        (taken.parse::<f64>().unwrap() >= f64::from(125 << 20)).then_some(())
-    })
-    .await;
+    let both = f64::from(125 << 20);
+    until("all of both is there", async || (memory_of_calls(&server).await > both).then_some(())).await;
     let registry = clients.registry.clone();
     let attempt = async || registry.clone().apply(large()).await;
     let refused = attempt().await.unwrap_err();
@@ -202,4 +206,23 @@ async fn calls_that_hold_the_memory_of_all_refuse_the_next_large_one(s: TestEnvi
     clients.apply(vec![mutation(create(asset("SMALL")))]).await.unwrap();
     uploads.iter().for_each(JoinHandle::abort);
     until("it is given back", async || attempt().await.ok()).await;
+}
+
+async fn what_comes_compressed_and_in_small_pieces_counts_as_what_it_is(s: TestEnvironment) {
+    let server = s.options().with("SERVER_BATCH_MEMORY", "128MiB").start().await;
+    let mut clients = Clients::of(&server).await;
+    binance_with(&mut clients, ["BTC", "USDT"]).await;
+    let mut registry = clients.registry.clone().send_compressed(CompressionEncoding::Gzip);
+    // Forty megabytes, mostly of spaces.
+    let mut payload = raw(&[spot("BTCUSDT", "BTC", "USDT")]);
+    payload.resize(40 << 20, b' ');
+    let parts: Vec<Part> = std::iter::once(Part::Options(creating()))
+        .chain(payload.chunks(300).map(|chunk| Part::Chunk(chunk.to_vec().into())))
+        .collect();
+    let messages = parts.into_iter().map(|part| ImportListingRequest { part: Some(part) });
+    let steps = registry.import_listing(futures::stream::iter(messages)).await.unwrap().into_inner();
+    assert_eq!(Imported::receive(steps).await.unwrap().created, 1);
+    let mutations = (0..100).map(|n| mutation(create(large(&format!("L{n}"))))).collect();
+    registry.apply(ApplyRequest { mutations, ..ApplyRequest::default() }).await.unwrap();
+    until("all of it is given back", async || (memory_of_calls(&server).await == 0.0).then_some(())).await;
 }

@@ -62,9 +62,7 @@ async fn connections_from_before_a_silence_are_not_used_again() {
     let channel = server.channel().await;
     create(&channel, "DURING").await.unwrap_err();
     // The other side ends what is open, and the network loses that, too.
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'cqar'";
-    let ended = std::process::Command::new("psql").arg(postgres.url()).args(["-qc", end]).output().unwrap();
-    assert!(ended.status.success());
+    postgres.terminate("TRUE");
     proxy.release();
     let began = Instant::now();
     collect::until("a write goes through", async || create(&channel, "AFTER").await.ok()).await;

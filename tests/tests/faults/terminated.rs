@@ -1,6 +1,6 @@
 //! Transactions that end on the server's side: the connection is not used again, and the next write works.
 
-use std::{process::Command, time::Duration};
+use std::time::Duration;
 
 use cqar_proto::v1::{
     CreateAssetRequest, ListAssetsRequest, asset_service_client::AssetServiceClient, component::State,
@@ -24,21 +24,11 @@ async fn a_terminated_backend_and_a_restart_are_got_over() {
     let writers = Writers::start(&server, 4).await;
     writers.go_on(20).await;
     for _ in 0..10 {
-        terminate(&postgres, "TRUE");
+        postgres.terminate("TRUE");
         writers.go_on(5).await;
     }
     becomes(&server, State::Ok).await;
     writers::check(&server, &writers.end().await).await;
-}
-
-/// Ends the connections of the servers of which a condition is true, and waits until they are gone; says how many.
-fn terminate(postgres: &Postgres, condition: &str) -> usize {
-    let end = format!(
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'cqar' AND {condition}"
-    );
-    let ended = Command::new("psql").arg(postgres.url()).args(["-Atqc", &end]).output().unwrap();
-    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8_lossy(&ended.stdout).lines().filter(|line| *line == "t").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,7 +40,7 @@ async fn connections_that_died_while_they_were_idle_cost_nobody_anything() {
     let channel = server.channel().await;
     create(&channel, "FIRST").await.unwrap();
     for n in 0..5 {
-        let ended = terminate(&postgres, "state = 'idle'");
+        let ended = postgres.terminate("state = 'idle'");
         assert!(ended >= 2, "of writes, and of reads: {ended}");
         let calls = (0..8).map(|of| {
             let channel = channel.clone();

@@ -392,6 +392,7 @@ async fn the_log_is_read_from_any_place_and_to_any_length(store: Arc<Store>) {
             let read = store.read(all[from].position, u32::try_from(limit).unwrap()).await.unwrap();
             assert_eq!(read.events, expected, "{limit} from {from}");
             assert!(read.has_more || from + limit >= all.len(), "{limit} from {from}");
+            assert!(!read.has_more || from + limit <= all.len(), "{limit} from {from}");
         }
     }
     let end = all.last().unwrap().position.next();

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cqar_domain::{
     entities::Entity,
     event::{EventLog, LogPosition, LoggedEvent},
-    id::EntityKey,
+    id::{AssetId, EntityKey, SystemIds},
     unique_key::UniqueKey,
 };
 use cqar_store::{Error, IdempotencyKey, IdempotencyRecord, Store};
@@ -67,8 +67,9 @@ async fn events_from_before_there_were_blocks_are_read_on_postgres() {
     reads_after_migration(&store, &old).await;
 }
 
-/// What the tables hold passes through the migrations unchanged, in either direction.
-async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn(&str)) {
+/// What the tables hold passes through the migrations unchanged, down and up again; but for keys that are hashes, which an older version
+/// does not know.
+async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn(&str) -> u64) {
     let entities = one_of_each();
     create(store, &entities).await;
     let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
@@ -84,6 +85,18 @@ async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn
     store.migrate_down(newest - 1).await.unwrap();
     let (long, hashed) = long_key(entities.iter().find(|entity| matches!(entity, Entity::Instrument(_))).unwrap());
     execute(&format!("UPDATE unique_keys SET key = '{long}' WHERE key = '{hashed}'")).await;
+    // More than are shortened at a time, of an entity that is none; and one that was a longer hash.
+    let digits = "0123456789abcdef".repeat(4);
+    for n in 0..10 {
+        let others: Vec<String> = (n * 500..(n + 1) * 500)
+            .map(|n| format!("('asset.test:{n:05}{digits}', 'asset', '{}')", AssetId::new(&SystemIds)))
+            .collect();
+        execute(&format!("INSERT INTO unique_keys (key, entity_type, entity_id) VALUES {}", others.join(", "))).await;
+    }
+    execute(&format!(
+        "INSERT INTO unique_keys (key, entity_type, entity_id) VALUES ('asset.test#{digits}', 'asset', '')"
+    ))
+    .await;
     store.migrate_up().await.unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
     assert_eq!(snapshot.entities(&keys).await.unwrap(), before);
@@ -96,6 +109,13 @@ async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn
     let owners = snapshot.with_unique_keys(&unique).await.unwrap();
     assert!(unique.len() >= 3 && owners.len() == unique.len(), "{owners:?}");
     drop(snapshot);
+    for n in [0, 2500, 4999] {
+        let shortened = UniqueKey::of_text(format!("asset.test:{n:05}{digits}"));
+        let found = execute(&format!("DELETE FROM unique_keys WHERE key = '{shortened}'")).await;
+        assert_eq!(found, 1, "{shortened}");
+    }
+    let found = execute(&format!("DELETE FROM unique_keys WHERE key = 'asset.test#{}'", &digits[..32])).await;
+    assert_eq!(found, 1, "so much of a hash is kept");
     create(store, &[asset("NEW").into()]).await;
 }
 
@@ -115,8 +135,9 @@ async fn migrated_entities_are_as_they_were_on_sqlite() {
     let store = open(&url).await;
     migrated_entities_are_as_they_were(&store, async |sql| {
         let mut connection = SqliteConnection::connect(&url).await.unwrap();
-        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+        done.rows_affected()
     })
     .await;
 }
@@ -127,8 +148,9 @@ async fn migrated_entities_are_as_they_were_on_postgres() {
     let store = open(postgres.url()).await;
     migrated_entities_are_as_they_were(&store, async |sql| {
         let mut connection = PgConnection::connect(postgres.url()).await.unwrap();
-        sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+        done.rows_affected()
     })
     .await;
 }

@@ -70,7 +70,7 @@ impl ImportUpload {
             match message.part {
                 Some(Part::Chunk(chunk)) if payload.len() + chunk.len() > MAX_PAYLOAD_BYTES => return Err(too_large()),
                 Some(Part::Chunk(chunk)) => {
-                    memory.map_or(Ok(()), |memory| memory.take_unpacked(chunk.len()))?;
+                    memory.map_or(Ok(()), |memory| memory.take_request(payload.len() + chunk.len()))?;
                     payload.extend_from_slice(&chunk);
                 }
                 Some(Part::Options(_)) => {

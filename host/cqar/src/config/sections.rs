@@ -222,7 +222,7 @@ impl Config {
 
     /// What no single value shows: a key, and what is wrong with it together with others.
     pub(super) fn contradictions(&self, production: bool) -> Vec<(&'static str, &'static str)> {
-        let Server { host, grpc_port, http_port, metrics_port, .. } = &self.server;
+        let Server { host, grpc_port, http_port, metrics_port, max_request_bytes, batch_memory, .. } = &self.server;
         let same = |a: &u16, b: &u16| *a != 0 && a == b;
         let mut found = Vec::new();
         if self.auth.api_keys.is_empty() {
@@ -241,6 +241,12 @@ impl Config {
         }
         if same(grpc_port, metrics_port) || same(http_port, metrics_port) {
             found.push(("server.metrics_port", "must differ from server.grpc_port and server.http_port"));
+        }
+        if max_request_bytes > batch_memory {
+            found.push((
+                "server.max_request_bytes",
+                "must be at most server.batch_memory, of which each request is a part",
+            ));
         }
         found
     }

@@ -102,7 +102,7 @@ fn every_variable_of_the_table_is_read() {
             ]
             .contains(&path) =>
             {
-                "300MiB"
+                "200MiB"
             }
             path if ["cache.enabled", "tracing.enabled", "server.reflection_requires_key"].contains(&path) => "true",
             path if path.ends_with("port") => "4444",
@@ -243,6 +243,13 @@ fn without_keys_production_does_not_start_and_nothing_listens_beyond_loopback() 
     assert_eq!(loaded(&[], &[("SERVER_HOST", "::1")]).config.listen_host(), "::1");
     let keyed = loaded(&[], &[("SERVER_HOST", "10.0.0.1"), ("AUTH_API_KEYS", "k:alice")]);
     assert_eq!(keyed.config.listen_host(), "10.0.0.1");
+}
+
+#[test]
+fn a_request_fits_into_the_memory_of_all_calls() {
+    let said = refused(&[], &[("SERVER_MAX_REQUEST_BYTES", "300MiB")]);
+    assert!(said.contains("SERVER_MAX_REQUEST_BYTES): must be at most server.batch_memory"), "{said}");
+    loaded(&[], &[("SERVER_MAX_REQUEST_BYTES", "300MiB"), ("SERVER_BATCH_MEMORY", "300MiB")]);
 }
 
 #[test]

@@ -152,7 +152,7 @@ pub fn timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D
     if is_allowed { Ok(timeout) } else { Err(D::Error::custom("out of range")) }
 }
 
-/// What calls may have in memory together: each of them must fit in alone, and the largest is a listing.
+/// What calls may have in memory together: a listing must fit in twice.
 pub fn call_memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let size = byte_size(deserializer)?;
     if size >= cqar_registry::import::MAX_PAYLOAD_BYTES * 2 { Ok(size) } else { Err(D::Error::custom("too small")) }
