@@ -38,3 +38,22 @@ CREATE INDEX market_symbols_market ON market_symbols (market_id);
 ALTER TABLE unique_keys ADD COLUMN entity_type TEXT;
 UPDATE unique_keys SET entity_type = split_part(key, '.', 1);
 ALTER TABLE unique_keys ALTER COLUMN entity_type SET NOT NULL;
+
+ALTER TABLE assets
+    ALTER COLUMN symbol RESET (n_distinct);
+ALTER TABLE chains
+    ALTER COLUMN caip2 RESET (n_distinct),
+    ALTER COLUMN native_asset_id RESET (n_distinct);
+ALTER TABLE venues
+    ALTER COLUMN chain_id RESET (n_distinct);
+ALTER TABLE venue_assets
+    ALTER COLUMN venue_id RESET (n_distinct),
+    ALTER COLUMN asset_id RESET (n_distinct);
+ALTER TABLE instruments
+    ALTER COLUMN base_asset_id RESET (n_distinct),
+    ALTER COLUMN quote_asset_id RESET (n_distinct),
+    ALTER COLUMN settle_asset_id RESET (n_distinct);
+ALTER TABLE markets
+    ALTER COLUMN venue_id RESET (n_distinct),
+    ALTER COLUMN segment RESET (n_distinct),
+    ALTER COLUMN instrument_id RESET (n_distinct);

@@ -36,3 +36,25 @@ ALTER TABLE event_log ALTER COLUMN events SET STORAGE EXTERNAL;
 
 -- The type of an entity is how its key begins. Keys of more than 64 bytes become hashes, which the server sees to.
 ALTER TABLE unique_keys DROP COLUMN entity_type;
+
+-- A list goes along the index of what it is filtered by. Where one value has much of a table, the planner would rather walk along the
+-- primary key, past everything else until it meets that value again. So each value counts as rare, once the tables are analyzed.
+ALTER TABLE assets
+    ALTER COLUMN symbol SET (n_distinct = -1);
+ALTER TABLE chains
+    ALTER COLUMN caip2 SET (n_distinct = -1),
+    ALTER COLUMN native_asset_id SET (n_distinct = -1);
+ALTER TABLE venues
+    ALTER COLUMN chain_id SET (n_distinct = -1);
+ALTER TABLE venue_assets
+    ALTER COLUMN venue_id SET (n_distinct = -1),
+    ALTER COLUMN asset_id SET (n_distinct = -1);
+ALTER TABLE instruments
+    ALTER COLUMN base_asset_id SET (n_distinct = -1),
+    ALTER COLUMN quote_asset_id SET (n_distinct = -1),
+    ALTER COLUMN settle_asset_id SET (n_distinct = -1);
+ALTER TABLE markets
+    ALTER COLUMN venue_id SET (n_distinct = -1),
+    ALTER COLUMN segment SET (n_distinct = -1),
+    ALTER COLUMN instrument_id SET (n_distinct = -1);
+ANALYZE assets, chains, venues, venue_assets, instruments, markets;

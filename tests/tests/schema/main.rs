@@ -118,6 +118,13 @@ impl Direct {
         }
     }
 
+    /// Table and column of every column whose values count as rare; none of SQLite, which keeps no statistics.
+    async fn rare_columns(&mut self) -> BTreeSet<[String; 2]> {
+        let sql =
+            "SELECT attrelid::regclass::text, attname::text FROM pg_attribute WHERE 'n_distinct=-1' = ANY (attoptions)";
+        self.texts(sql).await.into_iter().map(|row| row.try_into().unwrap()).collect()
+    }
+
     /// Table, column and table referred to, of every foreign key.
     async fn foreign_keys(&mut self) -> BTreeSet<[String; 3]> {
         let sql = match self {
