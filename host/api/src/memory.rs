@@ -112,7 +112,7 @@ impl CallMemory {
 }
 
 /// The message of a request. What comes compressed is counted as it is, unpacked; of all others the body was.
-pub(crate) fn message<T: Message>(request: tonic::Request<T>) -> Result<T, Status> {
+pub(crate) fn received<T: Message>(request: tonic::Request<T>) -> Result<T, Status> {
     if let Some(memory) = request.extensions().get::<CallMemory>().filter(|memory| memory.0.is_packed) {
         memory.take_request(request.get_ref().encoded_len())?;
     }
@@ -371,13 +371,13 @@ mod tests {
             request.extensions_mut().insert(CallMemory::of(&layer.budget, is_packed));
             request
         };
-        message(request(true, 2 << 20)).unwrap_err();
+        received(request(true, 2 << 20)).unwrap_err();
         let (small, held) = (request(true, FREE_BYTES - 10), request(true, 800 << 10));
         let memory = held.extensions().get::<CallMemory>().unwrap().clone();
-        assert_eq!(message(held).unwrap().len(), 800 << 10);
-        message(request(true, 800 << 10)).unwrap_err();
-        message(small).unwrap();
-        message(request(false, 800 << 10)).expect("its body was counted");
+        assert_eq!(received(held).unwrap().len(), 800 << 10);
+        received(request(true, 800 << 10)).unwrap_err();
+        received(small).unwrap();
+        received(request(false, 800 << 10)).expect("its body was counted");
         // Of a stream that sends a little at a time there is as much as was sent, and no more.
         for sent in (0..=800 << 10).step_by(300) {
             memory.take_request(sent).unwrap();

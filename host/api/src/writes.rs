@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     auth::{ANONYMOUS, Actor},
-    memory::{CallMemory, message},
+    memory::{CallMemory, received},
     services::{Api, Reply, answered},
     status::{invalid, malformed, not_supported, status, wrong},
 };
@@ -50,7 +50,7 @@ impl Api {
     /// Writes one entity.
     pub(crate) async fn write<W: EntityWrite>(&self, request: Request<W>) -> Reply<W::Response> {
         let sender = Sender::of(&request);
-        let mut message = message(request)?;
+        let mut message = received(request)?;
         let options = message.take_options();
         not_supported("effective_time", options.effective_time.is_some())?;
         check_reason("reason", &options.reason).map_err(status)?;

@@ -91,12 +91,12 @@ fn keys_only_in(of: Option<&Entity>, other: Option<&Entity>) -> Vec<UniqueKey> {
 
 /// Shortens the keys that are longer than keys are today: a migration cannot hash on every database.
 pub(crate) async fn shorten_keys(tx: &mut Tx, metrics: &Metrics) -> Result<(), Error> {
-    let mut last = String::new();
+    let mut after = String::new();
     loop {
         // What is shortened stands before what is left to be, or is not found again.
-        let found: Vec<UniqueKeyRow> = tx.all(NEXT_LONG_KEYS, vec![Value::Text(last)]).await?;
+        let found: Vec<UniqueKeyRow> = tx.all(NEXT_LONG_KEYS, vec![Value::Text(after.clone())]).await?;
         let Some(row) = found.last() else { return Ok(()) };
-        last.clone_from(&row.key);
+        after.clone_from(&row.key);
         for found in found.chunks(MAX_KEYS) {
             let (list, keys) =
                 key_list(tx.dialect(), 1, found.iter().map(|row| Value::Text(row.key.clone())).collect());

@@ -6,7 +6,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
-    memory::{AnswerBudget, message},
+    memory::{AnswerBudget, received},
     reads::{batch_result, given},
     status::{malformed, status},
     writes::entity_writes,
@@ -19,13 +19,13 @@ impl AssetService for Api {
     }
 
     async fn get_asset(&self, request: Request<v1::GetAssetRequest>) -> Reply<v1::Asset> {
-        let v1::GetAssetRequest { asset_id, min_revision, at_revision } = message(request)?;
+        let v1::GetAssetRequest { asset_id, min_revision, at_revision } = received(request)?;
         self.get(&asset_id, min_revision, at_revision).await
     }
 
     async fn batch_get_assets(&self, request: Request<v1::BatchGetAssetsRequest>) -> Reply<v1::BatchGetAssetsResponse> {
         let budget = AnswerBudget::of(&request);
-        let v1::BatchGetAssetsRequest { asset_ids, min_revision, at_revision } = message(request)?;
+        let v1::BatchGetAssetsRequest { asset_ids, min_revision, at_revision } = received(request)?;
         let found = self.batch_get(&asset_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetAssetsResponse { results, revision }))
     }
@@ -44,7 +44,7 @@ impl AssetService for Api {
 
     async fn list_assets(&self, request: Request<v1::ListAssetsRequest>) -> Reply<v1::ListAssetsResponse> {
         let v1::ListAssetsRequest { page_size: size, page_token: token, symbol, r#type, show_deleted, min_revision } =
-            message(request)?;
+            received(request)?;
         let filter = AssetFilter {
             symbol: given("symbol", symbol).map_err(status)?,
             asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,

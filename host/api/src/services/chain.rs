@@ -6,7 +6,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
-    memory::{AnswerBudget, message},
+    memory::{AnswerBudget, received},
     reads::{batch_result, given},
     status::status,
     writes::entity_writes,
@@ -19,13 +19,13 @@ impl ChainService for Api {
     }
 
     async fn get_chain(&self, request: Request<v1::GetChainRequest>) -> Reply<v1::Chain> {
-        let v1::GetChainRequest { chain_id, min_revision, at_revision } = message(request)?;
+        let v1::GetChainRequest { chain_id, min_revision, at_revision } = received(request)?;
         self.get(&chain_id, min_revision, at_revision).await
     }
 
     async fn batch_get_chains(&self, request: Request<v1::BatchGetChainsRequest>) -> Reply<v1::BatchGetChainsResponse> {
         let budget = AnswerBudget::of(&request);
-        let v1::BatchGetChainsRequest { chain_ids, min_revision, at_revision } = message(request)?;
+        let v1::BatchGetChainsRequest { chain_ids, min_revision, at_revision } = received(request)?;
         let found = self.batch_get(&chain_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetChainsResponse { results, revision }))
     }
@@ -39,7 +39,7 @@ impl ChainService for Api {
     }
 
     async fn list_chains(&self, request: Request<v1::ListChainsRequest>) -> Reply<v1::ListChainsResponse> {
-        let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = message(request)?;
+        let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = received(request)?;
         let filter = ChainFilter { caip2: given("caip2", caip2).map_err(status)? };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(chains, next_page_token, revision)| v1::ListChainsResponse {

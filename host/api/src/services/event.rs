@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Api, Reply};
 use crate::{
-    memory::message,
+    memory::received,
     reads::check_batch,
     status::{internal, status, stopping, watch_status},
     status_builder::StatusBuilder,
@@ -30,7 +30,7 @@ impl EventService for Api {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Reply<Self::WatchStream> {
-        let request = message(request)?;
+        let request = received(request)?;
         let log_id = self.registry.log_id();
         check_log(&request.log_id, log_id)?;
         let (start, filter) = read(request).map_err(status)?;

@@ -10,7 +10,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
 use crate::{
-    memory::{AnswerBudget, message},
+    memory::{AnswerBudget, received},
     reads::{batch_result, given_id, message, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
@@ -26,7 +26,7 @@ impl InstrumentService for Api {
     }
 
     async fn get_instrument(&self, request: Request<v1::GetInstrumentRequest>) -> Reply<v1::Instrument> {
-        let v1::GetInstrumentRequest { key, min_revision, at_revision } = message(request)?;
+        let v1::GetInstrumentRequest { key, min_revision, at_revision } = received(request)?;
         match key {
             Some(Key::InstrumentId(id)) => self.get(&id, min_revision, at_revision).await,
             Some(Key::Code(code)) => {
@@ -44,7 +44,7 @@ impl InstrumentService for Api {
         request: Request<v1::BatchGetInstrumentsRequest>,
     ) -> Reply<v1::BatchGetInstrumentsResponse> {
         let budget = AnswerBudget::of(&request);
-        let v1::BatchGetInstrumentsRequest { instrument_ids, min_revision, at_revision } = message(request)?;
+        let v1::BatchGetInstrumentsRequest { instrument_ids, min_revision, at_revision } = received(request)?;
         let found = self.batch_get(&instrument_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetInstrumentsResponse { results, revision }))
     }
@@ -82,7 +82,7 @@ impl InstrumentService for Api {
             quote_asset_id,
             show_deleted,
             min_revision,
-        } = message(request)?;
+        } = received(request)?;
         let filter = InstrumentFilter {
             kind: convert::filter::<v1::InstrumentKind, _>("kind", kind).map_err(malformed)?,
             base_asset_id: given_id("base_asset_id", &base_asset_id).map_err(status)?,

@@ -28,7 +28,7 @@ use tracing::Span;
 
 use super::{Api, Reply, answered};
 use crate::{
-    memory::{AnswerBudget, message},
+    memory::{AnswerBudget, received},
     reads::{batch_result, check_batch, given, given_id, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
@@ -44,7 +44,7 @@ impl MarketService for Api {
     }
 
     async fn get_market(&self, request: Request<v1::GetMarketRequest>) -> Reply<v1::Market> {
-        let v1::GetMarketRequest { market_id, min_revision, at_revision } = message(request)?;
+        let v1::GetMarketRequest { market_id, min_revision, at_revision } = received(request)?;
         self.get(&market_id, min_revision, at_revision).await
     }
 
@@ -53,7 +53,7 @@ impl MarketService for Api {
         request: Request<v1::BatchGetMarketsRequest>,
     ) -> Reply<v1::BatchGetMarketsResponse> {
         let budget = AnswerBudget::of(&request);
-        let v1::BatchGetMarketsRequest { market_ids, min_revision, at_revision } = message(request)?;
+        let v1::BatchGetMarketsRequest { market_ids, min_revision, at_revision } = received(request)?;
         let found = self.batch_get(&market_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetMarketsResponse { results, revision }))
     }
@@ -77,7 +77,7 @@ impl MarketService for Api {
             venue_symbol,
             live_at,
             min_revision,
-        } = message(request)?;
+        } = received(request)?;
         let filter = MarketFilter {
             venue_id: given_id("venue_id", &venue_id).map_err(status)?,
             segment: read_segment(segment.as_deref()).map_err(status)?,
@@ -99,7 +99,7 @@ impl MarketService for Api {
     }
 
     async fn resolve_market(&self, request: Request<v1::ResolveMarketRequest>) -> Reply<ResolveMarketResponse> {
-        let request = message(request)?;
+        let request = received(request)?;
         Span::current()
             .record("venue_id", request.venue_id.as_str())
             .record("venue_symbol", request.venue_symbol.as_str());
@@ -119,7 +119,7 @@ impl MarketService for Api {
         request: Request<v1::BatchResolveMarketsRequest>,
     ) -> Reply<BatchResolveMarketsResponse> {
         let mut budget = AnswerBudget::of(&request);
-        let v1::BatchResolveMarketsRequest { requests, min_revision, at_revision, allow_inferred } = message(request)?;
+        let v1::BatchResolveMarketsRequest { requests, min_revision, at_revision, allow_inferred } = received(request)?;
         Span::current().record("items", requests.len());
         check_batch("requests", requests.len()).map_err(status)?;
         let options = lookup_options(min_revision, at_revision, allow_inferred)?;
@@ -167,7 +167,7 @@ impl MarketService for Api {
 
     async fn format_symbol(&self, request: Request<v1::FormatSymbolRequest>) -> Reply<v1::FormatSymbolResponse> {
         let v1::FormatSymbolRequest { key, venue_id, segment, as_of, min_revision, at_revision, allow_inferred } =
-            message(request)?;
+            received(request)?;
         let options = lookup_options(min_revision, at_revision, allow_inferred)?;
         let key = key.map(|key| match key {
             FormatKey::InstrumentId(id) => InstrumentKey::Id(id),
@@ -182,7 +182,7 @@ impl MarketService for Api {
         &self,
         request: Request<v1::BatchFormatSymbolsRequest>,
     ) -> Reply<v1::BatchFormatSymbolsResponse> {
-        let v1::BatchFormatSymbolsRequest { requests, min_revision, at_revision, allow_inferred } = message(request)?;
+        let v1::BatchFormatSymbolsRequest { requests, min_revision, at_revision, allow_inferred } = received(request)?;
         Span::current().record("items", requests.len());
         check_batch("requests", requests.len()).map_err(status)?;
         let options = lookup_options(min_revision, at_revision, allow_inferred)?;
@@ -207,7 +207,7 @@ impl MarketService for Api {
     }
 
     async fn find_markets(&self, request: Request<v1::FindMarketsRequest>) -> Reply<FindMarketsResponse> {
-        let v1::FindMarketsRequest { key, venue_ids, as_of, min_revision, at_revision } = message(request)?;
+        let v1::FindMarketsRequest { key, venue_ids, as_of, min_revision, at_revision } = received(request)?;
         let min_revision = read_revision(min_revision, at_revision)?;
         let mut found = Violations::default();
         if venue_ids.len() > MAX_VENUES {

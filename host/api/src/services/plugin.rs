@@ -8,18 +8,18 @@ use cqar_registry::PageRequest;
 use tonic::{Code, Request, Response, async_trait};
 
 use super::{Api, Reply};
-use crate::{memory::message, status::status, status_builder::StatusBuilder};
+use crate::{memory::received, status::status, status_builder::StatusBuilder};
 
 #[async_trait]
 impl PluginService for Api {
     async fn list_plugins(&self, request: Request<v1::ListPluginsRequest>) -> Reply<v1::ListPluginsResponse> {
-        let v1::ListPluginsRequest { page_size: size, page_token: token } = message(request)?;
+        let v1::ListPluginsRequest { page_size: size, page_token: token } = received(request)?;
         let (plugins, next_page_token) = self.registry.list_plugins(&PageRequest { size, token }).map_err(status)?;
         Ok(Response::new(v1::ListPluginsResponse { plugins, next_page_token }))
     }
 
     async fn get_plugin(&self, request: Request<v1::GetPluginRequest>) -> Reply<v1::Plugin> {
-        let name = message(request)?.name;
+        let name = received(request)?.name;
         let found = self.registry.plugins().into_iter().find(|plugin| plugin.name == name);
         found.map(Response::new).ok_or_else(|| {
             StatusBuilder::new(

@@ -18,7 +18,7 @@ use super::{
     import_upload::{self, ImportUpload},
 };
 use crate::{
-    memory::message,
+    memory::received,
     reads::check_batch,
     status::{invalid, malformed, not_supported, status},
     writes::{Sender, check_reason, write_context},
@@ -28,7 +28,7 @@ use crate::{
 impl RegistryService for Api {
     async fn apply(&self, request: Request<v1::ApplyRequest>) -> Reply<v1::ApplyResponse> {
         let sender = Sender::of(&request);
-        let mut message = message(request)?;
+        let mut message = received(request)?;
         Span::current().record("items", message.mutations.len());
         check_batch("mutations", message.mutations.len()).map_err(status)?;
         if message.mutations.is_empty() {

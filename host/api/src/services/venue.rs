@@ -9,7 +9,7 @@ use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
-    memory::{AnswerBudget, message},
+    memory::{AnswerBudget, received},
     reads::{batch_result, given_id},
     status::{malformed, status},
     writes::entity_writes,
@@ -22,13 +22,13 @@ impl VenueService for Api {
     }
 
     async fn get_venue(&self, request: Request<v1::GetVenueRequest>) -> Reply<v1::Venue> {
-        let v1::GetVenueRequest { venue_id, min_revision, at_revision } = message(request)?;
+        let v1::GetVenueRequest { venue_id, min_revision, at_revision } = received(request)?;
         self.get(&venue_id, min_revision, at_revision).await
     }
 
     async fn batch_get_venues(&self, request: Request<v1::BatchGetVenuesRequest>) -> Reply<v1::BatchGetVenuesResponse> {
         let budget = AnswerBudget::of(&request);
-        let v1::BatchGetVenuesRequest { venue_ids, min_revision, at_revision } = message(request)?;
+        let v1::BatchGetVenuesRequest { venue_ids, min_revision, at_revision } = received(request)?;
         let found = self.batch_get(&venue_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetVenuesResponse { results, revision }))
     }
@@ -47,7 +47,7 @@ impl VenueService for Api {
 
     async fn list_venues(&self, request: Request<v1::ListVenuesRequest>) -> Reply<v1::ListVenuesResponse> {
         let v1::ListVenuesRequest { page_size: size, page_token: token, r#type, show_deleted, min_revision } =
-            message(request)?;
+            received(request)?;
         let venue_type = convert::filter::<v1::VenueType, _>("type", r#type).map_err(malformed)?;
         let listed =
             self.list(VenueFilter { venue_type, show_deleted }, PageRequest { size, token }, min_revision).await?;
@@ -66,7 +66,7 @@ impl VenueService for Api {
     }
 
     async fn get_venue_asset(&self, request: Request<v1::GetVenueAssetRequest>) -> Reply<v1::VenueAsset> {
-        let v1::GetVenueAssetRequest { venue_asset_id, min_revision, at_revision } = message(request)?;
+        let v1::GetVenueAssetRequest { venue_asset_id, min_revision, at_revision } = received(request)?;
         self.get(&venue_asset_id, min_revision, at_revision).await
     }
 
@@ -75,7 +75,7 @@ impl VenueService for Api {
         request: Request<v1::BatchGetVenueAssetsRequest>,
     ) -> Reply<v1::BatchGetVenueAssetsResponse> {
         let budget = AnswerBudget::of(&request);
-        let v1::BatchGetVenueAssetsRequest { venue_asset_ids, min_revision, at_revision } = message(request)?;
+        let v1::BatchGetVenueAssetsRequest { venue_asset_ids, min_revision, at_revision } = received(request)?;
         let found = self.batch_get(&venue_asset_ids, min_revision, at_revision, budget).await?;
         Ok(found.map(|(results, revision)| v1::BatchGetVenueAssetsResponse { results, revision }))
     }
@@ -99,7 +99,7 @@ impl VenueService for Api {
         request: Request<v1::ListVenueAssetsRequest>,
     ) -> Reply<v1::ListVenueAssetsResponse> {
         let v1::ListVenueAssetsRequest { page_size: size, page_token: token, venue_id, asset_id, min_revision } =
-            message(request)?;
+            received(request)?;
         let filter = VenueAssetFilter {
             venue_id: given_id("venue_id", &venue_id).map_err(status)?,
             asset_id: given_id("asset_id", &asset_id).map_err(status)?,
