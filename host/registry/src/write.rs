@@ -2,7 +2,7 @@
 //! everything that was looked up are unchanged; otherwise start over.
 //!
 //! Validators run before the transaction opens; no plugin ever runs while one is open. Inside it the write is planned
-//! again unless nothing was committed meanwhile. If that plan, or a row that a validator looked up, is another than what
+//! again if a commit meanwhile touched what the plan was made of. If that plan, or a row that a validator looked up, is another than what
 //! was judged, everything is read and judged again. Rows are compared, never the registry's revision as a whole: other
 //! commits are nobody's business, and however many there are, they hold up no write.
 
@@ -19,7 +19,7 @@ use cqar_domain::{
 };
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
-use cqar_store::{Change, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution};
+use cqar_store::{Change, Footprint, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -254,7 +254,9 @@ impl Writer<'_> {
                 return Ok(Some(answer));
             }
             command.entered(WritePhase::Preparing);
+            snapshot.keep_footprint();
             let prepared = command.prepare(&mut snapshot, &rejections, now).await?;
+            let footprint = snapshot.take_footprint();
             drop(snapshot);
             let since = *since.get_or_insert(prepared.plan().revision);
             command.entered(WritePhase::Judging(&prepared));
@@ -265,7 +267,7 @@ impl Writer<'_> {
             let errors = findings(&judgement, Severity::Error);
             if errors.is_empty() {
                 judgement.read = read;
-                break Judged::<P> { prepared, rejections, judgement, since, now };
+                break Judged::<P> { prepared, footprint, rejections, judgement, since, now };
             }
             if rounds == MAX_ROUNDS {
                 return Err(Error::RefusedTooOften { rounds, last: first_refusal(&errors) });
@@ -393,6 +395,8 @@ impl Writer<'_> {
 /// A write as validators accepted it, and what they saw.
 struct Judged<P: WriteCommand> {
     prepared: P::Prepared,
+    /// What was read to plan it.
+    footprint: Footprint,
     /// What was refused on the way.
     rejections: P::Rejections,
     judgement: Judgement,
@@ -403,15 +407,20 @@ struct Judged<P: WriteCommand> {
 }
 
 impl<P: WriteCommand> Judged<P> {
-    /// Whether a state is the one that was judged: nothing was committed since, or else the write, planned again, is the same,
-    /// and so is all that was looked up.
+    /// Whether a state is the one that was judged. If something was committed since: whether nothing of it touched what the plan was
+    /// made of, or else the write, planned again, is the same; and so is all that was looked up.
     async fn stands(&self, reads: &mut Snapshot, command: &P) -> Result<bool, Error> {
         if reads.revision() == self.since {
             return Ok(true);
         }
-        let again = command.prepare(reads, &self.rejections, self.now).await?;
-        Ok(same(self.prepared.plan(), again.plan())
-            && read_again(reads, &self.judgement.read).await? == self.judgement.read)
+        let plan = self.prepared.plan();
+        if reads.has_changed(&self.footprint, plan.revision).await? {
+            let again = command.prepare(reads, &self.rejections, self.now).await?;
+            if !same(plan, again.plan()) {
+                return Ok(false);
+            }
+        }
+        Ok(read_again(reads, &self.judgement.read).await? == self.judgement.read)
     }
 }
 

@@ -17,7 +17,9 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{dialect::Dialect, error::Error, settings::Deadlines, silence::Silence, write_health::WriteMonitor};
+use crate::{
+    columns::Column, dialect::Dialect, error::Error, settings::Deadlines, silence::Silence, write_health::WriteMonitor,
+};
 
 /// The connections. Each writer waits for a connection of its own, which readers never take.
 #[derive(Clone)]
@@ -282,6 +284,18 @@ impl Tx {
         let changed = within_deadline!(self, |connection| async {
             bind!(sqlx::query(sql), values, keeps).execute(connection).await.map(|done| done.rows_affected())
         })?;
+        self.has_written |= changed > 0;
+        Ok(changed)
+    }
+
+    /// Runs a statement whose values are whole columns, on PostgreSQL, and says how many rows it changed.
+    pub(crate) async fn execute_columns(&mut self, sql: impl Into<String>, columns: Vec<Column>) -> Result<u64, Error> {
+        let sql = traced(sql.into());
+        let keeps = self.keeps_statements;
+        let Some(Connection::Postgres(connection)) = &mut self.connection else { return Err(Error::ConnectionLost) };
+        let query = columns.into_iter().fold(sqlx::query(sql).persistent(keeps), |query, column| column.bind(query));
+        let changed = timeout(self.deadline + GRACE, query.execute(&mut **connection)).await;
+        let changed = self.answered(changed.map(|done| done.map(|done| done.rows_affected())))?;
         self.has_written |= changed > 0;
         Ok(changed)
     }

@@ -11,6 +11,7 @@ use crate::{database::Value, error::Error, schema::TableSchema, snapshot::Snapsh
 impl Snapshot {
     /// Up to `limit` undeleted entities that the key finds. A key that no entity can have finds none.
     pub async fn find(&mut self, key: &IndexKey, limit: usize) -> Result<Vec<Entity>, Error> {
+        self.note_all();
         match (key.index(), key.parts()) {
             // Symbols mean markets in time, and codes are unique: each is looked up as everywhere else.
             (LookupIndex::MarketSymbol, [venue, segment, symbol]) => {

@@ -1,16 +1,19 @@
-//! Many rows at once.
+//! Many rows at once: as values on SQLite, and as arrays of columns on PostgreSQL, which would parse a statement of thousands of values
+//! each time.
 
 use std::cmp::Ordering;
 
 use crate::{
+    columns::Column,
     database::{Tx, Value, placeholders},
+    dialect::Dialect,
     error::Error,
     metrics::Metrics,
     schema::TableSchema,
     tables::TABLES,
 };
 
-/// The most rows that one statement inserts: it has fewer than SQLite's 32,766 values and PostgreSQL's 65,535, whatever the table.
+/// The most rows that one statement inserts: it has fewer than SQLite's 32,766 values, whatever the table.
 const MAX_ROWS: usize = 512;
 const _: () = {
     let mut tables: &[&TableSchema] = &TABLES;
@@ -30,17 +33,28 @@ pub(crate) async fn insert(
     rows: Vec<Vec<Value>>,
     conflict: &str,
 ) -> Result<(), Error> {
+    let names = columns.join(", ");
     let mut rows = rows.into_iter();
     while rows.len() > 0 {
         let _timer = metrics.time(operation);
-        // As many as a power of two, so that a handful of statements serves every number.
-        let count = rows.len().min(MAX_ROWS);
-        let rows: Vec<Vec<Value>> = rows.by_ref().take(1 << count.ilog2()).collect();
-        let dialect = tx.dialect();
-        let tuples: Vec<String> =
-            (0..rows.len()).map(|n| placeholders(dialect, n * columns.len() + 1, columns.len())).collect();
-        let sql = format!("INSERT INTO {table} ({}) VALUES {} {conflict}", columns.join(", "), tuples.join(","));
-        tx.execute(sql, rows.into_iter().flatten().collect()).await?;
+        match tx.dialect() {
+            Dialect::Sqlite => {
+                // As many as a power of two, so that a handful of statements serves every number.
+                let count = rows.len().min(MAX_ROWS);
+                let rows: Vec<Vec<Value>> = rows.by_ref().take(1 << count.ilog2()).collect();
+                let tuples: Vec<String> = rows.iter().map(|row| placeholders(Dialect::Sqlite, 1, row.len())).collect();
+                let sql = format!("INSERT INTO {table} ({names}) VALUES {} {conflict}", tuples.join(","));
+                tx.execute(sql, rows.into_iter().flatten().collect()).await?;
+            }
+            Dialect::Postgres => {
+                let columns = Column::of_rows(table, rows.by_ref().take(MAX_ROWS).collect())?;
+                let arrays = columns.iter().zip(1..).map(|(column, n)| format!("${n}::{}", column.sql_type()));
+                let arrays: Vec<String> = arrays.collect();
+                let from = format!("UNNEST({}) AS new ({names})", arrays.join(", "));
+                let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} {conflict}");
+                tx.execute_columns(sql, columns).await?;
+            }
+        }
     }
     Ok(())
 }

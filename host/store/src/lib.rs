@@ -32,11 +32,13 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 
+mod columns;
 mod database;
 mod dialect;
 mod error;
 mod filter;
 mod find;
+mod footprint;
 mod insert;
 mod list;
 mod log;
@@ -63,6 +65,7 @@ pub use database::STATEMENTS;
 pub use dialect::PLANNER;
 pub use error::{Constraint, Error};
 pub use filter::Filter;
+pub use footprint::Footprint;
 pub use list::{ListPage, PageBounds};
 pub use log::MAX_PAGE_BYTES;
 pub use migrations::MigrationStatus;

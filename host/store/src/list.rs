@@ -44,6 +44,7 @@ impl Snapshot {
         after: Option<&EntityKey>,
         bounds: PageBounds,
     ) -> Result<ListPage, Error> {
+        self.note_all();
         let end = self.examined_end(filter, after).await?;
         let limit = bounds.entities.max(1) as usize;
         let mut entities: Vec<Entity> = Vec::new();

@@ -82,6 +82,11 @@ pub(crate) fn rows(events: &[LoggedEvent], commit_time: Timestamp) -> Result<Vec
 }
 
 impl BlockRow {
+    /// The place of its first event.
+    pub(crate) const fn start(&self) -> LogPosition {
+        LogPosition { revision: self.revision, index: self.idx }
+    }
+
     /// The place after the row.
     pub(crate) const fn next(&self) -> LogPosition {
         LogPosition { revision: self.revision, index: self.idx + 1 }
@@ -89,7 +94,7 @@ impl BlockRow {
 
     /// Its events, in order.
     pub(crate) fn read(self) -> Result<Vec<LoggedEvent>, Error> {
-        let place = LogPosition { revision: self.revision, index: self.idx };
+        let place = self.start();
         let corrupt = |reason: String| Error::Corrupt { table: "event_log", reason: format!("{place}: {reason}") };
         if !self.is_compressed {
             return Ok(vec![logged(self.events.into()).map_err(corrupt)?]);

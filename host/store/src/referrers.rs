@@ -9,6 +9,7 @@ use crate::{
     database::{Value, key_list},
     dialect::Dialect,
     error::Error,
+    footprint::Dependence,
     schema::{Reference, TableSchema},
     snapshot::{Snapshot, id_value},
     tables::TABLES,
@@ -36,6 +37,7 @@ impl Snapshot {
     /// For each entity, in order, up to `limit` that refer to it. Those that are marked as deleted count only where it would be
     /// gone for good.
     pub async fn referrers(&mut self, keys: &[EntityKey], limit: usize) -> Result<Vec<Vec<EntityKey>>, Error> {
+        self.note(keys.iter().map(Dependence::Referrers));
         let mut found: HashMap<EntityKey, Vec<EntityKey>> = HashMap::with_capacity(keys.len());
         for target in TABLES {
             let of_target: Vec<&EntityKey> =

@@ -14,6 +14,7 @@ use crate::{
     database::{MAX_KEYS, Tx, Value, key_list},
     error::Error,
     filter::Condition,
+    footprint::{Dependence, Footprint},
     metrics::Metrics,
     schema::TableSchema,
     tables::{TABLES, Table, read_all},
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub(crate) tx: Tx,
     pub(crate) metrics: Metrics,
     pub(crate) revision: Revision,
+    /// What was read, where somebody keeps it.
+    pub(crate) footprint: Option<Footprint>,
 }
 
 impl Snapshot {
@@ -37,6 +40,7 @@ impl Snapshot {
 
     /// The entities, in the order of their keys.
     pub async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, Error> {
+        self.note(keys.iter().map(Dependence::Entity));
         let mut found: HashMap<EntityKey, Entity> = HashMap::with_capacity(keys.len());
         for table in TABLES {
             let ids: Vec<Value> =
@@ -53,17 +57,20 @@ impl Snapshot {
 
     /// The assets with one of the symbols, deleted ones included.
     pub async fn assets_with_symbols(&mut self, symbols: &[String]) -> Result<Vec<Asset>, Error> {
+        self.note(symbols.iter().map(|symbol| Dependence::AssetSymbol(symbol)));
         self.by("assets_by_symbol", "e.symbol", texts(symbols.iter().map(String::as_str))).await
     }
 
     /// The instruments that have one of the canonical codes, deleted ones left out.
     pub async fn instruments_with_codes(&mut self, codes: &[String]) -> Result<Vec<Instrument>, Error> {
+        self.note(codes.iter().map(|code| Dependence::Code(code)));
         let found = self.by("instruments_by_code", "e.code", texts(codes.iter().map(String::as_str))).await?;
         Ok(found.into_iter().filter(|it: &Instrument| it.meta.delete_time.is_none()).collect())
     }
 
     /// Up to `limit` instruments whose terms name the asset, deleted ones included.
     pub async fn instruments_of_asset(&mut self, asset: AssetId, limit: u32) -> Result<Vec<Instrument>, Error> {
+        self.note([Dependence::Referrers(&asset.into())]);
         // Each by its own index, and no more of each than are wanted: an asset may be the quote of a million.
         let by = |column: &str| {
             format!("SELECT id FROM (SELECT id FROM instruments WHERE {column} = $1 ORDER BY id LIMIT $2) AS {column}")
@@ -75,6 +82,9 @@ impl Snapshot {
 
     /// The venue's codes for the assets.
     pub async fn venue_assets_of(&mut self, venue: &VenueId, assets: &[AssetId]) -> Result<Vec<VenueAsset>, Error> {
+        for asset in assets {
+            self.note([Dependence::Referrers(&(*asset).into())]);
+        }
         let ids = assets.iter().map(|id| Value::Uuid(id.uuid())).collect();
         // A few dozen venues know an asset at most. Asked for the venue too, SQLite, which keeps no statistics, may take the
         // index of the venue and read all of its codes.
@@ -88,6 +98,9 @@ impl Snapshot {
         instruments: &[InstrumentId],
         limit: u32,
     ) -> Result<Vec<Vec<Market>>, Error> {
+        for instrument in instruments {
+            self.note([Dependence::Referrers(&(*instrument).into())]);
+        }
         let mut found: HashMap<InstrumentId, Vec<Market>> = HashMap::new();
         for instruments in instruments.chunks(MAX_KEYS) {
             let ids: Vec<Value> = instruments.iter().map(|id| Value::Uuid(id.uuid())).collect();
@@ -122,6 +135,7 @@ impl Snapshot {
         after: Option<MarketId>,
         limit: usize,
     ) -> Result<Vec<Market>, Error> {
+        self.note([Dependence::Segment(venue, segment)]);
         let live = Condition::LiveAt.clause(3);
         let filter = format!("e.venue_id = $1 AND e.segment = $2 AND {live} AND e.id > $4");
         let sql = format!("{} WHERE {filter} ORDER BY e.id LIMIT $5", Market::SELECT);

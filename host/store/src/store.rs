@@ -101,7 +101,7 @@ impl Store {
         // The first statement fixes the snapshot.
         let (tx, row) = self.database.begin_with(Purpose::Read, REVISION).await?;
         let revision = revision(row)?;
-        Ok(Snapshot { tx, metrics: self.metrics.clone(), revision })
+        Ok(Snapshot { tx, metrics: self.metrics.clone(), revision, footprint: None })
     }
 
     /// Begins a write: waits for the writers before, and locks the log. Dropping the future leaves the queue.
@@ -111,7 +111,7 @@ impl Store {
         let lock = self.database.dialect().lock_log();
         let (tx, row) = self.database.begin_with(Purpose::Write, lock).await?;
         let revision = revision(row)?;
-        let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision };
+        let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision, footprint: None };
         Ok(WriteTransaction { snapshot, turn, events: Vec::new() })
     }
 

@@ -11,6 +11,7 @@ use cqar_domain::{
 use crate::{
     database::{MAX_KEYS, Value, key_list, placeholders},
     error::Error,
+    footprint::Dependence,
     insert::in_order,
     snapshot::{Snapshot, texts},
     tables::Table,
@@ -23,6 +24,7 @@ const COLUMNS: [&str; 3] = ["symbol", "venue_id", "market_id"];
 impl Snapshot {
     /// The venue's markets that have, or had, one of the symbols or aliases.
     pub async fn markets_with_symbols(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Market>, Error> {
+        self.note(symbols.iter().map(|symbol| Dependence::Symbol(venue, symbol)));
         let (mut markets, mut seen) = (Vec::new(), HashSet::new());
         for symbols in texts(symbols.iter().map(String::as_str)).chunks(MAX_KEYS) {
             let dialect = self.tx.dialect();

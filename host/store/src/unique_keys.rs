@@ -12,6 +12,7 @@ use cqar_domain::{
 use crate::{
     database::{MAX_KEYS, Tx, Value, key_list},
     error::Error,
+    footprint::Dependence,
     insert::{in_order, insert},
     metrics::Metrics,
     snapshot::{Snapshot, texts},
@@ -41,6 +42,7 @@ impl UniqueKeyRow {
 impl Snapshot {
     /// The entities that have one of the unique keys, by key; deleted ones included.
     pub async fn with_unique_keys(&mut self, keys: &[UniqueKey]) -> Result<HashMap<UniqueKey, Entity>, Error> {
+        self.note(keys.iter().map(|key| Dependence::UniqueKey(key.as_str())));
         let mut owners: Vec<(UniqueKey, EntityKey)> = Vec::with_capacity(keys.len());
         for keys in texts(keys.iter().map(UniqueKey::as_str)).chunks(MAX_KEYS) {
             let _timer = self.metrics.time("unique_keys");

@@ -142,7 +142,7 @@ impl RegistryProcess {
             create_missing_assets: true,
             ..ImportListingOptions::default()
         };
-        let messages = fixtures::import(options, &listing(BASES, self.markets)?);
+        let messages = fixtures::import(options, &listing(BASES, "USDT", self.markets)?);
         let request = self.target.request(messages);
         let steps = self.registry().await?.import_listing(request).await.context("the import")?.into_inner();
         let created = Imported::receive(steps).await?.created;
@@ -155,12 +155,12 @@ fn symbol(n: usize) -> String {
     format!("{BASES}{n}USDT")
 }
 
-/// A spot listing with so many markets, whose bases begin with a prefix.
-pub(crate) fn listing(bases: &str, markets: usize) -> serde_json::Result<Vec<u8>> {
+/// A spot listing with so many markets of a quote, whose bases begin with a prefix.
+pub(crate) fn listing(bases: &str, quote: &str, markets: usize) -> serde_json::Result<Vec<u8>> {
     let market = |n| {
         let base = format!("{bases}{n}");
         json!({
-            "symbol": format!("{base}USDT"), "status": "TRADING", "baseAsset": base, "quoteAsset": "USDT",
+            "symbol": format!("{base}{quote}"), "status": "TRADING", "baseAsset": base, "quoteAsset": quote,
             "isSpotTradingAllowed": true, "filters": [
                 {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000.00", "tickSize": "0.01"},
                 {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000.0", "stepSize": "0.00001"},

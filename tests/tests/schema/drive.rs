@@ -37,6 +37,9 @@ pub async fn drive(store: &Arc<Store>) {
     writes(store, &entities).await;
     reads(&mut store.snapshot().await.unwrap(), &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();
+    snapshot.keep_footprint();
+    let footprint = snapshot.take_footprint();
+    snapshot.has_changed(&footprint, log.newest).await.unwrap();
     for filter in filters() {
         let bounds = PageBounds { entities: 10, bytes: 1 << 20 };
         let page = snapshot.list(&filter, None, bounds).await.unwrap();

@@ -37,8 +37,10 @@ use cqar_tests::{
 use prost::Message;
 use uuid::Uuid;
 
+mod footprint;
 mod migrations;
 
+use footprint::what_alters_an_answer_touches_what_it_depends_on;
 use migrations::migrations_go_up_and_down_and_up_again;
 
 /// Runs a test on both databases, and on PostgreSQL through a pooler of transactions.
@@ -88,6 +90,7 @@ on_both! {
     the_log_is_read_from_any_place_and_to_any_length
     a_page_of_the_log_is_bounded_by_bytes
     migrations_go_up_and_down_and_up_again
+    what_alters_an_answer_touches_what_it_depends_on
 }
 
 async fn open(url: &str) -> Arc<Store> {

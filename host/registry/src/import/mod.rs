@@ -134,7 +134,7 @@ impl Registry {
         let this = self.clone();
         let importing = |caller: Caller| async move {
             let _permit = permit;
-            let importing = this.import(caller, request, options, payload, ProgressSender(sender));
+            let importing = Box::pin(this.import(caller, request, options, payload, ProgressSender(sender)));
             importing.await.map(|report| report.value)
         };
         RunningImport { progress, outcome: self.detached(importing).boxed() }

@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::ensure;
-use bytes::Bytes;
 use cqar_proto::v1::{
     CreateAssetRequest, ImportListingOptions, asset_service_client::AssetServiceClient,
     registry_service_client::RegistryServiceClient,
@@ -75,15 +74,18 @@ async fn beside(
     imports: usize,
     time: Duration,
 ) -> anyhow::Result<(Histogram<u64>, usize)> {
+    let mut registry = RegistryServiceClient::new(server.channel().await).max_decoding_message_size(64 << 20);
+    // As venues list: new markets of assets that are known.
+    let bases = format!("B{rows}X");
+    import(&mut registry, &listing(&bases, "USDT", rows)?).await?;
     let ends = Arc::new(AtomicBool::new(false));
     let importing = tokio::spawn({
-        let (channel, ends) = (server.channel().await, Arc::clone(&ends));
+        let ends = Arc::clone(&ends);
         async move {
             let began = Instant::now();
-            let mut registry = RegistryServiceClient::new(channel).max_decoding_message_size(64 << 20);
             let mut imported = 0;
             while imported < imports || began.elapsed() < time {
-                let payload = Bytes::from(listing(&format!("B{rows}X{imported}X"), rows)?);
+                let payload = listing(&bases, &format!("Q{imported}"), rows)?;
                 import(&mut registry, &payload).await?;
                 imported += 1;
             }
