@@ -204,8 +204,9 @@ pub trait EventLog: Send + Sync {
     /// A page of the events from a position on, inclusive, in order: at most `limit`, and no more than some megabytes of them.
     async fn read(&self, from: LogPosition, limit: u32) -> Result<LogPage, PortError>;
 
-    /// Resolves when another process may have written to the log. May never resolve: whoever waits polls as well.
-    async fn wait_for_append(&self);
+    /// Resolves when another process may have written to the log, and says up to which revision, if that is known. May never
+    /// resolve: whoever waits polls as well.
+    async fn wait_for_append(&self) -> Option<Revision>;
 }
 
 /// What follows the log in this process: the cache of what reads return.

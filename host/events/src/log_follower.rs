@@ -84,8 +84,9 @@ impl LogFollower {
                     tailer.note(outcome.err());
                     poll.as_mut().reset(Instant::now() + pause);
                 }
-                () = &mut appended => {
-                    wanted = true;
+                told = &mut appended => {
+                    // Told of its own commit, which was handed over, it has nothing to read.
+                    wanted |= told.is_none_or(|revision| revision > tailer.applied());
                     appended = tailer.log.wait_for_append();
                 }
                 () = &mut poll, if reading.is_terminated() => reading = read_on(&tailer).boxed().fuse(),

@@ -112,7 +112,8 @@ impl EventLog for MemoryLog {
         Ok(LogPage { events, has_more: kept.next().is_some() })
     }
 
-    async fn wait_for_append(&self) {
+    async fn wait_for_append(&self) -> Option<Revision> {
         self.appended.notified().await;
+        None
     }
 }

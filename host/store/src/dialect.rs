@@ -83,7 +83,7 @@ impl Dialect {
         match self {
             Self::Sqlite => "UPDATE log_state SET revision = $1 WHERE id = 1",
             Self::Postgres => {
-                "UPDATE log_state SET revision = $1 WHERE id = 1 RETURNING pg_notify('cqar_log', '')::text"
+                "UPDATE log_state SET revision = $1 WHERE id = 1 RETURNING pg_notify('cqar_log', revision::text)::text"
             }
         }
     }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use cqar_domain::event::{EventLog, LogBounds, LogPage, LogPosition, PortError};
+use cqar_domain::{
+    entity::Revision,
+    event::{EventLog, LogBounds, LogPage, LogPosition, PortError},
+};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
@@ -86,7 +89,7 @@ impl EventLog for Store {
 
     /// PostgreSQL's NOTIFY. On SQLite, where one server owns the file, and behind a pooler that keeps no session,
     /// nothing comes, and polling finds what others wrote.
-    async fn wait_for_append(&self) {
+    async fn wait_for_append(&self) -> Option<Revision> {
         let Pools::Postgres { listen: options, .. } = &self.database.pools else { return std::future::pending().await };
         let mut listener = self.listener.lock().await;
         loop {
@@ -99,22 +102,26 @@ impl EventLog for Store {
                 Ok(connected) => connected,
                 Err(error) => {
                     tracing::debug!(%error, "cannot_listen");
-                    return sleep(LISTEN_RETRY).await;
+                    sleep(LISTEN_RETRY).await;
+                    return None;
                 }
             };
             match timeout(LISTEN_CHECK, connected.try_recv()).await {
-                Ok(Ok(Some(_))) => {
+                Ok(Ok(Some(told))) => {
                     *listener = Some(connected);
-                    return;
+                    return told.payload().parse().ok();
                 }
                 // What was written meanwhile is found by looking.
-                Ok(Ok(None) | Err(_)) => return sleep(LISTEN_PAUSE).await,
+                Ok(Ok(None) | Err(_)) => {
+                    sleep(LISTEN_PAUSE).await;
+                    return None;
+                }
                 // Silence is the rule where nobody writes; or the connection is gone, and nobody said so.
                 Err(_) => match within(LISTEN_DEADLINE, check(&mut connected)).await {
                     Ok(()) => *listener = Some(connected),
                     Err(error) => {
                         tracing::debug!(%error, "listener_lost");
-                        return;
+                        return None;
                     }
                 },
             }

@@ -14,6 +14,7 @@ use cqar_domain::{
 };
 use cqar_proto::v1;
 use prost::Message;
+use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
@@ -106,14 +107,17 @@ impl WriteTransaction {
                 meta.update_time = Some(attribution.time);
             }
         }
+        let logging = Logging::start(&changes, revision, attribution);
         // Out with what is no more, then in with what is new: a key may pass from one entity to another.
         self.delete_unique_keys(&changes).await?;
         self.delete_symbols(&changes).await?;
         self.delete(&changes).await?;
-        self.upsert(&changes).await?;
+        self.insert_entities(&changes).await?;
         self.insert_symbols(&changes).await?;
         self.insert_unique_keys(&changes).await?;
-        self.log(&changes, revision, attribution).await?;
+        let (events, rows) = logging.finish().await?;
+        self.events.extend(events);
+        self.insert("insert_events", "event_log", &log_block::COLUMNS, rows, "").await?;
         let set_revision = self.snapshot.tx.dialect().set_revision();
         self.snapshot.tx.execute(set_revision, vec![Value::Int(revision)]).await?;
         Ok(changes)
@@ -170,34 +174,22 @@ impl WriteTransaction {
         Ok(())
     }
 
-    async fn upsert(&mut self, changes: &[Change]) -> Result<(), Error> {
+    async fn insert_entities(&mut self, changes: &[Change]) -> Result<(), Error> {
         for table in TABLES {
-            let rows = changes.iter().filter_map(|change| (table.values)(change.after.as_ref()?));
-            let mut rows: Vec<Vec<Value>> = rows.collect();
-            if let Some(n) = table.written_by.and_then(|by| table.columns.iter().position(|column| *column == by)) {
-                in_order(&mut rows, n);
-            }
             let updates: Vec<String> =
                 table.columns.iter().skip(1).map(|column| format!("{column} = excluded.{column}")).collect();
             let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
-            self.insert("upsert", table.name, table.columns, rows, &conflict).await?;
+            for (operation, is_new, conflict) in [("insert", true, ""), ("update", false, conflict.as_str())] {
+                let of_kind = changes.iter().filter(|change| change.before.is_none() == is_new);
+                let mut rows: Vec<Vec<Value>> =
+                    of_kind.filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
+                if let Some(n) = table.written_by.and_then(|by| table.columns.iter().position(|column| *column == by)) {
+                    in_order(&mut rows, n);
+                }
+                self.insert(operation, table.name, table.columns, rows, conflict).await?;
+            }
         }
         Ok(())
-    }
-
-    async fn log(
-        &mut self,
-        changes: &[Change],
-        revision: Revision,
-        attribution: &WriteAttribution,
-    ) -> Result<(), Error> {
-        let logged = changes.iter().zip(0i32..).filter_map(|(change, index)| {
-            let position = LogPosition { revision, index };
-            logged_event(change, position, attribution)
-        });
-        self.events.extend(logged);
-        let rows = log_block::rows(&self.events, attribution.time)?;
-        self.insert("insert_events", "event_log", &log_block::COLUMNS, rows, "").await
     }
 
     pub(crate) async fn insert(
@@ -211,6 +203,52 @@ impl WriteTransaction {
         let Snapshot { tx, metrics, .. } = &mut self.snapshot;
         insert(tx, metrics, operation, table, columns, rows, conflict).await
     }
+}
+
+/// The events of changes, and their rows.
+type Logged = (Vec<LoggedEvent>, Vec<Vec<Value>>);
+
+/// Makes the events of many changes beside the database's work, which waits for nobody.
+enum Logging {
+    Beside(JoinHandle<Result<Logged, Error>>),
+    Done(Result<Logged, Error>),
+}
+
+/// So many changes have events that take longer to encode and to compress than a thread takes to begin.
+const MANY_CHANGES: usize = 256;
+
+impl Logging {
+    fn start(changes: &[Change], revision: Revision, attribution: &WriteAttribution) -> Self {
+        if changes.len() < MANY_CHANGES {
+            return Self::Done(logged(changes, revision, attribution));
+        }
+        let (changes, attribution) = (changes.to_vec(), attribution.clone());
+        Self::Beside(spawn_blocking(move || logged(&changes, revision, &attribution)))
+    }
+
+    async fn finish(self) -> Result<Logged, Error> {
+        match self {
+            Self::Done(logged) => logged,
+            Self::Beside(task) => match task.await {
+                Ok(logged) => logged,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    // It is cancelled with the runtime alone.
+                    Err(_) => Err(Error::ConnectionLost),
+                },
+            },
+        }
+    }
+}
+
+fn logged(changes: &[Change], revision: Revision, attribution: &WriteAttribution) -> Result<Logged, Error> {
+    let events = changes.iter().zip(0i32..).filter_map(|(change, index)| {
+        let position = LogPosition { revision, index };
+        logged_event(change, position, attribution)
+    });
+    let events: Vec<LoggedEvent> = events.collect();
+    let rows = log_block::rows(&events, attribution.time)?;
+    Ok((events, rows))
 }
 
 /// None for a change of nothing into nothing.

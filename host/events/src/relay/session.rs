@@ -28,7 +28,7 @@ use async_nats::{
 };
 use cqar_domain::{
     entity::Revision,
-    event::{LogBounds, LogPosition, LoggedEvent},
+    event::{LogBounds, LogPage, LogPosition, LoggedEvent},
     relay::{OutboundMessage, TransformFailure},
 };
 use futures::future::BoxFuture;
@@ -131,7 +131,7 @@ impl Session<'_> {
         }
         loop {
             let applied = *self.applied.borrow_and_update();
-            let events = self.relay.log.read(self.next, PAGE_EVENTS).await?.events;
+            let LogPage { events, has_more } = self.relay.log.read(self.next, PAGE_EVENTS).await?;
             let Some(first) = events.first() else {
                 self.wait(applied).await?;
                 continue;
@@ -148,6 +148,9 @@ impl Session<'_> {
                 let no_answer = || TransformFailure { plugin: String::new(), message: "gave no answer".to_owned() };
                 let failure = failure.unwrap_or_else(no_answer);
                 return Err(RelayFault::Held { position: event.position, failure });
+            }
+            if !has_more {
+                self.wait(applied).await?;
             }
         }
     }
