@@ -12,7 +12,7 @@ use std::{
 use cqar_domain::{
     entities::Entity,
     entity::Revision,
-    event::LogPosition,
+    event::{LogPosition, LoggedEvent},
     id::{EntityKey, Segment, VenueId},
 };
 use cqar_proto::{convert, v1};
@@ -76,8 +76,23 @@ impl Footprint {
     }
 }
 
-/// The most rows of the log that are looked through for changes; after more of them reading again is not much more.
-const MAX_ROWS: i64 = 64;
+/// So many events are looked through for changes, a tenth of a second's worth; after more of them all is read again.
+const MAX_EVENTS: usize = 4096;
+/// The rows of the log that are in memory at a time.
+const ROWS_AT_ONCE: i64 = 16;
+
+fn is_touched(footprint: &Footprint, event: &LoggedEvent) -> Result<bool, Error> {
+    let corrupt =
+        |reason: String| Error::Corrupt { table: "event_log", reason: format!("{}: {reason}", event.position) };
+    let event = v1::Event::decode(event.body.clone()).map_err(|error| corrupt(error.to_string()))?;
+    for side in [event.before, event.after].into_iter().flatten() {
+        let entity = convert::stored(side).map_err(|found| corrupt(format!("{found:?}")))?;
+        if footprint.is_touched_by(&entity) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
 
 impl Snapshot {
     /// Notes what is read from now on.
@@ -99,26 +114,29 @@ impl Snapshot {
             return Ok(true);
         }
         let _timer = self.metrics.time("changes");
-        let next = LogPosition::start_of(since + 1);
-        let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(MAX_ROWS + 1)];
-        let rows = self.tx.all::<BlockRow>(READ, values).await?;
-        let is_all = i64::try_from(rows.len()).is_ok_and(|rows| rows <= MAX_ROWS);
-        if !is_all || rows.first().is_none_or(|row| row.start() != next) {
-            return Ok(true);
-        }
-        for row in rows {
-            for event in row.read()? {
-                let corrupt = |reason: String| Error::Corrupt { table: "event_log", reason };
-                let event = v1::Event::decode(event.body).map_err(|error| corrupt(error.to_string()))?;
-                for side in [event.before, event.after].into_iter().flatten() {
-                    let entity = convert::stored(side).map_err(|found| corrupt(format!("{found:?}")))?;
-                    if footprint.is_touched_by(&entity) {
+        let (mut next, mut looked_at) = (LogPosition::start_of(since + 1), 0);
+        while looked_at < MAX_EVENTS {
+            let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(ROWS_AT_ONCE)];
+            let rows = self.tx.all::<BlockRow>(READ, values).await?;
+            // What is no longer in the log may have been anything.
+            if looked_at == 0 && rows.first().is_none_or(|row| row.start() != next) {
+                return Ok(true);
+            }
+            let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < ROWS_AT_ONCE);
+            for row in rows {
+                next = row.next();
+                for event in row.read()? {
+                    looked_at += 1;
+                    if is_touched(footprint, &event)? {
                         return Ok(true);
                     }
                 }
             }
+            if is_last {
+                return Ok(false);
+            }
         }
-        Ok(false)
+        Ok(true)
     }
 
     pub(crate) fn note<'a>(&mut self, dependences: impl IntoIterator<Item = Dependence<'a>>) {

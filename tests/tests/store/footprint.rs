@@ -137,8 +137,10 @@ pub async fn what_alters_an_answer_touches_what_it_depends_on(store: Arc<Store>)
     assert!(!snapshot.has_changed(&footprint, since).await.unwrap());
     assert!(snapshot.has_changed(&unknown, since).await.unwrap());
     drop(snapshot);
-    for n in 0..64 {
+    for n in 0..20 {
         create(&store, &[asset(&format!("N{n}")).into()]).await;
     }
+    assert!(!store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap());
+    create(&store, &(0..4096).map(|n| asset(&format!("M{n}")).into()).collect::<Vec<_>>()).await;
     assert!(store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap());
 }
