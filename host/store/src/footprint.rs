@@ -71,7 +71,7 @@ impl Footprint {
                     self.has(&Dependence::Segment(&market.venue_id, &market.segment))
                         || market.symbols().any(|symbol| self.has(&Dependence::Symbol(&market.venue_id, symbol)))
                 }
-                Entity::Chain(_) | Entity::Venue(_) | Entity::VenueAsset(_) => false,
+                _ => false,
             }
     }
 }

@@ -141,6 +141,6 @@ pub async fn what_alters_an_answer_touches_what_it_depends_on(store: Arc<Store>)
         create(&store, &[asset(&format!("N{n}")).into()]).await;
     }
     assert!(!store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap());
-    create(&store, &(0..4096).map(|n| asset(&format!("M{n}")).into()).collect::<Vec<_>>()).await;
+    create(&store, &(0..6000).map(|n| asset(&format!("M{n}")).into()).collect::<Vec<_>>()).await;
     assert!(store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap());
 }
