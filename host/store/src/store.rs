@@ -60,7 +60,7 @@ const LISTENER_CONNECTIONS: u32 = 1;
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// What SQLite keeps of the database's pages in memory, in KiB: for the writer, which looks at many, and for each reader. The
 /// system keeps them as well, so that a page that is not here costs no more than to copy it.
-const WRITER_CACHE_KIB: &str = "-65536";
+const WRITER_CACHE_KIB: &str = "-32768";
 const READER_CACHE_KIB: &str = "-2048";
 /// What SQLite's log keeps on disk once all of it is in the database: a large import makes it much longer.
 const WAL_BYTES: &str = "16777216";
