@@ -34,7 +34,7 @@ async fn a_frozen_writer_stops_the_others_for_five_seconds_at_most() {
     collect::until("the first one writes", async || create(&to_first, "AFTER").await.ok()).await;
     let took = began.elapsed();
     println!("the first server wrote again after {took:?}");
-    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
     assert!(took > Duration::from_secs(1), "nothing stopped it: the other one had no lock");
 
     // It is thawed, and learns that its write was taken back.
