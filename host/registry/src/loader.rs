@@ -88,7 +88,7 @@ pub(crate) async fn load<Q: LoaderQuery>(
     }
     let snapshot = store.snapshot().await?;
     let revision = snapshot.revision();
-    let mut loader = SnapshotSource { snapshot, read: l2.map(|_| Vec::new()) };
+    let mut loader = SnapshotSource { snapshot, found: HashMap::new(), read: l2.map(|_| Vec::new()) };
     let answer = match query.run(&mut loader).await {
         Ok(answer) => answer,
         Err(EntityLoadError::Store(error)) => return Err(error),
@@ -106,6 +106,8 @@ pub(crate) async fn load<Q: LoaderQuery>(
 /// Loads from a snapshot of the database, and collects what it read, to be stored in Redis.
 struct SnapshotSource {
     snapshot: Snapshot,
+    /// What came along with markets, and is asked for next.
+    found: HashMap<EntityKey, Entity>,
     read: Option<Vec<(Key, Bytes)>>,
 }
 
@@ -126,7 +128,12 @@ impl SnapshotSource {
 
 impl EntitySource for SnapshotSource {
     async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, EntityLoadError> {
-        let found = self.snapshot.entities(keys).await?;
+        let missing: Vec<EntityKey> = keys.iter().filter(|key| !self.found.contains_key(key)).cloned().collect();
+        if !missing.is_empty() {
+            let found = self.snapshot.entities(&missing).await?;
+            self.found.extend(missing.into_iter().zip(found).filter_map(|(key, entity)| Some((key, entity?))));
+        }
+        let found: Vec<Option<Entity>> = keys.iter().map(|key| self.found.get(key).cloned()).collect();
         for (key, entity) in keys.iter().zip(&found) {
             self.note_entity(key, entity.as_ref());
         }
@@ -134,7 +141,8 @@ impl EntitySource for SnapshotSource {
     }
 
     async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
-        let found = self.snapshot.markets_with_symbols(venue, symbols).await?;
+        let (found, related) = self.snapshot.markets_with_related(venue, symbols).await?;
+        self.found.extend(related);
         let mut of_symbol: HashMap<&str, Vec<Market>> = HashMap::new();
         for market in &found {
             for symbol in market.symbols() {

@@ -1,13 +1,13 @@
 //! Many rows as arrays of their columns: PostgreSQL takes them as so many values as there are columns, in one statement that is
-//! planned once, however many rows there are.
+//! planned once, however many rows there are. So it takes the keys of a look-up.
 
-use sqlx::{Postgres, postgres::PgArguments, query::Query};
+use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use uuid::Uuid;
 
 use crate::{database::Value, error::Error};
 
 /// The values of a column, in the order of the rows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Column {
     Int(Vec<Option<i64>>),
     Index(Vec<i32>),
@@ -19,17 +19,26 @@ pub(crate) enum Column {
 
 impl Column {
     /// The columns of rows that have the same types.
-    pub(crate) fn of_rows(table: &str, rows: Vec<Vec<Value>>) -> Result<Vec<Self>, Error> {
-        let count = rows.len();
+    pub(crate) fn of_rows(table: &str, rows: impl Iterator<Item = Vec<Value>>) -> Result<Vec<Self>, Error> {
+        let mut rows = rows.peekable();
+        let count = rows.size_hint().0;
         let mut columns: Vec<Self> =
-            rows.first().map(|row| row.iter().map(|value| Self::like(value, count)).collect()).unwrap_or_default();
+            rows.peek().map(|row| row.iter().map(|value| Self::like(value, count)).collect()).unwrap_or_default();
         for row in rows {
             for (n, (column, value)) in columns.iter_mut().zip(row).enumerate() {
-                let unlike = |value| sqlx::Error::Encode(format!("column {n} of {table} got {value:?}").into());
-                column.push(value).map_err(unlike)?;
+                column.push(value).map_err(|value| unlike(format!("column {n} of {table} got {value:?}")))?;
             }
         }
         Ok(columns)
+    }
+
+    /// The column of values that have the same type; of none, it is of integers.
+    pub(crate) fn of(values: Vec<Value>) -> Result<Self, Error> {
+        let mut column = values.first().map_or(Self::Int(Vec::new()), |first| Self::like(first, values.len()));
+        for value in values {
+            column.push(value).map_err(|value| unlike(format!("keys of one type got {value:?}")))?;
+        }
+        Ok(column)
     }
 
     /// None yet, of the type of a value.
@@ -41,6 +50,8 @@ impl Column {
             Value::Uuid(_) | Value::OptUuid(_) => Self::Uuid(Vec::with_capacity(count)),
             Value::Bool(_) => Self::Bool(Vec::with_capacity(count)),
             Value::Bytes(_) => Self::Bytes(Vec::with_capacity(count)),
+            // There are no arrays of arrays: it takes nothing.
+            Value::Array(_) => Self::Int(Vec::new()),
         }
     }
 
@@ -72,15 +83,19 @@ impl Column {
         }
     }
 
-    /// Binds it to the next placeholder.
-    pub(crate) fn bind(self, query: Query<'_, Postgres, PgArguments>) -> Query<'_, Postgres, PgArguments> {
+    /// Adds it as the next value.
+    pub(crate) fn add_to(self, arguments: &mut PgArguments) -> Result<(), BoxDynError> {
         match self {
-            Self::Int(values) => query.bind(values),
-            Self::Index(values) => query.bind(values),
-            Self::Text(values) => query.bind(values),
-            Self::Uuid(values) => query.bind(values),
-            Self::Bool(values) => query.bind(values),
-            Self::Bytes(values) => query.bind(values),
+            Self::Int(values) => arguments.add(values),
+            Self::Index(values) => arguments.add(values),
+            Self::Text(values) => arguments.add(values),
+            Self::Uuid(values) => arguments.add(values),
+            Self::Bool(values) => arguments.add(values),
+            Self::Bytes(values) => arguments.add(values),
         }
     }
+}
+
+fn unlike(reason: String) -> Error {
+    sqlx::Error::Encode(reason.into()).into()
 }

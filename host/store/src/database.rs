@@ -1,4 +1,4 @@
-//! One API over the two databases: statements with `$N` placeholders, a value enum that binds, rows that derive.
+//! One API over the two databases: statements with `$N` placeholders, a value enum that binds, rows that are read.
 //!
 //! Invariants: no call waits for the database without a deadline; and a connection is used again only after its transaction
 //! ended as it should. Whatever else happened to it, it is thrown away: nobody knows in which state the other side left it.
@@ -6,10 +6,11 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{
-    AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool,
+    Arguments, AssertSqlSafe, FromRow, PgPool, Postgres, Sqlite, SqlitePool,
+    error::BoxDynError,
     pool::PoolConnection,
-    postgres::{PgConnectOptions, PgRow},
-    sqlite::SqliteRow,
+    postgres::{PgArguments, PgConnectOptions, PgRow},
+    sqlite::{SqliteArguments, SqliteRow},
 };
 use tokio::{
     runtime::Handle,
@@ -18,7 +19,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    columns::Column, dialect::Dialect, error::Error, settings::Deadlines, silence::Silence, write_health::WriteMonitor,
+    columns::Column, dialect::Dialect, error::Error, row::EntityRow, settings::Deadlines, silence::Silence,
+    write_health::WriteMonitor,
 };
 
 /// The connections. Each writer waits for a connection of its own, which readers never take.
@@ -99,6 +101,8 @@ pub(crate) enum Value {
     OptUuid(Option<Uuid>),
     Bool(bool),
     Bytes(Vec<u8>),
+    /// Many of them, on PostgreSQL alone.
+    Array(Column),
 }
 
 /// A row of either database.
@@ -113,24 +117,45 @@ struct AnyRow {}
 /// cache of prepared statements.
 const CACHED_VALUES: usize = 64;
 
-macro_rules! bind {
-    ($query:expr, $values:expr, $keeps:expr) => {{
-        let mut query = $query.persistent($keeps && $values.len() <= CACHED_VALUES);
-        for value in $values {
-            query = match value {
-                Value::Int(v) => query.bind(v),
-                Value::OptInt(v) => query.bind(v),
-                Value::Index(v) => query.bind(v),
-                Value::Text(v) => query.bind(v),
-                Value::OptText(v) => query.bind(v),
-                Value::Uuid(v) => query.bind(v),
-                Value::OptUuid(v) => query.bind(v),
-                Value::Bool(v) => query.bind(v),
-                Value::Bytes(v) => query.bind(v),
-            };
+macro_rules! add {
+    ($arguments:ident, $value:expr, $array:pat => $of_array:expr) => {
+        match $value {
+            Value::Int(v) => $arguments.add(v)?,
+            Value::OptInt(v) => $arguments.add(v)?,
+            Value::Index(v) => $arguments.add(v)?,
+            Value::Text(v) => $arguments.add(v)?,
+            Value::OptText(v) => $arguments.add(v)?,
+            Value::Uuid(v) => $arguments.add(v)?,
+            Value::OptUuid(v) => $arguments.add(v)?,
+            Value::Bool(v) => $arguments.add(v)?,
+            Value::Bytes(v) => $arguments.add(v)?,
+            $array => $of_array,
         }
-        query
-    }};
+    };
+}
+
+fn sqlite_arguments(values: Vec<Value>) -> Result<SqliteArguments, sqlx::Error> {
+    let mut arguments = SqliteArguments::default();
+    let add_all = || -> Result<(), BoxDynError> {
+        for value in values {
+            add!(arguments, value, Value::Array(_) => return Err("SQLite has no arrays".into()));
+        }
+        Ok(())
+    };
+    add_all().map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
+}
+
+fn postgres_arguments(values: Vec<Value>) -> Result<PgArguments, sqlx::Error> {
+    let mut arguments = PgArguments::default();
+    let add_all = || -> Result<(), BoxDynError> {
+        for value in values {
+            add!(arguments, value, Value::Array(column) => column.add_to(&mut arguments)?);
+        }
+        Ok(())
+    };
+    add_all().map_err(sqlx::Error::Encode)?;
+    Ok(arguments)
 }
 
 /// How long beginning a transaction may take, which does nothing yet.
@@ -144,16 +169,19 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Runs a statement on the transaction's connection, within its deadline.
 macro_rules! within_deadline {
-    ($tx:expr, |$connection:ident| $statement:expr) => {{
+    ($tx:expr, |$connection:ident| $statement:expr) => {
+        within_deadline!($tx, |$connection| $statement, $statement)
+    };
+    ($tx:expr, |$connection:ident| $on_sqlite:expr, $on_postgres:expr) => {{
         let deadline = $tx.deadline + GRACE;
         let answered = match &mut $tx.connection {
             Some(Connection::Sqlite(connection)) => {
                 let $connection = &mut **connection;
-                timeout(deadline, $statement).await
+                timeout(deadline, $on_sqlite).await
             }
             Some(Connection::Postgres(connection)) => {
                 let $connection = &mut **connection;
-                timeout(deadline, $statement).await
+                timeout(deadline, $on_postgres).await
             }
             None => return Err(Error::ConnectionLost),
         };
@@ -264,40 +292,75 @@ impl Tx {
 
     /// All rows. The statement is made of this crate's constants and placeholders; every value is bound.
     pub(crate) async fn all<R: Row>(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<Vec<R>, Error> {
-        let sql = traced(sql.into());
-        let keeps = self.keeps_statements;
-        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps).fetch_all(connection))
+        let (sql, keeps) = (traced(sql.into()), self.keeps(values.len()));
+        within_deadline!(
+            self,
+            |connection| async {
+                sqlx::query_as_with::<_, R, _>(sql, sqlite_arguments(values)?)
+                    .persistent(keeps)
+                    .fetch_all(connection)
+                    .await
+            },
+            async {
+                let query = sqlx::query_as_with::<_, R, _>(sql, postgres_arguments(values)?);
+                query.persistent(keeps).fetch_all(connection).await
+            }
+        )
+    }
+
+    /// All rows, to be read column by column.
+    pub(crate) async fn rows(&mut self, sql: String, values: Vec<Value>) -> Result<Vec<EntityRow>, Error> {
+        let (sql, keeps) = (traced(sql), self.keeps(values.len()));
+        within_deadline!(
+            self,
+            |connection| async {
+                let query = sqlx::query_with(sql, sqlite_arguments(values)?).persistent(keeps);
+                Ok(query.fetch_all(connection).await?.into_iter().map(EntityRow::Sqlite).collect())
+            },
+            async {
+                let query = sqlx::query_with(sql, postgres_arguments(values)?).persistent(keeps);
+                Ok(query.fetch_all(connection).await?.into_iter().map(EntityRow::Postgres).collect())
+            }
+        )
     }
 
     /// The first row, if there is one.
     pub(crate) async fn first<R: Row>(&mut self, sql: &str, values: Vec<Value>) -> Result<Option<R>, Error> {
-        let sql = traced(sql.to_owned());
-        let keeps = self.keeps_statements;
-        within_deadline!(self, |connection| bind!(sqlx::query_as::<_, R>(sql), values, keeps)
-            .fetch_optional(connection))
+        Ok(self.all(sql, values).await?.into_iter().next())
     }
 
     /// Runs a statement and says how many rows it changed.
     pub(crate) async fn execute(&mut self, sql: impl Into<String>, values: Vec<Value>) -> Result<u64, Error> {
-        let sql = traced(sql.into());
+        let keeps = self.keeps(values.len());
+        self.execute_with(sql.into(), values, keeps).await
+    }
+
+    /// The same of a statement that is one of a handful, however many values it has: the database keeps it.
+    pub(crate) async fn execute_kept(&mut self, sql: String, values: Vec<Value>) -> Result<u64, Error> {
         let keeps = self.keeps_statements;
-        let changed = within_deadline!(self, |connection| async {
-            bind!(sqlx::query(sql), values, keeps).execute(connection).await.map(|done| done.rows_affected())
-        })?;
+        self.execute_with(sql, values, keeps).await
+    }
+
+    async fn execute_with(&mut self, sql: String, values: Vec<Value>, keeps: bool) -> Result<u64, Error> {
+        let sql = traced(sql);
+        let changed = within_deadline!(
+            self,
+            |connection| async {
+                let query = sqlx::query_with(sql, sqlite_arguments(values)?).persistent(keeps);
+                Ok(query.execute(connection).await?.rows_affected())
+            },
+            async {
+                let query = sqlx::query_with(sql, postgres_arguments(values)?).persistent(keeps);
+                Ok(query.execute(connection).await?.rows_affected())
+            }
+        )?;
         self.has_written |= changed > 0;
         Ok(changed)
     }
 
-    /// Runs a statement whose values are whole columns, on PostgreSQL, and says how many rows it changed.
-    pub(crate) async fn execute_columns(&mut self, sql: impl Into<String>, columns: Vec<Column>) -> Result<u64, Error> {
-        let sql = traced(sql.into());
-        let keeps = self.keeps_statements;
-        let Some(Connection::Postgres(connection)) = &mut self.connection else { return Err(Error::ConnectionLost) };
-        let query = columns.into_iter().fold(sqlx::query(sql).persistent(keeps), |query, column| column.bind(query));
-        let changed = timeout(self.deadline + GRACE, query.execute(&mut **connection)).await;
-        let changed = self.answered(changed.map(|done| done.map(|done| done.rows_affected())))?;
-        self.has_written |= changed > 0;
-        Ok(changed)
+    /// Whether a statement of so many values is kept for the next time.
+    const fn keeps(&self, values: usize) -> bool {
+        self.keeps_statements && values <= CACHED_VALUES
     }
 
     /// Runs a script of several statements without values, in one round trip.
@@ -436,30 +499,31 @@ impl Drop for Tx {
 /// The target under which every statement is traced, as its field `sql`.
 pub const STATEMENTS: &str = "cqar_store::statements";
 
-/// The most keys of one `IN` list; a longer list is read in several.
+/// The most keys that one statement looks for; more are looked for in several.
 pub(crate) const MAX_KEYS: usize = 1024;
 
-/// A list of placeholders for keys, the first of them number `first`, padded to a power of two with the last key, so that
-/// a handful of statements serves every length.
-pub(crate) fn key_list(dialect: Dialect, first: usize, mut keys: Vec<Value>) -> (String, Vec<Value>) {
-    if let Some(last) = keys.last().cloned() {
-        keys.resize(keys.len().next_power_of_two(), last);
-    }
-    (placeholders(dialect, first, keys.len()), keys)
+/// That a column has one of the keys: the condition, and its values, the first of them number `first`. PostgreSQL takes them as one
+/// array. SQLite takes a list of them, padded to a power of two with the last, so that a handful of statements serves every length.
+pub(crate) fn one_of(
+    dialect: Dialect,
+    column: &str,
+    first: usize,
+    mut keys: Vec<Value>,
+) -> Result<(String, Vec<Value>), Error> {
+    Ok(match dialect {
+        Dialect::Sqlite => {
+            if let Some(last) = keys.last().cloned() {
+                keys.resize(keys.len().next_power_of_two(), last);
+            }
+            (format!("{column} IN {}", value_list(keys.len())), keys)
+        }
+        Dialect::Postgres => (format!("{column} = ANY (${first})"), vec![Value::Array(Column::of(keys)?)]),
+    })
 }
 
-/// `($first, …)`, so many; `(?, …)` on SQLite. A statement has numbers or `?`, never both.
-pub(crate) fn placeholders(dialect: Dialect, first: usize, count: usize) -> String {
-    let mut list = String::with_capacity(count * 6 + 2);
-    list.push('(');
-    for n in first..first + count {
-        if n > first {
-            list.push(',');
-        }
-        dialect.placeholder(n, &mut list);
-    }
-    list.push(')');
-    list
+/// A list of `count` values, on SQLite.
+pub(crate) fn value_list(count: usize) -> String {
+    format!("({})", vec!["?"; count].join(","))
 }
 
 #[cfg(test)]
@@ -467,10 +531,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_list_is_padded_to_a_power_of_two() {
-        let (list, keys) = key_list(Dialect::Postgres, 2, vec![Value::Int(1), Value::Int(2), Value::Int(3)]);
-        assert_eq!(list, "($2,$3,$4,$5)");
-        assert!(matches!(keys.as_slice(), [_, _, Value::Int(3), Value::Int(3)]));
-        assert_eq!(placeholders(Dialect::Sqlite, 1, 3), "(?,?,?)");
+    fn keys_are_an_array_or_a_list_padded_to_a_power_of_two() {
+        let keys = || vec![Value::Int(1), Value::Int(2), Value::Int(3)];
+        let (condition, values) = one_of(Dialect::Sqlite, "e.id", 2, keys()).unwrap();
+        assert_eq!(condition, "e.id IN (?,?,?,?)");
+        assert!(matches!(values.as_slice(), [_, _, Value::Int(3), Value::Int(3)]));
+        let (condition, values) = one_of(Dialect::Postgres, "e.id", 2, keys()).unwrap();
+        assert_eq!(condition, "e.id = ANY ($2)");
+        assert!(matches!(values.as_slice(), [Value::Array(_)]));
     }
 }

@@ -46,11 +46,11 @@ pub enum Error {
     Constraint {
         /// Which kind.
         kind: Constraint,
-        /// The name in the schema, as far as the database tells.
+        /// The name in the schema, as far as the database tells; or what is against it.
         name: String,
-        /// What the database said.
+        /// What the database said, where it was that which refused.
         #[source]
-        source: sqlx::Error,
+        source: Option<sqlx::Error>,
     },
     /// A stored value is not what this version writes.
     #[error("table {table} holds what cannot be read: {reason}")]

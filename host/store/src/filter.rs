@@ -2,7 +2,7 @@
 
 use cqar_domain::{id::EntityType, time::Timestamp};
 
-use crate::{database::Value, schema::TableSchema};
+use crate::{database::Value, dialect::Dialect, schema::TableSchema};
 
 /// What to list. Made from the filter of one type of entity, such as [`crate::filters::AssetFilter`].
 #[derive(Debug, Clone)]
@@ -29,6 +29,14 @@ pub(crate) enum Condition {
 }
 
 impl Condition {
+    /// The same where another condition's index leads to the rows: no index may be found for this one.
+    pub(crate) fn checked_along(self, dialect: Dialect, n: usize) -> String {
+        match self {
+            Self::Equal(column) => dialect.checked_along(&format!("e.{column}"), &format!("${n}")),
+            Self::LiveAt => self.clause(n),
+        }
+    }
+
     /// The condition in SQL, on the `n`th value.
     pub(crate) fn clause(self, n: usize) -> String {
         match self {

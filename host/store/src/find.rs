@@ -59,7 +59,7 @@ impl Search {
 
     fn sql(&self) -> String {
         let undeleted = if self.table.soft_delete { " AND e.delete_us IS NULL" } else { "" };
-        format!("{} WHERE e.{} = $1{undeleted} ORDER BY e.id LIMIT $2", self.table.select, self.column)
+        format!("{} WHERE e.{} = $1{undeleted} ORDER BY e.id LIMIT $2", self.table.select(), self.column)
     }
 }
 

@@ -14,11 +14,12 @@ use cqar_domain::{
     entity::Revision,
     event::{LogPosition, LoggedEvent},
     id::{EntityKey, Segment, VenueId},
+    time::Timestamp,
 };
 use cqar_proto::{convert, v1};
 use prost::Message;
 
-use crate::{database::Value, error::Error, log::READ, log_block::BlockRow, snapshot::Snapshot};
+use crate::{database::Value, error::Error, log_block::BlockRow, snapshot::Snapshot};
 
 /// Something that an answer can depend on, and a change can touch.
 #[derive(Hash)]
@@ -54,32 +55,47 @@ impl Footprint {
         self.noted.insert(self.hasher.hash_one(dependence));
     }
 
-    fn has(&self, dependence: &Dependence<'_>) -> bool {
-        self.noted.contains(&self.hasher.hash_one(dependence))
-    }
-
     /// Whether a change touches something of it; the entity is the one before it, or after.
     fn is_touched_by(&self, entity: &Entity) -> bool {
-        let key = entity.key();
-        self.has(&Dependence::Entity(&key))
-            || entity.unique_keys().iter().any(|(_, key)| self.has(&Dependence::UniqueKey(key.as_str())))
-            || entity.references().iter().any(|(_, target)| self.has(&Dependence::Referrers(target)))
-            || match entity {
-                Entity::Asset(asset) => self.has(&Dependence::AssetSymbol(&asset.symbol)),
-                Entity::Instrument(instrument) => self.has(&Dependence::Code(&instrument.code)),
-                Entity::Market(market) => {
-                    self.has(&Dependence::Segment(&market.venue_id, &market.segment))
-                        || market.symbols().any(|symbol| self.has(&Dependence::Symbol(&market.venue_id, symbol)))
-                }
-                _ => false,
-            }
+        let mut is_touched = false;
+        dependences_of(entity, |dependence| is_touched |= self.noted.contains(&self.hasher.hash_one(dependence)));
+        is_touched
     }
 }
 
-/// So many events are looked through for changes, a tenth of a second's worth; after more of them all is read again.
+/// All that may be answered otherwise once the entity is changed, or is what something was changed to.
+pub(crate) fn dependences_of(entity: &Entity, mut visit: impl FnMut(&Dependence<'_>)) {
+    visit(&Dependence::Entity(&entity.key()));
+    entity.unique_keys().iter().for_each(|(_, key)| visit(&Dependence::UniqueKey(key.as_str())));
+    entity.references().iter().for_each(|(_, target)| visit(&Dependence::Referrers(target)));
+    match entity {
+        Entity::Asset(asset) => visit(&Dependence::AssetSymbol(&asset.symbol)),
+        Entity::Instrument(instrument) => visit(&Dependence::Code(&instrument.code)),
+        Entity::Market(market) => {
+            visit(&Dependence::Segment(&market.venue_id, &market.segment));
+            market.symbols().for_each(|symbol| visit(&Dependence::Symbol(&market.venue_id, symbol)));
+        }
+        _ => {}
+    }
+}
+
+/// So many events of other servers are looked through for changes, a tenth of a second's worth; after more of them all is read again.
 const MAX_EVENTS: usize = 4096;
+/// So many commits are looked through.
+const MAX_COMMITS: i64 = 1024;
 /// The rows of the log that are in memory at a time.
 const ROWS_AT_ONCE: i64 = 16;
+
+const COMMITS: &str =
+    "SELECT revision, commit_us FROM event_log WHERE revision > $1 AND idx = 0 ORDER BY revision LIMIT $2";
+const READ_COMMIT: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
+    WHERE revision = $1 AND idx >= $2 ORDER BY idx LIMIT $3";
+
+#[derive(sqlx::FromRow)]
+struct CommitRow {
+    revision: Revision,
+    commit_us: i64,
+}
 
 fn is_touched(footprint: &Footprint, event: &LoggedEvent) -> Result<bool, Error> {
     let corrupt =
@@ -97,7 +113,7 @@ fn is_touched(footprint: &Footprint, event: &LoggedEvent) -> Result<bool, Error>
 impl Snapshot {
     /// Notes what is read from now on.
     pub fn keep_footprint(&mut self) {
-        self.footprint = Some(Footprint::default());
+        self.footprint = Some(Footprint { hasher: self.recent.hasher(), ..Footprint::default() });
     }
 
     /// What was noted.
@@ -113,20 +129,44 @@ impl Snapshot {
         if footprint.is_unbounded {
             return Ok(true);
         }
-        let _timer = self.metrics.time("changes");
-        let (mut next, mut looked_at) = (LogPosition::start_of(since + 1), 0);
-        while looked_at < MAX_EVENTS {
-            let values = vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(ROWS_AT_ONCE)];
-            let rows = self.tx.all::<BlockRow>(READ, values).await?;
-            // What is no longer in the log may have been anything.
-            if looked_at == 0 && rows.first().is_none_or(|row| row.start() != next) {
+        let metrics = self.metrics.clone();
+        let _timer = metrics.time("changes");
+        let commits: Vec<CommitRow> = self.tx.all(COMMITS, vec![Value::Int(since), Value::Int(MAX_COMMITS)]).await?;
+        // What is no longer in the log, or is not read for there is too much of it, may have been anything.
+        if !commits.iter().map(|commit| commit.revision).eq(since + 1..=self.revision) {
+            return Ok(true);
+        }
+        let mut left = MAX_EVENTS;
+        for CommitRow { revision, commit_us } in commits {
+            let own = Timestamp::from_micros(commit_us).ok().and_then(|time| self.recent.find(revision, time));
+            let is_touched = match own {
+                Some(commit) => commit.touched.iter().any(|hash| footprint.noted.contains(hash)),
+                None => self.is_touched_in_log(footprint, revision, &mut left).await?,
+            };
+            if is_touched {
                 return Ok(true);
             }
+        }
+        Ok(false)
+    }
+
+    /// Whether the events of a revision touch something, or are more than are left to look at.
+    async fn is_touched_in_log(
+        &mut self,
+        footprint: &Footprint,
+        revision: Revision,
+        left: &mut usize,
+    ) -> Result<bool, Error> {
+        let mut next = LogPosition::start_of(revision);
+        loop {
+            let values = vec![Value::Int(revision), Value::Index(next.index), Value::Int(ROWS_AT_ONCE)];
+            let rows = self.tx.all::<BlockRow>(READ_COMMIT, values).await?;
             let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < ROWS_AT_ONCE);
             for row in rows {
                 next = row.next();
                 for event in row.read()? {
-                    looked_at += 1;
+                    let Some(fewer) = left.checked_sub(1) else { return Ok(true) };
+                    *left = fewer;
                     if is_touched(footprint, &event)? {
                         return Ok(true);
                     }
@@ -136,7 +176,6 @@ impl Snapshot {
                 return Ok(false);
             }
         }
-        Ok(true)
     }
 
     pub(crate) fn note<'a>(&mut self, dependences: impl IntoIterator<Item = Dependence<'a>>) {

@@ -1,11 +1,11 @@
-//! Many rows at once: as values on SQLite, and as arrays of columns on PostgreSQL, which would parse a statement of thousands of values
-//! each time.
+//! Many rows at once: on SQLite a few dozen a statement, and on PostgreSQL as arrays of columns. Either way a handful of statements
+//! serves any number of rows, so that the database parses and plans each of them once.
 
 use std::cmp::Ordering;
 
 use crate::{
     columns::Column,
-    database::{Tx, Value, placeholders},
+    database::{Tx, Value, value_list},
     dialect::Dialect,
     error::Error,
     metrics::Metrics,
@@ -13,50 +13,62 @@ use crate::{
     tables::TABLES,
 };
 
-/// The most rows that one statement inserts: it has fewer than SQLite's 32,766 values, whatever the table.
-const MAX_ROWS: usize = 512;
+/// How many rows one statement inserts on SQLite. More are no faster.
+const SQLITE_ROWS: [usize; 3] = [64, 8, 1];
+/// The most rows that one statement inserts on PostgreSQL.
+const POSTGRES_ROWS: usize = 1024;
 const _: () = {
     let mut tables: &[&TableSchema] = &TABLES;
     while let [table, rest @ ..] = tables {
-        assert!(MAX_ROWS * table.columns.len() < 32_766, "a statement has too many values");
+        assert!(SQLITE_ROWS[0] * table.columns.len() < 32_766, "a statement has more values than SQLite takes");
         tables = rest;
     }
 };
 
-/// Inserts the rows, each with a value for each column; `conflict` is the end of the statement.
+/// Inserts the rows, each with a value for each column; `conflict` is the end of the statement. Rows are made as they are inserted.
 pub(crate) async fn insert(
     tx: &mut Tx,
     metrics: &Metrics,
     operation: &'static str,
     table: &str,
     columns: &[&str],
-    rows: Vec<Vec<Value>>,
+    rows: impl Iterator<Item = Vec<Value>> + Send,
     conflict: &str,
 ) -> Result<(), Error> {
     let names = columns.join(", ");
-    let mut rows = rows.into_iter();
-    while rows.len() > 0 {
+    let mut rows = rows.fuse();
+    let at_once = match tx.dialect() {
+        Dialect::Sqlite => SQLITE_ROWS[0],
+        Dialect::Postgres => POSTGRES_ROWS,
+    };
+    loop {
+        let next: Vec<Vec<Value>> = rows.by_ref().take(at_once).collect();
+        if next.is_empty() {
+            return Ok(());
+        }
         let _timer = metrics.time(operation);
         match tx.dialect() {
             Dialect::Sqlite => {
-                // As many as a power of two, so that a handful of statements serves every number.
-                let count = rows.len().min(MAX_ROWS);
-                let rows: Vec<Vec<Value>> = rows.by_ref().take(1 << count.ilog2()).collect();
-                let tuples: Vec<String> = rows.iter().map(|row| placeholders(Dialect::Sqlite, 1, row.len())).collect();
-                let sql = format!("INSERT INTO {table} ({names}) VALUES {} {conflict}", tuples.join(","));
-                tx.execute(sql, rows.into_iter().flatten().collect()).await?;
+                let mut next = next.into_iter();
+                for count in SQLITE_ROWS {
+                    while next.len() >= count {
+                        let tuples = vec![value_list(columns.len()); count].join(",");
+                        let sql = format!("INSERT INTO {table} ({names}) VALUES {tuples} {conflict}");
+                        let values: Vec<Value> = next.by_ref().take(count).flatten().collect();
+                        tx.execute_kept(sql, values).await?;
+                    }
+                }
             }
             Dialect::Postgres => {
-                let columns = Column::of_rows(table, rows.by_ref().take(MAX_ROWS).collect())?;
+                let columns = Column::of_rows(table, next.into_iter())?;
                 let arrays = columns.iter().zip(1..).map(|(column, n)| format!("${n}::{}", column.sql_type()));
                 let arrays: Vec<String> = arrays.collect();
                 let from = format!("UNNEST({}) AS new ({names})", arrays.join(", "));
                 let sql = format!("INSERT INTO {table} ({names}) SELECT {names} FROM {from} {conflict}");
-                tx.execute_columns(sql, columns).await?;
+                tx.execute_kept(sql, columns.into_iter().map(Value::Array).collect()).await?;
             }
         }
     }
-    Ok(())
 }
 
 /// In the order of a column, which is that of its index: neighbours in it are written together.

@@ -8,9 +8,11 @@
 //! | [`settings`](StoreSettings) | where the database is |
 //! | [`snapshot`](Snapshot), [`list`, `filter`](Filter), `find` | reads of one revision |
 //! | [`write`](WriteTransaction), [`requests`](IdempotencyKey), `writers`, [`write_health`](WriteHealth) | the write transaction, who waits for it, and whether it works |
+//! | `footprint`, `recent` | what a plan was made of, and whether it changed since |
+//! | `insert`, `references`, `growth` | many rows at once, what they refer to, and how their number changes plans |
 //! | `log`, `log_block`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
-//! | `tables`, `symbols` | entities to rows and back, and the markets by symbol |
+//! | `tables`, `row`, `symbols` | entities to rows and back, and the markets by symbol |
 //! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
 //! | `database`, `dialect` | the executor over both databases, and all that differs between them |
 //!
@@ -39,16 +41,20 @@ mod error;
 mod filter;
 mod find;
 mod footprint;
+mod growth;
 mod insert;
 mod list;
 mod log;
 mod log_block;
 mod metrics;
 mod migrations;
+mod recent;
+mod references;
 mod referrers;
 mod relay;
 mod relay_file;
 mod requests;
+mod row;
 pub mod schema;
 mod settings;
 mod silence;

@@ -82,7 +82,7 @@ impl Snapshot {
         end: Option<&EntityKey>,
         limit: usize,
     ) -> Result<Vec<Entity>, Error> {
-        let sql = filter.table.list(&filter.shape(), after.is_some(), end.is_some());
+        let sql = filter.table.list(self.tx.dialect(), &filter.shape(), after.is_some(), end.is_some());
         let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
         let values = filter.values().chain(after.map(id_value)).chain(end.map(id_value)).chain([limit]).collect();
         self.read(filter.table, format!("list_{}", filter.table.name), sql, values).await

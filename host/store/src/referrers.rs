@@ -6,7 +6,7 @@ use cqar_domain::id::{EntityKey, EntityType};
 use uuid::Uuid;
 
 use crate::{
-    database::{Value, key_list},
+    database::{Value, one_of},
     dialect::Dialect,
     error::Error,
     footprint::Dependence,
@@ -19,6 +19,13 @@ use crate::{
 const MAX_REFERRED: usize = 256;
 /// The most referrers that one statement finds.
 const MAX_REFERRERS_AT_ONCE: usize = 1024;
+
+/// Whether those that are marked as deleted count as referrers of what may be marked itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marked {
+    LeftOut,
+    Counted,
+}
 
 /// One that refers, and one that is referred to: of either, its id, as its type has them.
 #[derive(sqlx::FromRow)]
@@ -37,6 +44,15 @@ impl Snapshot {
     /// For each entity, in order, up to `limit` that refer to it. Those that are marked as deleted count only where it would be
     /// gone for good.
     pub async fn referrers(&mut self, keys: &[EntityKey], limit: usize) -> Result<Vec<Vec<EntityKey>>, Error> {
+        self.referrers_of(keys, limit, Marked::LeftOut).await
+    }
+
+    pub(crate) async fn referrers_of(
+        &mut self,
+        keys: &[EntityKey],
+        limit: usize,
+        marked: Marked,
+    ) -> Result<Vec<Vec<EntityKey>>, Error> {
         self.note(keys.iter().map(Dependence::Referrers));
         let mut found: HashMap<EntityKey, Vec<EntityKey>> = HashMap::with_capacity(keys.len());
         for target in TABLES {
@@ -49,13 +65,13 @@ impl Snapshot {
                 for keys in of_target.chunks(MAX_REFERRED) {
                     // What is deleted has hardly any referrers, so that all of them together hardly ever meet the limit.
                     let most = limit.max(MAX_REFERRERS_AT_ONCE);
-                    let together = self.referrers_in(table, target, keys, most).await?;
+                    let together = self.referrers_in(table, (target, marked), keys, most).await?;
                     let referrers = if keys.len() == 1 || together.len() < most {
                         together
                     } else {
                         let mut each = Vec::new();
                         for key in keys {
-                            each.extend(self.referrers_in(table, target, &[key], limit).await?);
+                            each.extend(self.referrers_in(table, (target, marked), &[key], limit).await?);
                         }
                         each
                     };
@@ -79,13 +95,13 @@ impl Snapshot {
     async fn referrers_in(
         &mut self,
         table: &TableSchema,
-        target: &TableSchema,
+        (target, marked): (&TableSchema, Marked),
         keys: &[&EntityKey],
         limit: usize,
     ) -> Result<Vec<(EntityKey, EntityKey)>, Error> {
         let _timer = self.metrics.time("referrers");
         let keys: Vec<Value> = keys.iter().map(|key| id_value(key)).collect();
-        let (sql, values) = table.referrers(target, self.tx.dialect(), &keys, limit);
+        let (sql, values) = table.referrers((target, marked), self.tx.dialect(), &keys, limit)?;
         let rows = self.tx.all::<ReferrerRow>(sql, values).await?;
         rows.into_iter().map(|row| row.read(table, target)).collect()
     }
@@ -94,30 +110,40 @@ impl Snapshot {
 impl TableSchema {
     /// Finds rows that refer to one of the entities, by their ids; at most so many. What refers to something that is only marked
     /// as deleted may be marked itself.
-    fn referrers(&self, target: &TableSchema, dialect: Dialect, ids: &[Value], limit: usize) -> (String, Vec<Value>) {
-        let undeleted = if target.soft_delete && self.soft_delete { " AND e.delete_us IS NULL" } else { "" };
+    fn referrers(
+        &self,
+        (target, marked): (&TableSchema, Marked),
+        dialect: Dialect,
+        ids: &[Value],
+        limit: usize,
+    ) -> Result<(String, Vec<Value>), Error> {
+        let leaves_out = marked == Marked::LeftOut && target.soft_delete && self.soft_delete;
+        let undeleted = if leaves_out { " AND e.delete_us IS NULL" } else { "" };
         let limit = Value::Int(i64::try_from(limit).unwrap_or(i64::MAX));
         let (mut values, mut found) = (Vec::new(), Vec::new());
-        for Reference { column, index, .. } in self.references_to(target.entity_type) {
-            let (list, mut ids) = key_list(dialect, values.len() + 1, ids.to_vec());
+        for reference in self.references_to(target.entity_type) {
+            let Reference { column, index, .. } = reference;
+            let (refers, mut ids) = one_of(dialect, &format!("e.{column}"), values.len() + 1, ids.to_vec())?;
             values.append(&mut ids);
             // Each column by its own index (joined by OR, SQLite would rather read the whole table), and no more of each than are
             // wanted.
             let (table, index) = (self.name, dialect.by_index(index));
             let (referrer, target) = (id_kind(self.entity_type), id_kind(target.entity_type));
-            let mut sql = format!(
-                "SELECT e.id AS referrer_{referrer}, e.{column} AS target_{target} FROM {table} e{index} \
-                WHERE e.{column} IN {list}{undeleted} LIMIT "
-            );
-            dialect.placeholder(values.len() + 1, &mut sql);
+            let of_index = reference.of_index();
             values.push(limit.clone());
+            let most = dialect.placeholder(values.len());
+            let sql = format!(
+                "SELECT e.id AS referrer_{referrer}, e.{column} AS target_{target} FROM {table} e{index} \
+                WHERE {refers}{of_index}{undeleted} LIMIT {most}"
+            );
             found.push(format!("SELECT referrer_{referrer}, target_{target} FROM ({sql}) AS {column}"));
         }
-        (found.join(" UNION ALL "), values)
+        Ok((found.join(" UNION ALL "), values))
     }
 }
 
-const fn id_kind(entity_type: EntityType) -> &'static str {
+/// Under which name an id of the type is selected.
+pub(crate) const fn id_kind(entity_type: EntityType) -> &'static str {
     if entity_type.has_uuid() { "uuid" } else { "text" }
 }
 

@@ -2,12 +2,13 @@
 //! table are made from it, and tests compare it with the database's own schema and with its plans.
 
 use cqar_domain::{entities::Entity, id::EntityType};
-use futures::future::BoxFuture;
 
 use crate::{
-    database::{Tx, Value},
+    database::Value,
+    dialect::Dialect,
     error::Error,
     filter::{Condition, FilterShape},
+    row::EntityRow,
 };
 
 /// A table of entities.
@@ -21,22 +22,20 @@ pub struct TableSchema {
     pub soft_delete: bool,
     /// The columns that refer to other entities.
     pub references: &'static [Reference],
+    /// Whether foreign keys of the database check them, or the writer does.
+    pub foreign_keys: bool,
     /// What lists may look for by an index.
     pub filters: &'static [IndexedFilter],
     pub(crate) columns: &'static [&'static str],
-    /// The column in whose order many rows are written, which is of text.
-    pub(crate) written_by: Option<&'static str>,
-    pub(crate) select: &'static str,
+    /// In the order of what many rows are written.
+    pub(crate) write_order: fn(&Entity) -> &str,
     /// The values of the columns; none of an entity of another type.
     pub(crate) values: fn(&Entity) -> Option<Vec<Value>>,
-    /// The entities of a statement that begins with `select`.
-    pub(crate) read: for<'a> fn(&'a mut Tx, String, Vec<Value>) -> EntitiesFuture<'a>,
+    /// The entity whose columns begin at a place of a row.
+    pub(crate) read: fn(&EntityRow, usize) -> Result<Entity, Error>,
 }
 
-/// The entities that a statement reads.
-pub(crate) type EntitiesFuture<'a> = BoxFuture<'a, Result<Vec<Entity>, Error>>;
-
-/// A column that refers to entities of another type, by a foreign key.
+/// A column that refers to entities of another type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
     /// The column.
@@ -45,6 +44,20 @@ pub struct Reference {
     pub target: EntityType,
     /// The index by which referrers are found.
     pub index: &'static str,
+    /// Which rows the index has, where it has not all of them: the others are found by another column. The table is `e`.
+    pub only: Option<&'static str>,
+}
+
+impl Reference {
+    /// One whose index has all rows.
+    pub(crate) const fn by(column: &'static str, target: EntityType, index: &'static str) -> Self {
+        Self { column, target, index, only: None }
+    }
+
+    /// What is to be asked of a row besides its column, after all else.
+    pub(crate) fn of_index(&self) -> String {
+        self.only.map(|only| format!(" AND {only}")).unwrap_or_default()
+    }
 }
 
 /// Columns by which a list is found. Of those that a filter names the first in order leads: its index gives the rows in the order
@@ -55,15 +68,12 @@ pub struct IndexedFilter {
     pub columns: &'static [&'static str],
     /// The index, which has these columns and then the id.
     pub index: &'static str,
-    /// Where another table has the ids: what selects them, given the values of the columns as `{column}`. There are so few that
-    /// they may be sorted.
-    pub ids: Option<&'static str>,
 }
 
 impl IndexedFilter {
-    /// One by an index of the table itself.
+    /// One of columns and their index.
     pub(crate) const fn by(columns: &'static [&'static str], index: &'static str) -> Self {
-        Self { columns, index, ids: None }
+        Self { columns, index }
     }
 
     pub(crate) fn has(&self, condition: Condition) -> bool {
@@ -81,20 +91,29 @@ impl TableSchema {
         self.filters.iter().find(|filter| filter.columns.iter().all(is_compared))
     }
 
+    /// Selects all columns of the table, which is `e`.
+    pub(crate) fn select(&self) -> String {
+        format!("SELECT {} FROM {} e", self.columns_of("e"), self.name)
+    }
+
+    /// All columns, of the table under a name.
+    pub(crate) fn columns_of(&self, alias: &str) -> String {
+        self.columns.iter().map(|column| format!("{alias}.{column}")).collect::<Vec<_>>().join(", ")
+    }
+
     /// Lists the rows that pass the conditions and stand after an id, and not after another, in the order of the ids. The values
     /// are those of the conditions, the one id, the other, and how many at most.
-    pub(crate) fn list(&self, shape: &FilterShape, after: bool, until: bool) -> String {
-        let mut clauses: Vec<String> =
-            shape.conditions.iter().zip(1..).map(|(condition, n)| condition.clause(n)).collect();
+    pub(crate) fn list(&self, dialect: Dialect, shape: &FilterShape, after: bool, until: bool) -> String {
+        let leading = self.leading(shape);
+        let clause = |(condition, n): (&Condition, usize)| {
+            if leading.is_none_or(|leading| leading.has(*condition)) {
+                condition.clause(n)
+            } else {
+                condition.checked_along(dialect, n)
+            }
+        };
+        let mut clauses: Vec<String> = shape.conditions.iter().zip(1..).map(clause).collect();
         let mut n = clauses.len();
-        if let Some(ids) = self.leading(shape).and_then(|leading| leading.ids) {
-            let with_values =
-                shape.conditions.iter().zip(1..).fold(ids.to_owned(), |ids, (condition, n)| match condition {
-                    Condition::Equal(column) => ids.replace(&format!("{{{column}}}"), &format!("${n}")),
-                    Condition::LiveAt => ids,
-                });
-            clauses.push(format!("e.id IN ({with_values})"));
-        }
         for (is_given, comparison) in [(after, ">"), (until, "<=")] {
             if is_given {
                 n += 1;
@@ -104,17 +123,13 @@ impl TableSchema {
         if shape.hide_deleted && self.soft_delete {
             clauses.push("e.delete_us IS NULL".to_owned());
         }
-        let filter = if clauses.is_empty() { String::new() } else { format!(" WHERE {}", clauses.join(" AND ")) };
-        format!("{}{filter} ORDER BY e.id LIMIT ${}", self.select, n + 1)
+        format!("{}{} ORDER BY e.id LIMIT ${}", self.select(), filter_of(&clauses), n + 1)
     }
 
     /// Finds the last row that a page of the list may look at, where the list leaves out rows that it looks at. The values are
     /// those of the leading conditions, and the id that the list begins after.
     pub(crate) fn examined_end(&self, shape: &FilterShape, after: bool) -> Option<String> {
         let leading = self.leading(shape);
-        if leading.is_some_and(|leading| leading.ids.is_some()) {
-            return None;
-        }
         let is_leading = |condition: &&Condition| leading.is_some_and(|it| it.has(**condition));
         let mut clauses: Vec<String> =
             shape.conditions.iter().filter(is_leading).zip(1..).map(|(condition, n)| condition.clause(n)).collect();
@@ -125,15 +140,18 @@ impl TableSchema {
         if after {
             clauses.push(format!("e.id > ${}", clauses.len() + 1));
         }
-        let filter = if clauses.is_empty() { String::new() } else { format!(" WHERE {}", clauses.join(" AND ")) };
-        let (select, name, offset) = (self.select, self.name, MAX_EXAMINED - 1);
+        let (name, filter, offset) = (self.name, filter_of(&clauses), MAX_EXAMINED - 1);
         // The ids alone, which the index has.
         let id = format!("SELECT e.id FROM {name} e{filter} ORDER BY e.id LIMIT 1 OFFSET {offset}");
-        Some(format!("{select} WHERE e.id = ({id})"))
+        Some(format!("{} WHERE e.id = ({id})", self.select()))
     }
 
     /// The columns that refer to entities of the type.
     pub(crate) fn references_to(&self, target: EntityType) -> impl Iterator<Item = &'static Reference> {
         self.references.iter().filter(move |it| it.target == target)
     }
+}
+
+fn filter_of(clauses: &[String]) -> String {
+    if clauses.is_empty() { String::new() } else { format!(" WHERE {}", clauses.join(" AND ")) }
 }

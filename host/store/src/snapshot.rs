@@ -1,6 +1,6 @@
 //! Reads: everything that one snapshot answers is of one revision.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use cqar_domain::{
     entities::{Entity, asset::Asset, instrument::Instrument, market::Market, venue_asset::VenueAsset},
@@ -11,12 +11,13 @@ use cqar_domain::{
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, Tx, Value, key_list},
+    database::{MAX_KEYS, Tx, Value, one_of},
     error::Error,
     filter::Condition,
     footprint::{Dependence, Footprint},
     metrics::Metrics,
-    schema::TableSchema,
+    recent::RecentCommits,
+    schema::{Reference, TableSchema},
     tables::{TABLES, Table, read_all},
 };
 
@@ -28,6 +29,7 @@ pub struct Snapshot {
     pub(crate) tx: Tx,
     pub(crate) metrics: Metrics,
     pub(crate) revision: Revision,
+    pub(crate) recent: Arc<RecentCommits>,
     /// What was read, where somebody keeps it.
     pub(crate) footprint: Option<Footprint>,
 }
@@ -46,8 +48,8 @@ impl Snapshot {
             let ids: Vec<Value> =
                 keys.iter().filter(|key| key.entity_type() == table.entity_type).map(id_value).collect();
             for ids in ids.chunks(MAX_KEYS) {
-                let (list, ids) = key_list(self.tx.dialect(), 1, ids.to_vec());
-                let sql = format!("{} WHERE e.id IN {list} ORDER BY e.id", table.select);
+                let (has_id, ids) = one_of(self.tx.dialect(), "e.id", 1, ids.to_vec())?;
+                let sql = format!("{} WHERE {has_id}", table.select());
                 let entities = self.read(table, format!("get_{}", table.name), sql, ids).await?;
                 found.extend(entities.into_iter().map(|entity| (entity.key(), entity)));
             }
@@ -72,11 +74,15 @@ impl Snapshot {
     pub async fn instruments_of_asset(&mut self, asset: AssetId, limit: u32) -> Result<Vec<Instrument>, Error> {
         self.note([Dependence::Referrers(&asset.into())]);
         // Each by its own index, and no more of each than are wanted: an asset may be the quote of a million.
-        let by = |column: &str| {
-            format!("SELECT id FROM (SELECT id FROM instruments WHERE {column} = $1 ORDER BY id LIMIT $2) AS {column}")
+        let by = |reference: &Reference| {
+            let (column, of_index) = (reference.column, reference.of_index());
+            format!(
+                "SELECT id FROM (SELECT e.id FROM instruments e WHERE e.{column} = $1{of_index} ORDER BY e.id LIMIT $2) \
+                 AS {column}"
+            )
         };
-        let found = ["base_asset_id", "quote_asset_id", "settle_asset_id"].map(by).join(" UNION ");
-        let sql = format!("{} WHERE e.id IN ({found}) ORDER BY e.id LIMIT $2", Instrument::SELECT);
+        let found = Instrument::REFERENCES.iter().map(by).collect::<Vec<_>>().join(" UNION ");
+        let sql = format!("{} WHERE e.id IN ({found}) ORDER BY e.id LIMIT $2", Instrument::SCHEMA.select());
         self.select("instruments_by_asset", sql, vec![Value::Uuid(asset.uuid()), Value::Int(limit.into())]).await
     }
 
@@ -120,10 +126,11 @@ impl Snapshot {
     }
 
     async fn markets_of(&mut self, instruments: Vec<Value>, limit: u32) -> Result<Vec<Market>, Error> {
-        let (list, mut values) = key_list(self.tx.dialect(), 1, instruments);
+        let dialect = self.tx.dialect();
+        let (of_one, mut values) = one_of(dialect, "e.instrument_id", 1, instruments)?;
         values.push(Value::Int(limit.into()));
-        let n = values.len();
-        let sql = format!("{} WHERE e.instrument_id IN {list} ORDER BY e.id LIMIT ${n}", Market::SELECT);
+        let limit = dialect.placeholder(values.len());
+        let sql = format!("{} WHERE {of_one} ORDER BY e.id LIMIT {limit}", Market::SCHEMA.select());
         self.select("markets_by_instrument", sql, values).await
     }
 
@@ -138,7 +145,7 @@ impl Snapshot {
         self.note([Dependence::Segment(venue, segment)]);
         let live = Condition::LiveAt.clause(3);
         let filter = format!("e.venue_id = $1 AND e.segment = $2 AND {live} AND e.id > $4");
-        let sql = format!("{} WHERE {filter} ORDER BY e.id LIMIT $5", Market::SELECT);
+        let sql = format!("{} WHERE {filter} ORDER BY e.id LIMIT $5", Market::SCHEMA.select());
         let values = vec![
             Value::Text(venue.to_string()),
             Value::Text(segment.to_string()),
@@ -153,8 +160,8 @@ impl Snapshot {
     async fn by<T: Table>(&mut self, operation: &'static str, column: &str, keys: Vec<Value>) -> Result<Vec<T>, Error> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
-            let (list, keys) = key_list(self.tx.dialect(), 1, keys.to_vec());
-            let sql = format!("{} WHERE {column} IN {list} ORDER BY e.id", T::SELECT);
+            let (has_one, keys) = one_of(self.tx.dialect(), column, 1, keys.to_vec())?;
+            let sql = format!("{} WHERE {has_one} ORDER BY e.id", T::SCHEMA.select());
             found.extend(self.select::<T>(operation, sql, keys).await?);
         }
         Ok(found)
@@ -179,7 +186,8 @@ impl Snapshot {
         values: Vec<Value>,
     ) -> Result<Vec<Entity>, Error> {
         let _timer = self.metrics.time(operation);
-        (table.read)(&mut self.tx, sql, values).await
+        let rows = self.tx.rows(sql, values).await?;
+        rows.iter().map(|row| (table.read)(row, 0)).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, path::Path, str::FromStr, sync::Arc, time::Duration};
 
-use cqar_domain::time::Clock;
+use cqar_domain::{entity::Revision, time::Clock};
 use sqlx::{
     ConnectOptions, Connection, PgConnection,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -15,10 +15,11 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    database::{Database, Pools, Purpose},
+    database::{Database, Pools, Purpose, Tx},
     dialect::{Dialect, is_not_a_database},
     error::Error,
     metrics::Metrics,
+    recent::RecentCommits,
     relay_file,
     settings::{Deadlines, StoreSettings},
     silence::Silence,
@@ -35,6 +36,7 @@ pub struct Store {
     pub(crate) metrics: Metrics,
     /// The database serialises writers as well; taking turns here keeps the order, and bounds who waits.
     pub(crate) writers: Writers,
+    pub(crate) recent: Arc<RecentCommits>,
     pub(crate) listener: Mutex<Option<PgListener>>,
     /// Of which log the relay's memory is.
     pub(crate) log_id: OnceCell<Uuid>,
@@ -92,7 +94,8 @@ impl Store {
         let metrics = Metrics::new(registry)
             .map_err(|error| Error::Open { url: settings.redacted_url(), reason: error.to_string() })?;
         let writers = Writers::new(settings.max_waiting_writes, metrics.writes_waiting.clone());
-        Ok(Self { database, clock, metrics, writers, listener: Mutex::new(None), log_id: OnceCell::new() })
+        let recent = Arc::default();
+        Ok(Self { database, clock, metrics, writers, recent, listener: Mutex::new(None), log_id: OnceCell::new() })
     }
 
     /// Reads from now on see the present state, whatever is written meanwhile.
@@ -101,7 +104,11 @@ impl Store {
         // The first statement fixes the snapshot.
         let (tx, row) = self.database.begin_with(Purpose::Read, REVISION).await?;
         let revision = revision(row)?;
-        Ok(Snapshot { tx, metrics: self.metrics.clone(), revision, footprint: None })
+        Ok(self.snapshot_of(tx, revision))
+    }
+
+    fn snapshot_of(&self, tx: Tx, revision: Revision) -> Snapshot {
+        Snapshot { tx, metrics: self.metrics.clone(), revision, recent: Arc::clone(&self.recent), footprint: None }
     }
 
     /// Begins a write: waits for the writers before, and locks the log. Dropping the future leaves the queue.
@@ -111,8 +118,7 @@ impl Store {
         let lock = self.database.dialect().lock_log();
         let (tx, row) = self.database.begin_with(Purpose::Write, lock).await?;
         let revision = revision(row)?;
-        let snapshot = Snapshot { tx, metrics: self.metrics.clone(), revision, footprint: None };
-        Ok(WriteTransaction { snapshot, turn, events: Vec::new() })
+        Ok(WriteTransaction { snapshot: self.snapshot_of(tx, revision), turn, written: None })
     }
 
     /// Whether writes work, as the last of them found out.

@@ -1,93 +1,171 @@
-//! Table `market_symbols`: every symbol and alias of every market, the past ones too. A symbol means one market at a time,
-//! which no unique key can say; so it is where resolving starts, and nothing more.
+//! Markets by symbol. The symbol is a column of theirs; table `market_aliases` has the aliases of every market, the past ones too. A
+//! symbol means one market at a time, which no unique key can say; so it is where resolving starts, and nothing more.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use cqar_domain::{
-    entities::{Entity, market::Market},
-    id::VenueId,
+    entities::{Entity, asset::Asset, instrument::Instrument, market::Market, venue::Venue},
+    id::{EntityKey, MarketId, VenueId},
 };
 
 use crate::{
-    database::{MAX_KEYS, Value, key_list, placeholders},
+    database::{MAX_KEYS, Value, one_of},
+    dialect::Dialect,
     error::Error,
     footprint::Dependence,
     insert::in_order,
+    row::EntityRow,
+    schema::TableSchema,
     snapshot::{Snapshot, texts},
-    tables::Table,
+    tables::{Table, read_at},
     write::{Change, WriteTransaction},
 };
 
-const TABLE: &str = "market_symbols";
+const TABLE: &str = "market_aliases";
 const COLUMNS: [&str; 3] = ["symbol", "venue_id", "market_id"];
 
+/// Markets in the order of their ids, and what they refer to: venues, instruments and their assets.
+pub type MarketsAndRelated = (Vec<Market>, HashMap<EntityKey, Entity>);
+
 impl Snapshot {
-    /// The venue's markets that have, or had, one of the symbols or aliases.
+    /// The venue's markets that have, or had, one of the symbols or aliases, by id.
     pub async fn markets_with_symbols(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Market>, Error> {
-        self.note(symbols.iter().map(|symbol| Dependence::Symbol(venue, symbol)));
-        let (mut markets, mut seen) = (Vec::new(), HashSet::new());
-        for symbols in texts(symbols.iter().map(String::as_str)).chunks(MAX_KEYS) {
-            let dialect = self.tx.dialect();
-            let (of, (list, symbols)) = (placeholders(dialect, 1, 1), key_list(dialect, 2, symbols.to_vec()));
-            let sql = format!(
-                "{} WHERE e.id IN (SELECT market_id FROM {TABLE} WHERE venue_id = {of} AND symbol IN {list}) ORDER BY e.id",
-                Market::SELECT
-            );
-            let values = [vec![Value::Text(venue.to_string())], symbols].concat();
-            let found = self.select::<Market>("markets_by_symbol", sql, values).await?;
-            // One with several symbols may be found by each of them.
-            markets.extend(found.into_iter().filter(|market| seen.insert(market.id)));
+        let columns = Market::SCHEMA.columns_of("e");
+        let rows = self.with_symbols("markets_by_symbol", venue, symbols, &columns, "").await?;
+        let found = rows.iter().map(|row| read_at::<Market>(row, 0)).collect::<Result<Vec<_>, _>>()?;
+        Ok(in_order_of_ids(found))
+    }
+
+    /// The same, and what an answer shows of them: in one statement, since each takes as long as a look-up.
+    pub async fn markets_with_related(
+        &mut self,
+        venue: &VenueId,
+        symbols: &[String],
+    ) -> Result<MarketsAndRelated, Error> {
+        let columns = [Market::SCHEMA.columns_of("e")].into_iter();
+        let columns =
+            columns.chain(RELATED.map(|(alias, table)| table.columns_of(alias))).collect::<Vec<_>>().join(", ");
+        let rows = self.with_symbols("markets_with_related", venue, symbols, &columns, JOINED).await?;
+        let (mut markets, mut related) = (Vec::with_capacity(rows.len()), HashMap::new());
+        for row in &rows {
+            markets.push(read_at::<Market>(row, 0)?);
+            let mut begin = Market::COLUMNS.len();
+            for (_, table) in RELATED {
+                if !row.is_null(begin) {
+                    let entity = (table.read)(row, begin)?;
+                    related.insert(entity.key(), entity);
+                }
+                begin += table.columns.len();
+            }
         }
-        Ok(markets)
+        let markets = in_order_of_ids(markets);
+        self.note(related.keys().map(Dependence::Entity));
+        Ok((markets, related))
+    }
+
+    /// Rows of the venue's markets of the symbols or aliases: each market `e` with what is joined to it. One with several of them may
+    /// be found by each.
+    async fn with_symbols(
+        &mut self,
+        operation: &'static str,
+        venue: &VenueId,
+        symbols: &[String],
+        columns: &str,
+        joined: &str,
+    ) -> Result<Vec<EntityRow>, Error> {
+        self.note(symbols.iter().map(|symbol| Dependence::Symbol(venue, symbol)));
+        let mut rows = Vec::new();
+        for symbols in texts(symbols.iter().map(String::as_str)).chunks(MAX_KEYS) {
+            let (found, values) = found_by(self.tx.dialect(), venue, symbols)?;
+            // SQLite joins in this order, and in no other.
+            let sql = format!("SELECT {columns} FROM ({found}) AS f CROSS JOIN markets e{joined} WHERE e.id = f.id");
+            let _timer = self.metrics.time(operation);
+            rows.extend(self.tx.rows(sql, values).await?);
+        }
+        Ok(rows)
     }
 }
 
+/// What [`JOINED`] joins to a market, and under which names.
+const RELATED: [(&str, &TableSchema); 5] = [
+    ("v", Venue::SCHEMA),
+    ("i", Instrument::SCHEMA),
+    ("base", Asset::SCHEMA),
+    ("quote", Asset::SCHEMA),
+    ("settle", Asset::SCHEMA),
+];
+const JOINED: &str = " LEFT JOIN venues v ON v.id = e.venue_id LEFT JOIN instruments i ON i.id = e.instrument_id \
+    LEFT JOIN assets base ON base.id = i.base_asset_id LEFT JOIN assets quote ON quote.id = i.quote_asset_id \
+    LEFT JOIN assets settle ON settle.id = i.settle_asset_id AND settle.id <> quote.id";
+
+/// Selects the ids of the venue's markets that have, or had, one of the symbols or aliases.
+fn found_by(dialect: Dialect, venue: &VenueId, symbols: &[Value]) -> Result<(String, Vec<Value>), Error> {
+    let venue = Value::Text(venue.to_string());
+    let (has_symbol, mut values) = one_of(dialect, "m.venue_symbol", 1, symbols.to_vec())?;
+    values.push(venue.clone());
+    let of_venue = dialect.checked_along("m.venue_id", &dialect.placeholder(values.len()));
+    let (has_alias, aliases) = one_of(dialect, "a.symbol", values.len() + 1, symbols.to_vec())?;
+    values.extend(aliases);
+    values.push(venue);
+    let n = dialect.placeholder(values.len());
+    let sql = format!(
+        "SELECT m.id FROM markets m WHERE {has_symbol} AND {of_venue} \
+         UNION ALL SELECT a.market_id FROM {TABLE} a WHERE {has_alias} AND a.venue_id = {n}"
+    );
+    Ok((sql, values))
+}
+
+fn in_order_of_ids(mut markets: Vec<Market>) -> Vec<Market> {
+    markets.sort_by_key(|market| market.id);
+    markets.dedup_by_key(|market| market.id);
+    markets
+}
+
 impl WriteTransaction {
-    /// Takes out the symbols that markets no longer have.
-    pub(crate) async fn delete_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
+    /// Takes out the aliases of markets that have others now.
+    pub(crate) async fn delete_aliases(&mut self, changes: &[Change]) -> Result<(), Error> {
         let mut stale = Vec::new();
         for change in changes {
-            let Some(Entity::Market(before)) = &change.before else { continue };
-            if !has_same_symbols(before, change.after.as_ref()) {
-                let market = Value::Uuid(before.id.uuid());
-                stale.extend(before.symbols().map(|symbol| (Value::Text(symbol.to_owned()), market.clone())));
+            let (before, after) = (aliases_of(change.before.as_ref()), aliases_of(change.after.as_ref()));
+            if let Some((market, _, aliases)) = before.filter(|_| before != after) {
+                let market = Value::Uuid(market.uuid());
+                stale.extend(aliases.iter().map(|alias| (Value::Text(alias.clone()), market.clone())));
             }
         }
         for stale in stale.chunks(MAX_KEYS) {
-            let _timer = self.snapshot.metrics.time("delete_symbols");
-            // By the primary key. All symbols of all of these markets go, so either list may stand for each of the other.
-            let (symbols, markets): (Vec<Value>, Vec<Value>) = stale.iter().cloned().unzip();
+            let _timer = self.snapshot.metrics.time("delete_aliases");
+            // By the primary key. All aliases of all of these markets go, so either list may stand for each of the other.
+            let (aliases, markets): (Vec<Value>, Vec<Value>) = stale.iter().cloned().unzip();
             let dialect = self.snapshot.tx.dialect();
-            let (symbol_list, symbols) = key_list(dialect, 1, symbols);
-            let (market_list, markets) = key_list(dialect, symbols.len() + 1, markets);
-            let sql = format!("DELETE FROM {TABLE} WHERE symbol IN {symbol_list} AND market_id IN {market_list}");
-            self.snapshot.tx.execute(sql, [symbols, markets].concat()).await?;
+            let (has_alias, mut values) = one_of(dialect, "symbol", 1, aliases)?;
+            let (of_market, markets) = one_of(dialect, "market_id", values.len() + 1, markets)?;
+            values.extend(markets);
+            let sql = format!("DELETE FROM {TABLE} WHERE {has_alias} AND {of_market}");
+            self.snapshot.tx.execute(sql, values).await?;
         }
         Ok(())
     }
 
-    /// Puts in the symbols that markets got.
-    pub(crate) async fn insert_symbols(&mut self, changes: &[Change]) -> Result<(), Error> {
+    /// Puts in the aliases of markets that have others now.
+    pub(crate) async fn insert_aliases(&mut self, changes: &[Change]) -> Result<(), Error> {
         let mut rows = Vec::new();
         for change in changes {
-            let Some(Entity::Market(after)) = &change.after else { continue };
-            if matches!(&change.before, Some(Entity::Market(before)) if has_same_symbols(before, change.after.as_ref()))
-            {
-                continue;
-            }
-            for symbol in after.symbols() {
-                let market = Value::Uuid(after.id.uuid());
-                rows.push(vec![Value::Text(symbol.to_owned()), Value::Text(after.venue_id.to_string()), market]);
+            let (before, after) = (aliases_of(change.before.as_ref()), aliases_of(change.after.as_ref()));
+            if let Some((market, venue, aliases)) = after.filter(|_| before != after) {
+                rows.extend(aliases.iter().map(|alias| {
+                    vec![Value::Text(alias.clone()), Value::Text(venue.to_string()), Value::Uuid(market.uuid())]
+                }));
             }
         }
         in_order(&mut rows, 0);
-        self.insert("insert_symbols", TABLE, &COLUMNS, rows, "").await
+        self.insert("insert_aliases", TABLE, &COLUMNS, rows.into_iter(), "").await
     }
 }
 
-fn has_same_symbols(before: &Market, after: Option<&Entity>) -> bool {
-    match after {
-        Some(Entity::Market(after)) => before.venue_symbol == after.venue_symbol && before.aliases == after.aliases,
-        _ => false,
+/// A market, and its aliases.
+fn aliases_of(entity: Option<&Entity>) -> Option<(MarketId, &VenueId, &[String])> {
+    match entity {
+        Some(Entity::Market(market)) => Some((market.id, &market.venue_id, &market.aliases)),
+        _ => None,
     }
 }

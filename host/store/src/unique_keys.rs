@@ -10,7 +10,7 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{MAX_KEYS, Tx, Value, key_list},
+    database::{MAX_KEYS, Tx, Value, one_of},
     error::Error,
     footprint::Dependence,
     insert::{in_order, insert},
@@ -46,8 +46,8 @@ impl Snapshot {
         let mut owners: Vec<(UniqueKey, EntityKey)> = Vec::with_capacity(keys.len());
         for keys in texts(keys.iter().map(UniqueKey::as_str)).chunks(MAX_KEYS) {
             let _timer = self.metrics.time("unique_keys");
-            let (list, keys) = key_list(self.tx.dialect(), 1, keys.to_vec());
-            let sql = format!("SELECT key, entity_id FROM {TABLE} WHERE key IN {list}");
+            let (has_key, keys) = one_of(self.tx.dialect(), "key", 1, keys.to_vec())?;
+            let sql = format!("SELECT key, entity_id FROM {TABLE} WHERE {has_key}");
             for row in self.tx.all::<UniqueKeyRow>(sql, keys).await? {
                 owners.push(row.read()?);
             }
@@ -76,7 +76,7 @@ impl WriteTransaction {
             rows.extend(gained.iter().map(|key| vec![Value::Text(key.to_string()), Value::Text(owner.id())]));
         }
         in_order(&mut rows, 0);
-        self.insert("insert_unique_keys", TABLE, &COLUMNS, rows, "").await
+        self.insert("insert_unique_keys", TABLE, &COLUMNS, rows.into_iter(), "").await
     }
 }
 
@@ -100,15 +100,15 @@ pub(crate) async fn shorten_keys(tx: &mut Tx, metrics: &Metrics) -> Result<(), E
         let Some(row) = found.last() else { return Ok(()) };
         after.clone_from(&row.key);
         for found in found.chunks(MAX_KEYS) {
-            let (list, keys) =
-                key_list(tx.dialect(), 1, found.iter().map(|row| Value::Text(row.key.clone())).collect());
-            tx.execute(format!("DELETE FROM {TABLE} WHERE key IN {list}"), keys).await?;
+            let keys = found.iter().map(|row| Value::Text(row.key.clone())).collect();
+            let (has_key, keys) = one_of(tx.dialect(), "key", 1, keys)?;
+            tx.execute(format!("DELETE FROM {TABLE} WHERE {has_key}"), keys).await?;
         }
         let shortened = found.into_iter().map(|row| {
             let key = UniqueKey::of_text(row.key);
             vec![Value::Text(key.to_string()), Value::Text(row.entity_id)]
         });
-        insert(tx, metrics, "migrate_unique_keys", TABLE, &COLUMNS, shortened.collect(), "").await?;
+        insert(tx, metrics, "migrate_unique_keys", TABLE, &COLUMNS, shortened, "").await?;
     }
 }
 

@@ -4,6 +4,8 @@
 //! counter, and everything that it checks it reads after that. The increment is kept only if an event is written, and no
 //! event is written without it, so the log has no gap and no revision twice.
 
+use std::hash::RandomState;
+
 use cqar_domain::{
     entities::Entity,
     entity::Revision,
@@ -18,10 +20,12 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, Value, key_list},
+    database::{MAX_KEYS, Value, one_of},
     error::Error,
-    insert::{in_order, insert},
+    growth,
+    insert::insert,
     log_block,
+    recent::{RecentCommit, RecentCommits},
     snapshot::{Snapshot, id_value},
     tables::TABLES,
     writers::WriterTurn,
@@ -61,7 +65,14 @@ pub struct WriteTransaction {
     pub(crate) snapshot: Snapshot,
     /// Keeps this process's other writers waiting in order.
     pub(crate) turn: WriterTurn,
-    pub(crate) events: Vec<LoggedEvent>,
+    pub(crate) written: Option<Written>,
+}
+
+/// What a write leaves once it is committed.
+#[derive(Debug)]
+pub(crate) struct Written {
+    events: Vec<LoggedEvent>,
+    commit: RecentCommit,
 }
 
 /// What a committed write left.
@@ -107,17 +118,19 @@ impl WriteTransaction {
                 meta.update_time = Some(attribution.time);
             }
         }
-        let logging = Logging::start(&changes, revision, attribution);
+        let logging = Logging::start(&changes, revision, attribution, self.snapshot.recent.hasher());
         // Out with what is no more, then in with what is new: a key may pass from one entity to another.
         self.delete_unique_keys(&changes).await?;
-        self.delete_symbols(&changes).await?;
+        self.delete_aliases(&changes).await?;
         self.delete(&changes).await?;
         self.insert_entities(&changes).await?;
-        self.insert_symbols(&changes).await?;
+        self.insert_aliases(&changes).await?;
         self.insert_unique_keys(&changes).await?;
-        let (events, rows) = logging.finish().await?;
-        self.events.extend(events);
-        self.insert("insert_events", "event_log", &log_block::COLUMNS, rows, "").await?;
+        let (written, rows) = logging.finish().await?;
+        self.written = Some(written);
+        self.insert("insert_events", "event_log", &log_block::COLUMNS, rows.into_iter(), "").await?;
+        self.check_references(&changes).await?;
+        growth::analyze(&mut self.snapshot.tx, &changes).await?;
         let set_revision = self.snapshot.tx.dialect().set_revision();
         self.snapshot.tx.execute(set_revision, vec![Value::Int(revision)]).await?;
         Ok(changes)
@@ -136,14 +149,21 @@ impl WriteTransaction {
 
     /// Makes it last. On an error the outcome may be unknown: a repetition with the same request id tells.
     pub async fn commit(self) -> Result<Committed, Error> {
-        let Self { snapshot, turn, events } = self;
-        let revision = events.last().map_or(snapshot.revision, |event| event.position.revision);
+        let Self { snapshot, turn, written } = self;
         {
             let _timer = snapshot.metrics.time("commit");
             snapshot.tx.commit().await?;
         }
+        let committed = match written {
+            Some(Written { events, commit }) => {
+                let revision = commit.revision;
+                snapshot.recent.add(commit);
+                Committed { revision, events }
+            }
+            None => Committed { revision: snapshot.revision, events: Vec::new() },
+        };
         drop(turn);
-        Ok(Committed { revision, events })
+        Ok(committed)
     }
 
     /// Takes everything back.
@@ -168,8 +188,8 @@ impl WriteTransaction {
     pub(crate) async fn delete_where(&mut self, table: &str, column: &str, ids: &[Value]) -> Result<(), Error> {
         for ids in ids.chunks(MAX_KEYS) {
             let _timer = self.snapshot.metrics.time("delete");
-            let (list, ids) = key_list(self.snapshot.tx.dialect(), 1, ids.to_vec());
-            self.snapshot.tx.execute(format!("DELETE FROM {table} WHERE {column} IN {list}"), ids).await?;
+            let (has_id, ids) = one_of(self.snapshot.tx.dialect(), column, 1, ids.to_vec())?;
+            self.snapshot.tx.execute(format!("DELETE FROM {table} WHERE {has_id}"), ids).await?;
         }
         Ok(())
     }
@@ -181,11 +201,11 @@ impl WriteTransaction {
             let conflict = format!("ON CONFLICT (id) DO UPDATE SET {}", updates.join(", "));
             for (operation, is_new, conflict) in [("insert", true, ""), ("update", false, conflict.as_str())] {
                 let of_kind = changes.iter().filter(|change| change.before.is_none() == is_new);
-                let mut rows: Vec<Vec<Value>> =
-                    of_kind.filter_map(|change| (table.values)(change.after.as_ref()?)).collect();
-                if let Some(n) = table.written_by.and_then(|by| table.columns.iter().position(|column| *column == by)) {
-                    in_order(&mut rows, n);
-                }
+                let of_kind = of_kind.filter_map(|change| change.after.as_ref());
+                let mut entities: Vec<&Entity> =
+                    of_kind.filter(|entity| entity.key().entity_type() == table.entity_type).collect();
+                entities.sort_by_key(|entity| (table.write_order)(entity));
+                let rows = entities.into_iter().filter_map(table.values);
                 self.insert(operation, table.name, table.columns, rows, conflict).await?;
             }
         }
@@ -197,7 +217,7 @@ impl WriteTransaction {
         operation: &'static str,
         table: &str,
         columns: &[&str],
-        rows: Vec<Vec<Value>>,
+        rows: impl Iterator<Item = Vec<Value>> + Send,
         conflict: &str,
     ) -> Result<(), Error> {
         let Snapshot { tx, metrics, .. } = &mut self.snapshot;
@@ -205,8 +225,8 @@ impl WriteTransaction {
     }
 }
 
-/// The events of changes, and their rows.
-type Logged = (Vec<LoggedEvent>, Vec<Vec<Value>>);
+/// What changes leave, and the rows of their events.
+type Logged = (Written, Vec<Vec<Value>>);
 
 /// Makes the events of many changes beside the database's work, which waits for nobody.
 enum Logging {
@@ -218,12 +238,12 @@ enum Logging {
 const MANY_CHANGES: usize = 256;
 
 impl Logging {
-    fn start(changes: &[Change], revision: Revision, attribution: &WriteAttribution) -> Self {
+    fn start(changes: &[Change], revision: Revision, attribution: &WriteAttribution, hasher: RandomState) -> Self {
         if changes.len() < MANY_CHANGES {
-            return Self::Done(logged(changes, revision, attribution));
+            return Self::Done(logged(changes, revision, attribution, &hasher));
         }
         let (changes, attribution) = (changes.to_vec(), attribution.clone());
-        Self::Beside(spawn_blocking(move || logged(&changes, revision, &attribution)))
+        Self::Beside(spawn_blocking(move || logged(&changes, revision, &attribution, &hasher)))
     }
 
     async fn finish(self) -> Result<Logged, Error> {
@@ -241,14 +261,21 @@ impl Logging {
     }
 }
 
-fn logged(changes: &[Change], revision: Revision, attribution: &WriteAttribution) -> Result<Logged, Error> {
+fn logged(
+    changes: &[Change],
+    revision: Revision,
+    attribution: &WriteAttribution,
+    hasher: &RandomState,
+) -> Result<Logged, Error> {
     let events = changes.iter().zip(0i32..).filter_map(|(change, index)| {
         let position = LogPosition { revision, index };
         logged_event(change, position, attribution)
     });
     let events: Vec<LoggedEvent> = events.collect();
     let rows = log_block::rows(&events, attribution.time)?;
-    Ok((events, rows))
+    let touched = RecentCommits::touched_by(hasher, changes);
+    let commit = RecentCommit { revision, time: attribution.time, touched };
+    Ok((Written { events, commit }, rows))
 }
 
 /// None for a change of nothing into nothing.

@@ -103,6 +103,7 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
                 snapshot.markets_of_instruments(&[*instrument_id], 10).await.unwrap();
                 snapshot.live_markets((venue_id, segment), SystemClock.now(), None, 10).await.unwrap();
                 snapshot.markets_with_symbols(venue_id, std::slice::from_ref(venue_symbol)).await.unwrap();
+                snapshot.markets_with_related(venue_id, std::slice::from_ref(venue_symbol)).await.unwrap();
             }
             _ => {}
         }

@@ -9,6 +9,8 @@ pub enum Flaw {
     Sort,
     /// It looks along the primary key for what the filter wants.
     PrimaryKeyAlone,
+    /// It finds rows by another index than the one that is meant for them.
+    OtherIndex,
 }
 
 /// Why a list that leaves out what is marked as deleted looks at everything, 10,000 rows a page.
@@ -35,7 +37,6 @@ pub const EXCEPTIONS: &[(Flaw, &str, &str)] = &[
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE e.segment = $1", "a segment without its venue is hardly asked for"),
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE e.status = $1", "most markets are active"),
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE (e.listed_us", "most markets are live"),
-    (Flaw::Sort, "FROM market_symbols WHERE symbol", "the few markets that have one symbol"),
     (Flaw::Sort, "DELETE FROM idempotent_requests", "the 16 rows that are deleted at a time"),
     (
         Flaw::Sort,

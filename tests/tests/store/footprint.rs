@@ -11,9 +11,10 @@ use cqar_store::{Snapshot, Store};
 use cqar_tests::{
     entities::{asset, change, create, deposit, instrument, market, venue, venue_asset, write},
     kinds::one_of_each,
+    postgres::Postgres,
 };
 
-use crate::now;
+use crate::{execute_on_postgres, execute_on_sqlite, now, two};
 
 /// What is asked about.
 struct Asked {
@@ -58,7 +59,12 @@ impl Asked {
                 ("segments", format!("{found:?}"))
             }
             8 => ("symbols", format!("{:?}", snapshot.markets_with_symbols(venue, &symbols).await.unwrap())),
-            9 => ("referrers", format!("{:?}", snapshot.referrers(&self.keys, 100).await.unwrap())),
+            9 => {
+                let (markets, related) = snapshot.markets_with_related(venue, &symbols).await.unwrap();
+                let related: BTreeMap<EntityKey, Entity> = related.into_iter().collect();
+                ("symbols with what they show", format!("{markets:?} {related:?}"))
+            }
+            10 => ("referrers", format!("{:?}", snapshot.referrers(&self.keys, 100).await.unwrap())),
             _ => return None,
         })
     }
@@ -94,53 +100,95 @@ impl Asked {
     }
 }
 
-pub async fn what_alters_an_answer_touches_what_it_depends_on(store: Arc<Store>) {
+/// Whether another server made a change, or this one: it knows its own without reading them.
+pub async fn what_alters_an_answer_touches_what_it_depends_on([store, other]: [Arc<Store>; 2]) {
     let entities = one_of_each();
     create(&store, &entities).await;
     let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
     let unique = entities.iter().flat_map(Entity::unique_keys).map(|(_, key)| key).collect();
     let asked = Asked { entities, keys, unique };
-    let (mut altered, mut spared) = (BTreeMap::new(), BTreeMap::new());
-    for (before, after) in asked.changes() {
-        for n in 0.. {
-            let mut snapshot = store.snapshot().await.unwrap();
-            snapshot.keep_footprint();
-            let Some((name, answer)) = asked.read(n, &mut snapshot).await else { break };
-            let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
-            assert!(!snapshot.has_changed(&footprint, since).await.unwrap(), "nothing was committed");
-            // The change, and back.
-            write(&store, vec![change(before.clone(), after.clone())]).await;
-            let mut snapshot = store.snapshot().await.unwrap();
-            let changed = snapshot.has_changed(&footprint, since).await.unwrap();
-            let (_, answer_after) = asked.read(n, &mut snapshot).await.unwrap();
-            let is_altered = answer_after != answer;
-            assert!(changed || !is_altered, "{name}: {before:?} to {after:?} altered {answer} to {answer_after}");
-            *altered.entry(name).or_insert(0) += usize::from(is_altered);
-            *spared.entry(name).or_insert(0) += usize::from(!changed);
-            drop(snapshot);
-            write(&store, vec![change(after.clone(), before.clone())]).await;
+    for writer in [&store, &other] {
+        let (mut altered, mut spared) = (BTreeMap::new(), BTreeMap::new());
+        for (before, after) in asked.changes() {
+            for n in 0.. {
+                let mut snapshot = store.snapshot().await.unwrap();
+                snapshot.keep_footprint();
+                let Some((name, answer)) = asked.read(n, &mut snapshot).await else { break };
+                let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
+                assert!(!snapshot.has_changed(&footprint, since).await.unwrap(), "nothing was committed");
+                // The change, and back.
+                write(writer, vec![change(before.clone(), after.clone())]).await;
+                let mut snapshot = store.snapshot().await.unwrap();
+                let changed = snapshot.has_changed(&footprint, since).await.unwrap();
+                let (_, answer_after) = asked.read(n, &mut snapshot).await.unwrap();
+                let is_altered = answer_after != answer;
+                assert!(changed || !is_altered, "{name}: {before:?} to {after:?} altered {answer} to {answer_after}");
+                *altered.entry(name).or_insert(0) += usize::from(is_altered);
+                *spared.entry(name).or_insert(0) += usize::from(!changed);
+                drop(snapshot);
+                write(writer, vec![change(after.clone(), before.clone())]).await;
+            }
         }
+        assert!(
+            altered.len() == 11 && altered.values().all(|count| *count > 0),
+            "each is altered by something: {altered:?}"
+        );
+        assert!(spared.values().all(|count| *count > 0), "and left alone by something: {spared:?}");
     }
-    assert!(
-        altered.len() == 10 && altered.values().all(|count| *count > 0),
-        "each is altered by something: {altered:?}"
-    );
-    assert!(spared.values().all(|count| *count > 0), "and left alone by something: {spared:?}");
-    // More than are looked through are too many, and so is what nobody noted.
+}
+
+pub async fn more_than_is_looked_through_may_have_changed_anything([store, other]: [Arc<Store>; 2]) {
     let mut snapshot = store.snapshot().await.unwrap();
     let unknown = snapshot.take_footprint();
     snapshot.keep_footprint();
     let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
     drop(snapshot);
+    let many = |symbol: &str| (0..6000).map(|n| asset(&format!("{symbol}{n}")).into()).collect::<Vec<_>>();
+    let has_changed = async || store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap();
     create(&store, &[asset("ONE").into()]).await;
-    let mut snapshot = store.snapshot().await.unwrap();
-    assert!(!snapshot.has_changed(&footprint, since).await.unwrap());
-    assert!(snapshot.has_changed(&unknown, since).await.unwrap());
-    drop(snapshot);
+    assert!(store.snapshot().await.unwrap().has_changed(&unknown, since).await.unwrap(), "nobody noted what it read");
     for n in 0..20 {
-        create(&store, &[asset(&format!("N{n}")).into()]).await;
+        create(&other, &[asset(&format!("N{n}")).into()]).await;
     }
-    assert!(!store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap());
-    create(&store, &(0..6000).map(|n| asset(&format!("M{n}")).into()).collect::<Vec<_>>()).await;
-    assert!(store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap());
+    create(&store, &many("OWN")).await;
+    assert!(!has_changed().await, "its own are known, however many they are");
+    create(&other, &many("OTHER")).await;
+    assert!(has_changed().await);
+}
+
+async fn a_commit_that_was_lost_is_not_taken_for_another_of_its_revision(
+    url: &str,
+    execute: impl AsyncFn(&str) -> u64,
+) {
+    let [store, other] = two(url).await;
+    let (lost, made) = (asset("LOST"), asset("MADE"));
+    let mut snapshot = store.snapshot().await.unwrap();
+    snapshot.keep_footprint();
+    assert!(snapshot.assets_with_symbols(std::slice::from_ref(&made.symbol)).await.unwrap().is_empty());
+    let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
+    drop(snapshot);
+    create(&store, &[lost.into()]).await;
+    // A failover: the log goes on where it was, and another server writes.
+    for sql in ["DELETE FROM event_log", "DELETE FROM assets", "UPDATE log_state SET revision = 0"] {
+        assert_eq!(execute(sql).await, 1, "{sql}");
+    }
+    create(&other, &[made.into()]).await;
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert_eq!(snapshot.revision(), since + 1);
+    assert!(snapshot.has_changed(&footprint, since).await.unwrap(), "another commit has this revision now");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_was_lost_is_not_taken_for_another_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}/cqar.db", folder.path().display());
+    let execute = async |sql: &str| execute_on_sqlite(&url, sql).await;
+    a_commit_that_was_lost_is_not_taken_for_another_of_its_revision(&url, execute).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_was_lost_is_not_taken_for_another_on_postgres() {
+    let postgres = Postgres::start();
+    let execute = async |sql: &str| execute_on_postgres(postgres.url(), sql).await;
+    a_commit_that_was_lost_is_not_taken_for_another_of_its_revision(postgres.url(), execute).await;
 }

@@ -18,29 +18,33 @@ use cqar_domain::{
         market::Market,
         venue_asset::VenueAsset,
     },
+    entity::Meta,
     event::{EventLog, LogPage, LogPosition},
-    id::{AssetId, EntityKey, Segment, SystemIds},
+    id::{AssetId, EntityKey, InstrumentId, Segment, SystemIds},
     relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},
 };
 use cqar_proto::v1;
 use cqar_store::{
-    Constraint, Error, IdempotencyKey, IdempotencyRecord, MAX_PAGE_BYTES, PageBounds, Store, StoreSettings,
+    Change, Constraint, Error, IdempotencyKey, IdempotencyRecord, MAX_PAGE_BYTES, PageBounds, Store, StoreSettings,
     filters::AssetFilter, schema::MAX_EXAMINED,
 };
 use cqar_tests::{
-    entities::{asset, attribution, change, create, instrument, market, venue, venue_asset, write},
+    entities::{asset, attribution, chain, change, create, instrument, market, venue, venue_asset, write},
     kinds::one_of_each,
     pgbouncer::PgBouncer,
     postgres::Postgres,
 };
 use prost::Message;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 mod footprint;
 mod migrations;
 
-use footprint::what_alters_an_answer_touches_what_it_depends_on;
+use footprint::{
+    more_than_is_looked_through_may_have_changed_anything, what_alters_an_answer_touches_what_it_depends_on,
+};
 use migrations::migrations_go_up_and_down_and_up_again;
 
 /// Runs a test on both databases, and on PostgreSQL through a pooler of transactions.
@@ -79,7 +83,7 @@ on_both! {
     concurrent_writers_get_revisions_without_gap_or_repetition
     what_is_not_committed_leaves_nothing
     a_deletion_frees_the_key_for_a_creation_in_the_same_write
-    the_database_itself_refuses_dangling_references_and_doubled_keys
+    the_store_itself_refuses_dangling_references_and_doubled_keys
     a_snapshot_does_not_see_later_writes
     pages_list_everything_once_in_order
     a_page_is_bounded_by_bytes_and_by_the_rows_that_it_looks_at
@@ -90,7 +94,51 @@ on_both! {
     the_log_is_read_from_any_place_and_to_any_length
     a_page_of_the_log_is_bounded_by_bytes
     migrations_go_up_and_down_and_up_again
+}
+
+/// Runs a test of two servers on one database, on both databases.
+macro_rules! by_two_servers {
+    ($($name:ident)*) => {
+        mod two_on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$name(super::two(&format!("sqlite://{}/cqar.db", folder.path().display())).await).await;
+            })*
+        }
+        mod two_on_postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                let postgres = super::Postgres::start();
+                super::$name(super::two(postgres.url()).await).await;
+            })*
+        }
+    };
+}
+
+by_two_servers! {
     what_alters_an_answer_touches_what_it_depends_on
+    more_than_is_looked_through_may_have_changed_anything
+}
+
+async fn two(url: &str) -> [Arc<Store>; 2] {
+    [open(url).await, open(url).await]
+}
+
+/// Runs a statement beside all servers, and says how many rows it changed.
+async fn execute_on_sqlite(url: &str, sql: &str) -> u64 {
+    let mut connection = SqliteConnection::connect(url).await.unwrap();
+    let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    done.rows_affected()
+}
+
+/// The same.
+async fn execute_on_postgres(url: &str, sql: &str) -> u64 {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    done.rows_affected()
 }
 
 async fn open(url: &str) -> Arc<Store> {
@@ -194,24 +242,55 @@ async fn a_deletion_frees_the_key_for_a_creation_in_the_same_write(store: Arc<St
     );
 }
 
-async fn the_database_itself_refuses_dangling_references_and_doubled_keys(store: Arc<Store>) {
+async fn the_store_itself_refuses_dangling_references_and_doubled_keys(store: Arc<Store>) {
     let kind = |error: Error| match error {
         Error::Constraint { kind, .. } => kind,
         other => panic!("{other:?}"),
     };
-    let dangling = instrument(Terms::Spot { base: AssetId::new(&SystemIds), quote: AssetId::new(&SystemIds) });
-    let mut tx = store.begin_write().await.unwrap();
-    tx.write(vec![change(None, Some(dangling.into()))], &attribution()).await.unwrap();
-    assert_eq!(kind(tx.commit().await.unwrap_err()), Constraint::ForeignKey, "checked at commit");
+    // By itself where the database has no foreign key, and at commit where it has one.
+    let refused = async |changes: Vec<Change>| {
+        let mut tx = store.begin_write().await.unwrap();
+        match tx.write(changes, &attribution()).await {
+            Ok(_) => kind(tx.commit().await.unwrap_err()),
+            Err(error) => kind(error),
+        }
+    };
+    let nothing = AssetId::new(&SystemIds);
+    let dangling: [Entity; 3] = [
+        instrument(Terms::Spot { base: nothing, quote: nothing }).into(),
+        market("nowhere", "BTCUSD", InstrumentId::new(&SystemIds)).into(),
+        chain("lost", "eip155:7", Some(nothing)).into(),
+    ];
+    for dangling in dangling {
+        assert_eq!(refused(vec![change(None, Some(dangling))]).await, Constraint::ForeignKey);
+    }
 
-    let (btc, usd) = (asset("BTC"), asset("USD"));
-    let terms = Terms::Spot { base: btc.id, quote: usd.id };
-    create(&store, &[btc.into(), usd.into(), instrument(terms.clone()).into()]).await;
-    let mut tx = store.begin_write().await.unwrap();
-    let doubled = tx.write(vec![change(None, Some(instrument(terms).into()))], &attribution()).await;
-    assert_eq!(kind(doubled.unwrap_err()), Constraint::Unique);
-    drop(tx);
-    assert_eq!(store.log_bounds().await.unwrap().newest, 1);
+    let (btc, usd, kraken) = (asset("BTC"), asset("USD"), venue("kraken"));
+    let spot = instrument(Terms::Spot { base: btc.id, quote: usd.id });
+    let market = market("kraken", "BTCUSD", spot.id);
+    let all: [Entity; 5] = [btc.into(), usd.into(), kraken.into(), spot.clone().into(), market.into()];
+    create(&store, &all).await;
+    for gone in all.iter().take(4) {
+        let gone = stored(&store, &gone.key()).await;
+        assert_eq!(refused(vec![change(Some(gone), None)]).await, Constraint::ForeignKey);
+    }
+    let marked = Instrument {
+        meta: Meta { delete_time: Some(now()), ..*stored(&store, &EntityKey::Instrument(spot.id)).await.meta() },
+        ..spot.clone()
+    };
+    let market = stored(&store, &all[4].key()).await;
+    write(&store, vec![change(Some(market), None)]).await;
+    let unmarked = stored(&store, &all[3].key()).await;
+    write(&store, vec![change(Some(unmarked), Some(marked.into()))]).await;
+    let btc = stored(&store, &all[0].key()).await;
+    let gone = refused(vec![change(Some(btc.clone()), None)]).await;
+    assert_eq!(gone, Constraint::ForeignKey, "what is marked as deleted may come back");
+
+    let twin = instrument(spot.terms.clone());
+    assert_eq!(refused(vec![change(None, Some(twin.into()))]).await, Constraint::Unique);
+    let spot = stored(&store, &all[3].key()).await;
+    write(&store, vec![change(Some(btc), None), change(Some(spot), None)]).await;
+    assert_eq!(store.log_bounds().await.unwrap().newest, 4);
 }
 
 async fn a_snapshot_does_not_see_later_writes(store: Arc<Store>) {

@@ -5,10 +5,9 @@ use cqar_domain::{
     id::AssetId,
 };
 use cqar_proto::v1;
-use uuid::Uuid;
 
-use super::{JsonText, MetaRow, Table, json_value, meta_values, named, time_value};
-use crate::{database::Value, filter::Filter, schema::IndexedFilter};
+use super::{Table, json_value, meta_values, time_value};
+use crate::{database::Value, filter::Filter, row::RowReader, schema::IndexedFilter};
 
 /// Which assets to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]
@@ -30,23 +29,7 @@ impl From<AssetFilter> for Filter {
     }
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct AssetRow {
-    id: Uuid,
-    symbol: String,
-    name: String,
-    r#type: String,
-    category: String,
-    description: String,
-    logo_url: String,
-    website_url: String,
-    labels: String,
-    #[sqlx(flatten)]
-    meta: MetaRow,
-}
-
 impl Table for Asset {
-    type Row = AssetRow;
     const NAME: &'static str = "assets";
     const COLUMNS: &'static [&'static str] = &[
         "id",
@@ -63,8 +46,6 @@ impl Table for Asset {
         "update_us",
         "delete_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.symbol, e.name, e.type, e.category, e.description, e.logo_url, \
-        e.website_url, e.labels, e.revision, e.create_us, e.update_us, e.delete_us FROM assets e";
     const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["symbol"], "assets_symbol")];
 
     fn values(&self) -> Vec<Value> {
@@ -86,18 +67,18 @@ impl Table for Asset {
         ]
     }
 
-    fn read(row: AssetRow) -> Result<Self, String> {
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: super::id("id", AssetId::from_uuid(row.id))?,
-            symbol: row.symbol,
-            name: row.name,
-            asset_type: named("type", &row.r#type, v1::AssetType::from_str_name)?,
-            category: row.category,
-            description: row.description,
-            logo_url: row.logo_url,
-            website_url: row.website_url,
-            labels: JsonText::from_json("labels", &row.labels)?,
-            meta: row.meta.read()?,
+            id: row.id(AssetId::from_uuid)?,
+            symbol: row.value()?,
+            name: row.value()?,
+            asset_type: row.named(v1::AssetType::from_str_name)?,
+            category: row.value()?,
+            description: row.value()?,
+            logo_url: row.value()?,
+            website_url: row.value()?,
+            labels: row.json()?,
+            meta: row.meta()?,
         })
     }
 }

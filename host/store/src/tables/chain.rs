@@ -4,12 +4,12 @@ use cqar_domain::{
     entities::chain::Chain,
     id::{AssetId, EntityType},
 };
-use uuid::Uuid;
 
-use super::{JsonText, MetaRow, Table, json_value, meta_values, parse};
+use super::{Table, json_value, meta_values};
 use crate::{
     database::Value,
     filter::Filter,
+    row::RowReader,
     schema::{IndexedFilter, Reference},
 };
 
@@ -26,21 +26,7 @@ impl From<ChainFilter> for Filter {
     }
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct ChainRow {
-    id: String,
-    name: String,
-    caip2: String,
-    native_asset_id: Option<Uuid>,
-    explorer_url: String,
-    rpc_urls: String,
-    is_testnet: bool,
-    #[sqlx(flatten)]
-    meta: MetaRow,
-}
-
 impl Table for Chain {
-    type Row = ChainRow;
     const NAME: &'static str = "chains";
     const COLUMNS: &'static [&'static str] = &[
         "id",
@@ -54,10 +40,8 @@ impl Table for Chain {
         "create_us",
         "update_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.name, e.caip2, e.native_asset_id, e.explorer_url, e.rpc_urls, \
-        e.is_testnet, e.revision, e.create_us, e.update_us FROM chains e";
     const REFERENCES: &'static [Reference] =
-        &[Reference { column: "native_asset_id", target: EntityType::Asset, index: "chains_native_asset" }];
+        &[Reference::by("native_asset_id", EntityType::Asset, "chains_native_asset")];
     const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["caip2"], "chains_caip2")];
 
     fn values(&self) -> Vec<Value> {
@@ -76,16 +60,16 @@ impl Table for Chain {
         ]
     }
 
-    fn read(row: ChainRow) -> Result<Self, String> {
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: parse("id", &row.id)?,
-            name: row.name,
-            caip2: row.caip2,
-            native_asset_id: super::id("native_asset_id", row.native_asset_id.map(AssetId::from_uuid).transpose())?,
-            explorer_url: row.explorer_url,
-            rpc_urls: JsonText::from_json("rpc_urls", &row.rpc_urls)?,
-            is_testnet: row.is_testnet,
-            meta: row.meta.read()?,
+            id: row.parsed()?,
+            name: row.value()?,
+            caip2: row.value()?,
+            native_asset_id: row.id_optional(AssetId::from_uuid)?,
+            explorer_url: row.value()?,
+            rpc_urls: row.json()?,
+            is_testnet: row.value()?,
+            meta: row.meta()?,
         })
     }
 }

@@ -6,12 +6,12 @@ use cqar_domain::{
     id::{AssetId, EntityType, InstrumentId},
 };
 use cqar_proto::v1;
-use uuid::Uuid;
 
-use super::{JsonText, MetaRow, Table, json_value, meta_values, named, parse, time_value};
+use super::{Table, json_value, meta_values, time_value};
 use crate::{
     database::Value,
     filter::Filter,
+    row::RowReader,
     schema::{IndexedFilter, Reference},
 };
 
@@ -38,26 +38,7 @@ impl From<InstrumentFilter> for Filter {
     }
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct InstrumentRow {
-    id: Uuid,
-    kind: String,
-    base_asset_id: Uuid,
-    quote_asset_id: Option<Uuid>,
-    settle_asset_id: Option<Uuid>,
-    expiry: Option<String>,
-    strike: Option<String>,
-    option_type: Option<String>,
-    exercise_style: Option<String>,
-    protocol: Option<String>,
-    code: String,
-    labels: String,
-    #[sqlx(flatten)]
-    meta: MetaRow,
-}
-
 impl Table for Instrument {
-    type Row = InstrumentRow;
     const NAME: &'static str = "instruments";
     const COLUMNS: &'static [&'static str] = &[
         "id",
@@ -77,21 +58,25 @@ impl Table for Instrument {
         "update_us",
         "delete_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.kind, e.base_asset_id, e.quote_asset_id, e.settle_asset_id, e.expiry, \
-        e.strike, e.option_type, e.exercise_style, e.protocol, e.code, e.labels, e.revision, e.create_us, e.update_us, \
-        e.delete_us FROM instruments e";
     const REFERENCES: &'static [Reference] = &[
-        Reference { column: "base_asset_id", target: EntityType::Asset, index: "instruments_base" },
-        Reference { column: "quote_asset_id", target: EntityType::Asset, index: "instruments_quote" },
-        Reference { column: "settle_asset_id", target: EntityType::Asset, index: "instruments_settle" },
+        Reference::by("base_asset_id", EntityType::Asset, "instruments_base"),
+        Reference::by("quote_asset_id", EntityType::Asset, "instruments_quote"),
+        // What settles in its quote is found by that.
+        Reference {
+            only: Some("e.settle_asset_id <> e.quote_asset_id"),
+            ..Reference::by("settle_asset_id", EntityType::Asset, "instruments_settle")
+        },
     ];
-    // So are the indexes by assets, nearly: the code begins with their symbols.
-    const WRITTEN_BY: Option<&'static str> = Some("code");
+    const FOREIGN_KEYS: bool = false;
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter::by(&["base_asset_id", "quote_asset_id"], "instruments_pair"),
         IndexedFilter::by(&["base_asset_id"], "instruments_base"),
         IndexedFilter::by(&["quote_asset_id"], "instruments_quote"),
     ];
+
+    /// So are the indexes by assets, nearly: the code begins with their symbols.
+    fn write_order(&self) -> &str {
+        &self.code
+    }
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
@@ -132,53 +117,44 @@ impl Table for Instrument {
         ]
     }
 
-    fn read(row: InstrumentRow) -> Result<Self, String> {
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: super::id("id", InstrumentId::from_uuid(row.id))?,
-            terms: terms(&row)?,
-            code: row.code,
-            labels: JsonText::from_json("labels", &row.labels)?,
-            meta: row.meta.read()?,
+            id: row.id(InstrumentId::from_uuid)?,
+            terms: terms(row)?,
+            code: row.value()?,
+            labels: row.json()?,
+            meta: row.meta()?,
         })
     }
 }
 
-fn terms(row: &InstrumentRow) -> Result<Terms, String> {
-    let base = super::id("base_asset_id", AssetId::from_uuid(row.base_asset_id))?;
-    let asset = |column: &str, id: Option<Uuid>| {
-        super::id(column, AssetId::from_uuid(id.ok_or_else(|| format!("{column}: is missing"))?))
+fn terms(row: &mut RowReader<'_>) -> Result<Terms, String> {
+    let kind = row.value::<String>()?;
+    let kind = InstrumentKind::from_name(&kind).ok_or_else(|| row.says(format!("no value named {kind}")))?;
+    let base = row.id(AssetId::from_uuid)?;
+    let quote = row.id_optional(AssetId::from_uuid)?;
+    let settle = row.id_optional(AssetId::from_uuid)?;
+    let expiry = row.parsed_optional()?;
+    let strike = row.parsed_optional()?;
+    let option_type = row.named_optional::<_, OptionType>(v1::OptionType::from_str_name)?;
+    let style = row.named_optional::<_, ExerciseStyle>(v1::ExerciseStyle::from_str_name)?;
+    let protocol = row.parsed_optional()?;
+    let contract = quote.zip(settle).map(|(quote, settle)| DerivativeAssets { base, quote, settle });
+    let terms = match kind {
+        InstrumentKind::Spot => quote.map(|quote| Terms::Spot { base, quote }),
+        InstrumentKind::Perpetual => contract.map(Terms::Perpetual),
+        InstrumentKind::Future => contract.zip(expiry).map(|(contract, expiry)| Terms::Future { contract, expiry }),
+        InstrumentKind::Option => contract.zip(expiry).zip(strike).zip(option_type.zip(style)).map(
+            |(((contract, expiry), strike), (option_type, style))| Terms::Option {
+                contract,
+                expiry,
+                strike,
+                option_type,
+                style,
+            },
+        ),
+        InstrumentKind::LendingDeposit => protocol.map(|protocol| Terms::LendingDeposit { underlying: base, protocol }),
+        InstrumentKind::LendingBorrow => protocol.map(|protocol| Terms::LendingBorrow { underlying: base, protocol }),
     };
-    let text = |column: &str, text: &Option<String>| text.clone().ok_or_else(|| format!("{column}: is missing"));
-    let contract = || {
-        Ok::<_, String>(DerivativeAssets {
-            base,
-            quote: asset("quote_asset_id", row.quote_asset_id)?,
-            settle: asset("settle_asset_id", row.settle_asset_id)?,
-        })
-    };
-    let expiry = || parse("expiry", &text("expiry", &row.expiry)?);
-    let protocol = || parse("protocol", &text("protocol", &row.protocol)?);
-    let kind = InstrumentKind::from_name(&row.kind).ok_or_else(|| format!("kind: no value named {}", row.kind))?;
-    Ok(match kind {
-        InstrumentKind::Spot => Terms::Spot { base, quote: asset("quote_asset_id", row.quote_asset_id)? },
-        InstrumentKind::Perpetual => Terms::Perpetual(contract()?),
-        InstrumentKind::Future => Terms::Future { contract: contract()?, expiry: expiry()? },
-        InstrumentKind::Option => Terms::Option {
-            contract: contract()?,
-            expiry: expiry()?,
-            strike: parse("strike", &text("strike", &row.strike)?)?,
-            option_type: named::<_, OptionType>(
-                "option_type",
-                &text("option_type", &row.option_type)?,
-                v1::OptionType::from_str_name,
-            )?,
-            style: named::<_, ExerciseStyle>(
-                "exercise_style",
-                &text("exercise_style", &row.exercise_style)?,
-                v1::ExerciseStyle::from_str_name,
-            )?,
-        },
-        InstrumentKind::LendingDeposit => Terms::LendingDeposit { underlying: base, protocol: protocol()? },
-        InstrumentKind::LendingBorrow => Terms::LendingBorrow { underlying: base, protocol: protocol()? },
-    })
+    terms.ok_or_else(|| format!("a term of a {} is missing", kind.name()))
 }

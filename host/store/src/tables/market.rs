@@ -1,21 +1,19 @@
-//! Table `markets`. Its symbols stand in `market_symbols` as well, which the writer keeps in step.
+//! Table `markets`. Its aliases stand in `market_aliases` as well, which the writer keeps in step.
 
 use std::time::Duration;
 
 use cqar_domain::{
-    entities::market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
+    entities::market::{ContractSize, ContractUnit, Market, MarketStatus},
     id::{EntityType, InstrumentId, MarketId, Segment, VenueId},
     time::Timestamp,
 };
 use cqar_proto::v1;
-use uuid::Uuid;
 
-use super::{
-    JsonText, MetaRow, Table, decimal_value, json_value, meta_values, named, optional, optional_time, parse, time_value,
-};
+use super::{Table, decimal_value, json_value, meta_values, time_value};
 use crate::{
     database::Value,
     filter::Filter,
+    row::RowReader,
     schema::{IndexedFilter, Reference},
 };
 
@@ -48,37 +46,7 @@ impl From<MarketFilter> for Filter {
     }
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct MarketRow {
-    id: Uuid,
-    venue_id: String,
-    segment: String,
-    venue_symbol: String,
-    instrument_id: Uuid,
-    aliases: String,
-    unit_multiplier: String,
-    contract_size: Option<String>,
-    contract_unit: Option<String>,
-    quantity_unit: Option<String>,
-    tick_size: Option<String>,
-    lot_size: Option<String>,
-    min_quantity: Option<String>,
-    max_quantity: Option<String>,
-    min_notional: Option<String>,
-    maker_fee: Option<String>,
-    taker_fee: Option<String>,
-    funding_interval_us: Option<i64>,
-    status: String,
-    listed_us: Option<i64>,
-    delisted_us: Option<i64>,
-    expiry_us: Option<i64>,
-    labels: String,
-    #[sqlx(flatten)]
-    meta: MetaRow,
-}
-
 impl Table for Market {
-    type Row = MarketRow;
     const NAME: &'static str = "markets";
     const COLUMNS: &'static [&'static str] = &[
         "id",
@@ -108,29 +76,21 @@ impl Table for Market {
         "create_us",
         "update_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.venue_id, e.segment, e.venue_symbol, e.instrument_id, e.aliases, \
-        e.unit_multiplier, e.contract_size, e.contract_unit, e.quantity_unit, e.tick_size, e.lot_size, e.min_quantity, \
-        e.max_quantity, e.min_notional, e.maker_fee, e.taker_fee, e.funding_interval_us, e.status, e.listed_us, \
-        e.delisted_us, e.expiry_us, e.labels, e.revision, e.create_us, e.update_us FROM markets e";
     const REFERENCES: &'static [Reference] = &[
-        Reference { column: "venue_id", target: EntityType::Venue, index: "markets_venue" },
-        Reference { column: "instrument_id", target: EntityType::Instrument, index: "markets_instrument" },
+        Reference::by("venue_id", EntityType::Venue, "markets_venue"),
+        Reference::by("instrument_id", EntityType::Instrument, "markets_instrument"),
     ];
+    const FOREIGN_KEYS: bool = false;
     const FILTERS: &'static [IndexedFilter] = &[
         IndexedFilter::by(&["instrument_id"], "markets_instrument"),
-        IndexedFilter {
-            columns: &["venue_id", "venue_symbol"],
-            index: "market_symbols",
-            ids: Some("SELECT market_id FROM market_symbols WHERE symbol = {venue_symbol} AND venue_id = {venue_id}"),
-        },
-        IndexedFilter {
-            columns: &["venue_symbol"],
-            index: "market_symbols",
-            ids: Some("SELECT market_id FROM market_symbols WHERE symbol = {venue_symbol}"),
-        },
+        IndexedFilter::by(&["venue_symbol"], "markets_symbol"),
         IndexedFilter::by(&["venue_id", "segment"], "markets_segment"),
         IndexedFilter::by(&["venue_id"], "markets_venue"),
     ];
+
+    fn write_order(&self) -> &str {
+        &self.venue_symbol
+    }
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
@@ -168,41 +128,43 @@ impl Table for Market {
         ]
     }
 
-    fn read(row: MarketRow) -> Result<Self, String> {
-        let size = optional("contract_size", row.contract_size.as_deref())?;
-        let unit = row
-            .contract_unit
-            .as_deref()
-            .map(|unit| named::<_, ContractUnit>("contract_unit", unit, v1::ContractUnit::from_str_name));
-        let quantity_unit = row
-            .quantity_unit
-            .as_deref()
-            .map(|unit| named::<_, QuantityUnit>("quantity_unit", unit, v1::QuantityUnit::from_str_name));
-        let funding = row.funding_interval_us.map(u64::try_from).transpose();
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: super::id("id", MarketId::from_uuid(row.id))?,
-            venue_id: parse("venue_id", &row.venue_id)?,
-            segment: parse("segment", &row.segment)?,
-            venue_symbol: row.venue_symbol,
-            instrument_id: super::id("instrument_id", InstrumentId::from_uuid(row.instrument_id))?,
-            aliases: JsonText::from_json("aliases", &row.aliases)?,
-            unit_multiplier: parse("unit_multiplier", &row.unit_multiplier)?,
-            contract_size: size.zip(unit.transpose()?).map(|(size, unit)| ContractSize { size, unit }),
-            quantity_unit: quantity_unit.transpose()?,
-            tick_size: optional("tick_size", row.tick_size.as_deref())?,
-            lot_size: optional("lot_size", row.lot_size.as_deref())?,
-            min_quantity: optional("min_quantity", row.min_quantity.as_deref())?,
-            max_quantity: optional("max_quantity", row.max_quantity.as_deref())?,
-            min_notional: optional("min_notional", row.min_notional.as_deref())?,
-            maker_fee: optional("maker_fee", row.maker_fee.as_deref())?,
-            taker_fee: optional("taker_fee", row.taker_fee.as_deref())?,
-            funding_interval: super::id("funding_interval_us", funding)?.map(Duration::from_micros),
-            status: named("status", &row.status, v1::MarketStatus::from_str_name)?,
-            listed_time: optional_time("listed_us", row.listed_us)?,
-            delisted_time: optional_time("delisted_us", row.delisted_us)?,
-            expiry_time: optional_time("expiry_us", row.expiry_us)?,
-            labels: JsonText::from_json("labels", &row.labels)?,
-            meta: row.meta.read()?,
+            id: row.id(MarketId::from_uuid)?,
+            venue_id: row.parsed()?,
+            segment: row.parsed()?,
+            venue_symbol: row.value()?,
+            instrument_id: row.id(InstrumentId::from_uuid)?,
+            aliases: row.json()?,
+            unit_multiplier: row.parsed()?,
+            contract_size: contract_size(row)?,
+            quantity_unit: row.named_optional(v1::QuantityUnit::from_str_name)?,
+            tick_size: row.parsed_optional()?,
+            lot_size: row.parsed_optional()?,
+            min_quantity: row.parsed_optional()?,
+            max_quantity: row.parsed_optional()?,
+            min_notional: row.parsed_optional()?,
+            maker_fee: row.parsed_optional()?,
+            taker_fee: row.parsed_optional()?,
+            funding_interval: funding_interval(row)?,
+            status: row.named(v1::MarketStatus::from_str_name)?,
+            listed_time: row.time()?,
+            delisted_time: row.time()?,
+            expiry_time: row.time()?,
+            labels: row.json()?,
+            meta: row.meta()?,
         })
     }
+}
+
+fn contract_size(row: &mut RowReader<'_>) -> Result<Option<ContractSize>, String> {
+    let size = row.parsed_optional()?;
+    let unit = row.named_optional::<_, ContractUnit>(v1::ContractUnit::from_str_name)?;
+    Ok(size.zip(unit).map(|(size, unit)| ContractSize { size, unit }))
+}
+
+fn funding_interval(row: &mut RowReader<'_>) -> Result<Option<Duration>, String> {
+    let micros: Option<i64> = row.value()?;
+    let micros = micros.map(u64::try_from).transpose().map_err(|error| row.says(error))?;
+    Ok(micros.map(Duration::from_micros))
 }

@@ -7,8 +7,6 @@ mod market;
 mod venue;
 mod venue_asset;
 
-use std::{fmt::Display, str::FromStr};
-
 use cqar_domain::{
     decimal::Decimal,
     entities::{
@@ -22,8 +20,9 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{Row, Tx, Value},
+    database::{Tx, Value},
     error::Error,
+    row::{EntityRow, RowReader},
     schema::{IndexedFilter, Reference, TableSchema},
 };
 
@@ -40,28 +39,28 @@ pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] =
     [Asset::SCHEMA, Chain::SCHEMA, Venue::SCHEMA, VenueAsset::SCHEMA, Instrument::SCHEMA, Market::SCHEMA];
 
 /// An entity that has a table.
-pub(crate) trait Table: EntityVariant {
-    /// A row as it is selected.
-    type Row: Row;
+pub(crate) trait Table: EntityVariant + 'static {
     /// The table.
     const NAME: &'static str;
-    /// The columns that are written, the id first.
+    /// The columns in the order in which they are written and read: the id first, the system's last.
     const COLUMNS: &'static [&'static str];
-    /// Selects what `Row` reads; the table is `e`.
-    const SELECT: &'static str;
     /// The columns that refer to other entities.
     const REFERENCES: &'static [Reference] = &[];
+    /// Whether the database checks them. It does so row by row, so that of large tables the writer does.
+    const FOREIGN_KEYS: bool = true;
     /// What a list may look for by an index. Whatever else it asks for is checked along that.
     const FILTERS: &'static [IndexedFilter] = &[];
-    /// The column in whose order many rows are written: of the largest indexes that are not in the order of ids anyway.
-    const WRITTEN_BY: Option<&'static str> = None;
     /// All of this, for code that knows the type at run time alone.
     const SCHEMA: &'static TableSchema = &schema_of::<Self>();
 
+    /// In the order of what many rows are written: of a large index, so that neighbours in it are written together.
+    fn write_order(&self) -> &str {
+        ""
+    }
     /// The values of the columns, in their order.
     fn values(&self) -> Vec<Value>;
-    /// The entity of a row, or what is wrong with it.
-    fn read(row: Self::Row) -> Result<Self, String>;
+    /// The entity of a row, or what is wrong with it. The columns are read in their order.
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String>;
 }
 
 const fn schema_of<T: Table>() -> TableSchema {
@@ -70,47 +69,29 @@ const fn schema_of<T: Table>() -> TableSchema {
         name: T::NAME,
         soft_delete: T::SOFT_DELETE,
         references: T::REFERENCES,
+        foreign_keys: T::FOREIGN_KEYS,
         filters: T::FILTERS,
         columns: T::COLUMNS,
-        written_by: T::WRITTEN_BY,
-        select: T::SELECT,
+        write_order: |entity| T::of(entity).map_or("", Table::write_order),
         values: |entity| T::of(entity).map(Table::values),
-        read: |tx, sql, values| {
-            Box::pin(async move { Ok(read_all::<T>(tx, sql, values).await?.into_iter().map(Into::into).collect()) })
-        },
+        read: |row, begin| read_at::<T>(row, begin).map(Into::into),
     }
 }
 
-/// The entities of a statement that begins with [`Table::SELECT`].
+/// The entities of a statement that begins with [`TableSchema::select`].
 pub(crate) async fn read_all<T: Table>(tx: &mut Tx, sql: String, values: Vec<Value>) -> Result<Vec<T>, Error> {
-    let rows = tx.all::<T::Row>(sql, values).await?;
-    rows.into_iter().map(|row| T::read(row).map_err(|reason| Error::Corrupt { table: T::NAME, reason })).collect()
+    let rows = tx.rows(sql, values).await?;
+    rows.iter().map(|row| read_at(row, 0)).collect()
+}
+
+/// The entity whose columns begin at a place of a row.
+pub(crate) fn read_at<T: Table>(row: &EntityRow, begin: usize) -> Result<T, Error> {
+    T::read(&mut row.reader(begin, T::SCHEMA)).map_err(|reason| Error::Corrupt { table: T::NAME, reason })
 }
 
 /// The tables of the entities, for tests and tools.
 pub fn table_schemas() -> [&'static TableSchema; EntityType::ALL.len()] {
     TABLES
-}
-
-/// The system's columns, of entities that are deleted for good.
-#[derive(sqlx::FromRow)]
-pub(crate) struct MetaRow {
-    revision: i64,
-    create_us: i64,
-    update_us: i64,
-    #[sqlx(default)]
-    delete_us: Option<i64>,
-}
-
-impl MetaRow {
-    fn read(&self) -> Result<Meta, String> {
-        Ok(Meta {
-            revision: self.revision,
-            create_time: Some(time("create_us", self.create_us)?),
-            update_time: Some(time("update_us", self.update_us)?),
-            delete_time: optional_time("delete_us", self.delete_us)?,
-        })
-    }
 }
 
 /// `revision`, `create_us`, `update_us`. An entity without times was not stored yet; the store sets them before it writes.
@@ -127,44 +108,14 @@ fn decimal_value(decimal: Option<&Decimal>) -> Value {
     Value::OptText(decimal.map(ToString::to_string))
 }
 
-fn time(column: &str, micros: i64) -> Result<Timestamp, String> {
-    Timestamp::from_micros(micros).map_err(|error| format!("{column}: {error}"))
-}
-
-fn optional_time(column: &str, micros: Option<i64>) -> Result<Option<Timestamp>, String> {
-    micros.map(|micros| time(column, micros)).transpose()
-}
-
-fn parse<T: FromStr<Err: Display>>(column: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| format!("{column}: {error}"))
-}
-
-fn optional<T: FromStr<Err: Display>>(column: &str, text: Option<&str>) -> Result<Option<T>, String> {
-    text.map(|text| parse(column, text)).transpose()
-}
-
-fn id<T, E: Display>(column: &str, id: Result<T, E>) -> Result<T, String> {
-    id.map_err(|error| format!("{column}: {error}"))
-}
-
-/// The value of an enumeration by its name in the contract.
-fn named<M, T>(column: &str, name: &str, from_name: impl Fn(&str) -> Option<M>) -> Result<T, String>
-where
-    M: TryInto<T>,
-{
-    from_name(name)
-        .and_then(|message| message.try_into().ok())
-        .ok_or_else(|| format!("{column}: no value named {name}"))
-}
-
 fn json_value(value: &impl JsonText) -> Value {
     Value::Text(value.to_json())
 }
 
 /// Lists and maps that are stored as JSON text: they are read and written whole.
-trait JsonText: Sized {
+pub(crate) trait JsonText: Sized {
     fn to_json(&self) -> String;
-    fn from_json(column: &str, text: &str) -> Result<Self, String>;
+    fn from_json(text: &str) -> Result<Self, serde_json::Error>;
 }
 
 impl JsonText for Labels {
@@ -172,8 +123,8 @@ impl JsonText for Labels {
         serde_json::json!(self).to_string()
     }
 
-    fn from_json(column: &str, text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("{column}: {error}"))
+    fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
     }
 }
 
@@ -182,7 +133,7 @@ impl JsonText for Vec<String> {
         serde_json::json!(self).to_string()
     }
 
-    fn from_json(column: &str, text: &str) -> Result<Self, String> {
-        serde_json::from_str(text).map_err(|error| format!("{column}: {error}"))
+    fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
     }
 }

@@ -6,8 +6,8 @@ use cqar_domain::{
 };
 use cqar_proto::v1;
 
-use super::{MetaRow, Table, meta_values, named, optional, parse, time_value};
-use crate::{database::Value, filter::Filter, schema::Reference};
+use super::{Table, meta_values, time_value};
+use crate::{database::Value, filter::Filter, row::RowReader, schema::Reference};
 
 /// Which venues to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]
@@ -26,24 +26,7 @@ impl From<VenueFilter> for Filter {
     }
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct VenueRow {
-    id: String,
-    name: String,
-    r#type: String,
-    chain_id: Option<String>,
-    protocol_address: String,
-    website_url: String,
-    api_endpoint: String,
-    mic: String,
-    symbology: String,
-    is_active: bool,
-    #[sqlx(flatten)]
-    meta: MetaRow,
-}
-
 impl Table for Venue {
-    type Row = VenueRow;
     const NAME: &'static str = "venues";
     const COLUMNS: &'static [&'static str] = &[
         "id",
@@ -61,10 +44,7 @@ impl Table for Venue {
         "update_us",
         "delete_us",
     ];
-    const SELECT: &'static str = "SELECT e.id, e.name, e.type, e.chain_id, e.protocol_address, e.website_url, \
-        e.api_endpoint, e.mic, e.symbology, e.is_active, e.revision, e.create_us, e.update_us, e.delete_us FROM venues e";
-    const REFERENCES: &'static [Reference] =
-        &[Reference { column: "chain_id", target: EntityType::Chain, index: "venues_chain" }];
+    const REFERENCES: &'static [Reference] = &[Reference::by("chain_id", EntityType::Chain, "venues_chain")];
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
@@ -86,19 +66,19 @@ impl Table for Venue {
         ]
     }
 
-    fn read(row: VenueRow) -> Result<Self, String> {
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: parse("id", &row.id)?,
-            name: row.name,
-            venue_type: named("type", &row.r#type, v1::VenueType::from_str_name)?,
-            chain_id: optional("chain_id", row.chain_id.as_deref())?,
-            protocol_address: row.protocol_address,
-            website_url: row.website_url,
-            api_endpoint: row.api_endpoint,
-            mic: row.mic,
-            symbology: row.symbology,
-            is_active: row.is_active,
-            meta: row.meta.read()?,
+            id: row.parsed()?,
+            name: row.value()?,
+            venue_type: row.named(v1::VenueType::from_str_name)?,
+            chain_id: row.parsed_optional()?,
+            protocol_address: row.value()?,
+            website_url: row.value()?,
+            api_endpoint: row.value()?,
+            mic: row.value()?,
+            symbology: row.value()?,
+            is_active: row.value()?,
+            meta: row.meta()?,
         })
     }
 }

@@ -4,12 +4,12 @@ use cqar_domain::{
     entities::venue_asset::VenueAsset,
     id::{AssetId, EntityType, VenueAssetId, VenueId},
 };
-use uuid::Uuid;
 
-use super::{MetaRow, Table, meta_values, parse};
+use super::{Table, meta_values};
 use crate::{
     database::Value,
     filter::Filter,
+    row::RowReader,
     schema::{IndexedFilter, Reference},
 };
 
@@ -30,26 +30,13 @@ impl From<VenueAssetFilter> for Filter {
     }
 }
 
-#[derive(sqlx::FromRow)]
-pub(crate) struct VenueAssetRow {
-    id: Uuid,
-    venue_id: String,
-    segment: String,
-    code: String,
-    asset_id: Uuid,
-    #[sqlx(flatten)]
-    meta: MetaRow,
-}
-
 impl Table for VenueAsset {
-    type Row = VenueAssetRow;
     const NAME: &'static str = "venue_assets";
     const COLUMNS: &'static [&'static str] =
         &["id", "venue_id", "segment", "code", "asset_id", "revision", "create_us", "update_us"];
-    const SELECT: &'static str = "SELECT e.id, e.venue_id, e.segment, e.code, e.asset_id, e.revision, e.create_us, e.update_us FROM venue_assets e";
     const REFERENCES: &'static [Reference] = &[
-        Reference { column: "venue_id", target: EntityType::Venue, index: "venue_assets_venue" },
-        Reference { column: "asset_id", target: EntityType::Asset, index: "venue_assets_asset" },
+        Reference::by("venue_id", EntityType::Venue, "venue_assets_venue"),
+        Reference::by("asset_id", EntityType::Asset, "venue_assets_asset"),
     ];
     const FILTERS: &'static [IndexedFilter] = &[
         IndexedFilter::by(&["asset_id"], "venue_assets_asset"),
@@ -70,14 +57,14 @@ impl Table for VenueAsset {
         ]
     }
 
-    fn read(row: VenueAssetRow) -> Result<Self, String> {
+    fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         Ok(Self {
-            id: super::id("id", VenueAssetId::from_uuid(row.id))?,
-            venue_id: parse("venue_id", &row.venue_id)?,
-            segment: parse("segment", &row.segment)?,
-            code: row.code,
-            asset_id: super::id("asset_id", AssetId::from_uuid(row.asset_id))?,
-            meta: row.meta.read()?,
+            id: row.id(VenueAssetId::from_uuid)?,
+            venue_id: row.parsed()?,
+            segment: row.parsed()?,
+            code: row.value()?,
+            asset_id: row.id(AssetId::from_uuid)?,
+            meta: row.meta()?,
         })
     }
 }
