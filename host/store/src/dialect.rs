@@ -20,14 +20,15 @@ pub(crate) enum Dialect {
 pub(crate) const LOG_CHANNEL: &str = "cqar_log";
 
 /// How PostgreSQL plans: every statement here has its index, and what the statistics of a day say must not talk it out of that. Plans are
-/// made once, for values that are not known, of columns whose values count as rare (migrations 0002 and 0003). Of a table that was empty
-/// when the plan was made each row that is looked at in vain counts as much as one that is read from the disk.
-pub const PLANNER: [(&str, &str); 8] = [
+/// made once, for values that are not known, of columns whose values count as rare (migrations 0002 and 0003). A row that is looked at in
+/// vain counts as much as one that is found by an index: the table may have few of them just now.
+pub const PLANNER: [(&str, &str); 9] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_material", "off"),
+    ("enable_sort", "off"),
     ("max_parallel_workers_per_gather", "0"),
     ("cpu_tuple_cost", "1"),
     ("plan_cache_mode", "force_generic_plan"),

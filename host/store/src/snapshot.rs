@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use cqar_domain::{
     entities::{Entity, asset::Asset, instrument::Instrument, market::Market, venue_asset::VenueAsset},
-    entity::Revision,
+    entity::{Revision, TypedEntity},
     id::{AssetId, EntityKey, InstrumentId, MarketId, Segment, VenueId},
     time::Timestamp,
 };
@@ -82,8 +82,12 @@ impl Snapshot {
             )
         };
         let found = Instrument::REFERENCES.iter().map(by).collect::<Vec<_>>().join(" UNION ");
-        let sql = format!("{} WHERE e.id IN ({found}) ORDER BY e.id LIMIT $2", Instrument::SCHEMA.select());
-        self.select("instruments_by_asset", sql, vec![Value::Uuid(asset.uuid()), Value::Int(limit.into())]).await
+        let sql = format!("{} WHERE e.id IN ({found})", Instrument::SCHEMA.select());
+        let values = vec![Value::Uuid(asset.uuid()), Value::Int(limit.into())];
+        let mut found: Vec<Instrument> = self.select("instruments_by_asset", sql, values).await?;
+        found.sort_by_key(|instrument| instrument.id);
+        found.truncate(limit as usize);
+        Ok(found)
     }
 
     /// The venue's codes for the assets.
@@ -127,11 +131,21 @@ impl Snapshot {
 
     async fn markets_of(&mut self, instruments: Vec<Value>, limit: u32) -> Result<Vec<Market>, Error> {
         let dialect = self.tx.dialect();
-        let (of_one, mut values) = one_of(dialect, "e.instrument_id", 1, instruments)?;
-        values.push(Value::Int(limit.into()));
-        let limit = dialect.placeholder(values.len());
-        let sql = format!("{} WHERE {of_one} ORDER BY e.id LIMIT {limit}", Market::SCHEMA.select());
-        self.select("markets_by_instrument", sql, values).await
+        let limit = Value::Int(limit.into());
+        // Those of one are in order in their index. Of several all are wanted, or none.
+        let (of_one, order, mut values) = match instruments.as_slice() {
+            [_] => (format!("e.instrument_id = {}", dialect.placeholder(1)), " ORDER BY e.id", instruments),
+            _ => {
+                let (of_one, values) = one_of(dialect, "e.instrument_id", 1, instruments)?;
+                (of_one, "", values)
+            }
+        };
+        values.push(limit);
+        let n = dialect.placeholder(values.len());
+        let sql = format!("{} WHERE {of_one}{order} LIMIT {n}", Market::SCHEMA.select());
+        let mut found: Vec<Market> = self.select("markets_by_instrument", sql, values).await?;
+        found.sort_by_key(|market| market.id);
+        Ok(found)
     }
 
     /// The venue's markets in a segment that are live at the instant, by id: at most `limit`, after the one with the id.
@@ -161,9 +175,10 @@ impl Snapshot {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(MAX_KEYS) {
             let (has_one, keys) = one_of(self.tx.dialect(), column, 1, keys.to_vec())?;
-            let sql = format!("{} WHERE {has_one} ORDER BY e.id", T::SCHEMA.select());
+            let sql = format!("{} WHERE {has_one}", T::SCHEMA.select());
             found.extend(self.select::<T>(operation, sql, keys).await?);
         }
+        found.sort_by_key(TypedEntity::key);
         Ok(found)
     }
 

@@ -75,6 +75,9 @@ enum Command {
         /// Only this database.
         #[arg(long)]
         database: Option<Database>,
+        /// How many listings are imported at once.
+        #[arg(long, default_value_t = 2, value_name = "N")]
+        imports: usize,
     },
 }
 
@@ -84,12 +87,12 @@ async fn main() -> anyhow::Result<()> {
     let config = RunConfig { repeats: arguments.repeats, time: Duration::from_secs_f64(arguments.seconds) };
     match arguments.command {
         Some(Command::Floor { port, answers }) => return floor::serve(port, &answers).await,
-        Some(Command::Million { markets, database }) => {
+        Some(Command::Million { markets, database, imports }) => {
             let once = RunConfig { repeats: 1, ..config };
             let mut report = Report::new(&once);
             for each in [Database::Sqlite, Database::Postgres] {
                 if database.is_none_or(|only| only == each) {
-                    million::measure(each, markets, &mut report).await?;
+                    million::measure(each, markets, imports, &mut report).await?;
                 }
             }
             return report.publish("million");

@@ -82,7 +82,8 @@ async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn
     let newest = store.migration_status().await.unwrap().len();
     assert!(store.migrate_down(newest - 1).await.unwrap_err().to_string().contains("restore a backup"));
     execute("DELETE FROM event_log").await;
-    store.migrate_down(newest - 1).await.unwrap();
+    let left = store.migration_status().await.unwrap().iter().filter(|migration| migration.applied.is_some()).count();
+    store.migrate_down(left - 1).await.unwrap();
     let (long, hashed) = long_key(entities.iter().find(|entity| matches!(entity, Entity::Instrument(_))).unwrap());
     execute(&format!("UPDATE unique_keys SET key = '{long}' WHERE key = '{hashed}'")).await;
     // More than are shortened at a time, of an entity that is none; and one that was a longer hash.

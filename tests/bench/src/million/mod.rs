@@ -20,6 +20,7 @@ use cqar_tests::{
     postgres::Postgres,
     server::{Options, Server},
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use hdrhistogram::Histogram;
 use tonic::transport::Channel;
 
@@ -37,8 +38,13 @@ const PAGES: usize = 200;
 /// How long the server rests before its memory is looked at.
 const REST: Duration = Duration::from_secs(30);
 
-/// Measures a database with so many markets.
-pub(crate) async fn measure(database: Database, markets: usize, report: &mut Report) -> anyhow::Result<()> {
+/// Measures a database with so many markets, filled by so many imports at once.
+pub(crate) async fn measure(
+    database: Database,
+    markets: usize,
+    imports: usize,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let postgres = (database == Database::Postgres).then(Postgres::start);
     let mut options = Options::new().with_testing_plugin("as-told").with("PLUGINS_REQUIRED", "as-told");
     if let Some(postgres) = &postgres {
@@ -46,7 +52,7 @@ pub(crate) async fn measure(database: Database, markets: usize, report: &mut Rep
         options.migrate_up();
     }
     let server = options.start().await;
-    let filled = fill(&server, markets).await?;
+    let filled = fill(&server, markets, imports).await?;
     rates(database, &filled, report);
 
     tokio::time::sleep(REST).await;
@@ -80,39 +86,43 @@ fn largest_size(database: Database) -> f64 {
     }
 }
 
-/// How long each file took, and how many rows it had.
+/// A file that was imported: its rows, and when that was done, from the beginning of the first.
 struct Filled {
-    files: Vec<(usize, Duration)>,
-    whole: Duration,
+    rows: usize,
+    done: Duration,
 }
 
-async fn fill(server: &Server, markets: usize) -> anyhow::Result<Filled> {
-    let mut registry = RegistryServiceClient::new(server.channel().await).max_decoding_message_size(256 << 20);
+async fn fill(server: &Server, markets: usize, imports: usize) -> anyhow::Result<Vec<Filled>> {
+    let client = || async { RegistryServiceClient::new(server.channel().await).max_decoding_message_size(256 << 20) };
+    let mut registry = client().await;
     let venues = (0..VENUES).map(|n| v1::Venue { symbology: "as-told".into(), ..venue(&dataset::venue(n)) });
     apply(&mut registry, venues.map(create).collect()).await?;
     let assets: Vec<usize> = (0..ASSETS).collect();
     for assets in assets.chunks(5000) {
         apply(&mut registry, assets.iter().map(|n| create(asset(&dataset::asset(*n)))).collect()).await?;
     }
-    let (mut random, mut files) = (Random::new(), Vec::new());
-    let whole = Instant::now();
-    let mut in_generator = Duration::ZERO;
-    for n in 0..markets.div_ceil(FILE_ROWS) {
-        let generating = Instant::now();
-        let rows = FILE_ROWS.min(markets - n * FILE_ROWS);
-        let payload = Bytes::from(dataset::file(n, rows, &mut random));
-        in_generator += generating.elapsed();
-        let began = Instant::now();
-        let created = import(&mut registry, dataset::venue(n % VENUES), &payload).await?;
-        ensure!(usize::try_from(created) == Ok(rows), "{created} of {rows} rows of file {n} were created");
-        files.push((rows, began.elapsed()));
-        eprintln!(
-            "  file {n}: {:.1} s, {} MiB resident",
-            began.elapsed().as_secs_f64(),
-            resident(server.pid(), "VmRSS")? >> 20
-        );
-    }
-    Ok(Filled { files, whole: whole.elapsed().saturating_sub(in_generator) })
+    // Made before, so that this takes no time from the server.
+    let mut random = Random::new();
+    let files: Vec<(usize, usize, Bytes)> = (0..markets.div_ceil(FILE_ROWS))
+        .map(|n| (n, FILE_ROWS.min(markets - n * FILE_ROWS)))
+        .map(|(n, rows)| (n, rows, Bytes::from(dataset::file(n, rows, &mut random))))
+        .collect();
+    let began = Instant::now();
+    let imported = stream::iter(files).map(|(n, rows, payload)| {
+        let mut registry = registry.clone();
+        async move {
+            let created = import(&mut registry, dataset::venue(n % VENUES), payload).await?;
+            ensure!(usize::try_from(created) == Ok(rows), "{created} of {rows} rows of file {n} were created");
+            let done = began.elapsed();
+            eprintln!(
+                "  file {n}: done after {:.1} s, {} MiB resident",
+                done.as_secs_f64(),
+                resident(server.pid(), "VmRSS")? >> 20
+            );
+            Ok(Filled { rows, done })
+        }
+    });
+    imported.buffer_unordered(imports.max(1)).try_collect().await
 }
 
 async fn apply(registry: &mut RegistryServiceClient<Channel>, operations: Vec<Operation>) -> anyhow::Result<()> {
@@ -124,10 +134,10 @@ async fn apply(registry: &mut RegistryServiceClient<Channel>, operations: Vec<Op
 async fn import(
     registry: &mut RegistryServiceClient<Channel>,
     venue_id: String,
-    payload: &[u8],
+    payload: Bytes,
 ) -> anyhow::Result<i32> {
     let options = ImportListingOptions { venue_id, ..ImportListingOptions::default() };
-    let steps = registry.import_listing(fixtures::import(options, payload)).await?.into_inner();
+    let steps = registry.import_listing(fixtures::import(options, &payload)).await?.into_inner();
     let imported = Imported::receive(steps).await?;
     if let Some(rejected) = imported.markets.iter().find(|market| !market.code.is_empty()) {
         bail!("{}: {} {}", rejected.venue_symbol, rejected.code, rejected.message);
@@ -135,16 +145,19 @@ async fn import(
     Ok(imported.created)
 }
 
-fn rates(database: Database, filled: &Filled, report: &mut Report) {
+fn rates(database: Database, filled: &[Filled], report: &mut Report) {
+    let ten = 10.min(filled.len());
+    let done = |files: usize| files.checked_sub(1).and_then(|n| filled.get(n)).map_or(Duration::ZERO, |file| file.done);
     #[expect(clippy::cast_precision_loss, reason = "a million at most")]
-    let rate = |(rows, took): &(usize, Duration)| *rows as f64 / took.as_secs_f64();
-    let ten = 10.min(filled.files.len());
-    let of = |files: &[(usize, Duration)]| files.iter().map(rate).collect::<Vec<f64>>();
-    let (begin, end) = (filled.files.get(..ten), filled.files.get(filled.files.len() - ten..));
-    let (first, last) = (of(begin.unwrap_or_default()), of(end.unwrap_or_default()));
+    let rate = |files: std::ops::Range<usize>| {
+        let took = done(files.end) - done(files.start);
+        let rows: usize = filled.get(files).unwrap_or_default().iter().map(|file| file.rows).sum();
+        vec![rows as f64 / took.as_secs_f64()]
+    };
+    let (first, last) = (rate(0..ten), rate(filled.len() - ten..filled.len()));
     report.row(Row::new(format!("{database}: rows imported, first ten files"), Unit::PerSecond, first));
     report.row(Row::new(format!("{database}: rows imported, last ten files"), Unit::PerSecond, last));
-    let whole = filled.whole.as_secs_f64() * 1e3;
+    let whole = done(filled.len()).as_secs_f64() * 1e3;
     report.row(
         Row::new(format!("{database}: all files"), Unit::Milliseconds, vec![whole])
             .target(Threshold::AtMost(120_000.0)),
