@@ -41,8 +41,8 @@ const SAVE_REQUEST: &str = "INSERT INTO idempotent_requests (actor, method, requ
     body_hash = excluded.body_hash, revision = excluded.revision, answer = excluded.answer, \
     is_whole = excluded.is_whole, expire_us = excluded.expire_us";
 /// A few at a time, with every request that is kept: the table never grows by more than what a day brings.
-const DROP_EXPIRED: &str = "DELETE FROM idempotent_requests WHERE (actor, method, request_id) IN \
-    (SELECT actor, method, request_id FROM idempotent_requests WHERE expire_us <= $1 ORDER BY expire_us LIMIT 16)";
+const DROP_EXPIRED: &str = "DELETE FROM idempotent_requests WHERE expire_us <= \
+    (SELECT MAX(expire_us) FROM (SELECT expire_us FROM idempotent_requests WHERE expire_us <= $1 ORDER BY expire_us LIMIT 16) AS oldest)";
 const IMPORT_WATERMARK: &str = "SELECT observed_us FROM import_watermarks WHERE venue_id = $1 AND segment = $2";
 
 #[derive(sqlx::FromRow)]

@@ -37,7 +37,6 @@ pub const EXCEPTIONS: &[(Flaw, &str, &str)] = &[
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE e.segment = $1", "a segment without its venue is hardly asked for"),
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE e.status = $1", "most markets are active"),
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE (e.listed_us", "most markets are live"),
-    (Flaw::Sort, "DELETE FROM idempotent_requests", "the 16 rows that are deleted at a time"),
     (
         Flaw::Sort,
         "AS base_asset_id UNION",
