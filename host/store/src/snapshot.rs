@@ -133,12 +133,11 @@ impl Snapshot {
         let dialect = self.tx.dialect();
         let limit = Value::Int(limit.into());
         // Those of one are in order in their index. Of several all are wanted, or none.
-        let (of_one, order, mut values) = match instruments.as_slice() {
-            [_] => (format!("e.instrument_id = {}", dialect.placeholder(1)), " ORDER BY e.id", instruments),
-            _ => {
-                let (of_one, values) = one_of(dialect, "e.instrument_id", 1, instruments)?;
-                (of_one, "", values)
-            }
+        let (of_one, order, mut values) = if instruments.len() == 1 {
+            (format!("e.instrument_id = {}", dialect.placeholder(1)), " ORDER BY e.id", instruments)
+        } else {
+            let (of_one, values) = one_of(dialect, "e.instrument_id", 1, instruments)?;
+            (of_one, "", values)
         };
         values.push(limit);
         let n = dialect.placeholder(values.len());

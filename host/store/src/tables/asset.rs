@@ -48,6 +48,10 @@ impl Table for Asset {
     ];
     const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["symbol"], "assets_symbol")];
 
+    fn write_order(&self) -> &str {
+        &self.symbol
+    }
+
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
         vec![

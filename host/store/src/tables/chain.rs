@@ -44,6 +44,10 @@ impl Table for Chain {
         &[Reference::by("native_asset_id", EntityType::Asset, "chains_native_asset")];
     const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["caip2"], "chains_caip2")];
 
+    fn write_order(&self) -> &str {
+        self.id.as_str()
+    }
+
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
         vec![

@@ -54,9 +54,7 @@ pub(crate) trait Table: EntityVariant + 'static {
     const SCHEMA: &'static TableSchema = &schema_of::<Self>();
 
     /// In the order of what many rows are written: of a large index, so that neighbours in it are written together.
-    fn write_order(&self) -> &str {
-        ""
-    }
+    fn write_order(&self) -> &str;
     /// The values of the columns, in their order.
     fn values(&self) -> Vec<Value>;
     /// The entity of a row, or what is wrong with it. The columns are read in their order.

@@ -46,6 +46,10 @@ impl Table for Venue {
     ];
     const REFERENCES: &'static [Reference] = &[Reference::by("chain_id", EntityType::Chain, "venues_chain")];
 
+    fn write_order(&self) -> &str {
+        self.id.as_str()
+    }
+
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
         vec![

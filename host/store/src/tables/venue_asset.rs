@@ -43,6 +43,10 @@ impl Table for VenueAsset {
         IndexedFilter::by(&["venue_id"], "venue_assets_venue"),
     ];
 
+    fn write_order(&self) -> &str {
+        &self.code
+    }
+
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
         vec![

@@ -150,7 +150,7 @@ fn rates(database: Database, filled: &[Filled], report: &mut Report) {
     let done = |files: usize| files.checked_sub(1).and_then(|n| filled.get(n)).map_or(Duration::ZERO, |file| file.done);
     #[expect(clippy::cast_precision_loss, reason = "a million at most")]
     let rate = |files: std::ops::Range<usize>| {
-        let took = done(files.end) - done(files.start);
+        let took = done(files.end).saturating_sub(done(files.start));
         let rows: usize = filled.get(files).unwrap_or_default().iter().map(|file| file.rows).sum();
         vec![rows as f64 / took.as_secs_f64()]
     };
