@@ -22,7 +22,7 @@ pub(crate) const LOG_CHANNEL: &str = "cqar_log";
 /// How PostgreSQL plans: every statement here has its index, and what the statistics of a day say must not talk it out of that. Plans are
 /// made once, for values that are not known, of columns whose values count as rare (migrations 0002 and 0003). A row that is looked at in
 /// vain counts as much as one that is found by an index: the table may have few of them just now.
-pub const PLANNER: [(&str, &str); 9] = [
+pub const PLANNER: [(&str, &str); 10] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
@@ -31,6 +31,8 @@ pub const PLANNER: [(&str, &str); 9] = [
     ("enable_sort", "off"),
     ("max_parallel_workers_per_gather", "0"),
     ("cpu_tuple_cost", "1"),
+    // Its costs are not these.
+    ("jit", "off"),
     ("plan_cache_mode", "force_generic_plan"),
 ];
 

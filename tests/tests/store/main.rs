@@ -274,14 +274,14 @@ async fn the_store_itself_refuses_dangling_references_and_doubled_keys(store: Ar
         let gone = stored(&store, &gone.key()).await;
         assert_eq!(refused(vec![change(Some(gone), None)]).await, Constraint::ForeignKey);
     }
-    let marked = Instrument {
+    let deleted = Instrument {
         meta: Meta { delete_time: Some(now()), ..*stored(&store, &EntityKey::Instrument(spot.id)).await.meta() },
         ..spot.clone()
     };
     let market = stored(&store, &all[4].key()).await;
     write(&store, vec![change(Some(market), None)]).await;
     let unmarked = stored(&store, &all[3].key()).await;
-    write(&store, vec![change(Some(unmarked), Some(marked.into()))]).await;
+    write(&store, vec![change(Some(unmarked), Some(deleted.into()))]).await;
     let btc = stored(&store, &all[0].key()).await;
     let gone = refused(vec![change(Some(btc.clone()), None)]).await;
     assert_eq!(gone, Constraint::ForeignKey, "what is marked as deleted may come back");
