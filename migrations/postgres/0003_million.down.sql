@@ -1,3 +1,5 @@
+ALTER TABLE log_state DROP COLUMN commit_us;
+
 ALTER TABLE markets
     ALTER COLUMN venue_symbol RESET (n_distinct),
     ALTER COLUMN venue_id SET (n_distinct = -1);

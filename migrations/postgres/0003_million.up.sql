@@ -28,15 +28,20 @@ INSERT INTO market_aliases (venue_id, symbol, market_id)
     WHERE s.symbol <> e.venue_symbol;
 DROP TABLE market_symbols;
 
--- A symbol is rarer than a segment, and that rarer than its venue.
+-- A venue is less rare than its segments and its symbols.
 ALTER TABLE markets
     ALTER COLUMN venue_symbol SET (n_distinct = -1),
     ALTER COLUMN venue_id SET (n_distinct = -0.01);
 
+-- A state is known by its revision and its time together: after a failover another commit may have the revision.
+ALTER TABLE log_state ADD COLUMN commit_us BIGINT;
+UPDATE log_state SET commit_us = (SELECT e.commit_us FROM event_log e WHERE e.revision = log_state.revision AND e.idx = 0);
+
 -- An empty table that was analyzed is planned for as if it stayed empty, and one that was not as if it had a few hundred rows. (All other
--- entities refer to one of these.)
+-- entities refer to one of these. Nobody writes meanwhile: the counter is locked.)
 DO $$
 BEGIN
+    PERFORM FROM log_state FOR UPDATE;
     IF EXISTS (SELECT FROM assets) OR EXISTS (SELECT FROM chains) OR EXISTS (SELECT FROM venues) THEN
         ANALYZE instruments, markets, market_aliases;
     ELSE

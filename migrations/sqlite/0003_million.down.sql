@@ -1,3 +1,5 @@
+ALTER TABLE log_state DROP COLUMN commit_us;
+
 CREATE TABLE market_symbols (
     venue_id TEXT NOT NULL,
     symbol TEXT NOT NULL,

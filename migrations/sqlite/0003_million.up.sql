@@ -80,3 +80,7 @@ INSERT INTO market_aliases (venue_id, symbol, market_id)
     SELECT s.venue_id, s.symbol, s.market_id FROM market_symbols s JOIN markets e ON e.id = s.market_id
     WHERE s.symbol <> e.venue_symbol;
 DROP TABLE market_symbols;
+
+-- A state is known by its revision and its time together: a restored file may have another commit of that revision.
+ALTER TABLE log_state ADD COLUMN commit_us BIGINT;
+UPDATE log_state SET commit_us = (SELECT e.commit_us FROM event_log e WHERE e.revision = log_state.revision AND e.idx = 0);

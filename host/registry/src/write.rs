@@ -19,7 +19,7 @@ use cqar_domain::{
 };
 use cqar_plugins::{CallContext, Judgement, PluginSet, ValidateError};
 use cqar_proto::document::document;
-use cqar_store::{Change, Footprint, IdempotencyKey, IdempotencyRecord, Snapshot, WriteAttribution};
+use cqar_store::{Change, Footprint, IdempotencyKey, IdempotencyRecord, Snapshot, StateId, WriteAttribution};
 use prost::Message;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -257,8 +257,8 @@ impl Writer<'_> {
             snapshot.keep_footprint();
             let prepared = command.prepare(&mut snapshot, &rejections, now).await?;
             let footprint = snapshot.take_footprint();
+            let since = *since.get_or_insert(snapshot.state());
             drop(snapshot);
-            let since = *since.get_or_insert(prepared.plan().revision);
             command.entered(WritePhase::Judging(&prepared));
             let Some(mut judgement) = self.judge(plugins, prepared.plan(), now).await? else { return Ok(None) };
             if !read.merge(&judgement.read) {
@@ -400,8 +400,8 @@ struct Judged<P: WriteCommand> {
     /// What was refused on the way.
     rejections: P::Rejections,
     judgement: Judgement,
-    /// The revision of what was read first. Later rounds may have read later states.
-    since: Revision,
+    /// What was read first. Later rounds may have read later states.
+    since: StateId,
     /// The time for which it was planned.
     now: Timestamp,
 }
@@ -410,11 +410,11 @@ impl<P: WriteCommand> Judged<P> {
     /// Whether a state is the one that was judged. If something was committed since: whether nothing of it touched what the plan was
     /// made of, or else the write, planned again, is the same; and so is all that was looked up.
     async fn stands(&self, reads: &mut Snapshot, command: &P) -> Result<bool, Error> {
-        if reads.revision() == self.since {
+        if reads.state() == self.since {
             return Ok(true);
         }
         let plan = self.prepared.plan();
-        if reads.has_changed(&self.footprint, plan.revision).await? {
+        if reads.has_changed(&self.footprint).await? {
             let again = command.prepare(reads, &self.rejections, self.now).await?;
             if !same(plan, again.plan()) {
                 return Ok(false);

@@ -87,20 +87,21 @@ impl Dialect {
         }
     }
 
-    /// Reads the newest revision and keeps every other writer out until the transaction ends.
+    /// Reads the newest state and keeps every other writer out until the transaction ends.
     pub(crate) const fn lock_log(self) -> &'static str {
         match self {
-            Self::Sqlite => "SELECT revision FROM log_state WHERE id = 1",
-            Self::Postgres => "SELECT revision FROM log_state WHERE id = 1 FOR UPDATE",
+            Self::Sqlite => "SELECT revision, commit_us FROM log_state WHERE id = 1",
+            Self::Postgres => "SELECT revision, commit_us FROM log_state WHERE id = 1 FOR UPDATE",
         }
     }
 
-    /// Sets the revision, and tells the other servers once it is committed.
+    /// Sets the revision and its time, and tells the other servers once it is committed.
     pub(crate) const fn set_revision(self) -> &'static str {
         match self {
-            Self::Sqlite => "UPDATE log_state SET revision = $1 WHERE id = 1",
+            Self::Sqlite => "UPDATE log_state SET revision = $1, commit_us = $2 WHERE id = 1",
             Self::Postgres => {
-                "UPDATE log_state SET revision = $1 WHERE id = 1 RETURNING pg_notify('cqar_log', revision::text)::text"
+                "UPDATE log_state SET revision = $1, commit_us = $2 WHERE id = 1 \
+                 RETURNING pg_notify('cqar_log', revision::text)::text"
             }
         }
     }

@@ -19,7 +19,12 @@ use cqar_domain::{
 use cqar_proto::{convert, v1};
 use prost::Message;
 
-use crate::{database::Value, error::Error, log_block::BlockRow, snapshot::Snapshot};
+use crate::{
+    database::Value,
+    error::Error,
+    log_block::BlockRow,
+    snapshot::{Snapshot, StateId},
+};
 
 /// Something that an answer can depend on, and a change can touch.
 #[derive(Hash)]
@@ -41,8 +46,10 @@ pub(crate) enum Dependence<'a> {
 }
 
 /// What the reads of a snapshot depend on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Footprint {
+    /// The state that was read.
+    state: StateId,
     hasher: RandomState,
     /// Hashes: where two are the same, something is read again in vain.
     noted: HashSet<u64>,
@@ -87,9 +94,9 @@ const MAX_COMMITS: i64 = 1024;
 const ROWS_AT_ONCE: i64 = 16;
 
 const COMMITS: &str =
-    "SELECT revision, commit_us FROM event_log WHERE revision > $1 AND idx = 0 ORDER BY revision LIMIT $2";
-const READ_COMMIT: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
-    WHERE revision = $1 AND idx >= $2 ORDER BY idx LIMIT $3";
+    "SELECT revision, commit_us FROM event_log WHERE revision >= $1 AND idx = 0 ORDER BY revision LIMIT $2";
+const READ_COMMITS: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
+    WHERE (revision, idx) >= ($1, $2) AND revision <= $3 ORDER BY revision, idx LIMIT $4";
 
 #[derive(sqlx::FromRow)]
 struct CommitRow {
@@ -113,54 +120,81 @@ fn is_touched(footprint: &Footprint, event: &LoggedEvent) -> Result<bool, Error>
 impl Snapshot {
     /// Notes what is read from now on.
     pub fn keep_footprint(&mut self) {
-        self.footprint = Some(Footprint { hasher: self.recent.hasher(), ..Footprint::default() });
+        self.footprint = Some(self.empty_footprint());
     }
 
-    /// What was noted.
+    /// What was noted; of who kept none, that it may have been anything.
     pub fn take_footprint(&mut self) -> Footprint {
-        self.footprint.take().unwrap_or_else(|| Footprint { is_unbounded: true, ..Footprint::default() })
+        let unknown = Footprint { is_unbounded: true, ..self.empty_footprint() };
+        self.footprint.take().unwrap_or(unknown)
     }
 
-    /// Whether reads that left the footprint at a revision may be answered otherwise now.
-    pub async fn has_changed(&mut self, footprint: &Footprint, since: Revision) -> Result<bool, Error> {
-        if self.revision == since {
+    fn empty_footprint(&self) -> Footprint {
+        Footprint { state: self.state, hasher: self.recent.hasher(), noted: HashSet::new(), is_unbounded: false }
+    }
+
+    /// Whether reads that left the footprint may be answered otherwise now.
+    pub async fn has_changed(&mut self, footprint: &Footprint) -> Result<bool, Error> {
+        let since = footprint.state;
+        if self.state == since {
             return Ok(false);
         }
-        if footprint.is_unbounded {
+        // A log that went back lost what was read.
+        if footprint.is_unbounded || self.state.revision < since.revision {
             return Ok(true);
         }
         let metrics = self.metrics.clone();
         let _timer = metrics.time("changes");
-        let commits: Vec<CommitRow> = self.tx.all(COMMITS, vec![Value::Int(since), Value::Int(MAX_COMMITS)]).await?;
+        let begin = vec![Value::Int(since.revision), Value::Int(MAX_COMMITS)];
+        let commits: Vec<CommitRow> = self.tx.all(COMMITS, begin).await?;
+        let mut commits = commits.into_iter().peekable();
+        // The state that was read is still in the log, or is the empty one.
+        let is_there =
+            |commit: &CommitRow| commit.revision == since.revision && Some(commit.commit_us) == since.commit_us;
+        if commits.next_if(is_there).is_none() && since.revision > 0 {
+            return Ok(true);
+        }
+        let commits: Vec<CommitRow> = commits.collect();
         // What is no longer in the log, or is not read for there is too much of it, may have been anything.
-        if !commits.iter().map(|commit| commit.revision).eq(since + 1..=self.revision) {
+        if !commits.iter().map(|commit| commit.revision).eq(since.revision + 1..=self.state.revision) {
+            return Ok(true);
+        }
+        let own = |commit: &CommitRow| {
+            let time = Timestamp::from_micros(commit.commit_us).ok()?;
+            self.recent.find(commit.revision, time)
+        };
+        let (mut others, mut own_touched) = (Vec::new(), false);
+        for commit in &commits {
+            match own(commit) {
+                Some(own) => own_touched |= own.touched.iter().any(|hash| footprint.noted.contains(hash)),
+                None => others.push(commit.revision),
+            }
+        }
+        if own_touched {
             return Ok(true);
         }
         let mut left = MAX_EVENTS;
-        for CommitRow { revision, commit_us } in commits {
-            let own = Timestamp::from_micros(commit_us).ok().and_then(|time| self.recent.find(revision, time));
-            let is_touched = match own {
-                Some(commit) => commit.touched.iter().any(|hash| footprint.noted.contains(hash)),
-                None => self.is_touched_in_log(footprint, revision, &mut left).await?,
-            };
-            if is_touched {
+        for revisions in others.chunk_by(|a, b| a + 1 == *b) {
+            let (Some(first), Some(last)) = (revisions.first(), revisions.last()) else { continue };
+            if self.is_touched_in_log(footprint, (*first, *last), &mut left).await? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// Whether the events of a revision touch something, or are more than are left to look at.
+    /// Whether the events of some revisions, the first to the last, touch something, or are more than are left to look at.
     async fn is_touched_in_log(
         &mut self,
         footprint: &Footprint,
-        revision: Revision,
+        (first, last): (Revision, Revision),
         left: &mut usize,
     ) -> Result<bool, Error> {
-        let mut next = LogPosition::start_of(revision);
+        let mut next = LogPosition::start_of(first);
         loop {
-            let values = vec![Value::Int(revision), Value::Index(next.index), Value::Int(ROWS_AT_ONCE)];
-            let rows = self.tx.all::<BlockRow>(READ_COMMIT, values).await?;
+            let values =
+                vec![Value::Int(next.revision), Value::Index(next.index), Value::Int(last), Value::Int(ROWS_AT_ONCE)];
+            let rows = self.tx.all::<BlockRow>(READ_COMMITS, values).await?;
             let is_last = i64::try_from(rows.len()).is_ok_and(|rows| rows < ROWS_AT_ONCE);
             for row in rows {
                 next = row.next();

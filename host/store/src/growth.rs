@@ -1,46 +1,72 @@
-//! Plans follow a table's size. PostgreSQL keeps a plan until the table is analyzed: one that was made when the table was empty may
+//! Plans follow a table's size. PostgreSQL keeps a plan until the table is analyzed: one that was made when the table had a row or two may
 //! walk along any of its indexes, and would go on to when the table has a million rows. Its own analysis comes a minute later.
 
-use cqar_domain::entities::Entity;
+use cqar_domain::{
+    entities::Entity,
+    id::{EntityKey, EntityType},
+};
+use tokio::runtime::Handle;
 
 use crate::{
-    database::{Tx, Value},
+    database::{Database, Purpose, Value},
     dialect::Dialect,
     error::Error,
+    schema::TableSchema,
     tables::TABLES,
     write::Change,
 };
 
 /// Fewer rows are walked along in no time.
-const MANY_ROWS: usize = 1000;
+const MANY_ROWS: i64 = 1000;
 
 /// How many rows the table had when it was analyzed.
 const ANALYZED_ROWS: &str =
     "SELECT CAST(GREATEST(reltuples, 0) AS bigint) AS count FROM pg_class WHERE oid = to_regclass($1)";
+
+/// The tables that got many rows by a commit, and how many.
+#[derive(Debug)]
+pub(crate) struct Growth(Vec<(&'static TableSchema, i64)>);
 
 #[derive(sqlx::FromRow)]
 struct CountRow {
     count: i64,
 }
 
-/// Analyzes the tables that get more rows by these changes than they had when they were analyzed last. SQLite keeps no
-/// statistics, and plans by the statement alone.
-pub(crate) async fn analyze(tx: &mut Tx, changes: &[Change]) -> Result<(), Error> {
-    if tx.dialect() == Dialect::Sqlite || changes.len() < MANY_ROWS {
-        return Ok(());
+impl Growth {
+    pub(crate) fn of(changes: &[Change]) -> Self {
+        let created = changes.iter().filter(|change| change.before.is_none());
+        let created: Vec<EntityType> = created
+            .filter_map(|change| change.after.as_ref().map(Entity::key))
+            .map(|key: EntityKey| key.entity_type())
+            .collect();
+        let count = |table: &TableSchema| created.iter().filter(|of| **of == table.entity_type).count();
+        let counts = TABLES.map(|table| (table, i64::try_from(count(table)).unwrap_or(i64::MAX)));
+        Self(counts.into_iter().filter(|(_, count)| *count >= MANY_ROWS).collect())
     }
-    for table in TABLES {
-        let created =
-            changes.iter().filter(|change| change.before.is_none()).filter_map(|change| change.after.as_ref());
-        let created = created.map(Entity::key).filter(|key| key.entity_type() == table.entity_type).count();
-        if created < MANY_ROWS {
-            continue;
+
+    /// Analyzes those that got more rows than they had when they were analyzed last, beside all else: the write is committed.
+    /// SQLite keeps no statistics, and plans by the statement alone.
+    pub(crate) fn analyze(self, database: Database) {
+        if self.0.is_empty() || database.dialect() == Dialect::Sqlite {
+            return;
         }
-        let analyzed: Option<CountRow> = tx.first(ANALYZED_ROWS, vec![Value::Text(table.name.to_owned())]).await?;
-        if analyzed.is_some_and(|analyzed| i64::try_from(created).is_ok_and(|created| created > analyzed.count)) {
-            // Who else analyzes it just now does what is needed.
-            tx.script(format!("ANALYZE (SKIP_LOCKED) {}", table.name)).await?;
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(async move {
+                for (table, created) in self.0 {
+                    if let Err(error) = analyze(&database, table, created).await {
+                        tracing::debug!(table = table.name, %error, "cannot_analyze");
+                    }
+                }
+            });
         }
     }
-    Ok(())
+}
+
+async fn analyze(database: &Database, table: &TableSchema, created: i64) -> Result<(), Error> {
+    let mut tx = database.begin(Purpose::Migrate).await?;
+    let analyzed: Option<CountRow> = tx.first(ANALYZED_ROWS, vec![Value::Text(table.name.to_owned())]).await?;
+    if analyzed.is_some_and(|analyzed| created > analyzed.count) {
+        tx.script(format!("ANALYZE {}", table.name)).await?;
+    }
+    tx.commit().await
 }

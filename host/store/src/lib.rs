@@ -77,7 +77,7 @@ pub use log::MAX_PAGE_BYTES;
 pub use migrations::MigrationStatus;
 pub use requests::{IdempotencyKey, IdempotencyRecord};
 pub use settings::{StoreSettings, without_credentials};
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, StateId};
 pub use store::Store;
 pub use tables::{filters, table_schemas};
 pub use write::{Change, Committed, WriteAttribution, WriteTransaction};

@@ -20,7 +20,7 @@ use crate::{
 };
 
 const BOUNDS: &str = "SELECT log_id, revision, oldest FROM log_state WHERE id = 1";
-pub(crate) const READ: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
+const READ: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
     WHERE (revision, idx) >= ($1, $2) ORDER BY revision, idx LIMIT $3";
 
 #[derive(sqlx::FromRow)]

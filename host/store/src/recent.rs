@@ -17,8 +17,8 @@ use crate::{
     write::Change,
 };
 
-/// The most commits, and the most that they touched together, 8 bytes each.
-const MAX_COMMITS: usize = 256;
+/// The most commits that are remembered, and the most that they touched together, 8 bytes each.
+const MAX_REMEMBERED: usize = 1024;
 const MAX_TOUCHED: usize = 1 << 20;
 
 /// The newest commits of this process.
@@ -59,7 +59,7 @@ impl RecentCommits {
         let mut commits = self.commits.lock();
         commits.push_back(commit);
         let touched = |commits: &VecDeque<RecentCommit>| commits.iter().map(|it| it.touched.len()).sum::<usize>();
-        while commits.len() > MAX_COMMITS || touched(&commits) > MAX_TOUCHED {
+        while commits.len() > MAX_REMEMBERED || touched(&commits) > MAX_TOUCHED {
             commits.pop_front();
         }
     }

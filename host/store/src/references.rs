@@ -37,9 +37,7 @@ impl WriteTransaction {
         let mut named: BTreeMap<EntityType, BTreeSet<EntityKey>> = BTreeMap::new();
         for change in changes {
             let Some(after) = change.after.as_ref().filter(|after| !has_foreign_keys(after)) else { continue };
-            let before = change.before.as_ref().map(Entity::references).unwrap_or_default();
-            let gained = after.references().into_iter().filter(|reference| !before.contains(reference));
-            for (_, target) in gained {
+            for (_, target) in after.references() {
                 named.entry(target.entity_type()).or_default().insert(target);
             }
         }

@@ -28,16 +28,29 @@ use crate::{
 pub struct Snapshot {
     pub(crate) tx: Tx,
     pub(crate) metrics: Metrics,
-    pub(crate) revision: Revision,
+    pub(crate) state: StateId,
     pub(crate) recent: Arc<RecentCommits>,
     /// What was read, where somebody keeps it.
     pub(crate) footprint: Option<Footprint>,
 }
 
+/// A state of the registry. A revision alone does not tell: a failover may lose one, and another commit have it then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateId {
+    pub(crate) revision: Revision,
+    /// When it was committed; none of the first, which is empty.
+    pub(crate) commit_us: Option<i64>,
+}
+
 impl Snapshot {
     /// The revision that all of it is of.
     pub fn revision(&self) -> Revision {
-        self.revision
+        self.state.revision
+    }
+
+    /// Which state it is.
+    pub fn state(&self) -> StateId {
+        self.state
     }
 
     /// The entities, in the order of their keys.
@@ -82,11 +95,11 @@ impl Snapshot {
             )
         };
         let found = Instrument::REFERENCES.iter().map(by).collect::<Vec<_>>().join(" UNION ");
-        let sql = format!("{} WHERE e.id IN ({found})", Instrument::SCHEMA.select());
+        let first = format!("SELECT id FROM ({found}) AS found ORDER BY id LIMIT $2");
+        let sql = format!("{} WHERE e.id IN ({first})", Instrument::SCHEMA.select());
         let values = vec![Value::Uuid(asset.uuid()), Value::Int(limit.into())];
         let mut found: Vec<Instrument> = self.select("instruments_by_asset", sql, values).await?;
         found.sort_by_key(|instrument| instrument.id);
-        found.truncate(limit as usize);
         Ok(found)
     }
 

@@ -23,7 +23,7 @@ use crate::{
     relay_file,
     settings::{Deadlines, StoreSettings},
     silence::Silence,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, StateId},
     write::WriteTransaction,
     write_health::WriteHealth,
     writers::Writers,
@@ -43,13 +43,14 @@ pub struct Store {
 }
 
 #[derive(sqlx::FromRow)]
-struct RevisionRow {
-    revision: i64,
+struct StateRow {
+    revision: Revision,
+    commit_us: Option<i64>,
 }
 
 /// Writes, and changes nothing: whether that works tells whether writes do.
 const PROBE_WRITE: &str = "UPDATE log_state SET revision = revision WHERE id = 1";
-const REVISION: &str = "SELECT revision FROM log_state WHERE id = 1";
+const STATE: &str = "SELECT revision, commit_us FROM log_state WHERE id = 1";
 /// How long a writer waits for another process, such as a migration, to finish with the file.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// One at a time writes; the other is there while the first is given back.
@@ -102,13 +103,14 @@ impl Store {
     pub async fn snapshot(&self) -> Result<Snapshot, Error> {
         let _timer = self.metrics.time("begin_snapshot");
         // The first statement fixes the snapshot.
-        let (tx, row) = self.database.begin_with(Purpose::Read, REVISION).await?;
-        let revision = revision(row)?;
-        Ok(self.snapshot_of(tx, revision))
+        let (tx, row) = self.database.begin_with(Purpose::Read, STATE).await?;
+        self.snapshot_of(tx, row)
     }
 
-    fn snapshot_of(&self, tx: Tx, revision: Revision) -> Snapshot {
-        Snapshot { tx, metrics: self.metrics.clone(), revision, recent: Arc::clone(&self.recent), footprint: None }
+    fn snapshot_of(&self, tx: Tx, row: Option<StateRow>) -> Result<Snapshot, Error> {
+        let row = row.ok_or_else(|| Error::Corrupt { table: "log_state", reason: "has no row".to_owned() })?;
+        let state = StateId { revision: row.revision, commit_us: row.commit_us };
+        Ok(Snapshot { tx, metrics: self.metrics.clone(), state, recent: Arc::clone(&self.recent), footprint: None })
     }
 
     /// Begins a write: waits for the writers before, and locks the log. Dropping the future leaves the queue.
@@ -117,8 +119,8 @@ impl Store {
         let turn = self.writers.take_turn(&self.database.writes).await?;
         let lock = self.database.dialect().lock_log();
         let (tx, row) = self.database.begin_with(Purpose::Write, lock).await?;
-        let revision = revision(row)?;
-        Ok(WriteTransaction { snapshot: self.snapshot_of(tx, revision), turn, written: None })
+        let snapshot = self.snapshot_of(tx, row)?;
+        Ok(WriteTransaction { snapshot, turn, written: None, database: self.database.clone() })
     }
 
     /// Whether writes work, as the last of them found out.
@@ -156,10 +158,6 @@ impl Store {
         }
         self.database.close().await;
     }
-}
-
-fn revision(row: Option<RevisionRow>) -> Result<i64, Error> {
-    row.map(|row| row.revision).ok_or_else(|| Error::Corrupt { table: "log_state", reason: "has no row".to_owned() })
 }
 
 async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {

@@ -20,9 +20,9 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, Value, one_of},
+    database::{Database, MAX_KEYS, Value, one_of},
     error::Error,
-    growth,
+    growth::Growth,
     insert::insert,
     log_block,
     recent::{RecentCommit, RecentCommits},
@@ -66,6 +66,7 @@ pub struct WriteTransaction {
     /// Keeps this process's other writers waiting in order.
     pub(crate) turn: WriterTurn,
     pub(crate) written: Option<Written>,
+    pub(crate) database: Database,
 }
 
 /// What a write leaves once it is committed.
@@ -73,6 +74,7 @@ pub struct WriteTransaction {
 pub(crate) struct Written {
     events: Vec<LoggedEvent>,
     commit: RecentCommit,
+    growth: Growth,
 }
 
 /// What a committed write left.
@@ -95,7 +97,7 @@ impl WriteTransaction {
 
     /// The newest committed revision.
     pub fn base_revision(&self) -> Revision {
-        self.snapshot.revision
+        self.snapshot.state.revision
     }
 
     /// Writes the changes, one for each entity, and their events. May be called once; returns the changes with revision
@@ -108,7 +110,7 @@ impl WriteTransaction {
         if changes.is_empty() {
             return Ok(changes);
         }
-        let revision = self.snapshot.revision + 1;
+        let revision = self.snapshot.state.revision + 1;
         for change in &mut changes {
             let before = change.before.as_ref().map(|before| *before.meta());
             if let Some(after) = &mut change.after {
@@ -130,9 +132,9 @@ impl WriteTransaction {
         self.written = Some(written);
         self.insert("insert_events", "event_log", &log_block::COLUMNS, rows.into_iter(), "").await?;
         self.check_references(&changes).await?;
-        growth::analyze(&mut self.snapshot.tx, &changes).await?;
         let set_revision = self.snapshot.tx.dialect().set_revision();
-        self.snapshot.tx.execute(set_revision, vec![Value::Int(revision)]).await?;
+        let set = vec![Value::Int(revision), Value::Int(attribution.time.micros())];
+        self.snapshot.tx.execute(set_revision, set).await?;
         Ok(changes)
     }
 
@@ -149,18 +151,19 @@ impl WriteTransaction {
 
     /// Makes it last. On an error the outcome may be unknown: a repetition with the same request id tells.
     pub async fn commit(self) -> Result<Committed, Error> {
-        let Self { snapshot, turn, written } = self;
+        let Self { snapshot, turn, written, database } = self;
         {
             let _timer = snapshot.metrics.time("commit");
             snapshot.tx.commit().await?;
         }
         let committed = match written {
-            Some(Written { events, commit }) => {
+            Some(Written { events, commit, growth }) => {
                 let revision = commit.revision;
                 snapshot.recent.add(commit);
+                growth.analyze(database);
                 Committed { revision, events }
             }
-            None => Committed { revision: snapshot.revision, events: Vec::new() },
+            None => Committed { revision: snapshot.state.revision, events: Vec::new() },
         };
         drop(turn);
         Ok(committed)
@@ -275,7 +278,7 @@ fn logged(
     let rows = log_block::rows(&events, attribution.time)?;
     let touched = RecentCommits::touched_by(hasher, changes);
     let commit = RecentCommit { revision, time: attribution.time, touched };
-    Ok((Written { events, commit }, rows))
+    Ok((Written { events, commit, growth: Growth::of(changes) }, rows))
 }
 
 /// None for a change of nothing into nothing.

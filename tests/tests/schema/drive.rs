@@ -22,13 +22,13 @@ use cqar_store::{
     filters::{AssetFilter, ChainFilter, InstrumentFilter, MarketFilter, VenueAssetFilter, VenueFilter},
 };
 use cqar_tests::{
-    entities::{attribution, change},
+    entities::{asset, attribution, change, create},
     kinds::one_of_each,
 };
 use uuid::Uuid;
 
 /// Runs every operation once.
-pub async fn drive(store: &Arc<Store>) {
+pub async fn drive(store: &Arc<Store>, other: &Store) {
     store.migration_status().await.unwrap();
     let log = store.log_bounds().await.unwrap();
     store.read_log(LogPosition::start_of(log.oldest), 10).await.unwrap();
@@ -39,7 +39,10 @@ pub async fn drive(store: &Arc<Store>) {
     let mut snapshot = store.snapshot().await.unwrap();
     snapshot.keep_footprint();
     let footprint = snapshot.take_footprint();
-    snapshot.has_changed(&footprint, log.newest).await.unwrap();
+    // What this server committed it knows, and what another did it reads.
+    create(other, &[asset("OTHER").into()]).await;
+    let mut snapshot = store.snapshot().await.unwrap();
+    assert!(!snapshot.has_changed(&footprint).await.unwrap());
     for filter in filters() {
         let bounds = PageBounds { entities: 10, bytes: 1 << 20 };
         let page = snapshot.list(&filter, None, bounds).await.unwrap();
@@ -82,6 +85,17 @@ async fn writes(store: &Arc<Store>, entities: &[Entity]) {
     let gone = stored.iter().rev().map(|it| change(Some(it.clone()), None)).collect();
     tx.write(gone, &attribution()).await.unwrap();
     tx.rollback().await;
+
+    // Each as it is, and what refers to what is stored.
+    let mut tx = store.begin_write().await.unwrap();
+    let kept = stored.iter().map(|it| change(Some(it.clone()), Some(it.clone()))).collect();
+    tx.write(kept, &attribution()).await.unwrap();
+    tx.rollback().await;
+    for kept in &stored {
+        let mut tx = store.begin_write().await.unwrap();
+        tx.write(vec![change(Some(kept.clone()), Some(kept.clone()))], &attribution()).await.unwrap();
+        tx.rollback().await;
+    }
 }
 
 async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
@@ -100,7 +114,9 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
             }
             Entity::Market(market) => {
                 let Market { venue_id, segment, venue_symbol, instrument_id, .. } = market.as_ref();
+                let another = InstrumentId::new(&SystemIds);
                 snapshot.markets_of_instruments(&[*instrument_id], 10).await.unwrap();
+                snapshot.markets_of_instruments(&[*instrument_id, another], 10).await.unwrap();
                 snapshot.live_markets((venue_id, segment), SystemClock.now(), None, 10).await.unwrap();
                 snapshot.markets_with_symbols(venue_id, std::slice::from_ref(venue_symbol)).await.unwrap();
                 snapshot.markets_with_related(venue_id, std::slice::from_ref(venue_symbol)).await.unwrap();

@@ -15,6 +15,7 @@ mod plans;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use cqar_domain::{
@@ -38,6 +39,8 @@ use tempfile::TempDir;
 /// A database with the schema, a store on it, and a connection of its own beside that.
 struct Database {
     store: Arc<Store>,
+    /// Another server's.
+    other: Arc<Store>,
     direct: Direct,
     _sqlite: Option<TempDir>,
     _postgres: Option<Postgres>,
@@ -52,16 +55,29 @@ impl Database {
     async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/cqar.db", folder.path().display());
-        let store = open(&url).await;
+        let (store, other) = (open(&url).await, open(&url).await);
         let direct = Direct::Sqlite(SqliteConnection::connect(&url).await.unwrap());
-        Self { store, direct, _sqlite: Some(folder), _postgres: None }
+        Self { store, other, direct, _sqlite: Some(folder), _postgres: None }
     }
 
     async fn postgres() -> Self {
         let postgres = Postgres::start();
-        let store = open(postgres.url()).await;
+        let (store, other) = (open(postgres.url()).await, open(postgres.url()).await);
         let direct = Direct::Postgres(PgConnection::connect(postgres.url()).await.unwrap());
-        Self { store, direct, _sqlite: None, _postgres: Some(postgres) }
+        Self { store, other, direct, _sqlite: None, _postgres: Some(postgres) }
+    }
+}
+
+impl Database {
+    /// Waits until PostgreSQL knows that each table has so many rows.
+    async fn is_analyzed(&mut self, rows: usize) {
+        let names: Vec<String> = table_schemas().iter().map(|table| format!("'{}'", table.name)).collect();
+        let sql = format!("SELECT min(reltuples)::int8::text FROM pg_class WHERE relname IN ({})", names.join(", "));
+        let begun = Instant::now();
+        while self.direct.texts(&sql).await.concat().concat().parse::<usize>().unwrap() < rows {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no table of many new rows stays as it was analyzed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

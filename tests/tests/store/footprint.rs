@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use cqar_domain::{
-    entities::{Entity, EntityVariant, asset::Asset, instrument::Instrument, market::Market, venue_asset::VenueAsset},
+    entities::{
+        Entity, EntityVariant, asset::Asset, instrument::Instrument, market::Market, venue::Venue,
+        venue_asset::VenueAsset,
+    },
     id::EntityKey,
     unique_key::UniqueKey,
 };
@@ -83,6 +86,7 @@ impl Asked {
             venue_asset("dex", "OTHER", assets[0].id).into(),
             venue("another").into(),
         ];
+        let venues = self.all(Venue::of);
         let altered: Vec<(Entity, Entity)> = vec![
             (assets[0].clone().into(), Asset { symbol: "NEW".into(), ..assets[0].clone() }.into()),
             (assets[0].clone().into(), Asset { name: "Renamed".into(), ..assets[0].clone() }.into()),
@@ -93,6 +97,7 @@ impl Asked {
                 Market { segment: "elsewhere".parse().unwrap(), ..market_of_it.clone() }.into(),
             ),
             (bindings[0].clone().into(), VenueAsset { code: "NEW".into(), ..bindings[0].clone() }.into()),
+            (venues[0].clone().into(), Venue { name: "Renamed".into(), ..venues[0].clone() }.into()),
         ];
         let altered = altered.into_iter().map(|(before, after)| (Some(before), Some(after)));
         let deleted = [market_of_it.clone().into(), bindings[0].clone().into()].map(|it: Entity| (Some(it), None));
@@ -114,12 +119,12 @@ pub async fn what_alters_an_answer_touches_what_it_depends_on([store, other]: [A
                 let mut snapshot = store.snapshot().await.unwrap();
                 snapshot.keep_footprint();
                 let Some((name, answer)) = asked.read(n, &mut snapshot).await else { break };
-                let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
-                assert!(!snapshot.has_changed(&footprint, since).await.unwrap(), "nothing was committed");
+                let footprint = snapshot.take_footprint();
+                assert!(!snapshot.has_changed(&footprint).await.unwrap(), "nothing was committed");
                 // The change, and back.
                 write(writer, vec![change(before.clone(), after.clone())]).await;
                 let mut snapshot = store.snapshot().await.unwrap();
-                let changed = snapshot.has_changed(&footprint, since).await.unwrap();
+                let changed = snapshot.has_changed(&footprint).await.unwrap();
                 let (_, answer_after) = asked.read(n, &mut snapshot).await.unwrap();
                 let is_altered = answer_after != answer;
                 assert!(changed || !is_altered, "{name}: {before:?} to {after:?} altered {answer} to {answer_after}");
@@ -141,12 +146,12 @@ pub async fn more_than_is_looked_through_may_have_changed_anything([store, other
     let mut snapshot = store.snapshot().await.unwrap();
     let unknown = snapshot.take_footprint();
     snapshot.keep_footprint();
-    let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
+    let footprint = snapshot.take_footprint();
     drop(snapshot);
     let many = |symbol: &str| (0..6000).map(|n| asset(&format!("{symbol}{n}")).into()).collect::<Vec<_>>();
-    let has_changed = async || store.snapshot().await.unwrap().has_changed(&footprint, since).await.unwrap();
+    let has_changed = async || store.snapshot().await.unwrap().has_changed(&footprint).await.unwrap();
     create(&store, &[asset("ONE").into()]).await;
-    assert!(store.snapshot().await.unwrap().has_changed(&unknown, since).await.unwrap(), "nobody noted what it read");
+    assert!(store.snapshot().await.unwrap().has_changed(&unknown).await.unwrap(), "nobody noted what it read");
     for n in 0..20 {
         create(&other, &[asset(&format!("N{n}")).into()]).await;
     }
@@ -156,26 +161,37 @@ pub async fn more_than_is_looked_through_may_have_changed_anything([store, other
     assert!(has_changed().await);
 }
 
+/// A failover takes commits back, and another server makes others of their revisions.
 async fn a_commit_that_was_lost_is_not_taken_for_another_of_its_revision(
     url: &str,
     execute: impl AsyncFn(&str) -> u64,
 ) {
     let [store, other] = two(url).await;
-    let (lost, made) = (asset("LOST"), asset("MADE"));
-    let mut snapshot = store.snapshot().await.unwrap();
-    snapshot.keep_footprint();
-    assert!(snapshot.assets_with_symbols(std::slice::from_ref(&made.symbol)).await.unwrap().is_empty());
-    let (footprint, since) = (snapshot.take_footprint(), snapshot.revision());
-    drop(snapshot);
-    create(&store, &[lost.into()]).await;
-    // A failover: the log goes on where it was, and another server writes.
-    for sql in ["DELETE FROM event_log", "DELETE FROM assets", "UPDATE log_state SET revision = 0"] {
-        assert_eq!(execute(sql).await, 1, "{sql}");
-    }
-    create(&other, &[made.into()]).await;
-    let mut snapshot = store.snapshot().await.unwrap();
-    assert_eq!(snapshot.revision(), since + 1);
-    assert!(snapshot.has_changed(&footprint, since).await.unwrap(), "another commit has this revision now");
+    let take_back = async |revisions: u64| {
+        for sql in ["DELETE FROM event_log", "DELETE FROM assets"] {
+            assert_eq!(execute(sql).await, revisions, "{sql}");
+        }
+        execute("UPDATE log_state SET revision = 0, commit_us = NULL").await;
+    };
+    // What another server commits has the symbol that was looked for.
+    let looked_for = async |symbol: &str| {
+        let mut snapshot = store.snapshot().await.unwrap();
+        snapshot.keep_footprint();
+        assert!(snapshot.assets_with_symbols(&[symbol.to_owned()]).await.unwrap().is_empty());
+        snapshot.take_footprint()
+    };
+    let has_changed = async |footprint| store.snapshot().await.unwrap().has_changed(footprint).await.unwrap();
+    let of_nothing = looked_for("MADE").await;
+    create(&store, &[asset("LOST").into()]).await;
+    let of_the_lost = looked_for("MADE").await;
+    assert!(!has_changed(&of_nothing).await, "it knows its own commit");
+    take_back(1).await;
+    assert!(has_changed(&of_the_lost).await, "the log went back");
+    create(&other, &[asset("MADE").into()]).await;
+    assert!(has_changed(&of_nothing).await, "another commit has the revision of the one that it knows");
+    assert!(has_changed(&of_the_lost).await, "and of the state that was read");
+    create(&other, &[asset("LATER").into()]).await;
+    assert!(has_changed(&of_the_lost).await, "which is not where the log goes on");
 }
 
 #[tokio::test(flavor = "multi_thread")]
