@@ -154,7 +154,7 @@ impl Registry {
         progress.send(Phase::Reading, 0, 0);
         let plugins = self.inner.plugins.snapshot();
         let listing = self.read_listing(&plugins, &request, &options, &payload, progress).await?;
-        self.write_for(caller, request, plugins, listing).await
+        Box::pin(self.write_for(caller, request, plugins, listing)).await
     }
 
     async fn read_listing(
