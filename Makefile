@@ -51,7 +51,7 @@ bench: ## Measure against the floor server; the table goes to target/bench/
 	$(TARGET)/release/cqar-bench
 
 .PHONY: bench-million
-bench-million: ## Fill each database with a million markets, and measure; takes half an hour; the table goes to target/bench/
+bench-million: ## Fill each database with a million markets, and measure; takes ten minutes; the table goes to target/bench/
 	scripts/setup bench
 	plugins/build testing
 	cargo build --locked --release -p cqar -p cqar-bench
