@@ -4,7 +4,7 @@
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use uuid::Uuid;
 
-use crate::{database::Value, error::Error};
+use crate::{error::Error, value::Value};
 
 /// The values of a column, in the order of the rows.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use cqar_domain::{id::EntityType, time::Timestamp};
 
-use crate::{database::Value, dialect::Dialect, schema::TableSchema};
+use crate::{dialect::Dialect, schema::TableSchema, value::Value};
 
 /// What to list. Made from the filter of one type of entity, such as [`crate::filters::AssetFilter`].
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use cqar_domain::{
     lookup::{IndexKey, LookupIndex},
 };
 
-use crate::{database::Value, error::Error, schema::TableSchema, snapshot::Snapshot, tables::Table};
+use crate::{error::Error, schema::TableSchema, snapshot::Snapshot, tables::Table, value::Value};
 
 impl Snapshot {
     /// Up to `limit` undeleted entities that the key finds. A key that no entity can have finds none.

@@ -20,10 +20,10 @@ use cqar_proto::{convert, v1};
 use prost::Message;
 
 use crate::{
-    database::Value,
     error::Error,
     log_block::BlockRow,
     snapshot::{Snapshot, StateId},
+    value::Value,
 };
 
 /// Something that an answer can depend on, and a change can touch.

@@ -8,11 +8,12 @@ use cqar_domain::{
 use tokio::runtime::Handle;
 
 use crate::{
-    database::{Database, Purpose, Value},
+    database::{Database, Purpose},
     dialect::Dialect,
     error::Error,
     schema::TableSchema,
     tables::TABLES,
+    value::Value,
     write::Change,
 };
 

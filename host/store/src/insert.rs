@@ -5,12 +5,13 @@ use std::cmp::Ordering;
 
 use crate::{
     columns::Column,
-    database::{Tx, Value, value_list},
+    database::Tx,
     dialect::Dialect,
     error::Error,
     metrics::Metrics,
     schema::TableSchema,
     tables::TABLES,
+    value::{Value, value_list},
 };
 
 /// How many rows one statement inserts on SQLite. More are no faster.

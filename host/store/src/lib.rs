@@ -14,7 +14,7 @@
 //! | [`migrations`](MigrationStatus) | the schema |
 //! | `tables`, `row`, `symbols` | entities to rows and back, and the markets by symbol |
 //! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
-//! | `database`, `dialect` | the executor over both databases, and all that differs between them |
+//! | `database`, `value`, `dialect` | the executor over both databases, what it binds, and all that differs between them |
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -63,6 +63,7 @@ mod store;
 mod symbols;
 mod tables;
 mod unique_keys;
+mod value;
 mod write;
 mod write_health;
 mod writers;

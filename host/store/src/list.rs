@@ -8,10 +8,10 @@ use cqar_proto::v1;
 use prost::Message;
 
 use crate::{
-    database::Value,
     error::Error,
     filter::Filter,
     snapshot::{Snapshot, id_value},
+    value::Value,
 };
 
 /// One page of a list.

@@ -13,10 +13,11 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    database::{Pools, Purpose, Value},
+    database::{Pools, Purpose},
     dialect::LOG_CHANNEL,
     error::Error,
     log_block::{BlockRow, block_start},
+    value::Value,
 };
 
 const BOUNDS: &str = "SELECT log_id, revision, oldest FROM log_state WHERE id = 1";

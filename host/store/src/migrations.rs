@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    database::{Purpose, Tx, Value},
+    database::{Purpose, Tx},
     dialect::Dialect,
     error::Error,
     unique_keys::shorten_keys,
+    value::Value,
 };
 
 struct Migration {

@@ -13,12 +13,12 @@ use cqar_domain::{
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, one_of},
     error::{Constraint, Error},
     referrers::{Marked, id_kind},
     schema::TableSchema,
     snapshot::id_value,
     tables::TABLES,
+    value::{MAX_KEYS, one_of},
     write::{Change, WriteTransaction},
 };
 

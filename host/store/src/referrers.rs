@@ -6,13 +6,13 @@ use cqar_domain::id::{EntityKey, EntityType};
 use uuid::Uuid;
 
 use crate::{
-    database::{Value, one_of},
     dialect::Dialect,
     error::Error,
     footprint::Dependence,
     schema::{Reference, TableSchema},
     snapshot::{Snapshot, id_value},
     tables::TABLES,
+    value::{Value, one_of},
 };
 
 /// The most entities whose referrers are looked for in one statement, which names each of them once for each column.

@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     Store,
-    database::{Purpose, Row, Value},
+    database::{Purpose, Row},
     error::Error,
+    value::Value,
 };
 
 /// Taken where it is free, expired, or one's own.

@@ -8,7 +8,7 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{database::Value, error::Error, snapshot::Snapshot, write::WriteTransaction};
+use crate::{error::Error, snapshot::Snapshot, value::Value, write::WriteTransaction};
 
 /// Which request it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 use cqar_domain::{entities::Entity, id::EntityType};
 
 use crate::{
-    database::Value,
     dialect::Dialect,
     error::Error,
     filter::{Condition, FilterShape},
     row::EntityRow,
+    value::Value,
 };
 
 /// A table of entities.

@@ -11,7 +11,7 @@ use cqar_domain::{
 use uuid::Uuid;
 
 use crate::{
-    database::{MAX_KEYS, Tx, Value, one_of},
+    database::Tx,
     error::Error,
     filter::Condition,
     footprint::{Dependence, Footprint},
@@ -19,6 +19,7 @@ use crate::{
     recent::RecentCommits,
     schema::{Reference, TableSchema},
     tables::{TABLES, Table, read_all},
+    value::{MAX_KEYS, Value, one_of},
 };
 
 /// A state of the registry, and the revision that it is of.

@@ -9,7 +9,6 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{MAX_KEYS, Value, one_of},
     dialect::Dialect,
     error::Error,
     footprint::Dependence,
@@ -18,6 +17,7 @@ use crate::{
     schema::TableSchema,
     snapshot::{Snapshot, texts},
     tables::{Table, read_at},
+    value::{MAX_KEYS, Value, one_of},
     write::{Change, WriteTransaction},
 };
 

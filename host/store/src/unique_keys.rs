@@ -10,12 +10,13 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{MAX_KEYS, Tx, Value, one_of},
+    database::Tx,
     error::Error,
     footprint::Dependence,
     insert::{in_order, insert},
     metrics::Metrics,
     snapshot::{Snapshot, texts},
+    value::{MAX_KEYS, Value, one_of},
     write::{Change, WriteTransaction},
 };
 

@@ -20,7 +20,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use crate::{
-    database::{Database, MAX_KEYS, Value, one_of},
+    database::Database,
     error::Error,
     growth::Growth,
     insert::insert,
@@ -28,6 +28,7 @@ use crate::{
     recent::{RecentCommit, RecentCommits},
     snapshot::{Snapshot, id_value},
     tables::TABLES,
+    value::{MAX_KEYS, Value, one_of},
     writers::WriterTurn,
 };
 

@@ -7,7 +7,7 @@ use cqar_domain::{
 use cqar_proto::v1;
 
 use super::{Table, json_value, meta_values, time_value};
-use crate::{database::Value, filter::Filter, row::RowReader, schema::IndexedFilter};
+use crate::{filter::Filter, row::RowReader, schema::IndexedFilter, value::Value};
 
 /// Which assets to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]

@@ -7,10 +7,10 @@ use cqar_domain::{
 
 use super::{Table, json_value, meta_values};
 use crate::{
-    database::Value,
     filter::Filter,
     row::RowReader,
     schema::{IndexedFilter, Reference},
+    value::Value,
 };
 
 /// Which chains to list; an absent field is no condition.

@@ -9,10 +9,10 @@ use cqar_proto::v1;
 
 use super::{Table, json_value, meta_values, time_value};
 use crate::{
-    database::Value,
     filter::Filter,
     row::RowReader,
     schema::{IndexedFilter, Reference},
+    value::Value,
 };
 
 /// Which instruments to list; an absent field is no condition.

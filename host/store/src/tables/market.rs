@@ -11,10 +11,10 @@ use cqar_proto::v1;
 
 use super::{Table, decimal_value, json_value, meta_values, time_value};
 use crate::{
-    database::Value,
     filter::Filter,
     row::RowReader,
     schema::{IndexedFilter, Reference},
+    value::Value,
 };
 
 /// Which markets to list; an absent field is no condition.

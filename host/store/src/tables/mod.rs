@@ -20,10 +20,11 @@ use cqar_domain::{
 };
 
 use crate::{
-    database::{Tx, Value},
+    database::Tx,
     error::Error,
     row::{EntityRow, RowReader},
     schema::{IndexedFilter, Reference, TableSchema},
+    value::Value,
 };
 
 /// What each type of entity can be listed by.

@@ -7,7 +7,7 @@ use cqar_domain::{
 use cqar_proto::v1;
 
 use super::{Table, meta_values, time_value};
-use crate::{database::Value, filter::Filter, row::RowReader, schema::Reference};
+use crate::{filter::Filter, row::RowReader, schema::Reference, value::Value};
 
 /// Which venues to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]

@@ -7,10 +7,10 @@ use cqar_domain::{
 
 use super::{Table, meta_values};
 use crate::{
-    database::Value,
     filter::Filter,
     row::RowReader,
     schema::{IndexedFilter, Reference},
+    value::Value,
 };
 
 /// Which venue assets to list; an absent field is no condition.
