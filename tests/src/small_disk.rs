@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A file system of a few megabytes. Ends with its drop.
+/// A file system of some megabytes. Ends with its drop.
 pub struct SmallDisk {
     folder: TempDir,
 }

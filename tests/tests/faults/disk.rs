@@ -9,16 +9,19 @@ use cqar_tests::{
 
 use crate::writers::{self, Writers, becomes, lines};
 
+/// Of the disks, in mebibytes. The writers do not fill it by themselves in the seconds that a round lasts (1.5 KiB a write).
+const SIZE: u32 = 192;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sqlite_goes_on_when_its_disk_is_freed() {
-    let Some(disk) = SmallDisk::mount(8) else { return };
+    let Some(disk) = SmallDisk::mount(SIZE) else { return };
     let url = format!("sqlite://{}/cqar.db", disk.path().display());
     fills_and_is_freed(Options::new().with("DATABASE_URL", url).start().await, &disk).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_goes_on_when_its_disk_is_freed() {
-    let Some(disk) = SmallDisk::mount(24) else { return };
+    let Some(disk) = SmallDisk::mount(SIZE) else { return };
     let space = disk.path().join("space");
     std::fs::create_dir(&space).unwrap();
     let postgres = Postgres::start_in(&space);
