@@ -141,7 +141,9 @@ pub fn market(venue: &str, symbol: &str, instrument: InstrumentId) -> Market {
         status: MarketStatus::Active,
         listed_time: Some("2020-01-01T00:00:00.000001Z".parse().unwrap()),
         delisted_time: None,
+        delisted_inferred: false,
         expiry_time: None,
+        override_times: [].into(),
         labels: [].into(),
         meta: Meta::default(),
     }

@@ -1,32 +1,68 @@
 //! What callers may not say of a market, and venues may: a listing is a statement of fact, however it sounds.
 
+use std::sync::Arc;
+
 use cqar_domain::{
     entities::{
         Entity,
         market::{Market, MarketStatus},
     },
+    entity::TypedEntity,
     mutation::RequestedMutation,
     time::Timestamp,
     violation::Violation,
 };
+use cqar_proto::v1;
 
 use crate::{
     error::Error,
     plan::{MutationError, Plan, PlannedChange, merge},
 };
 
-/// Refuses a plan of a caller's mutations that breaks one of the rules.
-pub(crate) fn check(plan: Plan, mutations: &[RequestedMutation], now: Timestamp) -> Result<Plan, Error> {
+/// Refuses a plan of a caller's mutations that breaks one of the rules, and notes in the others what the caller changed, and from when:
+/// a listing of an earlier moment does not overrule it.
+pub(crate) fn check(mut plan: Plan, mutations: &[RequestedMutation], now: Timestamp) -> Result<Plan, Error> {
     let failures: Vec<MutationError> = plan
         .changes
         .iter()
         .filter_map(|change| {
             let path = mutations.get(change.mutation).map_or("", |it| it.field.as_str());
-            let violation = contradiction(change, now)?.under(path);
+            let violation = forbidden_transition(change).or_else(|| contradiction(change, now))?.under(path);
             Some(MutationError { mutation: change.mutation, error: Error::Invalid(vec![violation]) })
         })
         .collect();
-    if failures.is_empty() { Ok(plan) } else { Err(merge(failures)) }
+    if !failures.is_empty() {
+        return Err(merge(failures));
+    }
+    plan.changes.iter_mut().for_each(|change| note_overrides(change, now));
+    Ok(plan)
+}
+
+/// What a market may not become any more.
+fn forbidden_transition(change: &PlannedChange) -> Option<Violation> {
+    let (Some(Entity::Market(before)), Some(Entity::Market(after))) = (&change.before, &change.after) else {
+        return None;
+    };
+    let name = |status| v1::MarketStatus::from(status).as_str_name();
+    let (from, to) = (before.status, after.status);
+    (!from.can_become(to)).then(|| Violation {
+        field: "status".to_owned(),
+        code: "STATUS_TRANSITION".to_owned(),
+        message: format!("must not become {} of a market that is {}", name(to), name(from)),
+    })
+}
+
+fn note_overrides(change: &mut PlannedChange, now: Timestamp) {
+    let (Some(Entity::Market(before)), Some(Entity::Market(after))) = (&change.before, &mut change.after) else {
+        return;
+    };
+    let changed = before.changed_fields(after);
+    let since = change.effective_time.unwrap_or(now);
+    let after = Arc::make_mut(after);
+    if changed.contains(&"delisted_time") {
+        after.delisted_inferred = false;
+    }
+    after.override_times.extend(changed.into_iter().map(|field| (field.to_owned(), since)));
 }
 
 /// A status that contradicts the times beside it, where either is said anew.
@@ -36,25 +72,30 @@ fn contradiction(change: &PlannedChange, now: Timestamp) -> Option<Violation> {
     if matches!(&change.before, Some(Entity::Market(before)) if says(before) == says(after)) {
         return None;
     }
-    let begins_later = after.listed_time.filter(|listed| *listed > now);
-    let began = after.listed_time.filter(|listed| *listed <= now);
-    let until = after.interval().until;
-    let message = match after.status {
+    let message = status_contradiction(after, now)?;
+    Some(Violation { field: "status".to_owned(), code: "STATUS_CONTRADICTS_TIMES".to_owned(), message })
+}
+
+/// How a market's status contradicts its times at a moment, if it does.
+pub(crate) fn status_contradiction(market: &Market, at: Timestamp) -> Option<String> {
+    let begins_later = market.listed_time.filter(|listed| *listed > at);
+    let began = market.listed_time.filter(|listed| *listed <= at);
+    let until = market.interval().until;
+    Some(match market.status {
         MarketStatus::Announced | MarketStatus::PreLaunch => {
             format!("must not be of a plan: the market is listed since {}", began?)
         }
         MarketStatus::Active | MarketStatus::Halted | MarketStatus::Delisting => match (begins_later, until) {
             (Some(listed), _) => format!("must be ANNOUNCED or PRE_LAUNCH until the market is listed, at {listed}"),
-            (None, Some(until)) if until <= now => format!("must be an end: the market ended at {until}"),
+            (None, Some(until)) if until <= at => format!("must be an end: the market ended at {until}"),
             (None, _) => return None,
         },
         MarketStatus::Delisted | MarketStatus::Expired | MarketStatus::Settled => match until {
-            Some(until) if until <= now => return None,
+            Some(until) if until <= at => return None,
             Some(until) => format!("must not be an end before the market ends, at {until}"),
             None => "must not be an end: the market has none".to_owned(),
         },
-    };
-    Some(Violation { field: "status".to_owned(), code: "STATUS_CONTRADICTS_TIMES".to_owned(), message })
+    })
 }
 
 #[cfg(test)]
@@ -94,8 +135,10 @@ mod tests {
             status,
             listed_time: listed.map(time),
             delisted_time: delisted.map(time),
+            delisted_inferred: false,
             expiry_time: expiry.map(time),
             labels: [].into(),
+            override_times: [].into(),
             meta: Meta::default(),
         }
     }

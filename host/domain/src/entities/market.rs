@@ -1,6 +1,6 @@
 //! Markets: an instrument as one venue lists it.
 
-use std::{cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, time::Duration};
 
 use crate::{
     decimal::Decimal,
@@ -55,10 +55,14 @@ pub struct Market {
     pub listed_time: Option<Timestamp>,
     /// From when it no longer is.
     pub delisted_time: Option<Timestamp>,
+    /// Whether that was inferred from its absence in a listing that would have named it. It is taken back when the market is seen again.
+    pub delisted_inferred: bool,
     /// The exact instant at which a dated contract ends.
     pub expiry_time: Option<Timestamp>,
     /// The operator's labels.
     pub labels: Labels,
+    /// The fields that callers changed, and from when: a listing of a later moment may say otherwise, an earlier one may not.
+    pub override_times: BTreeMap<String, Timestamp>,
     /// Revision and times.
     pub meta: Meta,
 }
@@ -112,8 +116,8 @@ pub const MAX_ALIASES: usize = 16;
 const MAX_FUNDING_INTERVAL: Duration = Duration::from_hours(24 * 30);
 
 impl MarketStatus {
-    /// Whether a market may go from this status to the next: forward, ACTIVE and HALTED back and forth, and back from
-    /// DELISTING, which venues call off now and then. What has ended stays so: a symbol seen again is a new market.
+    /// Whether a caller may take a market from this status to the next: forward, ACTIVE and HALTED back and forth, and back from
+    /// DELISTING, which venues call off now and then. What has ended stays so. A venue's own listing may say anything, in any order.
     pub fn can_become(self, next: Self) -> bool {
         use MarketStatus::{Active, Announced, Delisted, Delisting, Expired, Halted, PreLaunch, Settled};
         match (self, next) {
@@ -188,9 +192,6 @@ impl Market {
             let field = if self.delisted_time.is_some() { "delisted_time" } else { "expiry_time" };
             found.add(field, "BEFORE_LISTED", "must be after listed_time");
         }
-        if self.status == MarketStatus::Delisted && self.delisted_time.is_none() {
-            found.add("delisted_time", "REQUIRED", "must be given for a delisted market");
-        }
         if self.funding_interval.is_some_and(|t| t.is_zero() || t > MAX_FUNDING_INTERVAL) {
             found.add("funding_interval", "OUT_OF_RANGE", "must be above 0 and at most 30 days");
         }
@@ -242,6 +243,7 @@ impl TypedEntity for Market {
         status,
         listed_time,
         delisted_time,
+        delisted_inferred,
         expiry_time,
         labels,
     );

@@ -88,6 +88,8 @@ pub struct RejectedItem {
 /// Sources that name every market that has all of these values, so that an absent one is known to be gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
+    /// The indexes of the sources.
+    pub sources: Vec<usize>,
     /// The segment.
     pub segment: Segment,
     /// The kind; none for every kind.
@@ -134,11 +136,9 @@ pub(super) fn page(raw: listing::Page, sources: usize) -> Result<Page, String> {
         if covered.sources.is_empty() {
             return Err("a coverage by no source".into());
         }
-        for index in &covered.sources {
-            source(*index)?;
-        }
+        let sources = covered.sources.iter().map(|index| source(*index)).collect::<Result<_, _>>()?;
         // What is not known to be covered is not: its markets stay.
-        match coverage(covered) {
+        match coverage(covered, sources) {
             Ok(covered) => page.covered.push(covered),
             Err(why) => page.problems.push(RowProblem::new("covered".to_owned(), "UNREADABLE", &why)),
         }
@@ -189,7 +189,7 @@ fn bounded_list(what: &str, count: usize, most: usize) -> Result<(), String> {
     if count > most { Err(format!("{count} {what}, and {most} are allowed")) } else { Ok(()) }
 }
 
-fn coverage(raw: listing::Coverage) -> Result<Coverage, String> {
+fn coverage(raw: listing::Coverage, sources: Vec<usize>) -> Result<Coverage, String> {
     for code in [&raw.base, &raw.quote, &raw.settle].into_iter().flatten() {
         code_length("covered", code)?;
     }
@@ -197,6 +197,7 @@ fn coverage(raw: listing::Coverage) -> Result<Coverage, String> {
         InstrumentKind::from_name(name).ok_or_else(|| format!("covered.kind: there is no kind {:?}", clean(name, 64)))
     });
     Ok(Coverage {
+        sources,
         segment: field("covered.segment", &raw.segment)?,
         kind: kind.transpose()?,
         base: raw.base,

@@ -1,7 +1,7 @@
 //! What a venue's codes mean. Nothing is guessed: a code means what it was bound to, or the one asset that it can mean.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -62,6 +62,18 @@ pub(super) struct CodeMappings<'a> {
     bound: HashMap<SegmentCode, Arc<Asset>>,
     /// The undeleted assets by symbol.
     named: HashMap<String, Vec<Asset>>,
+    /// Those of them that the venue has another code for.
+    own: HashSet<AssetId>,
+}
+
+/// What a code means to a market that is there.
+pub(super) enum Meaning<'a> {
+    /// It is bound.
+    Bound(&'a Asset),
+    /// It is not, and usually stands for this symbol.
+    Symbol(&'a str, &'a Hints),
+    /// Nothing.
+    Nothing,
 }
 
 /// Why a venue's asset code cannot be mapped to an asset.
@@ -98,6 +110,8 @@ impl VenueCodes {
             of_code.entry(code).or_default().push((segment, symbol, hints));
         }
         let mut codes = BTreeMap::new();
+        // Two codes of one symbol are one asset.
+        let mut assets: HashMap<(Option<String>, AssetType), AssetId> = HashMap::new();
         for (code, meanings) in of_code {
             let is_told_apart = meanings.iter().any(|(segment, ..)| hints.tells_segment(segment, &code));
             let is_one = !is_told_apart
@@ -109,11 +123,10 @@ impl VenueCodes {
                 });
             for (segment, symbol, hints) in meanings {
                 let segment = if is_one { Segment::default() } else { segment };
-                codes.entry((segment, code.clone())).or_insert_with(|| VenueCode {
-                    symbol,
-                    hints,
-                    asset: AssetId::new(ids),
-                    binding: VenueAssetId::new(ids),
+                codes.entry((segment, code.clone())).or_insert_with(|| {
+                    let made = assets.entry((symbol.clone(), hints.asset_type()));
+                    let asset = *made.or_insert_with(|| AssetId::new(ids));
+                    VenueCode { symbol, hints, asset, binding: VenueAssetId::new(ids) }
                 });
             }
         }
@@ -154,56 +167,79 @@ impl VenueCodes {
                 named.entry(asset.symbol.clone()).or_default().push(asset);
             }
         }
-        Ok(CodeMappings { codes: self, venue, asset_match, bound, named })
+        let unclassified = named.values().flatten().filter(|asset| asset.asset_type == AssetType::Unclassified);
+        let unclassified: Vec<AssetId> = unclassified.map(|asset| asset.id).collect();
+        let own = reads.venue_assets_of(venue, &unclassified).await?.into_iter().map(|it| it.asset_id).collect();
+        Ok(CodeMappings { codes: self, venue, asset_match, bound, named, own })
     }
 }
 
 impl CodeMappings<'_> {
+    /// What the code means to a market that is there, whatever could be bound for it.
+    pub(super) fn meaning(&self, segment: &Segment, code: &str) -> Result<Meaning<'_>, UnmappedCode> {
+        let entry = self.codes.entry(segment, code).map(|(_, entry)| entry);
+        if let Some(asset) = self.bound_asset(segment, code) {
+            return match entry.and_then(|entry| entry.hints.contradiction(asset.asset_type)) {
+                Some(classes) => Err(contradicted(code, asset, classes)),
+                None => Ok(Meaning::Bound(asset)),
+            };
+        }
+        let symbol = entry.and_then(|entry| Some((entry.symbol.as_deref()?, &entry.hints)));
+        Ok(symbol.map_or(Meaning::Nothing, |(symbol, hints)| Meaning::Symbol(symbol, hints)))
+    }
+
     /// The asset that the code means in the segment, and what must be bound, or created and bound, for it. A binding of the
     /// segment goes before one for all of them.
     pub(super) fn of(&self, segment: &Segment, code: &str) -> Result<(AssetId, Option<CodeBinding>), UnmappedCode> {
-        let entry = self.codes.entry(segment, code);
-        if let Some(asset) = self.bound_asset(segment, code) {
-            let hints = entry.map(|(_, entry)| &entry.hints);
-            return match hints.and_then(|hints| hints.contradiction(asset.asset_type)) {
-                Some(classes) => Err(contradicted(code, asset, classes)),
-                None => Ok((asset.id, None)),
-            };
+        if let Meaning::Bound(asset) = self.meaning(segment, code)? {
+            return Ok((asset.id, None));
         }
+        let entry = self.codes.entry(segment, code);
         let Some((segment, entry, symbol)) = entry.and_then(|(of, entry)| Some((of, entry, entry.symbol.as_ref()?)))
         else {
             let message = format!("{code:?} cannot be an asset's code");
             return Err(UnmappedCode { code: "INVALID_ASSET_CODE", message, candidates: Vec::new() });
         };
         let named = self.named.get(symbol).map_or(&[][..], Vec::as_slice);
-        let possible = named.iter().filter(|asset| entry.hints.contradiction(asset.asset_type).is_none());
+        let possible = named.iter().filter(|asset| entry.hints.may_mean(asset.asset_type));
         let (unclassified, classified): (Vec<&Asset>, Vec<&Asset>) =
             possible.partition(|asset| asset.asset_type == AssetType::Unclassified);
+        // What the venue's own listing created stands for the symbol already.
+        let own: Vec<&Asset> = unclassified.iter().copied().filter(|asset| self.own.contains(&asset.id)).collect();
         let bind = |asset, created| {
             let (segment, code) = (segment.clone(), code.to_owned());
             Ok((asset, Some(CodeBinding { segment, code, asset, symbol: symbol.clone(), created })))
         };
-        match (classified.as_slice(), unclassified.as_slice()) {
-            ([one], _) => bind(one.id, false),
-            ([], [one]) if self.asset_match.symbols => bind(one.id, false),
-            ([], []) if self.asset_match.create_missing => bind(entry.asset, true),
-            ([], []) => Err(UnmappedCode {
-                code: "UNKNOWN_ASSET",
-                message: format!("no asset has the symbol {symbol:?}; --create-missing-assets creates it"),
-                candidates: Vec::new(),
-            }),
-            ([], candidates) => Err(UnmappedCode {
-                code: "UNCLASSIFIED_ASSET",
-                message: format!(
+        let refused = |code: &'static str, message: String, candidates: &[&Asset]| {
+            let candidates = candidates.iter().map(|asset| asset.id).collect();
+            Err(UnmappedCode { code, message, candidates })
+        };
+        match (classified.as_slice(), unclassified.as_slice(), own.as_slice()) {
+            ([one], ..) | ([], _, [one]) => bind(one.id, false),
+            ([], [one], _) if self.asset_match.symbols => bind(one.id, false),
+            ([], [], _) if self.asset_match.create_missing => bind(entry.asset, true),
+            ([], [], _) if named.is_empty() => {
+                let message = format!("no asset has the symbol {symbol:?}; --create-missing-assets creates it");
+                refused("UNKNOWN_ASSET", message, &[])
+            }
+            ([], [], _) => {
+                let said = entry.hints.class.map_or("does not say its class", AssetClass::name);
+                let message = format!(
+                    "the asset with the symbol {symbol:?} is of another class, and the listing says {said}; bind the code, or \
+                     --create-missing-assets creates another asset"
+                );
+                refused("UNKNOWN_ASSET", message, &named.iter().collect::<Vec<_>>())
+            }
+            ([], candidates, _) => {
+                let message = format!(
                     "only unclassified assets have the symbol {symbol:?}; --trust-symbols matches the one, or bind the code"
-                ),
-                candidates: candidates.iter().map(|asset| asset.id).collect(),
-            }),
-            (candidates, _) => Err(UnmappedCode {
-                code: "AMBIGUOUS_ASSET",
-                message: format!("several assets have the symbol {symbol:?}; bind the code to the one that is meant"),
-                candidates: candidates.iter().map(|asset| asset.id).collect(),
-            }),
+                );
+                refused("UNCLASSIFIED_ASSET", message, candidates)
+            }
+            (candidates, ..) => {
+                let message = format!("several assets have the symbol {symbol:?}; bind the code to the one that is meant");
+                refused("AMBIGUOUS_ASSET", message, candidates)
+            }
         }
     }
 
@@ -217,12 +253,12 @@ impl CodeMappings<'_> {
         of(segment).or_else(|| of(&Segment::default()))
     }
 
-    /// The mutations that make a binding.
-    pub(super) fn mutations(&self, bound: &CodeBinding) -> Vec<Mutation> {
+    /// The mutations that make a binding, and its asset where no other binding of the import has made that.
+    pub(super) fn mutations(&self, bound: &CodeBinding, creates: bool) -> Vec<Mutation> {
         let create = |entity: Entity| Mutation::Create { entity, allow_existing: false };
         let entry = self.codes.entry(&bound.segment, &bound.code);
         let hints = entry.map(|(_, code)| code.hints.clone()).unwrap_or_default();
-        let asset = bound.created.then(|| create(created(bound, hints).into()));
+        let asset = creates.then(|| create(created(bound, hints).into()));
         let binding = entry.map(|(segment, code)| {
             create(
                 VenueAsset {

@@ -83,6 +83,16 @@ impl Hints {
         (said != is).then_some((said, is))
     }
 
+    /// Whether a code that is bound to nothing may mean an asset of that type. What is no money and no crypto asset must be said: its
+    /// tickers are those of coins, too. And what nobody classified was created from a listing that said nothing else.
+    pub(super) fn may_mean(&self, asset_type: AssetType) -> bool {
+        match (self.class, AssetClass::of(asset_type)) {
+            (Some(said), Some(is)) => said == is,
+            (None, Some(is)) => matches!(is, AssetClass::Crypto | AssetClass::Fiat),
+            (said, None) => said.is_none_or(|said| said == AssetClass::Crypto),
+        }
+    }
+
     /// The type of an asset that is created for the code.
     pub(super) fn asset_type(&self) -> AssetType {
         self.class.map_or(AssetType::Unclassified, AssetClass::asset_type)
@@ -206,6 +216,10 @@ mod tests {
         assert!(contradicts(&equity, AssetType::Token) && contradicts(&equity, AssetType::Index));
         assert!(!contradicts(&equity, AssetType::Equity) && !contradicts(&equity, AssetType::Unclassified));
         assert!(!contradicts(&Hints::default(), AssetType::Token));
+        let may_mean = |class, asset_type| Hints { class, name: None }.may_mean(asset_type);
+        assert!(may_mean(Some(AssetClass::Equity), AssetType::Equity) && !may_mean(None, AssetType::Equity));
+        assert!(!may_mean(Some(AssetClass::Equity), AssetType::Unclassified) && may_mean(None, AssetType::Unclassified));
+        assert!(may_mean(None, AssetType::Fiat) && may_mean(Some(AssetClass::Crypto), AssetType::Coin));
         assert_eq!((equity.asset_type(), Hints::default().asset_type()), (AssetType::Equity, AssetType::Unclassified));
     }
 

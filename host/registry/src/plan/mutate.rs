@@ -401,12 +401,6 @@ impl MutationApplier<'_> {
     fn change(&mut self, before: &Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
         self.staged.key_remap.apply(&mut after);
         self.checked(&after)?;
-        if let (Entity::Market(before), Entity::Market(after)) = (before, &after)
-            && !before.status.can_become(after.status)
-        {
-            let message = format!("a market that is {:?} cannot become {:?}", before.status, after.status);
-            return Err(Error::invalid(format!("{}.status", self.path), "STATUS_TRANSITION", message));
-        }
         let key = before.key();
         self.staged.put(key.clone(), Some(after), self.mutation, effective);
         Ok(key)

@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use cqar_domain::{
-    entities::{
-        Entity,
-        market::{Market, MarketStatus},
-    },
+    entities::{Entity, market::Market},
     id::EntityKey,
     mutation::RequestedMutation,
     unique_key::UniqueKey,
@@ -109,7 +106,6 @@ impl Rules<'_> {
         let Some(Entity::Instrument(instrument)) = self.current(&EntityKey::Instrument(market.instrument_id)) else {
             return;
         };
-        let ends = matches!(market.status, MarketStatus::Expired | MarketStatus::Settled);
         match (instrument.terms.expiry(), market.expiry_time) {
             (Some(_), None) => found.add("expiry_time", "REQUIRED", "must be given for a dated contract"),
             (Some(date), Some(time)) if time.date() != date => {
@@ -121,9 +117,6 @@ impl Rules<'_> {
             }
             (None, Some(_)) => {
                 found.add("expiry_time", "NOT_DATED", "must not be given: the instrument does not expire");
-            }
-            (None, None) if ends => {
-                found.add("status", "NOT_DATED", "must not be an expiry: the instrument does not expire");
             }
             _ => {}
         }

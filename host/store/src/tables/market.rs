@@ -1,6 +1,6 @@
 //! Table `markets`. Its aliases stand in `market_aliases` as well, which the writer keeps in step.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use cqar_domain::{
     entities::market::{ContractSize, ContractUnit, Market, MarketStatus},
@@ -9,7 +9,7 @@ use cqar_domain::{
 };
 use cqar_proto::v1;
 
-use super::{Table, decimal_value, json_value, meta_values, time_value};
+use super::{JsonText, Table, decimal_value, json_value, meta_values, time_value};
 use crate::{
     filter::Filter,
     row::RowReader,
@@ -72,6 +72,8 @@ impl Table for Market {
         "delisted_us",
         "expiry_us",
         "labels",
+        "delisted_inferred",
+        "override_times",
         "revision",
         "create_us",
         "update_us",
@@ -122,6 +124,9 @@ impl Table for Market {
             time_value(self.delisted_time),
             time_value(self.expiry_time),
             json_value(&self.labels),
+            Value::Bool(self.delisted_inferred),
+            // Of hardly any market is there one.
+            Value::OptText((!self.override_times.is_empty()).then(|| self.override_times.to_json())),
             revision,
             create,
             update,
@@ -152,6 +157,8 @@ impl Table for Market {
             delisted_time: row.time()?,
             expiry_time: row.time()?,
             labels: row.json()?,
+            delisted_inferred: row.value()?,
+            override_times: row.optional(BTreeMap::from_json)?.unwrap_or_default(),
             meta: row.meta()?,
         })
     }

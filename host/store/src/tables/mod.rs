@@ -7,6 +7,8 @@ mod market;
 mod venue;
 mod venue_asset;
 
+use std::collections::BTreeMap;
+
 use cqar_domain::{
     decimal::Decimal,
     entities::{
@@ -114,7 +116,7 @@ fn json_value(value: &impl JsonText) -> Value {
 /// Lists and maps that are stored as JSON text: they are read and written whole.
 pub(crate) trait JsonText: Sized {
     fn to_json(&self) -> String;
-    fn from_json(text: &str) -> Result<Self, serde_json::Error>;
+    fn from_json(text: &str) -> Result<Self, String>;
 }
 
 impl JsonText for Labels {
@@ -122,8 +124,21 @@ impl JsonText for Labels {
         serde_json::json!(self).to_string()
     }
 
-    fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}
+
+impl JsonText for BTreeMap<String, Timestamp> {
+    fn to_json(&self) -> String {
+        let micros: BTreeMap<&str, i64> = self.iter().map(|(key, time)| (key.as_str(), time.micros())).collect();
+        serde_json::json!(micros).to_string()
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let micros: BTreeMap<String, i64> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let time = |(key, micros)| Ok((key, Timestamp::from_micros(micros).map_err(|error| error.to_string())?));
+        micros.into_iter().map(time).collect()
     }
 }
 
@@ -132,7 +147,7 @@ impl JsonText for Vec<String> {
         serde_json::json!(self).to_string()
     }
 
-    fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
     }
 }

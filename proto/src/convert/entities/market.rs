@@ -1,17 +1,18 @@
 //! Markets.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use cqar_domain::{
     decimal::Decimal,
     entities::market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
     id::{MarketId, Segment},
+    time::Timestamp,
 };
 
 use super::{EntityMessage, arm};
 use crate::{
     convert::{Reader, decimal_text, etag, mask::masked, same_variants},
-    v1,
+    v1, well_known,
 };
 
 same_variants!(v1::MarketStatus, MarketStatus: Announced, PreLaunch, Active, Halted, Delisting, Delisted, Expired,
@@ -46,6 +47,8 @@ impl From<&Market> for v1::Market {
             delisted_time: market.delisted_time.map(Into::into),
             expiry_time: market.expiry_time.map(Into::into),
             labels: market.labels.clone(),
+            delisted_inferred: market.delisted_inferred,
+            override_times: market.override_times.iter().map(|(field, time)| (field.clone(), (*time).into())).collect(),
             revision: market.meta.revision,
             etag: etag(&market.meta),
             create_time: market.meta.create_time.map(Into::into),
@@ -87,6 +90,7 @@ impl EntityMessage for v1::Market {
         let listed_time = reader.time("listed_time", self.listed_time);
         let delisted_time = reader.time("delisted_time", self.delisted_time);
         let expiry_time = reader.time("expiry_time", self.expiry_time);
+        let override_times = reader.override_times(self);
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
         Some(Market {
             id: id?,
@@ -109,14 +113,27 @@ impl EntityMessage for v1::Market {
             status: status?,
             listed_time: listed_time?,
             delisted_time: delisted_time?,
+            delisted_inferred: reader.is_stored && self.delisted_inferred,
             expiry_time: expiry_time?,
             labels: self.labels.clone(),
+            override_times: override_times?,
             meta: meta?,
         })
     }
 }
 
 impl Reader<'_> {
+    fn override_times(&mut self, message: &v1::Market) -> Option<BTreeMap<String, Timestamp>> {
+        if !self.is_stored {
+            return Some(BTreeMap::new());
+        }
+        let read = |(field, time): (&String, &well_known::Timestamp)| {
+            let time = self.time("override_times", Some(*time))??;
+            Some((field.clone(), time))
+        };
+        message.override_times.iter().map(read).collect()
+    }
+
     #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
     fn contract_size(&mut self, message: &v1::Market) -> Option<Option<ContractSize>> {
         let size: Option<Decimal> = self.optional("contract_size", &message.contract_size)?;
