@@ -157,12 +157,14 @@ pub(crate) struct ImportWatermark {
     pub(crate) newest: Option<Timestamp>,
     /// The moment of the listing that is imported.
     pub(crate) observed: Timestamp,
+    /// Whether the listing tells how things are in the segment.
+    pub(crate) is_seen: bool,
 }
 
 impl ImportWatermark {
     /// Whether it is the newest from now on.
     fn moves(&self) -> bool {
-        self.newest.is_none_or(|newest| newest < self.observed)
+        self.is_seen && self.newest.is_none_or(|newest| newest < self.observed)
     }
 }
 

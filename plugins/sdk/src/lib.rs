@@ -12,6 +12,7 @@
 //! | [`plugin`] | the manifest and the settings, which every plugin has |
 //! | [`call`] | what a call belongs to |
 //! | [`document`], [`decimal`] | reading the registry's JSON, and amounts, exactly |
+//! | [`fields`] | reading a venue's JSON field by field |
 //! | [`log`], [`registry`] | what a plugin may ask of the host |
 //! | [`bindings`] | the bare WIT |
 
@@ -19,6 +20,7 @@ pub mod bindings;
 pub mod call;
 pub mod decimal;
 pub mod document;
+pub mod fields;
 pub mod log;
 pub mod plugin;
 pub mod registry;

@@ -11,7 +11,8 @@ use cqar_domain::{
     time::Timestamp,
 };
 use cqar_proto::{v1, well_known};
-use serde_json::{Map, Value};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, value::RawValue};
 
 use crate::text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, MAX_PATH_BYTES, clean, cleaned};
 
@@ -123,14 +124,16 @@ type Unread = (&'static str, String);
 
 /// Reads the document of a listed market. Only what is no document is an error.
 pub(super) fn market(document: &str, problems: &mut Vec<RowProblem>) -> Result<ListedMarket, String> {
-    let fields: Map<String, Value> = serde_json::from_str(document).map_err(|error| format!("market: {error}"))?;
+    let fields: BTreeMap<String, &RawValue> =
+        serde_json::from_str(document).map_err(|error| format!("market: {error}"))?;
     let mut market = ListedMarket::default();
     let (mut size, mut unit) = (Stated::Nothing, Stated::Nothing);
     for (name, value) in &fields {
+        let value = value.get();
         let read = match name.as_str() {
             "status" => status(&mut market.status, value),
-            "aliases" => list(&mut market.aliases, value),
-            "labels" => map(&mut market.labels, value),
+            "aliases" => state(&mut market.aliases, value, json),
+            "labels" => state(&mut market.labels, value, json),
             "contract_size" => state(&mut size, value, decimal),
             "contract_unit" => state(&mut unit, value, contract_unit),
             "quantity_unit" => state(&mut market.quantity_unit, value, quantity_unit),
@@ -154,6 +157,12 @@ pub(super) fn market(document: &str, problems: &mut Vec<RowProblem>) -> Result<L
             problems.push(RowProblem::new(format!("market.{name}"), code, &message));
         }
     }
+    for field in [&mut market.listed_time, &mut market.delisted_time, &mut market.expiry_time] {
+        // A date of zero is how feeds say that there is none.
+        if field.value().is_some_and(|time| time.micros() == 0) {
+            *field = Stated::Nothing;
+        }
+    }
     market.contract_size = match (size, unit) {
         (Stated::Is(size), Stated::Is(unit)) => Stated::Is(ContractSize { size, unit }),
         (Stated::Nothing, Stated::Nothing) => Stated::Nothing,
@@ -168,14 +177,10 @@ pub(super) fn market(document: &str, problems: &mut Vec<RowProblem>) -> Result<L
 }
 
 /// Takes what is said of a field.
-fn state<T>(
-    field: &mut Stated<T>,
-    value: &Value,
-    read: impl FnOnce(&Value) -> Result<T, String>,
-) -> Result<(), Unread> {
-    *field = match value {
-        Value::Null => Stated::Cleared,
-        value => Stated::Is(read(value).map_err(malformed)?),
+fn state<T>(field: &mut Stated<T>, raw: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<(), Unread> {
+    *field = match raw {
+        "null" => Stated::Cleared,
+        raw => Stated::Is(read(raw).map_err(malformed)?),
     };
     Ok(())
 }
@@ -184,49 +189,46 @@ fn malformed(message: String) -> Unread {
     ("MALFORMED_VALUE", message)
 }
 
-fn status(field: &mut Option<MarketStatus>, value: &Value) -> Result<(), Unread> {
-    let named = v1::MarketStatus::from_str_name(text(value).map_err(malformed)?);
+fn status(field: &mut Option<MarketStatus>, raw: &str) -> Result<(), Unread> {
+    let named = v1::MarketStatus::from_str_name(&text(raw).map_err(malformed)?);
     let status = named.and_then(|status| MarketStatus::try_from(status).ok());
     *field = Some(status.ok_or_else(|| malformed("must be a MARKET_STATUS_…".to_owned()))?);
     Ok(())
 }
 
-fn list(field: &mut Stated<Vec<String>>, value: &Value) -> Result<(), Unread> {
-    let read = |value: &Value| serde_json::from_value(value.clone()).map_err(|error| error.to_string());
-    state(field, value, read)
+fn json<T: DeserializeOwned>(raw: &str) -> Result<T, String> {
+    serde_json::from_str(raw).map_err(|_| "must be a list of strings, or a map of strings".to_owned())
 }
 
-fn map(field: &mut Stated<Labels>, value: &Value) -> Result<(), Unread> {
-    let read = |value: &Value| serde_json::from_value::<BTreeMap<_, _>>(value.clone()).map_err(|it| it.to_string());
-    state(field, value, read)
+/// A string, as proto3 JSON has it; or a number, whose digits are taken as they stand, and go through no float.
+fn decimal(raw: &str) -> Result<Decimal, String> {
+    let digits = if raw.starts_with('"') { text(raw)? } else { raw.to_owned() };
+    digits.parse().map_err(|error: cqar_domain::decimal::DecimalError| error.to_string())
 }
 
-/// Decimals are strings in proto3 JSON: a number would have gone through a float.
-fn decimal(value: &Value) -> Result<Decimal, String> {
-    text(value)?.parse().map_err(|error: cqar_domain::decimal::DecimalError| error.to_string())
-}
-
-fn contract_unit(value: &Value) -> Result<ContractUnit, String> {
-    let named = v1::ContractUnit::from_str_name(text(value)?);
+fn contract_unit(raw: &str) -> Result<ContractUnit, String> {
+    let named = v1::ContractUnit::from_str_name(&text(raw)?);
     named.and_then(|unit| unit.try_into().ok()).ok_or_else(|| "must be a CONTRACT_UNIT_…".to_owned())
 }
 
-fn quantity_unit(value: &Value) -> Result<QuantityUnit, String> {
-    let named = v1::QuantityUnit::from_str_name(text(value)?);
+fn quantity_unit(raw: &str) -> Result<QuantityUnit, String> {
+    let named = v1::QuantityUnit::from_str_name(&text(raw)?);
     named.and_then(|unit| unit.try_into().ok()).ok_or_else(|| "must be a QUANTITY_UNIT_…".to_owned())
 }
 
-fn time(value: &Value) -> Result<Timestamp, String> {
-    text(value)?.parse().map_err(|error: cqar_domain::time::TimestampError| error.to_string())
+fn time(raw: &str) -> Result<Timestamp, String> {
+    text(raw)?.parse().map_err(|error: cqar_domain::time::TimestampError| error.to_string())
 }
 
-fn duration(value: &Value) -> Result<Duration, String> {
-    let read: well_known::Duration = serde_json::from_value(value.clone()).map_err(|error| error.to_string())?;
+fn duration(raw: &str) -> Result<Duration, String> {
+    let read: well_known::Duration =
+        serde_json::from_str(raw).map_err(|_| "must be in seconds, as \"28800s\"".to_owned())?;
     Duration::try_from(read).map_err(str::to_owned)
 }
 
-fn text(value: &Value) -> Result<&str, String> {
-    value.as_str().ok_or_else(|| "must be a string".to_owned())
+fn text(raw: &str) -> Result<String, String> {
+    let value: Value = serde_json::from_str(raw).map_err(|error| error.to_string())?;
+    value.as_str().map(str::to_owned).ok_or_else(|| "must be a string".to_owned())
 }
 
 #[cfg(test)]
@@ -259,7 +261,7 @@ mod tests {
     fn what_cannot_be_read_costs_its_field_and_is_named() {
         let (market, problems) = read(
             r#"{"status": null, "tick_size": 0.1, "lot_size": "ten", "min_quantity": "1", "venue_id": "binance",
-            "color": "red", "listed_time": "0", "contract_size": "10", "funding_interval": 7, "aliases": [1]}"#,
+            "color": "red", "listed_time": "0", "expiry_time": "1970-01-01T00:00:00Z", "contract_size": "10", "funding_interval": 7, "aliases": [1]}"#,
         );
         let expected = [
             ("market.aliases", "MALFORMED_VALUE"),
@@ -268,12 +270,15 @@ mod tests {
             ("market.listed_time", "MALFORMED_VALUE"),
             ("market.lot_size", "MALFORMED_VALUE"),
             ("market.status", "MALFORMED_VALUE"),
-            ("market.tick_size", "MALFORMED_VALUE"),
             ("market.venue_id", "NOT_THE_LISTINGS"),
             ("market.contract_size", "INCOMPLETE"),
         ];
         assert_eq!(problems, expected.map(|(path, code)| (path.to_owned(), code.to_owned())));
-        let only = ListedMarket { min_quantity: Stated::Is(Decimal::one()), ..ListedMarket::default() };
+        let only = ListedMarket {
+            min_quantity: Stated::Is(Decimal::one()),
+            tick_size: Stated::Is("0.1".parse().unwrap()),
+            ..ListedMarket::default()
+        };
         assert_eq!(market, only);
         for no_document in ["", "[]", "null", "{"] {
             assert!(super::market(no_document, &mut Vec::new()).is_err(), "{no_document}");

@@ -117,17 +117,20 @@ impl VenueCodes {
             let is_one = !is_told_apart
                 && meanings.windows(2).all(|two| match two {
                     [(_, symbol, hints), (_, other_symbol, other_hints)] => {
-                        (symbol, hints) == (other_symbol, other_hints)
+                        let is_apart = hints.is_apart() || other_hints.is_apart();
+                        symbol == other_symbol && (!is_apart || hints == other_hints)
                     }
                     _ => true,
                 });
             for (segment, symbol, hints) in meanings {
                 let segment = if is_one { Segment::default() } else { segment };
-                codes.entry((segment, code.clone())).or_insert_with(|| {
+                let class = hints.class;
+                let entry = codes.entry((segment, code.clone())).or_insert_with(|| {
                     let made = assets.entry((symbol.clone(), hints.asset_type()));
                     let asset = *made.or_insert_with(|| AssetId::new(ids));
                     VenueCode { symbol, hints, asset, binding: VenueAssetId::new(ids) }
                 });
+                entry.hints.class = entry.hints.class.or(class);
             }
         }
         Self { codes, of_coverage, listed }
@@ -237,7 +240,8 @@ impl CodeMappings<'_> {
                 refused("UNCLASSIFIED_ASSET", message, candidates)
             }
             (candidates, ..) => {
-                let message = format!("several assets have the symbol {symbol:?}; bind the code to the one that is meant");
+                let message =
+                    format!("several assets have the symbol {symbol:?}; bind the code to the one that is meant");
                 refused("AMBIGUOUS_ASSET", message, candidates)
             }
         }
@@ -303,6 +307,15 @@ fn created(bound: &CodeBinding, hints: Hints) -> Asset {
     }
 }
 
+/// Whether a code is written as a multiple of another: `1000SHIB`, `1MBABYDOGE`, and not `1INCH`.
+pub(super) fn looks_like_a_multiple(code: &str) -> bool {
+    let digits = code.len() - code.trim_start_matches(|it: char| it.is_ascii_digit()).len();
+    let (number, rest) = code.split_at(digits);
+    let is_power_of_ten = number.starts_with('1') && number[1..].bytes().all(|digit| digit == b'0');
+    let rest = if number == "1" { rest.strip_prefix('M').unwrap_or_default() } else { rest };
+    is_power_of_ten && rest.chars().take_while(char::is_ascii_alphabetic).count() >= 2
+}
+
 impl CodeBinding {
     /// What the venue's code is bound by.
     pub(super) fn key(&self) -> SegmentCode {
@@ -318,5 +331,20 @@ impl CodeBinding {
 impl UnmappedCode {
     pub(super) fn candidates(&self) -> Vec<String> {
         self.candidates.iter().map(|id| EntityKey::Asset(*id).id()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_multiple_is_a_power_of_ten_and_a_name() {
+        for multiple in ["1000SHIB", "10SET", "1MBABYDOGE", "1000000MOG"] {
+            assert!(looks_like_a_multiple(multiple), "{multiple}");
+        }
+        for name in ["1INCH", "2Z", "BTC", "1M", "100", "", "1000X", "42069COIN"] {
+            assert!(!looks_like_a_multiple(name), "{name}");
+        }
     }
 }

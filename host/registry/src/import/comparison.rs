@@ -8,7 +8,6 @@ use cqar_domain::{
     entities::instrument::{ExerciseStyle, OptionType, Terms},
     id::AssetId,
 };
-use cqar_proto::v1;
 
 /// One term that is another than before.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +18,15 @@ pub(super) struct Contradiction {
 }
 
 /// What a market is about: its terms, and in which units of the base it counts.
-pub(super) struct Meaning<'a> {
+pub(super) struct MarketMeaning<'a> {
     pub(super) terms: &'a Terms,
     pub(super) unit_multiplier: &'a Decimal,
 }
 
 /// Every term in which two meanings differ; `name` is that of an asset.
 pub(super) fn contradictions(
-    stored: &Meaning<'_>,
-    listed: &Meaning<'_>,
+    stored: &MarketMeaning<'_>,
+    listed: &MarketMeaning<'_>,
     name: impl Fn(AssetId) -> String,
 ) -> Vec<Contradiction> {
     let (was, is) = (stored.terms, listed.terms);

@@ -14,7 +14,11 @@ use cqar_plugins::Coverage;
 use cqar_proto::v1;
 use cqar_store::Snapshot;
 
-use super::{Listing, MAX_ROWS, assets::CodeMappings};
+use super::{
+    assets::CodeMappings,
+    listing::{Absence, Listing, MAX_ROWS},
+    row::Rejection,
+};
 use crate::error::Error;
 
 /// Which markets of a segment are covered.
@@ -28,13 +32,27 @@ struct CoveredTerms {
 /// So many live markets of a segment are read at a time.
 const PAGE: usize = 1000;
 
+/// More than so many of a hundred of a segment's live markets, and at least so many, never go at once: a response that lacks them is
+/// a partial one, or another venue's.
+const MOST_GONE_PERCENT: usize = 20;
+const FEW: usize = 5;
+
+/// Markets that the listing covers, and does not name.
+#[derive(Default)]
+pub(super) struct Absent {
+    /// Those that end.
+    pub(super) markets: Vec<Market>,
+    /// Those that are too many at once, and stay.
+    pub(super) refused: Vec<(Market, Rejection)>,
+}
+
 /// The markets that are live at the observed moment, that the listing covers and that it does not name. Refused as soon as they are
 /// more than one import changes.
 pub(super) async fn absent(
     listing: &Listing,
     mappings: &CodeMappings<'_>,
     reads: &mut Snapshot,
-) -> Result<Vec<Market>, Error> {
+) -> Result<Absent, Error> {
     let rows = listing.rows.iter().map(|row| (Some(&row.listed.reading.segment), row.listed.symbol.as_str()));
     // Where the segment of a rejected item is not known, its symbol counts as named in every one.
     let rejected = listing.rejected.iter().map(|item| (item.segment.as_ref(), item.symbol.as_str()));
@@ -43,35 +61,47 @@ pub(super) async fn absent(
     for covered in &listing.covered {
         of_segment.entry(&covered.segment).or_default().extend(CoveredTerms::of(covered, mappings));
     }
-    let mut absent = Vec::new();
+    let mut absent = Absent::default();
     for (segment, covered) in of_segment.into_iter().filter(|(_, covered)| !covered.is_empty()) {
         let covers_all = covered.iter().any(CoveredTerms::is_all);
-        let mut after = None;
+        let (mut after, mut live, mut gone) = (None, 0, Vec::new());
         loop {
             let page = reads.live_markets((&listing.venue, segment), listing.observed, after, PAGE).await?;
             let is_last = page.len() < PAGE;
+            live += page.len();
             after = page.last().map(|market| market.id);
             let mut unnamed = page;
             unnamed.retain(|market| {
                 let is_named = |it| named.contains(&(Some(segment), it)) || named.contains(&(None, it));
-                !market.status.is_terminal() && !market.symbols().any(is_named)
+                !market.symbols().any(is_named)
             });
             if !covers_all {
                 let terms = instruments(&unnamed, reads).await?;
                 let is_covered = |it: &Terms| covered.iter().any(|covered| covered.include(it));
                 unnamed.retain(|market| terms.get(&market.instrument_id).is_some_and(is_covered));
             }
-            absent.append(&mut unnamed);
-            if listing.rows.len() + absent.len() > MAX_ROWS {
-                let (rows, absent) = (listing.rows.len(), absent.len());
+            gone.append(&mut unnamed);
+            let together = absent.markets.len() + absent.refused.len() + gone.len();
+            if listing.rows.len() + together > MAX_ROWS {
+                let rows = listing.rows.len();
                 let message = format!(
-                    "has {rows} markets, and at least {absent} are absent from it, which is more than {MAX_ROWS} together"
+                    "has {rows} markets, and at least {together} are absent from it, which is more than {MAX_ROWS} together"
                 );
                 return Err(Error::invalid("options.delist_absent", "TOO_MANY_ROWS", message));
             }
             if is_last {
                 break;
             }
+        }
+        if listing.absence == Absence::Delists && gone.len() >= FEW && gone.len() * 100 > live * MOST_GONE_PERCENT {
+            let message = format!(
+                "{} of the {live} live markets of segment {segment:?} are absent at once; --force delists them",
+                gone.len()
+            );
+            let why = Rejection::new("TOO_MANY_ABSENT", message);
+            absent.refused.extend(gone.into_iter().map(|market| (market, why.clone())));
+        } else {
+            absent.markets.append(&mut gone);
         }
     }
     Ok(absent)

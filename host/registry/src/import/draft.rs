@@ -1,48 +1,54 @@
-//! From a listing to mutations and their plan, row by row; and from what was written to the report.
+//! From a listing to mutations and their plan, row by row.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use cqar_domain::{
-    entities::{Entity, instrument::Terms, market::Market},
-    finding::Finding,
+    entities::{
+        Entity, EntityVariant,
+        asset::Asset,
+        instrument::{Instrument, Terms},
+        market::Market,
+    },
     id::{AssetId, EntityKey, InstrumentId, MarketId, Segment},
     mutation::{Mutation, RequestedMutation},
     time::Timestamp,
 };
 use cqar_plugins::RowProblem;
-use cqar_proto::v1;
 use cqar_store::Snapshot;
 
 use super::{
-    Listing, Rejections,
-    assets::{CodeBinding, CodeMappings, SegmentCode},
-    coverage,
-    report::ImportReport,
-    row::{Rejection, Row},
+    Rejections,
+    assets::{CodeBinding, CodeMappings, Meaning, SegmentCode},
+    comparison::{self, MarketMeaning},
+    coverage::{self, Absent},
+    listing::{Absence, Listing, Rebind},
+    row::{Rejection, Row, delisted},
 };
 use crate::{
     error::Error,
-    plan::{self, Plan, PlannedChange},
+    plan::{self, Plan},
     reading,
-    write::{ImportWatermark, PreparedWrite, WriteOutcome},
+    write::{ImportWatermark, PreparedWrite},
 };
 
 /// A listing's plan, and what is reported of it.
 pub(super) struct ImportDraft {
-    plan: Plan,
+    pub(super) plan: Plan,
     /// Whose each mutation is.
-    origins: Vec<Origin>,
-    rejected: BTreeMap<usize, Rejection>,
+    pub(super) origins: Vec<Origin>,
+    pub(super) rejected: BTreeMap<usize, Rejection>,
     /// Rows whose market is there, and stays as it is or is updated.
-    present: BTreeSet<usize>,
-    bindings: Vec<CodeBinding>,
+    pub(super) present: BTreeSet<usize>,
+    /// What was unusual about rows.
+    pub(super) warnings: Vec<(usize, RowProblem)>,
+    pub(super) bindings: Vec<CodeBinding>,
+    pub(super) refused_delistings: Vec<(Market, Rejection)>,
     watermarks: Vec<ImportWatermark>,
-    refused_delistings: Vec<(Market, Rejection)>,
 }
 
 /// What a mutation is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Origin {
+pub(super) enum Origin {
     Row(usize),
     Delisting(EntityKey),
 }
@@ -64,10 +70,12 @@ impl PreparedWrite for ImportDraft {
 /// The stored state that a listing is compared with.
 struct StoredState<'a> {
     mappings: CodeMappings<'a>,
-    /// The markets that have, or had, each symbol, in any segment.
-    markets: HashMap<String, Vec<Market>>,
+    /// The markets that have, or had, each symbol in its segment.
+    markets: HashMap<SegmentCode, Vec<Market>>,
     instruments: HashMap<InstrumentId, Terms>,
-    absent: Vec<Market>,
+    /// The assets of the instruments.
+    assets: HashMap<AssetId, Asset>,
+    absent: Absent,
     watermarks: Vec<ImportWatermark>,
 }
 
@@ -78,33 +86,38 @@ pub(super) async fn draft(
     rejections: &Rejections,
     now: Timestamp,
 ) -> Result<ImportDraft, Error> {
-    let stored = read(listing, reads).await?;
+    let stored = StoredState::read(listing, reads).await?;
     let mut rejected: BTreeMap<usize, Rejection> = rejections.rows.iter().map(|(n, why)| (*n, why.clone())).collect();
     let mut refused_delistings: HashMap<EntityKey, Rejection> =
         rejections.delistings.iter().map(|(key, why)| (key.clone(), why.clone())).collect();
     loop {
-        let mut proposed = ProposedMutations { reason: listing.reason.clone(), ..ProposedMutations::default() };
+        let mut proposed = ProposedMutations::new(listing, &stored);
         for (n, row) in listing.rows.iter().enumerate().filter(|(n, _)| !rejected.contains_key(n)).collect::<Vec<_>>() {
-            if let Err(why) = proposed.row(listing, &stored, n, row, now) {
+            if let Err(why) = proposed.row(n, row) {
                 rejected.insert(n, why);
             }
         }
-        proposed.delist(&stored.absent, &refused_delistings, listing.observed);
+        proposed.delist(&refused_delistings);
         match plan::plan(reads, &proposed.mutations, now).await? {
             Ok(mut plan) => {
                 // What a listing says holds from the moment that it speaks of.
                 plan.changes.iter_mut().for_each(|change| change.effective_time = Some(listing.observed));
-                let refused_delistings = stored.absent.iter().filter_map(|market| {
+                let ProposedMutations { origins, present, warnings, bindings, .. } = proposed;
+                let bindings = bindings.into_values().collect();
+                let refused_later = stored.absent.markets.iter().filter_map(|market| {
                     refused_delistings.get(&EntityKey::Market(market.id)).map(|why| (market.clone(), why.clone()))
                 });
+                let refused_delistings = refused_later.chain(stored.absent.refused.iter().cloned()).collect();
+                let watermarks = moved_watermarks(listing, stored.watermarks, &rejected);
                 return Ok(ImportDraft {
-                    refused_delistings: refused_delistings.collect(),
                     plan,
-                    origins: proposed.origins,
+                    origins,
                     rejected,
-                    present: proposed.present,
-                    bindings: proposed.bindings.into_values().collect(),
-                    watermarks: stored.watermarks,
+                    present,
+                    warnings,
+                    bindings,
+                    refused_delistings,
+                    watermarks,
                 });
             }
             Err(failures) => {
@@ -121,26 +134,49 @@ pub(super) async fn draft(
     }
 }
 
-async fn read<'a>(listing: &'a Listing, reads: &mut Snapshot) -> Result<StoredState<'a>, Error> {
-    let watermarks = watermarks(listing, reads).await?;
-    let mappings = listing.codes.mappings(reads, &listing.venue, listing.asset_match).await?;
-    let symbols: BTreeSet<String> = listing.rows.iter().map(|row| row.listed.symbol.clone()).collect();
-    let found = reads.markets_with_symbols(&listing.venue, &symbols.into_iter().collect::<Vec<_>>()).await?;
-    let ids: BTreeSet<EntityKey> = found.iter().map(|market| EntityKey::Instrument(market.instrument_id)).collect();
-    let instruments = reads.entities(&ids.into_iter().collect::<Vec<_>>()).await?.into_iter().flatten();
-    let instruments = instruments.filter_map(|entity| match entity {
-        Entity::Instrument(it) => Some((it.id, it.terms.clone())),
-        _ => None,
-    });
-    let instruments = instruments.collect();
-    let mut markets: HashMap<String, Vec<Market>> = HashMap::new();
-    for market in found {
-        for symbol in market.symbols() {
-            markets.entry(symbol.to_owned()).or_default().push(market.clone());
+impl<'a> StoredState<'a> {
+    async fn read(listing: &'a Listing, reads: &mut Snapshot) -> Result<Self, Error> {
+        let watermarks = watermarks(listing, reads).await?;
+        let mappings = listing.codes.mappings(reads, &listing.venue, listing.asset_match).await?;
+        let symbols: BTreeSet<String> = listing.rows.iter().map(|row| row.listed.symbol.clone()).collect();
+        let found = reads.markets_with_symbols(&listing.venue, &symbols.into_iter().collect::<Vec<_>>()).await?;
+        let instruments = found.iter().map(|market| EntityKey::Instrument(market.instrument_id));
+        let instruments: HashMap<InstrumentId, Terms> =
+            entities::<Instrument>(reads, instruments).await?.map(|it| (it.id, it.terms.clone())).collect();
+        let assets = instruments.values().flat_map(Terms::assets).map(|(_, id)| EntityKey::Asset(id));
+        let assets = entities::<Asset>(reads, assets).await?.map(|it| (it.id, it)).collect();
+        let mut markets: HashMap<SegmentCode, Vec<Market>> = HashMap::new();
+        for market in found {
+            for symbol in market.symbols() {
+                markets.entry((market.segment.clone(), symbol.to_owned())).or_default().push(market.clone());
+            }
         }
+        let absent = match listing.absence {
+            Absence::SaysNothing => Absent::default(),
+            Absence::Delists | Absence::DelistsAll => coverage::absent(listing, &mappings, reads).await?,
+        };
+        Ok(Self { mappings, markets, instruments, assets, absent, watermarks })
     }
-    let absent = if listing.delist_absent { coverage::absent(listing, &mappings, reads).await? } else { Vec::new() };
-    Ok(StoredState { mappings, markets, instruments, absent, watermarks })
+
+    /// The markets that have, or had, the row's symbol.
+    fn markets(&self, row: &Row) -> &[Market] {
+        let place = (row.listed.reading.segment.clone(), row.listed.symbol.clone());
+        self.markets.get(&place).map_or(&[], Vec::as_slice)
+    }
+
+    fn name(&self, asset: AssetId) -> String {
+        self.assets.get(&asset).map_or_else(|| asset.to_string(), |asset| asset.symbol.clone())
+    }
+}
+
+/// The entities of one type that are there.
+async fn entities<T: EntityVariant>(
+    reads: &mut Snapshot,
+    keys: impl Iterator<Item = EntityKey>,
+) -> Result<impl Iterator<Item = T>, cqar_store::Error> {
+    let keys: BTreeSet<EntityKey> = keys.collect();
+    let found = reads.entities(&keys.into_iter().collect::<Vec<_>>()).await?;
+    Ok(found.into_iter().flatten().filter_map(|entity| T::try_from(entity).ok()))
 }
 
 /// The watermarks of the segments that the listing speaks of. An older listing is refused.
@@ -152,114 +188,178 @@ async fn watermarks(listing: &Listing, reads: &mut Snapshot) -> Result<Vec<Impor
         if let Some(newest) = newest.filter(|newest| *newest > observed && !listing.backfill) {
             return Err(Error::StaleListing { venue, segment, newest, observed });
         }
-        watermarks.push(ImportWatermark { venue, segment, newest, observed });
+        watermarks.push(ImportWatermark { venue, segment, newest, observed, is_seen: false });
     }
     Ok(watermarks)
 }
 
+/// A segment was seen if a row of it was accepted: one that was refused whole says nothing of how things are there.
+fn moved_watermarks(
+    listing: &Listing,
+    watermarks: Vec<ImportWatermark>,
+    rejected: &BTreeMap<usize, Rejection>,
+) -> Vec<ImportWatermark> {
+    let accepted = listing.rows.iter().enumerate().filter(|(n, _)| !rejected.contains_key(n));
+    let seen: BTreeSet<&Segment> = accepted.map(|(_, row)| &row.listed.reading.segment).collect();
+    let mark = |it: ImportWatermark| ImportWatermark { is_seen: !listing.backfill && seen.contains(&it.segment), ..it };
+    watermarks.into_iter().map(mark).collect()
+}
+
 /// The mutations so far.
-#[derive(Default)]
-struct ProposedMutations {
-    /// Why they are made.
-    reason: String,
+struct ProposedMutations<'a> {
+    listing: &'a Listing,
+    stored: &'a StoredState<'a>,
     mutations: Vec<RequestedMutation>,
     origins: Vec<Origin>,
     present: BTreeSet<usize>,
+    warnings: Vec<(usize, RowProblem)>,
     bindings: BTreeMap<SegmentCode, CodeBinding>,
+    /// The assets that are created.
+    created: HashSet<AssetId>,
+    /// The markets that rows are about.
+    claimed: HashSet<MarketId>,
 }
 
-impl ProposedMutations {
-    fn row(
-        &mut self,
-        listing: &Listing,
-        stored: &StoredState<'_>,
-        n: usize,
-        row: &Row,
-        now: Timestamp,
-    ) -> Result<(), Rejection> {
-        let markets = stored.markets.get(&row.listed.symbol).map_or(&[][..], Vec::as_slice);
-        if let Some(market) = row.matching(markets, listing.observed) {
-            let terms = stored.instruments.get(&market.instrument_id);
-            let assets = self.assets(stored, row, terms, &mut Vec::new());
-            let listed = assets.and_then(|assets| row.terms(&assets))?;
-            if terms.is_some_and(|terms| *terms != listed) {
-                let message = "the symbol means another instrument than before; delist the market that has it";
-                return Err(Rejection::new("INSTRUMENT_CHANGED", message));
-            }
-            // Whose market it is, and in which units it counts, changes together or not at all.
-            if let Some(is) = row.listed.reading.unit_multiplier.as_ref().filter(|it| **it != market.unit_multiplier) {
-                let was = &market.unit_multiplier;
-                let message = format_args!(
-                    "the symbol counts in units of {is}, and in units of {was} before; delist the market that has it"
-                );
-                return Err(Rejection::new("MULTIPLIER_CHANGED", message));
-            }
-            self.present.insert(n);
-            if !listing.backfill {
-                self.push(Origin::Row(n), row.update(market, markets, now));
+impl<'a> ProposedMutations<'a> {
+    fn new(listing: &'a Listing, stored: &'a StoredState<'a>) -> Self {
+        Self {
+            listing,
+            stored,
+            mutations: Vec::new(),
+            origins: Vec::new(),
+            present: BTreeSet::new(),
+            warnings: Vec::new(),
+            bindings: BTreeMap::new(),
+            created: HashSet::new(),
+            claimed: HashSet::new(),
+        }
+    }
+
+    fn row(&mut self, n: usize, row: &Row) -> Result<(), Rejection> {
+        let (markets, observed) = (self.stored.markets(row), self.listing.observed);
+        let has_same_terms = |market: &Market| {
+            let terms = self.terms(row, Some(market), &mut Vec::new());
+            terms.is_ok_and(|terms| self.contradictions(row, market, &terms).is_empty())
+        };
+        let Some(market) = row.identify(markets, observed, has_same_terms) else {
+            let mut bound = Vec::new();
+            let terms = self.terms(row, None, &mut bound)?;
+            return self.create(n, row, terms, bound, markets);
+        };
+        let mut bound = Vec::new();
+        let terms = self.terms(row, Some(market), &mut bound)?;
+        if !self.claimed.insert(market.id) {
+            let message = "another row is about the same market, by another of its symbols";
+            return Err(Rejection::new("DOUBLED_MARKET", message));
+        }
+        let others: Vec<&Market> = markets.iter().filter(|other| other.id != market.id).collect();
+        let found = self.contradictions(row, market, &terms);
+        if !found.is_empty() {
+            let changed = Rejection {
+                candidates: vec![market.id.to_string()],
+                ..Rejection::new("INSTRUMENT_CHANGED", comparison::described(&found))
+            };
+            let others: Vec<Market> = others.into_iter().cloned().collect();
+            match self.listing.rebind {
+                None => return Err(changed),
+                Some(Rebind::Mistake) => {
+                    let key = EntityKey::Market(market.id);
+                    self.create(n, row, terms, bound, &others)?;
+                    self.push(Origin::Row(n), Mutation::Delete { key, etag: None });
+                }
+                Some(Rebind::Relisted) => {
+                    let ended = Market { delisted_time: Some(observed), ..market.clone() };
+                    self.create(n, row, terms, bound, &[others, vec![ended]].concat())?;
+                    self.push(Origin::Row(n), delisted(market, observed, false));
+                }
             }
             return Ok(());
         }
-        let mut bound = Vec::new();
-        let assets = self.assets(stored, row, None, &mut bound)?;
-        let terms = row.terms(&assets)?;
-        for bound in bound {
-            for mutation in stored.mappings.mutations(&bound) {
-                self.push(Origin::Row(n), mutation);
-            }
-            self.bindings.insert(bound.key(), bound);
-        }
-        for mutation in row.creations(&listing.venue, terms, markets, (listing.observed, now))? {
-            self.push(Origin::Row(n), mutation);
+        self.present.insert(n);
+        if !self.listing.backfill {
+            let (update, warnings) = row.update(market, &others, observed);
+            self.push(Origin::Row(n), update);
+            self.warn(n, warnings);
         }
         Ok(())
     }
 
-    /// The assets of a row: those of the market that has the symbol, else what the codes mean.
-    fn assets(
-        &self,
-        stored: &StoredState<'_>,
+    fn create(
+        &mut self,
+        n: usize,
         row: &Row,
-        of_market: Option<&Terms>,
-        bound: &mut Vec<CodeBinding>,
-    ) -> Result<Vec<AssetId>, Rejection> {
-        let codes = reading::codes(&row.listed.reading);
-        let known: Vec<AssetId> =
-            of_market.map(|terms| terms.assets().into_iter().map(|(_, id)| id).collect()).unwrap_or_default();
-        if known.len() == codes.len() {
-            return Ok(known);
+        terms: Terms,
+        bound: Vec<CodeBinding>,
+        markets: &[Market],
+    ) -> Result<(), Rejection> {
+        let (creations, warnings) = row.creations(&self.listing.venue, terms, markets, self.listing.observed)?;
+        for bound in bound {
+            let creates = bound.created && self.created.insert(bound.asset);
+            for mutation in self.stored.mappings.mutations(&bound, creates) {
+                self.push(Origin::Row(n), mutation);
+            }
+            self.bindings.insert(bound.key(), bound);
         }
-        codes
-            .into_iter()
-            .map(|code| {
-                let (asset, new) =
-                    stored.mappings.of(&row.listed.reading.segment, code).map_err(|unknown| Rejection {
-                        code: unknown.code.to_owned(),
-                        message: unknown.message.clone(),
-                        candidates: unknown.candidates(),
-                    })?;
+        for mutation in creations {
+            self.push(Origin::Row(n), mutation);
+        }
+        self.warn(n, warnings);
+        Ok(())
+    }
+
+    /// What the row means, read anew: to a market that is there a code that is bound to nothing means its asset, if that has the
+    /// symbol. `bound` gets what must be bound for it.
+    fn terms(&self, row: &Row, of: Option<&Market>, bound: &mut Vec<CodeBinding>) -> Result<Terms, Rejection> {
+        let (reading, stored) = (&row.listed.reading, self.stored);
+        let terms = of.and_then(|market| stored.instruments.get(&market.instrument_id));
+        let known: Vec<AssetId> =
+            terms.map(|terms| terms.assets().into_iter().map(|(_, id)| id).collect()).unwrap_or_default();
+        let codes = reading::codes(reading).into_iter().enumerate();
+        let assets: Result<Vec<AssetId>, Rejection> = codes
+            .map(|(n, code)| {
+                let known = known.get(n).and_then(|id| stored.assets.get(id));
+                if let (Some(asset), Meaning::Symbol(symbol, hints)) =
+                    (known, stored.mappings.meaning(&reading.segment, code)?)
+                    && asset.symbol == symbol
+                    && hints.contradiction(asset.asset_type).is_none()
+                {
+                    return Ok(asset.id);
+                }
+                let (asset, new) = stored.mappings.of(&reading.segment, code)?;
                 let is_new = |new: &CodeBinding| {
                     !self.bindings.contains_key(&new.key()) && !bound.iter().any(|it| it.key() == new.key())
                 };
-                if let Some(new) = new.filter(is_new) {
-                    bound.push(new);
-                }
+                bound.extend(new.filter(is_new));
                 Ok(asset)
             })
-            .collect()
+            .collect();
+        row.terms(&assets?)
     }
 
-    fn delist(&mut self, absent: &[Market], rejections: &HashMap<EntityKey, Rejection>, at: Timestamp) {
-        for market in absent {
+    fn contradictions(&self, row: &Row, market: &Market, listed: &Terms) -> Vec<comparison::Contradiction> {
+        let Some(terms) = self.stored.instruments.get(&market.instrument_id) else { return Vec::new() };
+        let stored = MarketMeaning { terms, unit_multiplier: &market.unit_multiplier };
+        let unit_multiplier = &row.unit_multiplier();
+        let listed = MarketMeaning { terms: listed, unit_multiplier };
+        comparison::contradictions(&stored, &listed, |asset| self.stored.name(asset))
+    }
+
+    fn delist(&mut self, rejections: &HashMap<EntityKey, Rejection>) {
+        for market in &self.stored.absent.markets {
             let key = EntityKey::Market(market.id);
             if !rejections.contains_key(&key) {
-                self.push(Origin::Delisting(key), Mutation::Delist { market: market.id, at: Some(at), etag: None });
+                self.push(Origin::Delisting(key), delisted(market, self.listing.observed, true));
             }
         }
     }
 
+    fn warn(&mut self, n: usize, warnings: Vec<RowProblem>) {
+        self.warnings.extend(warnings.into_iter().map(|warning| (n, warning)));
+    }
+
     fn push(&mut self, origin: Origin, mutation: Mutation) {
-        self.mutations.push(RequestedMutation { field: String::new(), reason: self.reason.clone(), mutation });
+        let reason = self.listing.reason.clone();
+        self.mutations.push(RequestedMutation { field: String::new(), reason, mutation });
         self.origins.push(origin);
     }
 }
@@ -287,14 +387,16 @@ impl ImportDraft {
         let Some(change) = self.plan.changes.get(change) else { return };
         match self.origins.get(change.mutation) {
             Some(Origin::Row(n)) => {
-                let shared = self.bindings.iter().find(|bound| match change.entity() {
+                let is_shared = |bound: &&CodeBinding| match change.entity() {
                     Some(Entity::Asset(asset)) => asset.id == bound.asset,
                     Some(Entity::VenueAsset(it)) => (&it.segment, &it.code) == (&bound.segment, &bound.code),
                     _ => false,
-                });
+                };
+                let shared: Vec<&CodeBinding> = self.bindings.iter().filter(is_shared).collect();
                 let depends_on_change_needed = |row: &Row| {
                     let reading = &row.listed.reading;
-                    shared.is_some_and(|it| reading::codes(reading).into_iter().any(|c| it.covers(&reading.segment, c)))
+                    let covers = |code: &str| shared.iter().any(|bound| bound.covers(&reading.segment, code));
+                    reading::codes(reading).into_iter().any(covers)
                 };
                 for (other, row) in listing.rows.iter().enumerate() {
                     // A market that is there has its assets already.
@@ -307,146 +409,4 @@ impl ImportDraft {
             None => {}
         }
     }
-
-    /// The report.
-    pub(super) fn report(&self, listing: &Listing, written: &WriteOutcome) -> ImportReport {
-        use v1::imported_market::Outcome;
-        let markets = self.markets(listing, written);
-        let count = |outcome: Outcome| markets.iter().filter(|it| it.outcome == i32::from(outcome)).count();
-        let updated = count(Outcome::Updated);
-        let summary = v1::ImportSummary {
-            revision: written.revision,
-            observed_time: Some(listing.observed.into()),
-            created: number(count(Outcome::Created)),
-            updated: number(updated),
-            unchanged: number(self.present.len().saturating_sub(updated)),
-            delisted: number(count(Outcome::Delisted)),
-            rejected: number(count(Outcome::Rejected)),
-            covered: listing.covered.iter().map(coverage::message).collect(),
-            replayed: false,
-            ignored: i32::try_from(listing.ignored).unwrap_or(i32::MAX),
-            more: number(listing.more.len()),
-            rows_omitted: false,
-        };
-        let rows = v1::ImportRows {
-            markets,
-            bindings: self.bindings.iter().map(binding).collect(),
-            warnings: self.warnings(listing, written),
-            more: listing.more.clone(),
-        };
-        ImportReport::new(summary, rows)
-    }
-
-    /// Every market that was created, updated, delisted or rejected.
-    fn markets(&self, listing: &Listing, written: &WriteOutcome) -> Vec<v1::ImportedMarket> {
-        use v1::imported_market::Outcome;
-        let mut markets: Vec<v1::ImportedMarket> = Vec::new();
-        for change in &self.plan.changes {
-            let Some(Entity::Market(market)) = &change.after else { continue };
-            let outcome = match (self.origins.get(change.mutation), &change.before) {
-                (Some(Origin::Delisting(_)), _) => Outcome::Delisted,
-                (_, None) => Outcome::Created,
-                (_, Some(_)) => Outcome::Updated,
-            };
-            markets.push(v1::ImportedMarket {
-                changed_fields: changed_fields(change),
-                market_id: if change.before.is_none() && written.revision == self.plan.revision {
-                    String::new()
-                } else {
-                    id(market.id)
-                },
-                ..imported(&market.segment, &market.venue_symbol, outcome)
-            });
-        }
-        for (n, why) in &self.rejected {
-            let Some(row) = listing.rows.get(*n) else { continue };
-            markets.push(rejected(Some(&row.listed.reading.segment), &row.listed.symbol, why));
-        }
-        for (market, why) in &self.refused_delistings {
-            markets.push(rejected(Some(&market.segment), &market.venue_symbol, why));
-        }
-        for item in &listing.rejected {
-            markets.push(rejected(item.segment.as_ref(), &item.symbol, &Rejection::new(&item.code, &item.message)));
-        }
-        markets
-    }
-
-    /// What validators warned of, and the fields that could not be read, of codes and of rows that count.
-    fn warnings(&self, listing: &Listing, written: &WriteOutcome) -> Vec<v1::Finding> {
-        let unread = |name: String, problem: &RowProblem| v1::Finding {
-            severity: v1::finding::Severity::Warning.into(),
-            path: format!("{name}: {}", problem.path),
-            code: problem.code.clone(),
-            message: problem.message.clone(),
-            plugin: listing.plugin.clone(),
-        };
-        let judged = written.warnings.iter().map(|(n, finding)| self.warning(*n, finding));
-        let of_page = listing.problems.iter().map(|problem| unread("listing".to_owned(), problem));
-        let of_codes = listing.hints.problems().iter().map(|(code, problem)| unread(format!("code {code}"), problem));
-        let rows = listing.rows.iter().enumerate().filter(|(n, _)| !self.rejected.contains_key(n));
-        let of_rows = rows.flat_map(|(_, row)| {
-            let name = format!("{}/{}", row.listed.reading.segment, row.listed.symbol);
-            row.listed.problems.iter().map(move |problem| unread(name.clone(), problem))
-        });
-        judged.chain(of_page).chain(of_codes).chain(of_rows).collect()
-    }
-
-    /// How many entities change.
-    pub(super) fn changes(&self) -> i32 {
-        number(self.plan.changes.len())
-    }
-
-    fn warning(&self, change: usize, finding: &Finding) -> v1::Finding {
-        let entity = self.plan.changes.get(change).and_then(PlannedChange::entity);
-        let name = match entity {
-            Some(Entity::Market(market)) => format!("{}/{}", market.segment, market.venue_symbol),
-            Some(other) => other.key().to_string(),
-            None => String::new(),
-        };
-        v1::Finding { path: format!("{name}: {}", finding.path), ..finding.into() }
-    }
-}
-
-fn changed_fields(change: &PlannedChange) -> Vec<String> {
-    match (&change.before, &change.after) {
-        (Some(before), Some(after)) => before.changed_fields(after).into_iter().map(str::to_owned).collect(),
-        _ => Vec::new(),
-    }
-}
-
-fn imported(segment: &Segment, symbol: &str, outcome: v1::imported_market::Outcome) -> v1::ImportedMarket {
-    v1::ImportedMarket {
-        segment: segment.to_string(),
-        venue_symbol: symbol.to_owned(),
-        outcome: outcome.into(),
-        ..Default::default()
-    }
-}
-
-fn rejected(segment: Option<&Segment>, symbol: &str, why: &Rejection) -> v1::ImportedMarket {
-    v1::ImportedMarket {
-        code: why.code.clone(),
-        message: why.message.clone(),
-        candidate_asset_ids: why.candidates.clone(),
-        ..imported(segment.unwrap_or(&Segment::default()), symbol, v1::imported_market::Outcome::Rejected)
-    }
-}
-
-fn binding(bound: &CodeBinding) -> v1::Binding {
-    v1::Binding {
-        code: bound.code.clone(),
-        asset_id: EntityKey::Asset(bound.asset).id(),
-        symbol: bound.symbol.clone(),
-        created: bound.created,
-        segment: bound.segment.to_string(),
-    }
-}
-
-fn id(market: MarketId) -> String {
-    market.to_string()
-}
-
-/// Bounded by the rows of an import.
-pub(super) fn number(count: usize) -> i32 {
-    i32::try_from(count).unwrap_or(i32::MAX)
 }

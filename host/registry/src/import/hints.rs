@@ -77,6 +77,11 @@ impl AssetClass {
 }
 
 impl Hints {
+    /// Whether what is said keeps a code apart from the same code elsewhere: coins are what codes mean unless something else is said.
+    pub(super) fn is_apart(&self) -> bool {
+        self.name.is_some() || self.class.is_some_and(|class| class != AssetClass::Crypto)
+    }
+
     /// What is said, and what an asset of that type is, where it cannot be what is meant.
     pub(super) fn contradiction(&self, asset_type: AssetType) -> Option<(AssetClass, AssetClass)> {
         let (said, is) = (self.class?, AssetClass::of(asset_type)?);
@@ -166,10 +171,10 @@ impl CodeHints {
         Hints { class: own.class.or(general.class), name: own.name.or(general.name) }
     }
 
-    /// Whether something is said of a code in this very segment. What it means there says nothing about others then.
+    /// Whether something is said of a code in this very segment that keeps it apart: what it means there says nothing about others.
     pub(super) fn tells_segment(&self, segment: &Segment, code: &str) -> bool {
         let of = self.by_code.get(&(segment.clone(), code.to_owned()));
-        *segment != Segment::default() && of.is_some_and(|hints| *hints != Hints::default())
+        *segment != Segment::default() && of.is_some_and(Hints::is_apart)
     }
 
     /// The fields that could not be read, with the code that they were said of.
@@ -218,7 +223,9 @@ mod tests {
         assert!(!contradicts(&Hints::default(), AssetType::Token));
         let may_mean = |class, asset_type| Hints { class, name: None }.may_mean(asset_type);
         assert!(may_mean(Some(AssetClass::Equity), AssetType::Equity) && !may_mean(None, AssetType::Equity));
-        assert!(!may_mean(Some(AssetClass::Equity), AssetType::Unclassified) && may_mean(None, AssetType::Unclassified));
+        assert!(
+            !may_mean(Some(AssetClass::Equity), AssetType::Unclassified) && may_mean(None, AssetType::Unclassified)
+        );
         assert!(may_mean(None, AssetType::Fiat) && may_mean(Some(AssetClass::Crypto), AssetType::Coin));
         assert_eq!((equity.asset_type(), Hints::default().asset_type()), (AssetType::Equity, AssetType::Unclassified));
     }

@@ -20,7 +20,8 @@ impl Row {
         has_same_terms: impl Fn(&Market) -> bool,
     ) -> Option<&'a Market> {
         let live = || markets.iter().find(|market| market.interval().contains(observed));
-        let is_listed_then = |market: &&Market| self.listed_time().is_some() && market.listed_time == self.listed_time();
+        let is_listed_then =
+            |market: &&Market| self.listed_time().is_some() && market.listed_time == self.listed_time();
         let listed_then = || markets.iter().find(is_listed_then);
         let begins_later = |market: &&Market| market.listed_time.is_some_and(|listed| listed > observed);
         let next = || markets.iter().filter(begins_later).min_by_key(|market| market.listed_time);

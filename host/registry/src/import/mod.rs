@@ -22,11 +22,7 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cqar_domain::{
-    finding::Finding,
-    id::EntityKey,
-    time::Timestamp,
-};
+use cqar_domain::{finding::Finding, id::EntityKey, time::Timestamp};
 use cqar_proto::v1::{self, import_progress::Phase};
 use cqar_store::Snapshot;
 use futures::{FutureExt, future::BoxFuture};
@@ -58,7 +54,7 @@ struct ProgressSender(mpsc::Sender<v1::ImportProgress>);
 impl ProgressSender {
     fn send(&self, phase: Phase, rows: usize, changes: i32) {
         let progress =
-            v1::ImportProgress { phase: phase.into(), row_count: draft::number(rows), change_count: changes };
+            v1::ImportProgress { phase: phase.into(), row_count: summary::number(rows), change_count: changes };
         // Who does not keep up hears of the later ones.
         let _ = self.0.try_send(progress);
     }

@@ -3,12 +3,7 @@
 
 use std::fmt::Display;
 
-use cqar_domain::{
-    decimal::Decimal,
-    entities::market::Market,
-    entity::TypedEntity,
-    time::{Interval, Timestamp},
-};
+use cqar_domain::{decimal::Decimal, entities::market::Market, entity::TypedEntity, text::Labels, time::Timestamp};
 use cqar_plugins::{RowProblem, Stated};
 
 use super::row::Row;
@@ -51,7 +46,7 @@ impl Row {
         let says = &self.listed.market;
         let mut market = stored.clone();
         market.aliases = says.aliases.over(Some(market.aliases)).unwrap_or_default();
-        market.labels = says.labels.over(Some(market.labels)).unwrap_or_default();
+        market.labels = labels(&says.labels, market.labels);
         market.contract_size = says.contract_size.over(market.contract_size);
         market.quantity_unit = says.quantity_unit.over(market.quantity_unit);
         market.tick_size = limit(&says.tick_size, market.tick_size);
@@ -81,6 +76,21 @@ impl Row {
         market.delisted_inferred &= market.delisted_time.is_some();
         market.listed_time = self.moved_beginning(stored, others.iter().copied(), market.interval().until);
     }
+}
+
+/// What the keys of labels begin with that are the listing's; the others are the operator's.
+const VENUE_LABEL: &str = "venue.";
+
+/// The operator's labels, and those of the listing: what it says replaces what listings said before.
+fn labels(says: &Stated<Labels>, mut stored: Labels) -> Labels {
+    let said = match says {
+        Stated::Nothing => return stored,
+        Stated::Cleared => Labels::new(),
+        Stated::Is(said) => said.clone(),
+    };
+    stored.retain(|key, _| !key.starts_with(VENUE_LABEL));
+    stored.extend(said.into_iter().map(|(key, value)| (format!("{VENUE_LABEL}{key}"), value)));
+    stored
 }
 
 /// A limit; 0 is how venues switch one off.

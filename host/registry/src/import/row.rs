@@ -16,7 +16,7 @@ use cqar_domain::{
 };
 use cqar_plugins::{Expiry, Listed, RowProblem};
 
-use super::overlay::Overlaid;
+use super::{assets::UnmappedCode, overlay::Overlaid};
 use crate::reading::{self, InstrumentTermsError};
 
 /// A row, with the ids of what may be created for it: the same in every draft.
@@ -38,6 +38,13 @@ pub(super) struct Rejection {
 impl Rejection {
     pub(super) fn new(code: &str, message: impl Display) -> Self {
         Self { code: code.to_owned(), message: message.to_string(), candidates: Vec::new() }
+    }
+}
+
+impl From<UnmappedCode> for Rejection {
+    fn from(unmapped: UnmappedCode) -> Self {
+        let candidates = unmapped.candidates();
+        Self { candidates, ..Self::new(unmapped.code, unmapped.message) }
     }
 }
 

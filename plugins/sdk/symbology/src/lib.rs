@@ -1,7 +1,7 @@
 //! Symbologies: how a venue writes instruments, and what its listings say.
 //!
 //! A plugin implements [`plugin::Plugin`] and [`Symbology`], and exports itself with [`export!`]; `symbology/binance` is
-//! one. It depends on the SDK's base alone, whose modules it shows again: [`decimal`], [`document`], [`log`],
+//! one. It depends on the SDK's base alone, whose modules it shows again: [`decimal`], [`document`], [`fields`], [`log`],
 //! [`plugin`], [`registry`].
 
 pub mod bindings;
@@ -13,7 +13,7 @@ pub use bindings::exports::cqar::plugin::{
     listing::{Coverage, Listed, ListedAsset, Page, Rejected, Request, Source},
     symbology::{Code, Expiry, Parsed, Query, Reading},
 };
-pub use cqar_plugin_sdk::{call::Call, decimal, document, log, plugin, registry};
+pub use cqar_plugin_sdk::{call::Call, decimal, document, fields, log, plugin, registry};
 use plugin::{Failure, Plugin, Problem, Slot};
 
 /// A plugin that knows how one venue writes its symbols.

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeSet;
 
-use cqar_plugin_symbology::{Page, Rejected, Source, empty_page, plugin::Failure, whole_segment};
+use cqar_plugin_symbology::{ListedAsset, Page, Rejected, Source, empty_page, plugin::Failure, whole_segment};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{error::Category, value::RawValue};
 
-use crate::{entry, segment::Segment};
+use crate::{
+    entry::{self, Entry},
+    segment::Segment,
+};
 
 /// The markets of all sources. A source that is no listing is rejected; one that is not even JSON fails the call, since
 /// nothing tells what it would have said.
 pub fn read(sources: &[Source]) -> Result<Page, Failure> {
     let mut page = empty_page();
-    let mut seen = BTreeSet::new();
+    let mut said = BTreeSet::new();
     for (index, source) in (0..).zip(sources) {
-        read_source(index, source, &mut seen, &mut page)?;
+        read_source(index, source, &mut said, &mut page)?;
     }
     Ok(page)
 }
@@ -42,7 +45,7 @@ struct Marks {
 fn read_source(
     index: u32,
     source: &Source,
-    seen: &mut BTreeSet<(Segment, String)>,
+    said: &mut BTreeSet<(Segment, String, String)>,
     page: &mut Page,
 ) -> Result<(), Failure> {
     let reject = |segment: Option<Segment>, symbol: String, code: &str, message: String| Rejected {
@@ -78,10 +81,9 @@ fn read_source(
     let mut is_whole = asks_for_all(source);
     for entry in info.symbols.iter().flatten() {
         match entry::read(index, segment, entry.get()) {
-            Ok(listed) if seen.insert((segment, listed.symbol.clone())) => page.markets.push(listed),
-            Ok(listed) => {
-                let message = format!("{} names it again in {}", name(index, source), segment.name());
-                page.rejected.push(reject(Some(segment), listed.symbol, "DUPLICATE_SYMBOL", message));
+            Ok(Entry { listed, base }) => {
+                page.assets.extend(base.filter(|base| said.insert((segment, base.code.clone(), class_of(base)))));
+                page.markets.push(listed);
             }
             Err(refused) => {
                 // An entry without a name may be any market: its absence proves nothing any more.
@@ -94,6 +96,10 @@ fn read_source(
         page.covered.push(whole_segment(index, segment.name()));
     }
     Ok(())
+}
+
+fn class_of(base: &ListedAsset) -> String {
+    base.hints.iter().map(|hint| hint.value.as_str()).collect()
 }
 
 /// The segment that the content is of, which must be the one that was said.
@@ -187,13 +193,6 @@ mod tests {
         let page = read(&[source(&SPOT.replace(r#""symbol": "ETHBTC""#, r#""symbol": null"#))]).unwrap();
         assert_eq!(rejected(&page), [(0, "", "MALFORMED_ENTRY")]);
         assert_eq!(page.covered, []);
-    }
-
-    #[test]
-    fn a_symbol_named_twice_is_taken_once() {
-        let page = read(&[source(SPOT), source(SPOT)]).unwrap();
-        assert_eq!(page.markets.len(), 2);
-        assert_eq!(rejected(&page), [(1, "BTCUSDT", "DUPLICATE_SYMBOL"), (1, "ETHBTC", "DUPLICATE_SYMBOL")]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `cqar import`: the starter dataset, or a venue's own listing.
+//! `cqar import listing`: a venue's own listing.
 
 use std::{
     io::{self, IsTerminal as _, Read as _},
@@ -6,12 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use clap::{Args, Subcommand};
+use clap::{Args, ValueEnum};
 use cqar_proto::{
     v1::{
-        Binding, Finding, ImportCoverage, ImportListingOptions, ImportListingRequest, ImportProgress, ImportSummary,
-        ImportedMarket, InstrumentKind, ListingSource, import_listing_request::Part, import_listing_response::Step,
-        import_progress::Phase, imported_market::Outcome,
+        Binding, Finding, ImportListingOptions, ImportListingRequest, ImportProgress, ImportSummary, ImportedMarket,
+        ListingSource, Rebind, import_listing_request::Part, import_listing_response::Step, import_progress::Phase,
     },
     well_known::Timestamp,
 };
@@ -21,74 +20,24 @@ use serde::Serialize;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use super::{
+use super::report;
+use crate::cli::{
     ClientArgs,
-    apply::{self, WriteArgs},
+    apply::WriteArgs,
     client::{BULK_TIMEOUT, Connection},
     error::{CliError, Exit},
     output::{self, OutputFormat},
-    parse_time, rows,
+    parse_time,
 };
-use crate::mutations;
 
 /// What the contract allows a payload.
 const MAX_PAYLOAD_BYTES: u64 = 64 << 20;
 
 const CHUNK_BYTES: usize = 1 << 20;
-/// So many addresses of further requests are shown.
-const SHOWN_REQUESTS: usize = 10;
-
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  cqar import starter
-  cqar import listing --venue binance exchangeInfo.json --create-missing-assets
-  cqar import listing --venue binance exchangeInfo.json --validate-only
-
-`cqar help import listing` says how codes and times are read.")]
-pub struct ImportArgs {
-    #[command(subcommand)]
-    command: ImportCommand,
-}
-
-#[derive(Debug, Subcommand)]
-enum ImportCommand {
-    /// Loads the starter dataset: well-known assets, chains, venues and markets. What exists is left as it is.
-    #[command(after_help = "\
-Examples:
-  cqar import starter
-  cqar import starter --dir config/starter --validate-only
-
-Every *.yaml file of the directory, in the order of their names, is applied as one request: all of it or nothing.")]
-    Starter(StarterArgs),
-    /// Registers the markets of a venue's own listing, read by the venue's symbology plugin.
-    #[command(after_help = "\
-Examples:
-  cqar import listing --venue binance exchangeInfo.json
-  cqar import listing --venue binance exchangeInfo.json --create-missing-assets
-  cqar import listing --venue binance old.json --observed-time 2021-10-12T00:00:00Z --backfill
-  cqar import listing --venue binance exchangeInfo.json --delist-absent --validate-only
-  curl -s https://api.binance.com/api/v3/exchangeInfo | cqar import listing --venue binance -
-
-A code is the asset of the market that has the symbol already, else the venue's binding of the
-code, else the one classified asset with that symbol. What stays unknown is rejected with its
-candidates; mend it with `cqar apply`. Rejected rows are shown, and the rest is committed: the exit
-code is 0.")]
-    Listing(ListingArgs),
-}
-
-#[derive(Debug, Args)]
-struct StarterArgs {
-    /// The directory of the dataset.
-    #[arg(long, value_name = "DIR", default_value = "config/starter")]
-    dir: PathBuf,
-    #[command(flatten)]
-    write: WriteArgs,
-}
 
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-struct ListingArgs {
+pub struct ListingArgs {
     /// The venue's response body (JSON), or the wrapped form with `responses`; `-` is the standard input.
     file: PathBuf,
     /// The venue's id.
@@ -112,29 +61,36 @@ struct ListingArgs {
     /// Delist the markets that the listing covers completely and does not name.
     #[arg(long)]
     delist_absent: bool,
+    /// The file names every market of this segment, though a response has no address that shows it. May be repeated.
+    #[arg(long, value_name = "SEGMENT")]
+    complete: Vec<String>,
+    /// Delist what is absent even where it is more than a fifth of a segment's live markets.
+    #[arg(long, requires = "delist_absent")]
+    force: bool,
+    /// What becomes of a market whose symbol means something else than what is stored; absent, its row is rejected.
+    #[arg(long, value_name = "HOW")]
+    rebind: Option<RebindHow>,
+    /// Show every change, problem and bound code, and not only counts and examples.
+    #[arg(long)]
+    details: bool,
+    /// End with exit code 1 if a row was rejected.
+    #[arg(long)]
+    fail_on_rejected: bool,
     #[command(flatten)]
     write: WriteArgs,
 }
 
-/// Imports.
-pub async fn run(args: ImportArgs, client: &ClientArgs) -> Result<Exit, CliError> {
-    match args.command {
-        ImportCommand::Starter(args) => starter(&args, client).await,
-        ImportCommand::Listing(args) => listing(args, client).await,
-    }
+/// What becomes of a market whose symbol means something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RebindHow {
+    /// It was read wrongly: it is deleted, and one with the right terms takes its place.
+    Mistake,
+    /// The venue uses the symbol anew: it ends at the observed moment, and another begins.
+    Relisted,
 }
 
-async fn starter(args: &StarterArgs, client: &ClientArgs) -> Result<Exit, CliError> {
-    let request = mutations::read_directory(&args.dir)?;
-    let answer = apply::send(request, &args.write, client).await?;
-    match client.format() {
-        OutputFormat::Json => output::json(&answer)?,
-        OutputFormat::Table => apply::summarize(&answer, args.write.validate_only)?,
-    }
-    Ok(Exit::Done)
-}
-
-async fn listing(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+/// Imports a listing.
+pub async fn run(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let payload = payload(&args.file)?;
     let server = Connection::open(client, Some(BULK_TIMEOUT)).await?;
     let validate_only = args.write.validate_only;
@@ -151,6 +107,9 @@ async fn listing(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
         trust_symbols: args.trust_symbols,
         backfill: args.backfill,
         delist_absent: args.delist_absent,
+        complete_segments: args.complete,
+        force: args.force,
+        rebind: args.rebind.map_or(Rebind::Unspecified, Rebind::from).into(),
         validate_only,
         request_id: request_id.clone(),
         reason: args.write.reason,
@@ -160,21 +119,32 @@ async fn listing(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let answer = receive(&server, parts, &progress, &request_id).await;
     progress.finish_and_clear();
     let answer = answer?;
+    let is_refused = answer.summary.delistings_refused > 0;
+    let is_rejected = args.fail_on_rejected && answer.summary.rejected > 0;
     match client.format() {
         OutputFormat::Json => output::json(&answer)?,
-        OutputFormat::Table => report(answer, validate_only)?,
+        OutputFormat::Table => report::print(answer, validate_only, args.details)?,
     }
-    Ok(Exit::Done)
+    Ok(if is_refused || is_rejected { Exit::Failed } else { Exit::Done })
+}
+
+impl From<RebindHow> for Rebind {
+    fn from(how: RebindHow) -> Self {
+        match how {
+            RebindHow::Mistake => Self::Mistake,
+            RebindHow::Relisted => Self::Relisted,
+        }
+    }
 }
 
 /// Everything that an import answers, its progress left out.
 #[derive(Default, Serialize)]
-struct ImportAnswer {
-    summary: ImportSummary,
-    markets: Vec<ImportedMarket>,
-    bindings: Vec<Binding>,
-    warnings: Vec<Finding>,
-    more: Vec<ListingSource>,
+pub struct ImportAnswer {
+    pub summary: ImportSummary,
+    pub markets: Vec<ImportedMarket>,
+    pub bindings: Vec<Binding>,
+    pub warnings: Vec<Finding>,
+    pub more: Vec<ListingSource>,
 }
 
 /// Sends the listing, shows where the import is, and collects its answer to the end.
@@ -275,75 +245,4 @@ fn progress(bytes: usize) -> ProgressBar {
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
     bar
-}
-
-fn report(answer: ImportAnswer, validate_only: bool) -> Result<(), CliError> {
-    if validate_only {
-        let changes = answer.markets.iter().filter(|market| market.outcome() != Outcome::Rejected).cloned();
-        output::table(["OUTCOME", "SEGMENT", "SYMBOL", "FIELDS"], changes.map(change))?;
-    }
-    let rejected: Vec<_> =
-        answer.markets.iter().filter(|market| market.outcome() == Outcome::Rejected).cloned().collect();
-    if !rejected.is_empty() {
-        output::table(["SEGMENT", "SYMBOL", "CODE", "MESSAGE", "CANDIDATES"], rejected.into_iter().map(rejection))?;
-    }
-    if !answer.bindings.is_empty() {
-        let rows = answer.bindings.into_iter().map(|bound| {
-            let how = if bound.created { "created" } else { "matched by symbol" };
-            [bound.segment, bound.code, bound.symbol, how.to_owned(), bound.asset_id]
-        });
-        output::table(["SEGMENT", "BOUND CODE", "ASSET", "HOW", "ID"], rows)?;
-    }
-    if !answer.more.is_empty() {
-        let hidden = answer.more.len().saturating_sub(SHOWN_REQUESTS);
-        let shown = answer.more.into_iter().take(SHOWN_REQUESTS).map(|source| [source.segment, source.url]);
-        output::table(["SEGMENT", "FURTHER REQUEST"], shown)?;
-        if hidden > 0 {
-            eprintln!("and {hidden} further requests; --output json has them all");
-        }
-    }
-    if !answer.warnings.is_empty() {
-        output::table(rows::FINDING, answer.warnings.into_iter().map(rows::finding))?;
-    }
-    let summary = answer.summary;
-    let committed = match (validate_only, summary.replayed) {
-        (true, _) => "nothing: --validate-only",
-        (false, true) if summary.rows_omitted => "before: this is what is kept of the answer to the same request",
-        (false, true) => "before: this is the stored answer to the same request",
-        (false, false) => "",
-    };
-    let pairs = [
-        ("created", summary.created.to_string()),
-        ("updated", summary.updated.to_string()),
-        ("unchanged", summary.unchanged.to_string()),
-        ("delisted", summary.delisted.to_string()),
-        ("rejected", summary.rejected.to_string()),
-        ("ignored", summary.ignored.to_string()),
-        ("covered completely", summary.covered.iter().map(covered).collect::<Vec<_>>().join(", ")),
-        ("further requests", summary.more.to_string()),
-        ("observed time", output::time(summary.observed_time.as_ref())),
-        ("revision", summary.revision.to_string()),
-        ("committed", committed.to_owned()),
-    ];
-    output::pairs(pairs.map(|(name, value)| (name.to_owned(), value)))?;
-    Ok(())
-}
-
-/// `spot`, or `usdm (perpetual, quote USDT)`.
-fn covered(covered: &ImportCoverage) -> String {
-    let kind = (covered.kind() != InstrumentKind::Unspecified)
-        .then(|| output::short(covered.kind().as_str_name(), "INSTRUMENT_KIND_").to_lowercase());
-    let codes = [("base", &covered.base_code), ("quote", &covered.quote_code), ("settle", &covered.settle_code)];
-    let codes = codes.into_iter().filter(|(_, code)| !code.is_empty()).map(|(what, code)| format!("{what} {code}"));
-    let only: Vec<String> = kind.into_iter().chain(codes).collect();
-    if only.is_empty() { covered.segment.clone() } else { format!("{} ({})", covered.segment, only.join(", ")) }
-}
-
-fn change(market: ImportedMarket) -> [String; 4] {
-    let outcome = output::short(market.outcome().as_str_name(), "OUTCOME_");
-    [outcome, market.segment, market.venue_symbol, market.changed_fields.join(", ")]
-}
-
-fn rejection(market: ImportedMarket) -> [String; 5] {
-    [market.segment, market.venue_symbol, market.code, market.message, market.candidate_asset_ids.join(", ")]
 }
