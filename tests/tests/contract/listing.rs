@@ -52,6 +52,26 @@ pub fn creating() -> ImportListingOptions {
     ImportListingOptions { create_missing_assets: true, ..into_binance() }
 }
 
+/// Options under which markets that are absent are delisted, of a listing that is said to be whole in these segments.
+pub fn whole(segments: &[&str], options: ImportListingOptions) -> ImportListingOptions {
+    let complete_segments = segments.iter().map(|segment| (*segment).to_owned()).collect();
+    ImportListingOptions { delist_absent: true, complete_segments, ..options }
+}
+
+/// A perpetual of USDⓈ-M, since 2019-09-25T08:00:00Z.
+pub fn perpetual(symbol: &str, base: &str, quote: &str) -> Value {
+    json!({
+        "symbol": symbol, "status": "TRADING", "contractType": "PERPETUAL", "baseAsset": base, "quoteAsset": quote,
+        "marginAsset": quote, "onboardDate": 1_569_398_400_000_i64, "deliveryDate": 4_133_404_800_000_i64,
+        "underlyingType": "COIN",
+        "filters": [
+            {"filterType": "PRICE_FILTER", "tickSize": "0.01"},
+            {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "9000", "stepSize": "0.001"},
+            {"filterType": "MIN_NOTIONAL", "notional": "5"},
+        ],
+    })
+}
+
 /// Options with the moment that the listing speaks of.
 pub fn observed(at: &str, options: ImportListingOptions) -> ImportListingOptions {
     ImportListingOptions { observed_time: Some(time(at)), ..options }
@@ -80,6 +100,14 @@ pub fn outcomes(report: &Imported, outcome: Outcome) -> Vec<&ImportedMarket> {
     let mut found: Vec<&ImportedMarket> = report.markets.iter().filter(|it| it.outcome() == outcome).collect();
     found.sort_by_key(|it| &it.venue_symbol);
     found
+}
+
+/// The codes of what was unusual, in their order, each once.
+pub fn warned(report: &Imported) -> Vec<&str> {
+    let mut codes: Vec<&str> = report.warnings.iter().map(|it| it.code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    codes
 }
 
 /// The rejected items: symbol and code.

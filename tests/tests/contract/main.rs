@@ -32,6 +32,7 @@ mod format;
 mod import;
 mod import_assets;
 mod import_documents;
+mod import_life;
 mod import_moments;
 mod listing;
 mod lists;
