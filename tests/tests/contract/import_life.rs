@@ -303,7 +303,7 @@ async fn an_end_that_was_inferred_is_taken_back_and_one_that_was_said_stays(s: T
     let report = import(&mut clients, "2024-03-03T00:00:00Z", &both).await;
     assert_eq!((counts(&report), warned(&report)), ([0, 1, 1, 0, 0], vec!["MOVED"]));
     let back = only(&mut clients, "GONEUSDT").await;
-    assert_eq!((back.id, back.delisted_time, back.delisted_inferred), (first.id, None, false));
+    assert_eq!((&back.id, back.delisted_time, back.delisted_inferred), (&first.id, None, false));
     assert_eq!(back.status(), MarketStatus::Active);
 
     // An end that somebody said is an end: what is seen afterwards is another market.

@@ -48,7 +48,14 @@ async fn every_market_of_a_real_listing_is_read_written_and_read_again() {
         let page = read(&symbology, &listing).await;
         println!("{name}: {} markets in {:?}", page.markets.len(), started.elapsed());
         assert_eq!(page.markets.len(), count, "{:?}", page.rejected.first());
-        let whole = Coverage { segment: segment.parse().unwrap(), kind: None, base: None, quote: None, settle: None };
+        let whole = Coverage {
+            sources: vec![0],
+            segment: segment.parse().unwrap(),
+            kind: None,
+            base: None,
+            quote: None,
+            settle: None,
+        };
         assert_eq!(page.covered, [whole]);
         assert!(page.markets.iter().all(|it| it.problems.is_empty()));
 
