@@ -85,14 +85,14 @@ async fn an_end_that_is_called_off_leaves_the_market_as_it_was(s: TestEnvironmen
     }
     // Called off only after it had passed: the row's own listing time tells that it is the same market.
     let listed = perpetual("LATEUSDT", "LATE", "USDT");
-    let ending = with(listed.clone(), "deliveryDate", 1_704_067_200_000_i64);
-    import(&mut clients, "2023-12-01T00:00:00Z", &[ending]).await;
+    let ending = with(listed.clone(), "deliveryDate", 1_794_268_800_000_i64);
+    import(&mut clients, "2026-11-01T00:00:00Z", &[ending]).await;
     let ended = only(&mut clients, "LATEUSDT").await;
-    assert_eq!(ended.delisted_time, Some(time("2024-01-01T00:00:00Z")));
-    assert_eq!(counts(&import(&mut clients, "2024-02-01T00:00:00Z", &[listed.clone()]).await), [0, 1, 0, 0, 0]);
+    assert_eq!(ended.delisted_time, Some(time("2026-11-10T00:00:00Z")));
+    assert_eq!(counts(&import(&mut clients, "2026-11-12T00:00:00Z", &[listed.clone()]).await), [0, 1, 0, 0, 0]);
     let goes_on = only(&mut clients, "LATEUSDT").await;
     assert_eq!((goes_on.id, goes_on.delisted_time), (ended.id, None));
-    assert_eq!(counts(&import(&mut clients, "2024-02-02T00:00:00Z", &[listed]).await), [0, 0, 1, 0, 0]);
+    assert_eq!(counts(&import(&mut clients, "2026-11-13T00:00:00Z", &[listed]).await), [0, 0, 1, 0, 0]);
 }
 
 async fn a_launch_moves_on_the_same_market(s: TestEnvironment) {
@@ -115,14 +115,14 @@ async fn a_launch_moves_on_the_same_market(s: TestEnvironment) {
     // From a plan to a launch that came earlier than it was told.
     let planned =
         |ms: i64, status: &str| with(with(perpetual("PLANUSDT", "PLAN", "USDT"), "onboardDate", ms), "status", status);
-    import(&mut clients, "2025-01-01T00:00:00Z", &[planned(1_738_368_000_000, "PENDING_TRADING")]).await;
+    import(&mut clients, "2026-11-01T00:00:00Z", &[planned(1_795_132_800_000, "PENDING_TRADING")]).await;
     let first = only(&mut clients, "PLANUSDT").await;
     assert_eq!(first.status(), MarketStatus::PreLaunch);
-    let report = import(&mut clients, "2025-01-05T00:00:00Z", &[planned(1_735_948_800_000, "TRADING")]).await;
+    let report = import(&mut clients, "2026-11-05T00:00:00Z", &[planned(1_793_750_400_000, "TRADING")]).await;
     assert_eq!(counts(&report), [0, 1, 0, 0, 0]);
     let launched = only(&mut clients, "PLANUSDT").await;
     assert_eq!((launched.id, launched.status), (first.id, MarketStatus::Active.into()));
-    assert_eq!(launched.listed_time, Some(time("2025-01-04T00:00:00Z")));
+    assert_eq!(launched.listed_time, Some(time("2026-11-04T00:00:00Z")));
 }
 
 async fn a_venue_goes_through_its_states_in_any_order(s: TestEnvironment) {
@@ -160,11 +160,11 @@ async fn a_venue_goes_through_its_states_in_any_order(s: TestEnvironment) {
         (1, "TRADING", NEVER, MarketStatus::Active),
         (2, "SETTLING", NEVER, MarketStatus::Delisting),
         (3, "TRADING", NEVER, MarketStatus::Active),
-        (4, "CLOSE", 1_709_510_400_000, MarketStatus::Delisted),
+        (4, "CLOSE", 1_793_750_400_000, MarketStatus::Delisted),
         (5, "PENDING_TRADING", NEVER, MarketStatus::PreLaunch),
         (6, "TRADING", NEVER, MarketStatus::Active),
     ] {
-        let report = import(&mut clients, &format!("2024-03-0{day}T00:00:00Z"), &[in_state(status, delivery)]).await;
+        let report = import(&mut clients, &format!("2026-11-0{day}T00:00:00Z"), &[in_state(status, delivery)]).await;
         assert_eq!(rejected(&report), [], "{day}");
         assert_eq!(only(&mut clients, "AGAINUSDT").await.status(), expected, "{day}");
     }
@@ -175,6 +175,21 @@ async fn a_part_is_never_the_whole(s: TestEnvironment) {
     let mut clients = Clients::of(&server).await;
     binance(&mut clients).await;
     let delisting = || ImportListingOptions { delist_absent: true, ..creating() };
+    let (three, one) = (
+        [spot("AAAUSDT", "AAA", "USDT"), spot("BBBUSDT", "BBB", "USDT"), spot("CCCUSDT", "CCC", "USDT")],
+        [spot("AAAUSDT", "AAA", "USDT")],
+    );
+    let url = "https://api.binance.com/api/v3/exchangeInfo";
+    clients.import(whole(&["spot"], creating()), &wrapped(url, 1_790_000_000.0, &three)).await.unwrap();
+    // The answer to a question for one symbol, raw, and wrapped without an address.
+    let nowhere = json!({"responses": [{"body": {"symbols": one}}]}).to_string().into_bytes();
+    let asked = wrapped(&format!("{url}?symbol=AAAUSDT"), 1_790_000_001.0, &one);
+    for (n, part) in [asked, raw(&one), nowhere].into_iter().enumerate() {
+        let report = clients.import(delisting(), &part).await.unwrap();
+        assert_eq!((report.delisted, report.rejected), (0, 0), "{n}");
+    }
+    let report = clients.import(whole(&["spot"], creating()), &raw(&one)).await.unwrap();
+    assert!(report.delisted >= 2, "whoever says that it is whole is believed: {}", report.delisted);
     if let (Some(full), Some(one)) =
         (case("partial-is-whole", "full.json"), case("partial-is-whole", "one-symbol.json"))
     {
@@ -183,21 +198,6 @@ async fn a_part_is_never_the_whole(s: TestEnvironment) {
         assert_eq!((report.delisted, report.unchanged + report.updated), (0, 1), "of {registered}");
         assert_eq!(warned(&report), ["NOT_PROVEN_WHOLE"]);
     }
-    let (three, one) = (
-        [spot("AAAUSDT", "AAA", "USDT"), spot("BBBUSDT", "BBB", "USDT"), spot("CCCUSDT", "CCC", "USDT")],
-        [spot("AAAUSDT", "AAA", "USDT")],
-    );
-    let url = "https://api.binance.com/api/v3/exchangeInfo";
-    clients.import(whole(&["spot"], creating()), &wrapped(url, 1_790_000_000.0, &three)).await.unwrap();
-    // Raw, wrapped without an address, and the answer to a question for one symbol.
-    let nowhere = json!({"responses": [{"body": {"symbols": one}}]}).to_string().into_bytes();
-    let asked = wrapped(&format!("{url}?symbol=AAAUSDT"), 1_790_000_001.0, &one);
-    for (n, part) in [raw(&one), nowhere, asked].into_iter().enumerate() {
-        let report = clients.import(delisting(), &part).await.unwrap();
-        assert_eq!((report.delisted, report.rejected), (0, 0), "{n}");
-    }
-    let report = clients.import(whole(&["spot"], creating()), &raw(&one)).await.unwrap();
-    assert!(report.delisted >= 2, "whoever says that it is whole is believed: {}", report.delisted);
 }
 
 async fn of_two_smallest_values_the_larger_counts(s: TestEnvironment) {
@@ -216,7 +216,7 @@ async fn of_two_smallest_values_the_larger_counts(s: TestEnvironment) {
     for (day, filters, expected) in
         [(1, notional("5"), "5"), (2, json!([]), "5"), (3, notional("0.00"), ""), (4, notional("0"), "")]
     {
-        import(&mut clients, &format!("2024-03-0{day}T00:00:00Z"), &[limited(filters)]).await;
+        import(&mut clients, &format!("2026-11-0{day}T00:00:00Z"), &[limited(filters)]).await;
         assert_eq!(only(&mut clients, "OFFUSDT").await.min_notional, expected, "{day}");
     }
 }
@@ -244,7 +244,7 @@ async fn a_field_that_drifted_costs_itself_alone(s: TestEnvironment) {
         "filters",
         json!([{"filterType": "PRICE_FILTER", "tickSize": 1e-7}, {"filterType": "LOT_SIZE", "stepSize": "many", "minQty": {}}]),
     );
-    let report = import(&mut clients, "2024-03-01T00:00:00Z", &[odd]).await;
+    let report = import(&mut clients, "2026-11-01T00:00:00Z", &[odd]).await;
     assert_eq!((counts(&report), warned(&report)), ([1, 0, 0, 0, 0], vec!["MALFORMED_FIELD"]));
     let kinds: Vec<_> = report.problems.iter().map(|it| (it.code.as_str(), it.count, it.examples.len())).collect();
     assert_eq!(kinds, [("MALFORMED_FIELD", 2, 2)]);
@@ -280,7 +280,7 @@ async fn a_ticker_of_another_class_is_another_asset(s: TestEnvironment) {
         "underlyingType",
         "EQUITY",
     );
-    import(&mut clients, "2024-03-01T00:00:00Z", &[share]).await;
+    import(&mut clients, "2026-11-01T00:00:00Z", &[share]).await;
     let report = clients.import(into_binance(), &raw(&[spot("TSLAUSDT", "TSLA", "USDT")])).await.unwrap();
     assert_eq!(rejected(&report), [("TSLAUSDT", "UNKNOWN_ASSET")]);
 }

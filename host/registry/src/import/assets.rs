@@ -247,6 +247,13 @@ impl CodeMappings<'_> {
         }
     }
 
+    /// The symbols of the assets that codes mean, those to be created among them.
+    pub(super) fn symbols(&self) -> impl Iterator<Item = (AssetId, &str)> {
+        let created = self.codes.codes.values().filter_map(|code| Some((code.asset, code.symbol.as_deref()?)));
+        let stored = self.bound.values().map(Arc::as_ref).chain(self.named.values().flatten());
+        created.chain(stored.map(|asset| (asset.id, asset.symbol.as_str())))
+    }
+
     /// The asset that a code is bound to in a segment, or in all of them.
     pub(super) fn bound(&self, segment: &Segment, code: &str) -> Option<AssetId> {
         self.bound_asset(segment, code).map(|asset| asset.id)

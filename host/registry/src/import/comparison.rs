@@ -23,18 +23,20 @@ pub(super) struct MarketMeaning<'a> {
     pub(super) unit_multiplier: &'a Decimal,
 }
 
-/// Every term in which two meanings differ; `name` is that of an asset.
+/// Every term in which two meanings differ; `symbol` is that of an asset.
 pub(super) fn contradictions(
     stored: &MarketMeaning<'_>,
     listed: &MarketMeaning<'_>,
-    name: impl Fn(AssetId) -> String,
+    symbol: impl Fn(AssetId) -> String,
 ) -> Vec<Contradiction> {
     let (was, is) = (stored.terms, listed.terms);
     // Two assets may have one symbol.
     let asset = |was: Option<AssetId>, is: Option<AssetId>| {
-        let is_same_name = was.map(&name) == is.map(&name);
-        let text = |id: AssetId| if is_same_name { format!("{} ({id})", name(id)) } else { name(id) };
-        (was != is).then(|| (was.map(text), is.map(text)))
+        (was != is).then(|| {
+            let is_same_symbol = was.map(&symbol) == is.map(&symbol);
+            let text = |id: AssetId| if is_same_symbol { format!("{} ({id})", symbol(id)) } else { symbol(id) };
+            (was.map(text), is.map(text))
+        })
     };
     let other = |was: Option<String>, is: Option<String>| (was != is).then_some((was, is));
     let kind = |terms: &Terms| Some(terms.kind().name().to_owned());

@@ -164,8 +164,10 @@ impl<'a> StoredState<'a> {
         self.markets.get(&place).map_or(&[], Vec::as_slice)
     }
 
-    fn name(&self, asset: AssetId) -> String {
-        self.assets.get(&asset).map_or_else(|| asset.to_string(), |asset| asset.symbol.clone())
+    /// The symbols of the assets that rows mean, and of those that markets had.
+    fn symbols(&self) -> HashMap<AssetId, &str> {
+        let of_markets = self.assets.values().map(|asset| (asset.id, asset.symbol.as_str()));
+        self.mappings.symbols().chain(of_markets).collect()
     }
 }
 
@@ -209,6 +211,7 @@ fn moved_watermarks(
 struct ProposedMutations<'a> {
     listing: &'a Listing,
     stored: &'a StoredState<'a>,
+    symbols: HashMap<AssetId, &'a str>,
     mutations: Vec<RequestedMutation>,
     origins: Vec<Origin>,
     present: BTreeSet<usize>,
@@ -225,6 +228,7 @@ impl<'a> ProposedMutations<'a> {
         Self {
             listing,
             stored,
+            symbols: stored.symbols(),
             mutations: Vec::new(),
             origins: Vec::new(),
             present: BTreeSet::new(),
@@ -341,7 +345,8 @@ impl<'a> ProposedMutations<'a> {
         let stored = MarketMeaning { terms, unit_multiplier: &market.unit_multiplier };
         let unit_multiplier = &row.unit_multiplier();
         let listed = MarketMeaning { terms: listed, unit_multiplier };
-        comparison::contradictions(&stored, &listed, |asset| self.stored.name(asset))
+        let symbol = |asset| self.symbols.get(&asset).map_or_else(|| asset.to_string(), |symbol| (*symbol).to_owned());
+        comparison::contradictions(&stored, &listed, symbol)
     }
 
     fn delist(&mut self, rejections: &HashMap<EntityKey, Rejection>) {
