@@ -50,8 +50,16 @@ pub(crate) fn status(error: Error) -> Status {
                 .iter()
                 .fold(status_builder, |it, referrer| it.with_precondition(referrer, format_args!("refers to {key}")))
         }
-        Error::SymbolUnknown { venue, symbol, segment } => {
-            symbol_at(refuse(NotFound, ErrorReason::SymbolUnknown), venue, symbol, segment.as_ref())
+        Error::SymbolUnknown { venue, symbol, segment, elsewhere } => {
+            let status_builder =
+                symbol_at(refuse(NotFound, ErrorReason::SymbolUnknown), venue, symbol, segment.as_ref());
+            match elsewhere.as_slice() {
+                [] => status_builder,
+                elsewhere => {
+                    let names: Vec<&str> = elsewhere.iter().map(Segment::quoted).collect();
+                    status_builder.with("segments", names.join(", "))
+                }
+            }
         }
         Error::SymbolNotLive { venue, symbol, at, live } => {
             let status_builder =
@@ -319,7 +327,7 @@ mod tests {
                 "REFERRED_TO",
             ),
             (
-                Error::SymbolUnknown { venue: venue(), symbol: "X".into(), segment: None },
+                Error::SymbolUnknown { venue: venue(), symbol: "X".into(), segment: None, elsewhere: Vec::new() },
                 Code::NotFound,
                 "SYMBOL_UNKNOWN",
             ),

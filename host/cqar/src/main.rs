@@ -6,14 +6,16 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`config`] | the configuration and its layers |
-//! | [`mutations`] | files of mutations: `apply`, and the starter dataset |
+//! | [`mutations`] | files of mutations, and of single entities |
 //! | [`serve`] | the server, from start to shutdown |
+//! | [`starter`] | the starter dataset |
 //! | [`telemetry`] | logs and traces |
 
 mod cli;
 mod config;
 mod mutations;
 mod serve;
+mod starter;
 mod telemetry;
 
 use std::process::ExitCode;

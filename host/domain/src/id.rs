@@ -137,6 +137,11 @@ impl Segment {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// As people and command lines write it: `''` for none.
+    pub fn quoted(&self) -> &str {
+        if self.0.is_empty() { "''" } else { &self.0 }
+    }
 }
 
 impl FromStr for Segment {

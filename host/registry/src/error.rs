@@ -68,7 +68,7 @@ pub enum Error {
         referrers: Vec<EntityKey>,
     },
     /// No market has, or ever had, the symbol.
-    #[error("no market of {venue} has, or had, the symbol {symbol:?}{}", in_segment(segment.as_ref()))]
+    #[error("no market of {venue} has, or had, the symbol {symbol:?}{}{}", in_segment(segment.as_ref()), elsewhere_in(elsewhere))]
     SymbolUnknown {
         /// The venue.
         venue: VenueId,
@@ -76,6 +76,8 @@ pub enum Error {
         symbol: String,
         /// The segment that was asked for.
         segment: Option<Segment>,
+        /// The other segments in which a market has, or had, it.
+        elsewhere: Vec<Segment>,
     },
     /// A market has the symbol, at another time.
     #[error("{symbol:?} of {venue} was not live at {at}, but {}", intervals(live))]
@@ -265,6 +267,11 @@ fn in_segment(segment: Option<&Segment>) -> String {
         .filter(|segment| !segment.as_str().is_empty())
         .map(|segment| format!(" in segment {segment}"))
         .unwrap_or_default()
+}
+
+fn elsewhere_in(segments: &[Segment]) -> String {
+    let names: Vec<&str> = segments.iter().map(Segment::quoted).collect();
+    if names.is_empty() { String::new() } else { format!("; segments that have it: {}", names.join(", ")) }
 }
 
 fn intervals(live: &[(MarketId, Interval)]) -> String {

@@ -14,7 +14,7 @@
 //! | `caller` | work that goes on without its caller |
 //! | `plan`, `caller_rules` | from what a write asks for to what it changes: every invariant of the core, and of callers |
 //! | [`lookup`](StoreLookup) | what plugins may ask |
-//! | `status`, `unresolved` | how the registry is |
+//! | `status`, `unresolved`, `symbologies` | how the registry is |
 //! | [`error`](Error) | why a call was refused |
 
 mod apply;
@@ -37,6 +37,7 @@ mod registry;
 mod request_path;
 mod resolve;
 mod status;
+mod symbologies;
 mod unresolved;
 mod write;
 

@@ -1,7 +1,7 @@
 //! A venue's symbol to its market.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -230,7 +230,8 @@ impl Registry {
             let asked: Vec<&ResolveQuery<'_>> = places.iter().filter_map(|n| queries.get(*n)).collect();
             let inferred = self.infer(&plugins, &venue, at, &asked).await;
             for (n, inferred) in places.into_iter().zip(inferred) {
-                if let Some(answer) = answers.get_mut(n) {
+                // What stays unknown is refused as before: with the segments that have it.
+                if let Some(answer) = answers.get_mut(n).filter(|_| !matches!(inferred, Err(Error::SymbolUnknown { .. }))) {
                     *answer = inferred;
                 }
             }
@@ -287,7 +288,8 @@ impl SymbolHistory {
         let in_segment = |it: &&SymbolMapping| segment.as_ref().is_none_or(|segment| *segment == it.segment);
         let live: Vec<_> = self.mappings.iter().filter(in_segment).map(|it| (it.market, it.live)).collect();
         if live.is_empty() {
-            Error::SymbolUnknown { venue, symbol, segment }
+            let elsewhere: BTreeSet<&Segment> = self.mappings.iter().map(|it| &it.segment).collect();
+            Error::SymbolUnknown { venue, symbol, segment, elsewhere: elsewhere.into_iter().cloned().collect() }
         } else {
             Error::SymbolNotLive { venue, symbol, at, live }
         }

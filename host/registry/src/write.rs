@@ -30,6 +30,7 @@ use crate::{
     error::Error,
     lookup::read_again,
     plan::{Plan, PlannedChange},
+    symbologies,
 };
 
 /// Who writes, and how.
@@ -333,7 +334,10 @@ impl Writer<'_> {
             return Ok(Some(Judgement::default()));
         }
         match plugins.validate(&context, changes.into()).await {
-            Ok(judgement) => Ok(Some(judgement)),
+            Ok(mut judgement) => {
+                judgement.findings.extend(symbologies::unserved(plan, plugins));
+                Ok(Some(judgement))
+            }
             Err(ValidateError::Moved) => Ok(None),
             Err(ValidateError::NotServing { plugin, reason }) => Err(Error::PluginNotServing { plugin, reason }),
             Err(ValidateError::Failed { plugin, reason }) => Err(Error::PluginFailed { plugin, reason }),

@@ -20,7 +20,17 @@ pub trait Masked: Default {
 }
 
 /// Filled in by the server: a mask may name them, to no effect.
-const OUTPUT_ONLY: &[&str] = &["id", "code", "revision", "etag", "create_time", "update_time", "delete_time"];
+const OUTPUT_ONLY: &[&str] = &[
+    "id",
+    "code",
+    "revision",
+    "etag",
+    "create_time",
+    "update_time",
+    "delete_time",
+    "delisted_inferred",
+    "override_times",
+];
 
 /// Lays the masked fields of `from` over `onto`.
 pub(super) fn apply_mask<M: Masked>(onto: &mut M, from: &M, mask: &[String], found: &mut Violations) {

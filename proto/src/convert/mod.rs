@@ -20,7 +20,7 @@ use cqar_domain::{
 };
 
 pub(crate) use entities::document;
-pub use entities::{EntityMessage, key_field, stored};
+pub use entities::{EntityMessage, deserialize, key, key_field, settable_fields, stored};
 pub use mutation::{create, mutations, update};
 use refs::NamedRefs;
 

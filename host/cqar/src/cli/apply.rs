@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::{
     ClientArgs,
     client::{BULK_TIMEOUT, Connection},
+    entities,
     error::{CliError, Exit},
-    output::{self, OutputFormat},
-    rows,
+    output, rows,
 };
 use crate::mutations;
 
@@ -64,14 +64,16 @@ pub struct WriteArgs {
 pub async fn run(args: ApplyArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let request = mutations::read(&args.files)?;
     let answer = send(request, &args.write, client).await?;
-    match client.format() {
-        OutputFormat::Json => output::json(&answer)?,
-        OutputFormat::Table => {
-            output::table(rows::ENTITY, answer.results.iter().map(rows::entity))?;
-            summarize(&answer, args.write.validate_only)?;
-        }
+    if !client.format().print_named(&answer, names(&answer))? {
+        output::table(rows::ENTITY, answer.results.iter().map(rows::entity))?;
+        summarize(&answer, args.write.validate_only)?;
     }
     Ok(Exit::Done)
+}
+
+/// What `--output name` prints: an entity for each mutation.
+pub fn names(answer: &ApplyResponse) -> impl Iterator<Item = String> {
+    answer.results.iter().filter_map(|result| Some(entities::printed_name_of(result.entity.as_ref()?)))
 }
 
 /// Sends the mutations as one request.

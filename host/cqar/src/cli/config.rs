@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{
     ClientArgs, ConfigArgs,
     error::{CliError, Exit},
-    output::{self, OutputFormat},
+    output,
 };
 
 #[derive(Debug, Args)]
@@ -49,12 +49,10 @@ pub fn run(command: &ConfigCommand, client: &ClientArgs) -> Result<Exit, CliErro
             let loaded = args.load()?;
             let settings = loaded.sources.iter();
             let settings = settings.map(|s| Setting { key: &s.key, value: &s.shown, source: s.origin.to_string() });
-            match client.format() {
-                OutputFormat::Json => output::json(&settings.collect::<Vec<_>>())?,
-                OutputFormat::Table => {
-                    let rows = settings.map(|s| [s.key.to_owned(), s.value.to_owned(), s.source]);
-                    output::table(["KEY", "VALUE", "SOURCE"], rows)?;
-                }
+            let settings: Vec<Setting<'_>> = settings.collect();
+            if !client.format().print(&settings)? {
+                let rows = settings.into_iter().map(|s| [s.key.to_owned(), s.value.to_owned(), s.source]);
+                output::table(["KEY", "VALUE", "SOURCE"], rows)?;
             }
             warn(&loaded.warnings);
         }

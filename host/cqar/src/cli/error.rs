@@ -153,7 +153,7 @@ impl CliError {
         }
         let text = match format {
             OutputFormat::Json => serde_json::to_string(&self.status()).unwrap_or_else(|_| self.to_string()),
-            OutputFormat::Table => {
+            OutputFormat::Yaml | OutputFormat::Table | OutputFormat::Name => {
                 let label = output::red_on_stderr("error:");
                 match self {
                     Self::Answered(status) => format!("{label} {}", describe(status)),

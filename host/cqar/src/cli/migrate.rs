@@ -1,6 +1,10 @@
 //! `cqar migrate`: the database's schema.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _, Write as _},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
 use cqar_domain::time::SystemClock;
@@ -20,6 +24,7 @@ Examples:
   cqar migrate status
   cqar migrate up
   cqar migrate down --steps 1     takes the newest migration back, with everything that it holds
+  cqar migrate down --yes         does not ask
 
 The database is the one of the configuration: database.url, or DATABASE_URL. With SQLite
 `cqar serve` migrates by itself; with PostgreSQL it refuses to start until `cqar migrate up` ran.")]
@@ -39,6 +44,9 @@ enum MigrateCommand {
         /// How many.
         #[arg(long, default_value_t = 1)]
         steps: usize,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Lists the migrations, and when each was applied.
     Status(ConfigArgs),
@@ -60,6 +68,13 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let settings = store_settings(&loaded.config.database);
     let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await;
     let store = store.map_err(anyhow::Error::new)?;
+    if let MigrateCommand::Down { steps, yes: false, .. } = &args.command {
+        let question = format!("Take back {steps} migration(s) of {}? What their tables hold is lost.", settings.redacted_url());
+        if !confirmed(&question)? {
+            store.close().await;
+            return Err(CliError::Refused("nothing was taken back".to_owned()));
+        }
+    }
     let (outcome, done) = match args.command {
         MigrateCommand::Up(_) => ("applied", store.migrate_up().await),
         MigrateCommand::Down { steps, .. } => ("taken_back", store.migrate_down(steps).await),
@@ -72,11 +87,23 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
     };
     store.close().await;
     let done = done.map_err(anyhow::Error::new)?;
-    match client.format() {
-        OutputFormat::Json => output::json(&BTreeMap::from([(outcome, done)]))?,
-        OutputFormat::Table => output::line(&names(&outcome.replace('_', " "), &done))?,
+    let told = names(&outcome.replace('_', " "), &done);
+    if !client.format().print(&BTreeMap::from([(outcome, done)]))? {
+        output::line(&told)?;
     }
     Ok(Exit::Done)
+}
+
+/// Asks on a terminal; elsewhere nobody can answer.
+fn confirmed(question: &str) -> Result<bool, CliError> {
+    if !io::stdin().is_terminal() {
+        return Err(CliError::Usage(format!("{question} Say so with --yes")));
+    }
+    eprint!("{question} [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
 fn names(what: &str, done: &[String]) -> String {
@@ -89,13 +116,10 @@ fn show(status: Vec<MigrationStatus>, format: OutputFormat) -> Result<(), CliErr
         name: migration.name,
         applied: migration.applied.map_or_else(String::new, |time| time.to_string()),
     });
-    match format {
-        OutputFormat::Json => output::json(&migrations.collect::<Vec<_>>())?,
-        OutputFormat::Table => {
-            let rows =
-                migrations.map(|m| [m.name, if m.applied.is_empty() { "PENDING".to_owned() } else { m.applied }]);
-            output::table(["MIGRATION", "APPLIED"], rows)?;
-        }
+    let migrations: Vec<Migration> = migrations.collect();
+    if !format.print(&migrations)? {
+        let applied = |m: Migration| [m.name, if m.applied.is_empty() { "PENDING".to_owned() } else { m.applied }];
+        output::table(["MIGRATION", "APPLIED"], migrations.into_iter().map(applied))?;
     }
     Ok(())
 }

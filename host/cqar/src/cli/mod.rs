@@ -5,8 +5,9 @@
 //! | [`client`] | the connection to a server |
 //! | [`output`] | tables and JSON |
 //! | [`error`] | exit codes, and how errors are shown |
-//! | `resolve`, `get`, `list`, `rows` | reading |
-//! | `apply`, `import` | writing |
+//! | `resolve`, `format`, `get`, `list`, `rows` | reading |
+//! | `write`, `fields`, `apply`, `import` | writing |
+//! | `entities` | what is particular about each type of entity |
 //! | `watch`, `plugin`, `status` | what goes on in a server |
 //! | `migrate`, `config` | what needs no server |
 
@@ -15,6 +16,8 @@ pub mod client;
 mod config;
 mod entities;
 pub mod error;
+mod fields;
+mod format;
 mod get;
 mod import;
 mod list;
@@ -25,10 +28,12 @@ mod resolve;
 mod rows;
 mod status;
 mod watch;
+mod write;
 
-use std::{path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
 use self::{
     error::{CliError, EXAMPLES_AND_EXIT_CODES, Exit},
@@ -39,7 +44,7 @@ use crate::{
         self as configuration, LoadOptions, Loaded,
         values::{self, Secret},
     },
-    serve::{self, ServeOptions},
+    serve::{self, ServeOptions, Starter},
 };
 
 /// The crypto quant asset registry: what an asset is, where it trades, and under which symbol.
@@ -62,7 +67,7 @@ pub struct ClientArgs {
     /// The API key to call it with. Better kept in the environment, since others see command lines.
     #[arg(long, global = true, value_name = "KEY", env = "CQAR_API_KEY", hide_env_values = true)]
     pub api_key: Option<Secret>,
-    /// How answers are printed: a table, or the answer's message in proto3 JSON. Streams default to JSON in a pipe.
+    /// How answers are printed. Streams default to JSON in a pipe.
     #[arg(long, short, global = true, value_enum)]
     pub output: Option<OutputFormat>,
     /// How long a call may take, such as 500ms or 2m. By default 10s, and 5m for apply and import.
@@ -93,10 +98,22 @@ calls end first.")]
     Migrate(migrate::MigrateArgs),
     /// Says what a venue's symbols mean.
     Resolve(resolve::ResolveArgs),
+    /// Says under which symbol a venue trades an instrument.
+    Format(format::FormatArgs),
     /// Shows one entity.
     Get(get::GetArgs),
     /// Lists entities.
     List(list::ListArgs),
+    /// Creates one entity.
+    Create(write::FieldArgs<false>),
+    /// Changes fields of one entity.
+    Update(write::FieldArgs<true>),
+    /// Deletes one entity.
+    Delete(write::DeleteArgs),
+    /// Takes the deletion of one entity back.
+    Undelete(write::DeleteArgs),
+    /// Ends a market.
+    Delist(write::DelistArgs),
     /// Applies mutations from files, all of them or none.
     Apply(apply::ApplyArgs),
     /// Loads the starter dataset, or a venue's own listing.
@@ -109,15 +126,54 @@ calls end first.")]
     Config(config::ConfigCommand),
     /// Shows how the server does.
     Status(status::StatusArgs),
+    /// Prints what a shell needs to complete commands and options.
+    #[command(after_help = "\
+Examples:
+  cqar completions bash > ~/.local/share/bash-completion/completions/cqar
+  cqar completions zsh > ~/.zfunc/_cqar
+  cqar completions fish > ~/.config/fish/completions/cqar.fish
+
+Open another shell, and press the tab key. For zsh, `fpath+=~/.zfunc` must stand before `compinit`.")]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+impl Command {
+    /// Whether it answers entities, whose names can be printed.
+    const fn has_names(&self) -> bool {
+        match self {
+            Self::Resolve(_)
+            | Self::Get(_)
+            | Self::List(_)
+            | Self::Create(_)
+            | Self::Update(_)
+            | Self::Delete(_)
+            | Self::Undelete(_)
+            | Self::Delist(_)
+            | Self::Apply(_)
+            | Self::Import(_) => true,
+            Self::Serve(_)
+            | Self::Migrate(_)
+            | Self::Format(_)
+            | Self::Watch(_)
+            | Self::Plugin(_)
+            | Self::Config(_)
+            | Self::Status(_)
+            | Self::Completions { .. } => false,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
 struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Load the starter dataset from this directory before serving; what exists already is left as it is.
-    #[arg(long, value_name = "DIR", num_args = 0..=1, default_missing_value = "config/starter")]
-    starter: Option<PathBuf>,
+    /// Load the starter dataset before serving, or the one of this directory; what exists already is left as it is.
+    #[arg(long, value_name = "DIR", num_args = 0..=1)]
+    #[allow(clippy::option_option, reason = "the option, and its value")]
+    starter: Option<Option<PathBuf>>,
 }
 
 /// Where the configuration is.
@@ -140,17 +196,29 @@ pub async fn run(cli: Cli) -> Exit {
     let Cli { client, command } = cli;
     let format = client.output.unwrap_or(OutputFormat::Table);
     let done = match command {
+        // Before anything is done that would then not be told.
+        command if format == OutputFormat::Name && !command.has_names() => Err(OutputFormat::nameless()),
         Command::Serve(args) => serve(args).await,
         Command::Migrate(args) => migrate::run(args, &client).await,
         Command::Resolve(args) => resolve::run(args, &client).await,
         Command::Get(args) => get::run(args, &client).await,
         Command::List(args) => list::run(args, &client).await,
+        Command::Format(args) => format::run(args, &client).await,
+        Command::Create(args) => write::create(args, &client).await,
+        Command::Update(args) => write::update(args, &client).await,
+        Command::Delete(args) => write::delete(args, &client).await,
+        Command::Undelete(args) => write::undelete(args, &client).await,
+        Command::Delist(args) => write::delist(args, &client).await,
         Command::Apply(args) => apply::run(args, &client).await,
         Command::Import(args) => import::run(args, &client).await,
         Command::Watch(args) => watch::run(args, &client).await,
         Command::Plugin(args) => plugin::run(args, &client).await,
         Command::Config(args) => config::run(&args, &client),
         Command::Status(args) => status::run(args, &client).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "cqar", &mut io::stdout().lock());
+            Ok(Exit::Done)
+        }
     };
     done.unwrap_or_else(|error| {
         error.print(format);
@@ -160,7 +228,8 @@ pub async fn run(cli: Cli) -> Exit {
 
 async fn serve(args: ServeArgs) -> Result<Exit, CliError> {
     let loaded = args.config.load()?;
-    serve::run(loaded, ServeOptions { starter: args.starter }).await?;
+    let starter = args.starter.map(|dir| dir.map_or(Starter::CompiledIn, Starter::Directory));
+    serve::run(loaded, ServeOptions { starter }).await?;
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@ use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
     error::{CliError, Exit},
-    output::{self, OutputFormat},
+    output,
 };
 
 #[derive(Debug, Args)]
@@ -50,16 +50,14 @@ pub async fn run(args: PluginArgs, client: &ClientArgs) -> Result<Exit, CliError
                     break;
                 }
             }
-            match client.format() {
-                OutputFormat::Json => output::json(&answer)?,
-                OutputFormat::Table => output::table(HEADERS, answer.plugins.into_iter().map(row))?,
+            if !client.format().print(&answer)? {
+                output::table(HEADERS, answer.plugins.into_iter().map(row))?;
             }
         }
         PluginCommand::Get { name } => {
             let plugin = plugins.get_plugin(GetPluginRequest { name }).await?.into_inner();
-            match client.format() {
-                OutputFormat::Json => output::json(&plugin)?,
-                OutputFormat::Table => output::pairs(output::fields(&plugin))?,
+            if !client.format().print(&plugin)? {
+                output::pairs(output::fields(&plugin))?;
             }
         }
     }

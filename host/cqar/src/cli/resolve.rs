@@ -24,7 +24,7 @@ use tonic::Code;
 use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
-    entities::{asset_type, market_status},
+    entities::{self, asset_type, market_status},
     error::{CliError, Exit},
     output::{self, OutputFormat},
     parse_time,
@@ -117,9 +117,9 @@ impl ResolveArgs {
 
 async fn one(request: ResolveMarketRequest, server: &Connection, format: OutputFormat) -> Result<Exit, CliError> {
     let answer = server.markets().resolve_market(request).await?.into_inner();
-    match format {
-        OutputFormat::Json => output::json(&answer)?,
-        OutputFormat::Table => output::pairs(described(&answer))?,
+    let name = answer.market.as_ref().map(entities::printed_name);
+    if !format.print_named(&answer, name)? {
+        output::pairs(described(&answer))?;
     }
     Ok(Exit::Done)
 }
@@ -139,12 +139,14 @@ async fn many(
     }
     let BatchResolveMarketsResponse { results, revision } = answer;
     let exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done);
-    match format {
-        OutputFormat::Json => output::json(&BatchResolveMarketsResponse { results, revision })?,
-        OutputFormat::Table => {
-            let rows = symbols.iter().zip(results).map(|(symbol, result)| row(symbol, result));
-            output::table(HEADERS, rows)?;
-        }
+    let answer = BatchResolveMarketsResponse { results, revision };
+    let resolved = answer.results.iter().filter_map(|result| match &result.result {
+        Some(Resolved::Resolved(answer)) => answer.market.as_ref().map(entities::printed_name),
+        _ => None,
+    });
+    if !format.print_named(&answer, resolved)? {
+        let rows = symbols.iter().zip(answer.results).map(|(symbol, result)| row(symbol, result));
+        output::table(HEADERS, rows)?;
     }
     Ok(exit)
 }
@@ -182,7 +184,7 @@ async fn stdin(args: &ResolveArgs, server: &Connection, client: &ClientArgs) -> 
         }
         let mut out = io::BufWriter::new(io::stdout().lock());
         for (symbol, result) in symbols.iter().zip(&results) {
-            output::json_line(&mut out, &Line { venue_symbol: symbol, result })?;
+            format.print_next(&mut out, &Line { venue_symbol: symbol, result })?;
         }
         out.flush()?;
     }

@@ -1,32 +1,69 @@
 //! `cqar status`: how the server does.
 
+use std::time::Duration;
+
 use clap::Args;
-use cqar_proto::v1::GetStatusRequest;
+use cqar_proto::v1::{GetStatusRequest, GetStatusResponse, component::State};
+use tokio::time::{Instant, sleep};
 
 use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
     error::{CliError, Exit},
-    output::{self, OutputFormat},
+    output,
 };
+use crate::config::values;
+
+/// Between two looks at a server that is not ready yet.
+const PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   cqar status
   cqar status --output json
+  cqar serve --starter & cqar status --wait 30s && cqar list markets
   cqar --server http://10.0.0.7:9090 status
 
-The exit code is 0 if the server answers, whatever its parts do; 6 if it does not.")]
-pub struct StatusArgs {}
+The exit code is 0 if the server serves, with every part or without one that it can do without; 6 if
+it is not ready, or does not answer.")]
+pub struct StatusArgs {
+    /// Wait until the server is ready, for as long as this: 60s unless it is given.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "60s", value_parser = values::parse_duration)]
+    wait: Option<Duration>,
+}
 
 /// Shows the status.
-pub async fn run(StatusArgs {}: StatusArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+pub async fn run(args: StatusArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+    let deadline = args.wait.map(|wait| Instant::now() + wait);
+    let status = loop {
+        let asked = ask(client).await;
+        let may_wait = deadline.is_some_and(|deadline| Instant::now() < deadline);
+        match asked {
+            Ok(status) if is_ready(&status) || !may_wait => break status,
+            // Whoever may not call will not be let in later either.
+            Err(error) if !may_wait || error.exit() != Exit::Unavailable => return Err(error),
+            Ok(_) | Err(_) => sleep(PAUSE).await,
+        }
+    };
+    let exit = if is_ready(&status) { Exit::Done } else { Exit::Unavailable };
+    show(status, client)?;
+    Ok(exit)
+}
+
+async fn ask(client: &ClientArgs) -> Result<GetStatusResponse, CliError> {
     let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
-    let status = server.registry().get_status(GetStatusRequest {}).await?.into_inner();
-    if client.format() == OutputFormat::Json {
-        output::json(&status)?;
-        return Ok(Exit::Done);
+    Ok(server.registry().get_status(GetStatusRequest {}).await?.into_inner())
+}
+
+/// Whether it serves, as its probes say: nothing that it needs has failed.
+fn is_ready(status: &GetStatusResponse) -> bool {
+    status.components.iter().all(|component| component.state() != State::Failed)
+}
+
+fn show(status: GetStatusResponse, client: &ClientArgs) -> Result<(), CliError> {
+    if client.format().print(&status)? {
+        return Ok(());
     }
     let pairs = [
         ("server", client.server.clone()),
@@ -55,5 +92,5 @@ pub async fn run(StatusArgs {}: StatusArgs, client: &ClientArgs) -> Result<Exit,
         output::line("")?;
         output::table(["VENUE", "UNRESOLVED SYMBOL", "TIMES", "LAST"], unresolved)?;
     }
-    Ok(Exit::Done)
+    Ok(())
 }

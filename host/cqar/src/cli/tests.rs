@@ -88,8 +88,8 @@ fn serve_takes_the_starter_dataset_with_and_without_a_directory() {
         _ => None,
     };
     assert_eq!(starter("cqar serve"), None);
-    assert_eq!(starter("cqar serve --starter"), Some("config/starter".into()));
-    assert_eq!(starter("cqar serve --starter data"), Some("data".into()));
+    assert_eq!(starter("cqar serve --starter"), Some(None));
+    assert_eq!(starter("cqar serve --starter data"), Some(Some("data".into())));
 }
 
 #[test]

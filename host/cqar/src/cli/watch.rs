@@ -151,32 +151,29 @@ fn may_pass(error: &CliError) -> bool {
     }
 }
 
-fn show(event: &Event, format: OutputFormat) -> io::Result<()> {
+fn show(event: &Event, format: OutputFormat) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    match format {
-        OutputFormat::Json => output::json_line(&mut out, event)?,
-        OutputFormat::Table => {
-            let entity = event.after.as_ref().or(event.before.as_ref());
-            let mut line = format!(
-                "{} {}.{} {} {} {}",
-                output::time(event.commit_time.as_ref()),
-                event.revision,
-                event.index,
-                event.r#type,
-                entity.and_then(|it| it.entity.as_ref()).map_or("", |it| it.label()),
-                event.entity_id,
-            );
-            for (name, value) in
-                [("venue", &event.venue_id), ("by", &event.actor), ("changed", &event.changed_fields.join(","))]
-            {
-                if !value.is_empty() {
-                    line.extend([" ", name, "=", value]);
-                }
+    if !format.print_next(&mut out, event)? {
+        let entity = event.after.as_ref().or(event.before.as_ref());
+        let mut line = format!(
+            "{} {}.{} {} {} {}",
+            output::time(event.commit_time.as_ref()),
+            event.revision,
+            event.index,
+            event.r#type,
+            entity.and_then(|it| it.entity.as_ref()).map_or("", |it| it.label()),
+            event.entity_id,
+        );
+        for (name, value) in
+            [("venue", &event.venue_id), ("by", &event.actor), ("changed", &event.changed_fields.join(","))]
+        {
+            if !value.is_empty() {
+                line.extend([" ", name, "=", value]);
             }
-            writeln!(out, "{line}")?;
         }
+        writeln!(out, "{line}")?;
     }
-    out.flush()
+    Ok(out.flush()?)
 }
 
 #[cfg(test)]

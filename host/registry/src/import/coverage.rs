@@ -95,8 +95,9 @@ pub(super) async fn absent(
         }
         if listing.absence == Absence::Delists && gone.len() >= FEW && gone.len() * 100 > live * MOST_GONE_PERCENT {
             let message = format!(
-                "{} of the {live} live markets of segment {segment:?} are absent at once; --force delists them",
-                gone.len()
+                "{} of the {live} live markets of segment {} are absent at once; --force delists them",
+                gone.len(),
+                segment.quoted()
             );
             let why = Rejection::new("TOO_MANY_ABSENT", message);
             absent.refused.extend(gone.into_iter().map(|market| (market, why.clone())));

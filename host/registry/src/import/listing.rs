@@ -63,6 +63,8 @@ pub(super) struct Listing {
     /// What of the page could not be read, beside rows and codes.
     pub(super) problems: Vec<RowProblem>,
     pub(super) reason: String,
+    /// Nothing of it is to be committed.
+    pub(super) is_preview: bool,
     pub(super) progress: ProgressSender,
 }
 
@@ -226,6 +228,7 @@ impl Registry {
             more: page.more,
             problems: page.problems,
             reason: options.reason.clone(),
+            is_preview: options.validate_only,
             progress,
         })
     }
@@ -296,10 +299,11 @@ fn prove_coverage(page: &mut Page, has_address: &[bool], options: &ImportOptions
     let unproven = unproven.into_iter().map(|it| it.segment).filter(|it| !options.complete.contains(it));
     for segment in unproven.collect::<BTreeSet<Segment>>() {
         page.problems.push(RowProblem {
-            path: format!("segment {segment:?}"),
+            path: format!("segment {}", segment.quoted()),
             code: "NOT_PROVEN_WHOLE".to_owned(),
             message: format!(
-                "a response without its address may be a part, so that nothing is absent from it; --complete {segment} says that it is whole"
+                "a response without its address may be a part, so that nothing is absent from it; --complete {} says that it is whole",
+                segment.quoted()
             ),
         });
     }

@@ -1,6 +1,6 @@
 //! What an import reports: counts, what was wrong or unusual by kind, and every row that matters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use cqar_domain::{
     entities::Entity,
@@ -8,7 +8,11 @@ use cqar_domain::{
     id::{EntityKey, MarketId, Segment},
 };
 use cqar_plugins::RowProblem;
-use cqar_proto::v1::{self, finding::Severity};
+use cqar_proto::{
+    document::document,
+    v1::{self, finding::Severity},
+};
+use serde_json::{Map, Value};
 
 use super::{
     assets::{CodeBinding, looks_like_a_multiple},
@@ -19,6 +23,9 @@ use super::{
     row::Rejection,
 };
 use crate::{plan::PlannedChange, write::WriteOutcome};
+
+/// What the commit alone changes.
+const OF_THE_COMMIT: [&str; 4] = ["revision", "etag", "create_time", "update_time"];
 
 /// So many problems of a kind are told in the summary.
 const EXAMPLES: usize = 3;
@@ -72,6 +79,7 @@ impl ImportDraft {
             };
             markets.push(v1::ImportedMarket {
                 changed_fields: changed_fields(change),
+                differences: if listing.is_preview { differences(change) } else { Vec::new() },
                 market_id: if change.before.is_none() && written.revision == self.plan.revision {
                     String::new()
                 } else {
@@ -182,6 +190,27 @@ fn changed_fields(change: &PlannedChange) -> Vec<String> {
         (Some(before), Some(after)) => before.changed_fields(after).into_iter().map(str::to_owned).collect(),
         _ => Vec::new(),
     }
+}
+
+/// Each field that an update changes, as the contract writes its values.
+fn differences(change: &PlannedChange) -> Vec<v1::FieldDifference> {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Vec::new() };
+    let [before, after] = [before, after].map(|it| serde_json::from_str(&document(it)).unwrap_or_default());
+    let (before, after): (Map<String, Value>, Map<String, Value>) = (before, after);
+    let text = |value: Option<&Value>| match value {
+        None => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    };
+    let fields: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differ = fields.into_iter().filter(|field| before.get(*field) != after.get(*field));
+    let differ = differ.filter(|field| !OF_THE_COMMIT.contains(&field.as_str()));
+    let differences = differ.map(|field| v1::FieldDifference {
+        field: field.clone(),
+        before: text(before.get(field)),
+        after: text(after.get(field)),
+    });
+    differences.collect()
 }
 
 fn imported(segment: &Segment, symbol: &str, outcome: v1::imported_market::Outcome) -> v1::ImportedMarket {

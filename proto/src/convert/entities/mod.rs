@@ -14,7 +14,7 @@ use cqar_domain::{
     id::{EntityKey, EntityType, SystemIds},
     violation::{Violation, Violations},
 };
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
     Reader,
@@ -143,6 +143,11 @@ impl Message {
         each!(self, it => EntityMessage::revision(it))
     }
 
+    /// Gives it an id.
+    pub fn set_id(&mut self, id: String) {
+        each!(self, it => *it.id_mut() = id);
+    }
+
     /// See [`EntityMessage::label`].
     pub fn label(&self) -> &str {
         each!(self, it => it.label())
@@ -171,6 +176,37 @@ impl Message {
     }
 }
 
+/// As its own message is written.
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        each!(self, it => it.serialize(serializer))
+    }
+}
+
+/// Reads the message of a type of entity from JSON or YAML, as files have it.
+pub fn deserialize<'de, D: Deserializer<'de>>(entity_type: EntityType, deserializer: D) -> Result<Message, D::Error> {
+    Ok(match entity_type {
+        EntityType::Asset => Message::Asset(Deserialize::deserialize(deserializer)?),
+        EntityType::Chain => Message::Chain(Deserialize::deserialize(deserializer)?),
+        EntityType::Venue => Message::Venue(Deserialize::deserialize(deserializer)?),
+        EntityType::VenueAsset => Message::VenueAsset(Deserialize::deserialize(deserializer)?),
+        EntityType::Instrument => Message::Instrument(Deserialize::deserialize(deserializer)?),
+        EntityType::Market => Message::Market(Deserialize::deserialize(deserializer)?),
+    })
+}
+
+/// The fields of a type's message that a client may give: those that an update may change, and those that only a create takes.
+pub const fn settable_fields(entity_type: EntityType) -> [&'static [&'static str]; 2] {
+    match entity_type {
+        EntityType::Asset => [v1::Asset::MUTABLE, v1::Asset::IMMUTABLE],
+        EntityType::Chain => [v1::Chain::MUTABLE, v1::Chain::IMMUTABLE],
+        EntityType::Venue => [v1::Venue::MUTABLE, v1::Venue::IMMUTABLE],
+        EntityType::VenueAsset => [v1::VenueAsset::MUTABLE, v1::VenueAsset::IMMUTABLE],
+        EntityType::Instrument => [v1::Instrument::MUTABLE, v1::Instrument::IMMUTABLE],
+        EntityType::Market => [v1::Market::MUTABLE, v1::Market::IMMUTABLE],
+    }
+}
+
 /// The proto3 JSON of the entity's message.
 pub(crate) fn document(entity: &Entity) -> String {
     each!(&Message::from(entity), it => crate::document::json(it))
@@ -189,6 +225,18 @@ pub(in crate::convert) fn given(entity: v1::Entity) -> Result<Message, Vec<Viola
         let (code, message) = ("REQUIRED".to_owned(), "the entity must be given".to_owned());
         vec![Violation { field: String::new(), code, message }]
     })
+}
+
+/// Names an entity of a type.
+pub fn key(entity_type: EntityType, id: String) -> Key {
+    match entity_type {
+        EntityType::Asset => Key::AssetId(id),
+        EntityType::Chain => Key::ChainId(id),
+        EntityType::Venue => Key::VenueId(id),
+        EntityType::VenueAsset => Key::VenueAssetId(id),
+        EntityType::Instrument => Key::InstrumentId(id),
+        EntityType::Market => Key::MarketId(id),
+    }
 }
 
 /// The key that a message names; `$name` stands for the entity of that name.

@@ -1,24 +1,32 @@
 //! Assets on the command line.
 
 use clap::Args;
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{Asset, AssetType, GetAssetRequest, ListAssetsRequest, ListAssetsResponse};
 
-use super::{EntityCommands, Paging, list, name_of, options, show};
-use crate::cli::{output::short, parse_value};
+use super::{
+    EntityCommands, Lookup, MAX_PAGE_SIZE, Paging, list, name_of,
+    name::{self, Candidate},
+    options, show,
+};
+use crate::cli::{client::Connection, error::CliError, output::{OutputFormat, short}, parse_value};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
+    entity_type: EntityType::Asset,
     name: "asset",
     name_aliases: &["assets"],
     plural: "assets",
     plural_aliases: &["asset"],
-    about: "Lists assets",
+    described: "an asset",
+    many_described: "assets",
     filters: Filters::augment_args,
+    find: |server, name, lookup| Box::pin(find(server, name, lookup)),
     get: |server, id, min_revision, format| {
         Box::pin(async move {
             show(
                 format,
-                server.assets().get_asset(GetAssetRequest { asset_id: id, min_revision, at_revision: 0 }).await?,
+                server.assets().get_asset(GetAssetRequest { asset_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
             )
         })
     },
@@ -31,6 +39,24 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         })
     },
 };
+
+/// By its symbol.
+async fn find(server: &Connection, symbol: &str, lookup: Lookup) -> Result<String, CliError> {
+    let request = ListAssetsRequest {
+        symbol: symbol.to_owned(),
+        show_deleted: true,
+        min_revision: lookup.min_revision,
+        page_size: MAX_PAGE_SIZE,
+        ..Default::default()
+    };
+    let found = server.assets().list_assets(request).await?.into_inner().assets;
+    let candidate = |asset: Asset| Candidate {
+        described: format!("{} {}, {}", asset.symbol, asset.name, asset_type(&asset)),
+        is_deleted: asset.delete_time.is_some(),
+        id: asset.id,
+    };
+    name::one("asset", symbol, found.into_iter().map(candidate).collect(), lookup)
+}
 
 #[derive(Debug, Args)]
 struct Filters {
@@ -47,12 +73,12 @@ struct Filters {
     paging: Paging,
 }
 
-const HEADERS: [&str; 4] = ["ID", "SYMBOL", "TYPE", "NAME"];
+const HEADERS: [&str; 4] = ["SYMBOL", "TYPE", "NAME", "ID"];
 
 fn row(asset: Asset) -> [String; 4] {
     let kind = asset_type(&asset);
     let name = name_of(asset.name, asset.delete_time.is_some());
-    [asset.id, asset.symbol, kind, name]
+    [asset.symbol, kind, name, asset.id]
 }
 
 /// `COIN`, `TOKEN` …

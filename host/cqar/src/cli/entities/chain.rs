@@ -1,23 +1,32 @@
 //! Chains on the command line.
 
 use clap::Args;
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{Chain, GetChainRequest, ListChainsRequest, ListChainsResponse};
 
-use super::{EntityCommands, Paging, list, options, show, yes};
+use super::{
+    EntityCommands, Lookup, Paging, list,
+    name::{self, Candidate},
+    options, show, yes,
+};
+use crate::cli::{client::Connection, error::CliError, output::OutputFormat};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
+    entity_type: EntityType::Chain,
     name: "chain",
     name_aliases: &["chains"],
     plural: "chains",
     plural_aliases: &["chain"],
-    about: "Lists chains",
+    described: "a chain",
+    many_described: "chains",
     filters: Filters::augment_args,
+    find: |server, name, lookup| Box::pin(find(server, name, lookup)),
     get: |server, id, min_revision, format| {
         Box::pin(async move {
             show(
                 format,
-                server.chains().get_chain(GetChainRequest { chain_id: id, min_revision, at_revision: 0 }).await?,
+                server.chains().get_chain(GetChainRequest { chain_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
             )
         })
     },
@@ -29,6 +38,15 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         })
     },
 };
+
+/// By its CAIP-2 id.
+async fn find(server: &Connection, caip2: &str, lookup: Lookup) -> Result<String, CliError> {
+    let request =
+        ListChainsRequest { caip2: caip2.to_owned(), min_revision: lookup.min_revision, ..Default::default() };
+    let found = server.chains().list_chains(request).await?.into_inner().chains;
+    let candidate = |chain: Chain| Candidate { id: chain.id, described: chain.name, is_deleted: false };
+    name::one("chain", caip2, found.into_iter().map(candidate).collect(), lookup)
+}
 
 #[derive(Debug, Args)]
 struct Filters {

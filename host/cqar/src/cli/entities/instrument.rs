@@ -1,33 +1,38 @@
 //! Instruments on the command line.
 
 use clap::Args;
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{
     GetInstrumentRequest, Instrument, InstrumentKind, ListInstrumentsRequest, ListInstrumentsResponse,
     get_instrument_request::Key, instrument::Terms,
 };
 
-use super::{EntityCommands, Paging, list, name_of, options, show};
-use crate::cli::parse_value;
+use super::{EntityCommands, Lookup, Paging, id_filter, list, name_of, options, show};
+use crate::cli::{client::Connection, error::CliError, output::OutputFormat, parse_value};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
+    entity_type: EntityType::Instrument,
     name: "instrument",
     name_aliases: &["instruments"],
     plural: "instruments",
     plural_aliases: &["instrument"],
-    about: "Lists instruments",
+    described: "an instrument",
+    many_described: "instruments",
     filters: Filters::augment_args,
+    find: |server, name, lookup| Box::pin(find(server, name, lookup)),
     get: |server, id, min_revision, format| {
         Box::pin(async move {
-            // Every canonical code has one of these, and no id has.
-            let key = if id.contains(['/', ':']) { Key::Code(id) } else { Key::InstrumentId(id) };
-            let request = GetInstrumentRequest { key: Some(key), min_revision, at_revision: 0 };
-            show(format, server.instruments().get_instrument(request).await?)
+            let key = Some(Key::InstrumentId(id));
+            let request = GetInstrumentRequest { key, min_revision, at_revision: 0 };
+            show(format, server.instruments().get_instrument(request).await?.get_ref())
         })
     },
     list: |matches, client| {
         Box::pin(async move {
             let Filters { kind, base, quote, show_deleted, paging } = options(matches)?;
+            let base = id_filter(client, EntityType::Asset, &base).await?;
+            let quote = id_filter(client, EntityType::Asset, &quote).await?;
             let request = ListInstrumentsRequest {
                 kind: kind.unwrap_or_default(),
                 base_asset_id: base,
@@ -40,15 +45,22 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
 };
 
+/// By its canonical code.
+async fn find(server: &Connection, code: &str, lookup: Lookup) -> Result<String, CliError> {
+    let key = Some(Key::Code(code.to_owned()));
+    let request = GetInstrumentRequest { key, min_revision: lookup.min_revision, at_revision: 0 };
+    Ok(server.instruments().get_instrument(request).await?.into_inner().id)
+}
+
 #[derive(Debug, Args)]
 struct Filters {
     /// Only those of this kind, such as perpetual.
     #[arg(long, value_parser = read_kind)]
     kind: Option<i32>,
-    /// Only those whose base is the asset with this id.
+    /// Only those whose base is this asset: its id, or its symbol.
     #[arg(long, default_value = "", hide_default_value = true)]
     base: String,
-    /// Only those whose quote is the asset with this id.
+    /// Only those whose quote is this asset: its id, or its symbol.
     #[arg(long, default_value = "", hide_default_value = true)]
     quote: String,
     /// Soft-deleted ones too.
@@ -58,7 +70,7 @@ struct Filters {
     paging: Paging,
 }
 
-const HEADERS: [&str; 3] = ["ID", "KIND", "CODE"];
+const HEADERS: [&str; 3] = ["CODE", "KIND", "ID"];
 
 fn row(instrument: Instrument) -> [String; 3] {
     let kind = match instrument.terms {
@@ -71,7 +83,7 @@ fn row(instrument: Instrument) -> [String; 3] {
         None => "",
     };
     let code = name_of(instrument.code, instrument.delete_time.is_some());
-    [instrument.id, kind.to_owned(), code]
+    [code, kind.to_owned(), instrument.id]
 }
 
 fn read_kind(text: &str) -> Result<i32, String> {

@@ -1,27 +1,43 @@
 //! Markets on the command line.
 
 use clap::Args;
+use cqar_domain::id::EntityType;
 use cqar_proto::{
-    v1::{GetMarketRequest, ListMarketsRequest, ListMarketsResponse, Market, MarketStatus},
+    v1::{
+        GetMarketRequest, ListMarketsRequest, ListMarketsResponse, Market, MarketStatus, ResolveMarketRequest,
+    },
     well_known::Timestamp,
 };
+use tonic::Code;
 
-use super::{EntityCommands, Paging, list, options, show};
-use crate::cli::{output::short, parse_time, parse_value};
+use super::{
+    EntityCommands, Lookup, Paging, id_filter, list,
+    name::{self, AtVenue, Candidate},
+    options, show,
+};
+use crate::cli::{
+    client::Connection,
+    error::CliError,
+    output::{self, OutputFormat, short},
+    parse_time, parse_value,
+};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
+    entity_type: EntityType::Market,
     name: "market",
     name_aliases: &["markets"],
     plural: "markets",
     plural_aliases: &["market"],
-    about: "Lists markets",
+    described: "a market",
+    many_described: "markets",
     filters: Filters::augment_args,
+    find: |server, name, lookup| Box::pin(find(server, name, lookup)),
     get: |server, id, min_revision, format| {
         Box::pin(async move {
             show(
                 format,
-                server.markets().get_market(GetMarketRequest { market_id: id, min_revision, at_revision: 0 }).await?,
+                server.markets().get_market(GetMarketRequest { market_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
             )
         })
     },
@@ -29,6 +45,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         Box::pin(async move {
             let Filters { venue, segment, instrument, status, venue_symbol, live_at, paging } = options(matches)?;
             let status = status.unwrap_or_default();
+            let instrument = id_filter(client, EntityType::Instrument, &instrument).await?;
             let request = ListMarketsRequest {
                 venue_id: venue,
                 segment,
@@ -43,6 +60,60 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
 };
 
+/// By the venue, the segment and the symbol: the one that is live now, or the only one that ever was.
+async fn find(server: &Connection, name: &str, lookup: Lookup) -> Result<String, CliError> {
+    let readings = AtVenue::readings(name);
+    if readings.is_empty() {
+        return Err(AtVenue::unreadable("market", name));
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for AtVenue { venue, segment, symbol } in readings {
+        let request = ResolveMarketRequest {
+            venue_id: venue.to_owned(),
+            venue_symbol: symbol.to_owned(),
+            segment: segment.map(ToOwned::to_owned),
+            min_revision: lookup.min_revision,
+            ..Default::default()
+        };
+        let live = match server.markets().resolve_market(request).await {
+            Ok(answer) => answer.into_inner().market,
+            Err(status) if status.code() == Code::NotFound => None,
+            Err(status) => return Err(status.into()),
+        };
+        let found = match live {
+            Some(market) => vec![market],
+            None => past(server, venue, segment, symbol, lookup).await?,
+        };
+        candidates.extend(found.into_iter().map(candidate));
+    }
+    name::one("market", name, candidates, lookup)
+}
+
+/// Those that had the symbol once, or will have it.
+async fn past(
+    server: &Connection,
+    venue: &str,
+    segment: Option<&str>,
+    symbol: &str,
+    lookup: Lookup,
+) -> Result<Vec<Market>, CliError> {
+    let request = ListMarketsRequest {
+        venue_id: venue.to_owned(),
+        segment: segment.map(ToOwned::to_owned),
+        venue_symbol: symbol.to_owned(),
+        min_revision: lookup.min_revision,
+        ..Default::default()
+    };
+    Ok(server.markets().list_markets(request).await?.into_inner().markets)
+}
+
+fn candidate(market: Market) -> Candidate {
+    let from = output::time(market.listed_time.as_ref());
+    let until = output::time(market.delisted_time.or(market.expiry_time).as_ref());
+    let described = format!("{} in segment {:?}, from {from:?} until {until:?}", market.venue_symbol, market.segment);
+    Candidate { id: market.id, described, is_deleted: false }
+}
+
 #[derive(Debug, Args)]
 struct Filters {
     /// Only those of this venue.
@@ -51,7 +122,7 @@ struct Filters {
     /// Only those of this segment; '' for those without one.
     #[arg(long)]
     segment: Option<String>,
-    /// Only those of the instrument with this id.
+    /// Only those of this instrument: its id, or its canonical code.
     #[arg(long, default_value = "", hide_default_value = true)]
     instrument: String,
     /// Only those of this status, such as halted.
@@ -67,12 +138,12 @@ struct Filters {
     paging: Paging,
 }
 
-const HEADERS: [&str; 8] = ["ID", "VENUE", "SEGMENT", "SYMBOL", "STATUS", "TICK", "LOT", "INSTRUMENT"];
+const HEADERS: [&str; 8] = ["VENUE", "SEGMENT", "SYMBOL", "STATUS", "TICK", "LOT", "INSTRUMENT", "ID"];
 
 fn row(market: Market) -> [String; 8] {
     let status = market_status(&market);
     let Market { id, venue_id, segment, venue_symbol, tick_size, lot_size, instrument_id, .. } = market;
-    [id, venue_id, segment, venue_symbol, status, tick_size, lot_size, instrument_id]
+    [venue_id, segment, venue_symbol, status, tick_size, lot_size, instrument_id, id]
 }
 
 /// `ACTIVE`, `HALTED` …

@@ -1,26 +1,31 @@
-//! What the command line knows of each type of entity: how to get one, and how to list many. One file each; this one lists
-//! them.
+//! What the command line knows of each type of entity: what one may be called, how to get it, and how to list many. One file each;
+//! this one lists them.
 
 mod asset;
 mod chain;
 mod instrument;
 mod market;
+mod name;
 mod venue;
 mod venue_asset;
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
-use cqar_domain::id::EntityType;
+use clap::{ArgMatches, Args, Command, FromArgMatches, builder::PossibleValue};
+use cqar_domain::{entity::TypedEntity as _, id::EntityType};
+use cqar_proto::{convert::EntityMessage, v1::entity::Entity};
 use futures::future::BoxFuture;
-use serde::Serialize;
 
 use super::{
     ClientArgs,
-    client::Connection,
+    client::{Connection, DEFAULT_TIMEOUT},
     error::{CliError, Exit},
     output::{self, OutputFormat},
 };
 
-pub use self::{asset::asset_type, market::market_status};
+pub use self::{
+    asset::asset_type,
+    market::market_status,
+    name::{Find, Lookup},
+};
 
 /// Every type of entity.
 pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
@@ -35,6 +40,8 @@ pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
 /// The commands about one type of entity.
 #[derive(Debug)]
 pub struct EntityCommands {
+    /// Which it is.
+    pub entity_type: EntityType,
     /// What `cqar get` calls one.
     pub name: &'static str,
     /// What else it may be called there.
@@ -43,14 +50,37 @@ pub struct EntityCommands {
     pub plural: &'static str,
     /// What else they may be called there.
     pub plural_aliases: &'static [&'static str],
-    /// What `cqar list` says of itself.
-    pub about: &'static str,
+    /// What one is, for the help.
+    pub described: &'static str,
+    /// What many are, for the help.
+    pub many_described: &'static str,
     /// Adds the options of `cqar list`.
     pub filters: fn(Command) -> Command,
+    /// Looks up the id of what is called something else.
+    pub find: Find,
     /// Shows the entity with this id, from a state of at least this revision.
     pub get: for<'a> fn(&'a Connection, String, i64, OutputFormat) -> CommandFuture<'a>,
     /// Lists what the options ask for.
     pub list: for<'a> fn(&'a ArgMatches, &'a ClientArgs) -> CommandFuture<'a>,
+}
+
+impl EntityCommands {
+    /// Those of a type.
+    pub fn of(entity_type: EntityType) -> &'static Self {
+        let found = ENTITIES.into_iter().find(|of| of.entity_type == entity_type);
+        // A test holds that every type has its commands.
+        found.unwrap_or(&asset::COMMANDS)
+    }
+
+    /// Its names on the command line.
+    pub fn possible_value(&self) -> PossibleValue {
+        PossibleValue::new(self.name).aliases(self.name_aliases)
+    }
+
+    /// Those that are called so.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        ENTITIES.into_iter().find(|of| of.name == name || of.name_aliases.contains(&name))
+    }
 }
 
 /// A command at work.
@@ -101,15 +131,13 @@ macro_rules! list {
                 break;
             }
         }
-        match $args.format() {
-            $crate::cli::output::OutputFormat::Json => $crate::cli::output::json(&whole)?,
-            $crate::cli::output::OutputFormat::Table => {
-                let (shown, more) = (whole.$items.len(), !whole.next_page_token.is_empty());
-                $crate::cli::output::table(HEADERS, whole.$items.into_iter().map(row))?;
-                if more {
-                    eprintln!("{shown} shown, and there are more: --all, or a larger --limit");
-                }
-            }
+        let (shown, more) = (whole.$items.len(), !whole.next_page_token.is_empty());
+        if !$args.format().print_named(&whole, whole.$items.iter().map(super::printed_name))? {
+            $crate::cli::output::table(HEADERS, whole.$items.into_iter().map(row))?;
+        }
+        // Those who read JSON or YAML see the token.
+        if more && matches!($args.format(), OutputFormat::Table | OutputFormat::Name) {
+            eprintln!("{shown} shown, and there are more: --all, or a larger --limit");
         }
         Ok($crate::cli::error::Exit::Done)
     }};
@@ -121,14 +149,39 @@ fn options<O: FromArgMatches>(matches: &ArgMatches) -> Result<O, CliError> {
     O::from_arg_matches(matches).map_err(|error| CliError::Usage(error.to_string()))
 }
 
+/// The id of what a filter names; none for none.
+async fn id_filter(client: &ClientArgs, entity_type: EntityType, name: &str) -> Result<String, CliError> {
+    if name.is_empty() {
+        return Ok(String::new());
+    }
+    let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
+    EntityCommands::of(entity_type).id_of(&server, name, Lookup::default()).await
+}
+
 /// Shows one entity.
-fn show(format: OutputFormat, answer: tonic::Response<impl Serialize>) -> Result<Exit, CliError> {
-    let entity = answer.into_inner();
-    match format {
-        OutputFormat::Json => output::json(&entity)?,
-        OutputFormat::Table => output::pairs(output::fields(&entity))?,
+pub fn show<M: EntityMessage>(format: OutputFormat, entity: &M) -> Result<Exit, CliError> {
+    if !format.print_named(entity, [printed_name(entity)])? {
+        output::pairs(output::fields(entity))?;
     }
     Ok(Exit::Done)
+}
+
+/// Shows an entity of any type.
+pub fn show_any(format: OutputFormat, entity: &Entity) -> Result<Exit, CliError> {
+    if !format.print_named(entity, [printed_name_of(entity)])? {
+        output::pairs(output::fields(entity))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What `--output name` prints of an entity.
+pub fn printed_name<M: EntityMessage>(entity: &M) -> String {
+    format!("{}/{}", EntityCommands::of(M::Entity::TYPE).name, entity.id())
+}
+
+/// The same of an entity of any type.
+pub fn printed_name_of(entity: &Entity) -> String {
+    format!("{}/{}", EntityCommands::of(entity.entity_type()).name, entity.id())
 }
 
 /// A name, of what may be soft-deleted.

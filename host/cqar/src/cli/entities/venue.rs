@@ -1,24 +1,29 @@
 //! Venues on the command line.
 
 use clap::Args;
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{GetVenueRequest, ListVenuesRequest, ListVenuesResponse, Venue, VenueType};
 
-use super::{EntityCommands, Paging, list, name_of, options, show, yes};
-use crate::cli::{output::short, parse_value};
+use super::{EntityCommands, Paging, list, name, name_of, options, show, yes};
+use crate::cli::{output::{OutputFormat, short}, parse_value};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
+    entity_type: EntityType::Venue,
     name: "venue",
     name_aliases: &["venues"],
     plural: "venues",
     plural_aliases: &["venue"],
-    about: "Lists venues",
+    described: "a venue",
+    many_described: "venues",
     filters: Filters::augment_args,
+    // Its id is its name.
+    find: |_, name, lookup| Box::pin(std::future::ready(name::one("venue", name, Vec::new(), lookup))),
     get: |server, id, min_revision, format| {
         Box::pin(async move {
             show(
                 format,
-                server.venues().get_venue(GetVenueRequest { venue_id: id, min_revision, at_revision: 0 }).await?,
+                server.venues().get_venue(GetVenueRequest { venue_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
             )
         })
     },

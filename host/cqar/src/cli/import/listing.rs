@@ -26,7 +26,6 @@ use crate::cli::{
     apply::WriteArgs,
     client::{BULK_TIMEOUT, Connection},
     error::{CliError, Exit},
-    output::{self, OutputFormat},
     parse_time,
 };
 
@@ -121,9 +120,9 @@ pub async fn run(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let answer = answer?;
     let is_refused = answer.summary.delistings_refused > 0;
     let is_rejected = args.fail_on_rejected && answer.summary.rejected > 0;
-    match client.format() {
-        OutputFormat::Json => output::json(&answer)?,
-        OutputFormat::Table => report::print(answer, validate_only, args.details)?,
+    let ids = answer.markets.iter().filter(|market| !market.market_id.is_empty());
+    if !client.format().print_named(&answer, ids.map(|market| format!("market/{}", market.market_id)))? {
+        report::print(answer, validate_only, args.details)?;
     }
     Ok(if is_refused || is_rejected { Exit::Failed } else { Exit::Done })
 }
@@ -168,7 +167,10 @@ async fn receive(
             Err(status) => return Err(status.into()),
         };
         match response.step {
-            Some(Step::Progress(at)) => progress.set_message(described(&at)),
+            Some(Step::Progress(at)) => {
+                progress.set_position(STEP * (1 + step_of(at.phase())));
+                progress.set_message(described(&at));
+            }
             Some(Step::Rows(rows)) => {
                 answer.markets.extend(rows.markets);
                 answer.bindings.extend(rows.bindings);
@@ -184,6 +186,19 @@ async fn receive(
 /// Whether the connection broke, and not the server refused: its refusals say their reason.
 fn is_of_transport(status: &tonic::Status) -> bool {
     status.get_details_error_info().is_none()
+}
+
+/// How much of the bar each step has: sending, and the phases that the server tells.
+const STEP: u64 = 100;
+const STEPS: u64 = 5;
+
+const fn step_of(phase: Phase) -> u64 {
+    match phase {
+        Phase::Unspecified | Phase::Reading => 0,
+        Phase::Comparing => 1,
+        Phase::Validating => 2,
+        Phase::Committing => 3,
+    }
 }
 
 fn described(progress: &ImportProgress) -> String {
@@ -223,12 +238,9 @@ fn parts(
     let end = payload.len();
     let payload = Bytes::from(payload);
     let chunks = (0..end).step_by(CHUNK_BYTES).map(move |start| {
-        let chunk = payload.slice(start..end.min(start + CHUNK_BYTES));
-        progress.inc(chunk.len() as u64);
-        if progress.position() >= end as u64 {
-            progress.set_message("waiting for the server");
-        }
-        Part::Chunk(chunk)
+        let until = end.min(start + CHUNK_BYTES);
+        progress.set_position(STEP * until as u64 / end as u64);
+        Part::Chunk(payload.slice(start..until))
     });
     std::iter::once(Part::Options(options)).chain(chunks).map(|part| ImportListingRequest { part: Some(part) })
 }
@@ -239,8 +251,8 @@ fn progress(bytes: usize) -> ProgressBar {
         eprintln!("sending {bytes} bytes");
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(bytes as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes} {elapsed} {msg}") {
+    let bar = ProgressBar::new(STEP * STEPS).with_message(format!("sending {bytes} bytes"));
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {elapsed} {msg}") {
         bar.set_style(style);
     }
     bar.enable_steady_tick(std::time::Duration::from_millis(100));

@@ -12,9 +12,8 @@ use super::{
     ClientArgs,
     apply::{self, WriteArgs},
     error::{CliError, Exit},
-    output::{self, OutputFormat},
 };
-use crate::mutations;
+use crate::starter;
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -35,9 +34,11 @@ enum ImportCommand {
     #[command(after_help = "\
 Examples:
   cqar import starter
-  cqar import starter --dir config/starter --validate-only
+  cqar import starter --validate-only
+  cqar import starter --dir config/starter
 
-Every *.yaml file of the directory, in the order of their names, is applied as one request: all of it or nothing.")]
+Every *.yaml file of the directory, in the order of their names, is applied as one request: all of
+it or nothing.")]
     Starter(StarterArgs),
     /// Registers the markets of a venue's own listing, read by the venue's symbology plugin.
     #[command(after_help = "\
@@ -61,9 +62,9 @@ with --fail-on-rejected, if a row was rejected.")]
 
 #[derive(Debug, Args)]
 struct StarterArgs {
-    /// The directory of the dataset.
-    #[arg(long, value_name = "DIR", default_value = "config/starter")]
-    dir: PathBuf,
+    /// The directory of another dataset. Absent: the one that is compiled in.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
     #[command(flatten)]
     write: WriteArgs,
 }
@@ -71,17 +72,16 @@ struct StarterArgs {
 /// Imports.
 pub async fn run(args: ImportArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     match args.command {
-        ImportCommand::Starter(args) => starter(&args, client).await,
+        ImportCommand::Starter(args) => import_starter(&args, client).await,
         ImportCommand::Listing(args) => listing::run(args, client).await,
     }
 }
 
-async fn starter(args: &StarterArgs, client: &ClientArgs) -> Result<Exit, CliError> {
-    let request = mutations::read_directory(&args.dir)?;
+async fn import_starter(args: &StarterArgs, client: &ClientArgs) -> Result<Exit, CliError> {
+    let request = starter::read(args.dir.as_deref())?;
     let answer = apply::send(request, &args.write, client).await?;
-    match client.format() {
-        OutputFormat::Json => output::json(&answer)?,
-        OutputFormat::Table => apply::summarize(&answer, args.write.validate_only)?,
+    if !client.format().print_named(&answer, apply::names(&answer))? {
+        apply::summarize(&answer, args.write.validate_only)?;
     }
     Ok(Exit::Done)
 }

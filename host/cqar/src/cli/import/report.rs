@@ -14,9 +14,11 @@ const SHOWN_REQUESTS: usize = 10;
 /// Prints it.
 pub fn print(answer: ImportAnswer, validate_only: bool, details: bool) -> Result<(), CliError> {
     let ImportAnswer { summary, markets, bindings, warnings, more } = answer;
-    if validate_only || details {
-        let changes = markets.iter().filter(|market| market.outcome() != Outcome::Rejected).cloned();
-        output::table(["OUTCOME", "SEGMENT", "SYMBOL", "FIELDS"], changes.map(change))?;
+    let changes = markets.iter().filter(|market| market.outcome() != Outcome::Rejected);
+    if validate_only {
+        output::table(["OUTCOME", "SEGMENT", "SYMBOL", "FIELD", "BEFORE", "AFTER"], changes.flat_map(difference))?;
+    } else if details {
+        output::table(["OUTCOME", "SEGMENT", "SYMBOL", "FIELDS"], changes.cloned().map(change))?;
     }
     if details {
         let rejected: Vec<_> = markets.into_iter().filter(|market| market.outcome() == Outcome::Rejected).collect();
@@ -100,6 +102,18 @@ fn covered(covered: &ImportCoverage) -> String {
     let codes = codes.into_iter().filter(|(_, code)| !code.is_empty()).map(|(what, code)| format!("{what} {code}"));
     let only: Vec<String> = kind.into_iter().chain(codes).collect();
     if only.is_empty() { covered.segment.clone() } else { format!("{} ({})", covered.segment, only.join(", ")) }
+}
+
+/// A field a line; a market without any has a line of its own.
+fn difference(market: &ImportedMarket) -> Vec<[String; 6]> {
+    let [outcome, segment, symbol, _] = change(market.clone());
+    let row = |field: &str, before: &str, after: &str| {
+        [&outcome, &segment, &symbol, field, before, after].map(|text: &str| text.to_owned())
+    };
+    if market.differences.is_empty() {
+        return vec![row("", "", "")];
+    }
+    market.differences.iter().map(|it| row(&it.field, &it.before, &it.after)).collect()
 }
 
 fn change(market: ImportedMarket) -> [String; 4] {

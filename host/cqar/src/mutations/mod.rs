@@ -1,21 +1,29 @@
-//! Files of mutations, as `cqar apply` and the starter dataset have them: an `ApplyRequest` in YAML, or in JSON.
+//! Files of mutations, as `cqar apply` and the starter dataset have them: an `ApplyRequest` in YAML, or in JSON. And files of one entity, as
+//! `cqar get` prints it.
+
+mod plain;
 
 use std::{
     collections::BTreeMap,
     fmt, fs,
     io::{self, Read as _},
+    marker::PhantomData,
     path::{Path, PathBuf},
 };
 
+use cqar_domain::id::EntityType;
 use cqar_proto::{
-    v1::{ApplyRequest, mutation::Operation},
+    convert,
+    v1::{ApplyRequest, entity::Entity, mutation::Operation},
     well_known::FieldMask,
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
 };
 use serde_path_to_error as path_to_error;
+
+use self::plain::plain;
 
 /// Why a file is no list of mutations.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +55,18 @@ pub enum MutationsError {
 
 /// The mutations of all the files as one request, in the order of the files; `-` is the standard input.
 pub fn read(files: &[PathBuf]) -> Result<ApplyRequest, MutationsError> {
+    let texts = files.iter().map(|path| Ok((path.as_path(), text(path)?)));
+    together(texts.collect::<Result<Vec<_>, MutationsError>>()?)
+}
+
+/// The mutations of all the texts, each of which has a name.
+pub fn together<'a>(
+    texts: impl IntoIterator<Item = (&'a Path, impl AsRef<str>)>,
+) -> Result<ApplyRequest, MutationsError> {
     let mut whole = ApplyRequest::default();
-    for path in files {
+    for (path, text) in texts {
         // Every field by name: a new one that is forgotten here would be lost without a word.
-        let ApplyRequest { mutations, request_id, validate_only, reason, effective_time } = parse(path, &text(path)?)?;
+        let ApplyRequest { mutations, request_id, validate_only, reason, effective_time } = parse(path, text.as_ref())?;
         whole.mutations.extend(mutations);
         whole.validate_only |= validate_only;
         whole.effective_time = effective_time.or(whole.effective_time);
@@ -62,6 +78,33 @@ pub fn read(files: &[PathBuf]) -> Result<ApplyRequest, MutationsError> {
         }
     }
     Ok(whole)
+}
+
+/// One entity from a file, as `cqar get` prints it, and the fields that the file has; `-` is the standard input.
+pub fn read_entity(entity_type: EntityType, path: &Path) -> Result<(Entity, Vec<String>), MutationsError> {
+    parse_entity(entity_type, path, &text(path)?)
+}
+
+/// The same from a text, which has a name.
+pub fn parse_entity(
+    entity_type: EntityType,
+    path: &Path,
+    text: &str,
+) -> Result<(Entity, Vec<String>), MutationsError> {
+    let entity = read_as(path, text, OfType(entity_type))?;
+    let Keys(keys) = read_as(path, text, PhantomData)?;
+    Ok((entity, masked(keys)))
+}
+
+/// Reads the message of a type of entity.
+struct OfType(EntityType);
+
+impl<'de> DeserializeSeed<'de> for OfType {
+    type Value = Entity;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entity, D::Error> {
+        convert::deserialize(self.0, deserializer)
+    }
 }
 
 /// The mutations of every `*.yaml` file of a directory, in the order of their names.
@@ -87,16 +130,20 @@ fn text(path: &Path) -> Result<String, MutationsError> {
 
 /// A request whose updates take the fields that the file has.
 fn parse(path: &Path, text: &str) -> Result<ApplyRequest, MutationsError> {
-    let mut request: ApplyRequest = read_as(path, text)?;
-    let written: WrittenRequest = read_as(path, text)?;
+    let mut request: ApplyRequest = read_as(path, text, PhantomData)?;
+    let written: WrittenRequest = read_as(path, text, PhantomData)?;
     for (mutation, written) in request.mutations.iter_mut().zip(written.mutations) {
         if let (Some(Operation::Update(_)), None) = (&mutation.operation, &mutation.update_mask) {
             let keys = written.update.into_values().flat_map(|keys| keys.0);
-            let paths = keys.map(|key| snake_case(&key)).filter(|key| key != "id" && key != "etag").collect();
-            mutation.update_mask = Some(FieldMask { paths });
+            mutation.update_mask = Some(FieldMask { paths: masked(keys) });
         }
     }
     Ok(request)
+}
+
+/// The fields that an update takes, of those that a file has.
+fn masked(keys: impl IntoIterator<Item = String>) -> Vec<String> {
+    keys.into_iter().map(|key| snake_case(&key)).filter(|key| key != "id" && key != "etag").collect()
 }
 
 /// The keys that a file has, which a message no longer tells: `is_active: false` is no absent field.
@@ -152,27 +199,26 @@ fn snake_case(key: &str) -> String {
     name
 }
 
-fn read_as<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, MutationsError> {
-    let invalid = |message: String| MutationsError::Invalid { path: path.to_owned(), message };
+fn read_as<T>(path: &Path, text: &str, what: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T, MutationsError> {
+    let invalid = |place: &str, why: &str| {
+        let message = if matches!(place, "." | "" | "?") { plain(why) } else { format!("{place}: {}", plain(why)) };
+        MutationsError::Invalid { path: path.to_owned(), message }
+    };
+    let mut track = path_to_error::Track::new();
     if path.extension().is_some_and(|extension| extension == "json") {
         let mut json = serde_json::Deserializer::from_str(text);
-        let request = path_to_error::deserialize(&mut json).map_err(|error| invalid(error.to_string()))?;
-        return json.end().map(|()| request).map_err(|error| invalid(error.to_string()));
+        let request = what.deserialize(path_to_error::Deserializer::new(&mut json, &mut track));
+        let request = request.map_err(|error| invalid(&track.path().to_string(), &error.to_string()))?;
+        return json.end().map(|()| request).map_err(|error| invalid("", &error.to_string()));
     }
     // Straight into the message, so that `tick_size: 0.010` and `symbol: 1000` arrive as they are written. JSON on the
     // standard input is YAML too.
     let options =
         serde_saphyr::options! { with_snippet: false, budget: serde_saphyr::budget! { max_nodes: MAX_NODES } };
-    let mut place = String::new();
-    serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| {
-        path_to_error::deserialize(yaml).map_err(|error| {
-            place = error.path().to_string();
-            error.into_inner()
-        })
-    })
-    .map_err(|error| {
-        invalid(if place == "." || place.is_empty() { error.to_string() } else { format!("{place}: {error}") })
-    })
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options, |yaml| {
+        what.deserialize(path_to_error::Deserializer::new(yaml, &mut track))
+    });
+    read.map_err(|error| invalid(&track.path().to_string(), &error.to_string()))
 }
 
 /// The largest request has 10,000 mutations, each of at most some hundred fields with their names.

@@ -1,4 +1,6 @@
-//! What a command prints: tables for people, proto3 JSON with the proto's field names for programs.
+//! What a command prints: tables for people, proto3 JSON or YAML with the proto's field names for programs.
+
+mod table;
 
 use std::{
     env,
@@ -6,8 +8,10 @@ use std::{
 };
 
 use clap::ValueEnum;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
 use serde::Serialize;
+
+pub use self::table::{pairs, table};
+use super::error::CliError;
 
 /// How answers are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -16,6 +20,10 @@ pub enum OutputFormat {
     Table,
     /// The answer's message in proto3 JSON.
     Json,
+    /// The same in YAML.
+    Yaml,
+    /// Of entities, `type/id`, a line each.
+    Name,
 }
 
 impl OutputFormat {
@@ -23,46 +31,67 @@ impl OutputFormat {
     pub fn of_stream(asked: Option<Self>) -> Self {
         asked.unwrap_or(if io::stdout().is_terminal() { Self::Table } else { Self::Json })
     }
+
+    /// Prints an answer that names no entities, in a format for programs; says whether it did, or it is to be shown to people.
+    pub fn print(self, message: &impl Serialize) -> Result<bool, CliError> {
+        self.print_entities(message, None::<[String; 0]>)
+    }
+
+    /// The same of entities, which have names.
+    pub fn print_named(self, message: &impl Serialize, names: impl IntoIterator<Item = String>) -> Result<bool, CliError> {
+        self.print_entities(message, Some(names))
+    }
+
+    fn print_entities(
+        self,
+        message: &impl Serialize,
+        names: Option<impl IntoIterator<Item = String>>,
+    ) -> Result<bool, CliError> {
+        let mut out = io::stdout().lock();
+        match (self, names) {
+            (Self::Table, _) => return Ok(false),
+            (Self::Json, _) => {
+                serde_json::to_writer_pretty(&mut out, message).map_err(io::Error::from)?;
+                writeln!(out)?;
+            }
+            (Self::Yaml, _) => yaml(&mut out, message)?,
+            (Self::Name, Some(names)) => names.into_iter().try_for_each(|name| writeln!(out, "{name}"))?,
+            (Self::Name, None) => return Err(Self::nameless()),
+        }
+        Ok(true)
+    }
+
+    /// Prints one message of a stream: JSON on a line of its own, YAML as a document of its own.
+    pub fn print_next(self, out: &mut impl io::Write, message: &impl Serialize) -> Result<bool, CliError> {
+        match self {
+            Self::Table => return Ok(false),
+            Self::Json => {
+                serde_json::to_writer(&mut *out, message).map_err(io::Error::from)?;
+                writeln!(out)?;
+            }
+            Self::Yaml => {
+                writeln!(out, "---")?;
+                yaml(out, message)?;
+            }
+            Self::Name => return Err(Self::nameless()),
+        }
+        Ok(true)
+    }
+
+    /// Why a command's answer cannot be printed by names.
+    pub fn nameless() -> CliError {
+        CliError::Usage("--output name goes with commands that answer entities, such as get and list".to_owned())
+    }
 }
 
-/// Prints an indented JSON document.
-pub fn json(message: &impl Serialize) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, message)?;
-    writeln!(out)
-}
-
-/// Prints one JSON object on a line of its own.
-pub fn json_line(out: &mut impl io::Write, message: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, message)?;
-    writeln!(out)
+fn yaml(out: &mut impl io::Write, message: &impl Serialize) -> io::Result<()> {
+    let text = serde_saphyr::to_string(message).map_err(io::Error::other)?;
+    writeln!(out, "{}", text.trim_end())
 }
 
 /// Prints a line.
 pub fn line(text: &str) -> io::Result<()> {
     writeln!(io::stdout(), "{text}")
-}
-
-/// Prints rows under their headers.
-pub fn table<const N: usize>(headers: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> io::Result<()> {
-    let mut table = plain();
-    table.set_header(headers);
-    for row in rows {
-        let cells = row.into_iter().zip(headers).map(|(text, header)| {
-            let told = ["STATUS", "STATE", "OUTCOME"].contains(&header).then(|| colour_of(&text)).flatten();
-            let cell = Cell::new(text);
-            told.map_or(cell.clone(), |colour| cell.fg(colour))
-        });
-        table.add_row(cells.collect::<Vec<_>>());
-    }
-    print(&mut table)
-}
-
-/// Prints names and values, one pair a line; pairs without a value are left out.
-pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> io::Result<()> {
-    let mut table = plain();
-    table.add_rows(pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| [name, value]));
-    print(&mut table)
 }
 
 /// The fields of a message as pairs: `spot.base`, `delist_time`, each as its JSON shows it.
@@ -92,34 +121,6 @@ pub fn short(name: &str, prefix: &str) -> String {
 pub fn time(time: Option<&cqar_proto::well_known::Timestamp>) -> String {
     time.and_then(|time| cqar_domain::time::Timestamp::try_from(*time).ok())
         .map_or_else(String::new, |time| time.to_string())
-}
-
-fn plain() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table
-}
-
-fn print(table: &mut Table) -> io::Result<()> {
-    if coloured(io::stdout().is_terminal()) {
-        table.enforce_styling();
-    } else {
-        table.force_no_tty();
-    }
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    let mut out = io::stdout().lock();
-    table.lines().try_for_each(|line| writeln!(out, "{}", line.trim_end()))
-}
-
-fn colour_of(text: &str) -> Option<Color> {
-    match text {
-        "ACTIVE" | "OK" | "SERVING" | "CREATED" => Some(Color::Green),
-        "HALTED" | "DELISTING" | "DEGRADED" | "PENDING" | "SERVING_LAST_GOOD" | "UPDATED" => Some(Color::Yellow),
-        "DELISTED" | "EXPIRED" | "SETTLED" | "FAILED" | "REJECTED" | "MISSING" => Some(Color::Red),
-        _ => None,
-    }
 }
 
 fn flatten(path: &str, value: &serde_json::Value, found: &mut Vec<(String, String)>) {

@@ -1,9 +1,9 @@
 //! The server, from start to shutdown: read from top to bottom, it is what is wired to what.
 
+mod greet;
+
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal, Write},
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -33,13 +33,14 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use self::greet::{Addresses, MissingPlugin};
 use crate::{
     cli::error::chain,
     config::{
         Loaded,
         sections::{self, Config},
     },
-    mutations,
+    starter,
     telemetry::Telemetry,
 };
 
@@ -49,8 +50,17 @@ const PARTS_TIMEOUT: Duration = Duration::from_secs(5);
 /// What `cqar serve` was asked for beyond the configuration.
 #[derive(Debug)]
 pub struct ServeOptions {
-    /// The directory of the starter dataset, if it is to be loaded.
-    pub starter: Option<PathBuf>,
+    /// The starter dataset, if it is to be loaded.
+    pub starter: Option<Starter>,
+}
+
+/// Where a starter dataset is.
+#[derive(Debug)]
+pub enum Starter {
+    /// In the binary.
+    CompiledIn,
+    /// In a directory.
+    Directory(PathBuf),
 }
 
 /// Serves until SIGTERM or SIGINT. What was logged and traced is flushed however it ends.
@@ -191,9 +201,10 @@ impl Start<'_> {
             tracker: calls.clone(),
         });
 
-        if let Some(folder) = &options.starter {
-            load_starter(&registry, folder).await?;
+        if let Some(starter) = &options.starter {
+            load_starter(&registry, starter).await?;
         }
+        let unserved = unserved_symbologies(&registry, &config.plugins.dir).await?;
         let addresses = listeners.addresses()?;
         let (ended, failures) = watch::channel(None);
         let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
@@ -214,7 +225,7 @@ impl Start<'_> {
             tracing::warn!(%grpc, "no_api_keys: everyone on this machine may call, and nobody else");
         }
         if options.starter.is_some() {
-            greet(&addresses)?;
+            greet::greet(&addresses, &unserved)?;
         }
         Ok(Started { store, failures, _ended: ended })
     }
@@ -268,13 +279,6 @@ struct Listeners {
     grpc: TcpListener,
     http: TcpListener,
     metrics: TcpListener,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Addresses {
-    grpc: SocketAddr,
-    http: SocketAddr,
-    metrics: SocketAddr,
 }
 
 impl Listeners {
@@ -398,11 +402,15 @@ fn grpc_settings(config: &Config) -> GrpcSettings {
 const STARTER_REASON: &str = "loaded at the start by --starter";
 
 /// As `cqar import starter` does, from within: what is there already stays as it is.
-async fn load_starter(registry: &Registry, folder: &Path) -> anyhow::Result<()> {
-    let request = mutations::read_directory(folder)?;
+async fn load_starter(registry: &Registry, starter: &Starter) -> anyhow::Result<()> {
+    let (dir, named) = match starter {
+        Starter::CompiledIn => (None, "the starter dataset".to_owned()),
+        Starter::Directory(dir) => (Some(dir.as_path()), dir.display().to_string()),
+    };
+    let request = starter::read(dir)?;
     let mutations = convert::mutations(request.mutations, STARTER_REASON, registry.ids())
         .map_err(cqar_registry::Error::Invalid)
-        .with_context(|| format!("{}", folder.display()))?;
+        .with_context(|| named.clone())?;
     let request = WriteContext {
         actor: "starter".to_owned(),
         method: "/cqar.v1.RegistryService/Apply",
@@ -411,36 +419,18 @@ async fn load_starter(registry: &Registry, folder: &Path) -> anyhow::Result<()> 
         validate_only: false,
         held: None,
     };
-    let loaded = registry.apply(request, mutations).await.with_context(|| format!("{}", folder.display()))?;
+    let loaded = registry.apply(request, mutations).await.with_context(|| named)?;
     tracing::info!(changed = loaded.value.changed, revision = loaded.revision, "starter_loaded");
     Ok(())
 }
 
-/// What a newcomer does next, on standard output; the addresses are the real ones.
-fn greet(addresses: &Addresses) -> std::io::Result<()> {
-    let Addresses { grpc, http, metrics } = addresses;
-    let binary = std::env::current_exe().map_or_else(|_| "cqar".to_owned(), |path| shown(&path));
-    let server = if grpc.port() == 9090 { String::new() } else { format!(" --server http://{grpc}") };
-    let mut out = std::io::stdout().lock();
-    let bold = |text: &str| {
-        let is_coloured = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        if is_coloured { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
-    };
-    writeln!(out, "\n{}", bold("cqar serves"))?;
-    writeln!(out, "  gRPC     http://{grpc}")?;
-    writeln!(out, "  HTTP     http://{http}/health/ready")?;
-    writeln!(out, "  metrics  http://{metrics}/metrics\n\n{}", bold("Try, in another shell"))?;
-    writeln!(out, "  {binary}{server} resolve binance BTCUSDT --segment spot")?;
-    writeln!(out, "  {binary}{server} list markets --venue coinbase")?;
-    writeln!(out, "  {binary}{server} plugin list\n")?;
-    out.flush()
-}
-
-/// Relative to where the user is, if it lies below.
-fn shown(binary: &Path) -> String {
-    let relative = std::env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok().map(Path::to_owned));
-    match relative {
-        Some(relative) => format!("./{}", relative.display()),
-        None => binary.display().to_string(),
+/// The venues whose symbology plugin does not serve, each logged with the way to mend it.
+async fn unserved_symbologies(registry: &Registry, plugins: &Path) -> anyhow::Result<Vec<MissingPlugin>> {
+    let unserved = registry.unserved_symbologies().await?;
+    let missing: Vec<MissingPlugin> =
+        unserved.into_iter().map(|(venue, plugin)| MissingPlugin::new(&venue, plugin, plugins)).collect();
+    for missing in &missing {
+        tracing::warn!(venue = missing.venue, plugin = missing.plugin, mend = missing.mend, "symbology_not_serving");
     }
+    Ok(missing)
 }

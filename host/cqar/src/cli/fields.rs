@@ -1,0 +1,242 @@
+//! The fields of entities as options of the command line: they follow from the contract's descriptors, so that a new field is an option
+//! at once, with its comment as the help.
+
+use std::sync::LazyLock;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
+use cqar_domain::id::EntityType;
+use cqar_proto::convert;
+use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::{Map, Value};
+
+use super::{
+    client::Connection,
+    entities::{EntityCommands, Lookup},
+    error::CliError,
+    output::short,
+};
+
+/// A field that can be given.
+struct Field {
+    /// Its names in the message, and in those within: `["spot", "base_asset_id"]`.
+    path: Vec<String>,
+    descriptor: FieldDescriptor,
+}
+
+/// Which fields are options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settable {
+    /// All that a create takes.
+    All,
+    /// Those that an update may change.
+    Mutable,
+}
+
+/// Adds the fields of a type of entity as options.
+pub fn add_options(command: Command, of: &EntityCommands, which: Settable) -> Command {
+    fields(of.entity_type, which).iter().fold(command, |command, field| command.arg(field.option()))
+}
+
+/// The message's JSON, as far as options were given. A field that refers to an entity may have its name.
+pub async fn document(
+    of: &EntityCommands,
+    which: Settable,
+    given: &ArgMatches,
+    server: &Connection,
+) -> Result<Map<String, Value>, CliError> {
+    let mut document = Map::new();
+    for field in fields(of.entity_type, which) {
+        let Some(value) = field.value(given, server).await? else { continue };
+        let Some((last, outer)) = field.path.split_last() else { continue };
+        let within = outer.iter().try_fold(&mut document, |map, name| {
+            map.entry(name.clone()).or_insert_with(|| Map::new().into()).as_object_mut()
+        });
+        if let Some(map) = within {
+            map.insert(last.clone(), value);
+        }
+    }
+    Ok(document)
+}
+
+fn fields(entity_type: EntityType, which: Settable) -> Vec<Field> {
+    static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(cqar_proto::DESCRIPTORS).ok());
+    let of_entity = POOL.as_ref().and_then(|pool| pool.get_message_by_name("cqar.v1.Entity"));
+    let of_type = of_entity.and_then(|entity| entity.get_field_by_name(entity_type.name()));
+    // A test holds that every type has fields.
+    let Some(Kind::Message(message)) = of_type.map(|field| field.kind()) else { return Vec::new() };
+    let [mutable, immutable] = convert::settable_fields(entity_type);
+    let (id, immutable) = match which {
+        Settable::All => (Some("id"), immutable),
+        Settable::Mutable => (None, &[][..]),
+    };
+    let names = immutable.iter().chain(mutable).copied().chain(id);
+    names.filter_map(|name| message.get_field_by_name(name)).flat_map(|field| nested(&[], field)).collect()
+}
+
+/// The field, or those of the message that it holds.
+fn nested(outer: &[String], descriptor: FieldDescriptor) -> Vec<Field> {
+    let path = [outer, &[descriptor.name().to_owned()]].concat();
+    match descriptor.kind() {
+        Kind::Message(message) if !descriptor.is_map() && is_own(&message) => {
+            message.fields().flat_map(|field| nested(&path, field)).collect()
+        }
+        _ => vec![Field { path, descriptor }],
+    }
+}
+
+/// Whether it is one of the contract's, and none of those that JSON has as a text.
+fn is_own(message: &MessageDescriptor) -> bool {
+    message.package_name() == "cqar.v1"
+}
+
+impl Field {
+    /// `tick-size`, `spot.base-asset-id`.
+    fn name(&self) -> String {
+        self.path.join(".").replace('_', "-")
+    }
+
+    fn option(&self) -> Arg {
+        let option = Arg::new(self.name()).long(self.name()).help(self.help()).value_name(self.value_name());
+        let option = if self.descriptor.is_list() || self.descriptor.is_map() {
+            option.action(ArgAction::Append)
+        } else {
+            option.action(ArgAction::Set)
+        };
+        match self.descriptor.kind() {
+            Kind::Enum(values) => option.value_parser(PossibleValuesParser::new(names(&values))).ignore_case(true),
+            Kind::Bool => option.value_parser(["true", "false"]),
+            _ => option,
+        }
+    }
+
+    /// What an option's value is, for the help.
+    fn value_name(&self) -> &'static str {
+        match self.descriptor.kind() {
+            _ if self.descriptor.is_map() => "KEY=VALUE",
+            Kind::Message(message) if message.name() == "Timestamp" => "TIME",
+            Kind::Message(message) if message.name() == "Duration" => "DURATION",
+            Kind::Enum(_) => "VALUE",
+            Kind::Bool => "BOOL",
+            _ => match self.referred() {
+                Some(of) if of.entity_type.has_uuid() => "ID_OR_NAME",
+                Some(_) => "ID",
+                None => "TEXT",
+            },
+        }
+    }
+
+    /// The first sentence of the contract's comment.
+    fn help(&self) -> String {
+        let file = self.descriptor.parent_file();
+        let places = file.file_descriptor_proto().source_code_info.iter().flat_map(|info| &info.location);
+        let comment = places.filter(|place| place.path == self.descriptor.path()).find_map(|place| {
+            place.leading_comments.as_deref().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        });
+        let comment = comment.unwrap_or_default();
+        let first = comment.split_once(". ").map_or(comment.as_str(), |(first, _)| first);
+        let first = first.trim_end_matches('.').trim_end_matches("; immutable");
+        if self.descriptor.is_list() || self.descriptor.is_map() { format!("{first}; may be repeated") } else { first.to_owned() }
+    }
+
+    /// The type of entity whose id it holds.
+    fn referred(&self) -> Option<&'static EntityCommands> {
+        let name = self.descriptor.name();
+        let is_of = |it: &EntityType| {
+            let field = convert::key_field(*it);
+            name == field || name.strip_suffix(&field).is_some_and(|rest| rest.ends_with('_'))
+        };
+        // `venue_asset_id` ends in `asset_id`, too.
+        let longest = EntityType::ALL.into_iter().filter(is_of).max_by_key(|it| it.name().len());
+        longest.map(EntityCommands::of)
+    }
+
+    async fn value(&self, given: &ArgMatches, server: &Connection) -> Result<Option<Value>, CliError> {
+        let Some(texts) = given.get_many::<String>(&self.name()) else { return Ok(None) };
+        let texts: Vec<&String> = texts.collect();
+        if self.descriptor.is_map() {
+            let pairs = texts.into_iter().filter(|text| !text.is_empty()).map(|text| self.pair(text));
+            return Ok(Some(Value::Object(pairs.collect::<Result<_, _>>()?)));
+        }
+        let mut values = Vec::new();
+        for text in texts {
+            // `--aliases ''` is none of them.
+            if !(self.descriptor.is_list() && text.is_empty()) {
+                values.push(self.scalar(text, server).await?);
+            }
+        }
+        Ok(if self.descriptor.is_list() { Some(Value::Array(values)) } else { values.pop() })
+    }
+
+    fn pair(&self, text: &str) -> Result<(String, Value), CliError> {
+        let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), Value::from(value)));
+        pair.ok_or_else(|| CliError::Usage(format!("--{} {text:?} must be KEY=VALUE", self.name())))
+    }
+
+    async fn scalar(&self, text: &str, server: &Connection) -> Result<Value, CliError> {
+        Ok(match self.descriptor.kind() {
+            Kind::Enum(values) => Value::from(format!("{}{}", prefix(&values), text.to_ascii_uppercase().replace('-', "_"))),
+            Kind::Bool => Value::from(text == "true"),
+            // An empty text takes the value back.
+            Kind::Message(_) if text.is_empty() => Value::Null,
+            Kind::Message(message) if message.name() == "Duration" => {
+                let duration = crate::config::values::parse_duration(text);
+                let duration = duration.map_err(|why| CliError::Usage(format!("--{} {why}", self.name())))?;
+                let nanos = duration.subsec_nanos();
+                let fraction = if nanos == 0 { String::new() } else { format!(".{nanos:09}") };
+                Value::from(format!("{}{fraction}s", duration.as_secs()))
+            }
+            _ => match self.referred().filter(|_| !text.is_empty()) {
+                Some(of) => Value::from(of.id_of(server, text, Lookup::default()).await?),
+                None => Value::from(text),
+            },
+        })
+    }
+}
+
+/// What the values of an enumeration are called on the command line: `stablecoin`, `pre-launch`.
+fn names(values: &EnumDescriptor) -> Vec<String> {
+    let named = values.values().filter(|value| value.number() != 0);
+    let names = named.map(|value| short(value.name(), &prefix(values)).to_ascii_lowercase().replace('_', "-"));
+    names.collect()
+}
+
+/// What the values of an enumeration begin with, as its zero tells.
+fn prefix(values: &EnumDescriptor) -> String {
+    let zero = values.default_value();
+    zero.name().strip_suffix("UNSPECIFIED").unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(entity_type: EntityType, which: Settable) -> Vec<(String, &'static str, String)> {
+        let described = |field: &Field| (field.name(), field.value_name(), field.help());
+        fields(entity_type, which).iter().map(described).collect()
+    }
+
+    #[test]
+    fn every_field_that_can_be_given_is_an_option_with_its_help() {
+        for entity_type in EntityType::ALL {
+            let options = options(entity_type, Settable::All);
+            let expected = convert::settable_fields(entity_type).concat().len() + 1;
+            assert!(options.len() >= expected, "{entity_type}: {options:?}");
+            assert!(options.iter().all(|(.., help)| !help.is_empty()), "{options:?}");
+        }
+        let market = options(EntityType::Market, Settable::All);
+        let option = |name: &str| market.iter().find(|(it, ..)| it == name).unwrap().1;
+        assert_eq!(option("venue-id"), "ID");
+        assert_eq!(option("instrument-id"), "ID_OR_NAME");
+        assert_eq!((option("status"), option("labels"), option("listed-time")), ("VALUE", "KEY=VALUE", "TIME"));
+        assert!(options(EntityType::Market, Settable::Mutable).iter().all(|(name, ..)| name != "venue-symbol"));
+        let instrument = options(EntityType::Instrument, Settable::All);
+        assert!(instrument.iter().any(|(name, ..)| name == "option.base-asset-id"), "{instrument:?}");
+    }
+
+    #[test]
+    fn values_of_enumerations_are_named_as_tables_show_them() {
+        let status = fields(EntityType::Market, Settable::All).into_iter().find(|field| field.name() == "status").unwrap();
+        let Kind::Enum(values) = status.descriptor.kind() else { panic!() };
+        assert_eq!((prefix(&values).as_str(), names(&values)[1].as_str()), ("MARKET_STATUS_", "pre-launch"));
+    }
+}

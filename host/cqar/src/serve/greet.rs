@@ -1,0 +1,86 @@
+//! What a newcomer is told when the server serves: where it is, what is missing, and what to try next.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use cqar_domain::id::VenueId;
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    pub grpc: SocketAddr,
+    pub http: SocketAddr,
+    pub metrics: SocketAddr,
+}
+
+/// A venue's symbology plugin that does not serve.
+#[derive(Debug)]
+pub struct MissingPlugin {
+    pub venue: String,
+    pub plugin: String,
+    /// The command that puts it where the server looks.
+    pub mend: String,
+}
+
+impl MissingPlugin {
+    /// The plugin of a venue, which is not in the directory of plugins.
+    pub fn new(venue: &VenueId, plugin: String, plugins: &Path) -> Self {
+        let file = format!("{plugin}.wasm");
+        let plugins = std::path::absolute(plugins).unwrap_or_else(|_| plugins.to_owned());
+        let target = plugins.join(&file);
+        let copy = |from: &Path| format!("mkdir -p {} && cp {} {}", plugins.display(), from.display(), target.display());
+        let mend = match built().map(|dir| dir.join(&file)).filter(|built| *built != target) {
+            Some(built) if built.exists() => copy(&built),
+            _ if target.exists() => "cqar plugin list".to_owned(),
+            _ => format!("plugins/build shipped && {}", copy(&Path::new("target/plugins").join(&file))),
+        };
+        Self { venue: venue.to_string(), plugin, mend }
+    }
+}
+
+/// Where `plugins/build shipped` puts plugins, for a binary of the same checkout.
+fn built() -> Option<PathBuf> {
+    let binary = env::current_exe().ok()?;
+    Some(binary.parent()?.parent()?.join("plugins"))
+}
+
+/// Says so on the standard output; the addresses are the real ones.
+pub fn greet(addresses: &Addresses, missing: &[MissingPlugin]) -> io::Result<()> {
+    let Addresses { grpc, http, metrics } = addresses;
+    let binary = env::current_exe().map_or_else(|_| "cqar".to_owned(), |path| shown(&path));
+    let server = if grpc.port() == 9090 { String::new() } else { format!(" --server http://{grpc}") };
+    let mut out = io::stdout().lock();
+    let bold = |text: &str| {
+        let is_coloured = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+        if is_coloured { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
+    };
+    writeln!(out, "\n{}", bold("cqar serves"))?;
+    writeln!(out, "  gRPC     http://{grpc}")?;
+    writeln!(out, "  HTTP     http://{http}/health/ready")?;
+    writeln!(out, "  metrics  http://{metrics}/metrics\n")?;
+    if !missing.is_empty() {
+        writeln!(out, "{}", bold("Missing: listings of these venues cannot be imported until their plugin serves"))?;
+        for MissingPlugin { venue, plugin, mend } in missing {
+            writeln!(out, "  {venue}: {plugin}\n    {mend}")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "{}", bold("Try, in another shell"))?;
+    writeln!(out, "  {binary}{server} resolve binance BTCUSDT --segment spot")?;
+    writeln!(out, "  {binary}{server} list markets --venue coinbase")?;
+    writeln!(out, "  {binary}{server} plugin list\n")?;
+    out.flush()
+}
+
+/// Relative to where the user is, if it lies below.
+fn shown(binary: &Path) -> String {
+    let relative = env::current_dir().ok().and_then(|here| binary.strip_prefix(here).ok().map(Path::to_owned));
+    match relative {
+        Some(relative) => format!("./{}", relative.display()),
+        None => binary.display().to_string(),
+    }
+}
