@@ -43,7 +43,12 @@ impl Registry {
     ) -> Vec<Result<Bytes, Error>> {
         let unknown = |query: &ResolveQuery<'_>| {
             let segment = query.segment.map(str::parse).transpose().unwrap_or_default();
-            Error::SymbolUnknown { venue: venue.clone(), symbol: query.symbol.to_owned(), segment, elsewhere: Vec::new() }
+            Error::SymbolUnknown {
+                venue: venue.clone(),
+                symbol: query.symbol.to_owned(),
+                segment,
+                elsewhere: Vec::new(),
+            }
         };
         match self.read_symbols(plugins, venue, at, queries).await {
             Ok(read) => {

@@ -231,7 +231,9 @@ impl Registry {
             let inferred = self.infer(&plugins, &venue, at, &asked).await;
             for (n, inferred) in places.into_iter().zip(inferred) {
                 // What stays unknown is refused as before: with the segments that have it.
-                if let Some(answer) = answers.get_mut(n).filter(|_| !matches!(inferred, Err(Error::SymbolUnknown { .. }))) {
+                if let Some(answer) =
+                    answers.get_mut(n).filter(|_| !matches!(inferred, Err(Error::SymbolUnknown { .. })))
+                {
                     *answer = inferred;
                 }
             }

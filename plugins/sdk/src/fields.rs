@@ -105,6 +105,11 @@ impl<'a> Fields<'a> {
         self.or_problem(name, raw, "is no list of lists", nested.or_else(flat))
     }
 
+    /// Names a field that says what nobody understands.
+    pub fn not_understood(&mut self, name: &str, code: &str, message: String) {
+        self.problems.push(Problem { path: format!("{}{name}", self.path), code: code.to_owned(), message });
+    }
+
     fn value(&self, name: &str) -> Option<&'a str> {
         self.values.get(name).map(|value| value.get()).filter(|raw| *raw != "null")
     }

@@ -14,7 +14,7 @@ use crate::{
 use cqar_tests::kinds::{Kind, Write};
 
 cqar_tests::in_both_environments! {
-    the_market_goes_before_the_binding_and_the_binding_before_the_symbol
+    a_binding_that_contradicts_the_market_rejects_its_row_and_goes_before_the_symbol
     a_first_match_by_symbol_is_bound_and_a_later_asset_of_the_symbol_changes_nothing
     what_nothing_knows_or_several_could_mean_is_rejected_with_its_candidates
     an_unclassified_asset_is_taken_only_where_symbols_are_trusted
@@ -25,7 +25,7 @@ async fn base_of(clients: &mut Clients, symbol: &str) -> String {
     resolve(clients, "binance", symbol, None).await.unwrap().base_asset.unwrap().id
 }
 
-async fn the_market_goes_before_the_binding_and_the_binding_before_the_symbol(s: TestEnvironment) {
+async fn a_binding_that_contradicts_the_market_rejects_its_row_and_goes_before_the_symbol(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let [of_symbol, usdt] = binance_with(&mut clients, ["LUNA", "USDT"]).await;
@@ -43,7 +43,10 @@ async fn the_market_goes_before_the_binding_and_the_binding_before_the_symbol(s:
         ids(&applied).try_into().unwrap_or_else(|all: Vec<String>| <[String; 5]>::try_from(all).unwrap());
     let listed = [spot("LUNAUSDT", "LUNA", "USDT"), spot("LUNABUSD", "LUNA", "USDT")];
     let report = clients.import(into_binance(), &raw(&listed)).await.unwrap();
-    assert_eq!(counts(&report), [1, 1, 0, 0, 0], "{report:#?}");
+    assert_eq!(counts(&report), [1, 0, 0, 0, 1], "{report:#?}");
+    assert_eq!(rejected(&report), [("LUNAUSDT", "INSTRUMENT_CHANGED")]);
+    let why = &outcomes(&report, Outcome::Rejected)[0].message;
+    assert!(why.contains("base LUNA2, and was LUNC"), "{why}");
     assert_eq!(base_of(&mut clients, "LUNAUSDT").await, of_market);
     assert_eq!(base_of(&mut clients, "LUNABUSD").await, of_binding);
     assert_ne!(of_symbol, of_binding);
@@ -152,7 +155,7 @@ async fn units_are_not_changed_under_a_market_that_is_there(s: TestEnvironment) 
         "quoteAsset": "USDT", "marginAsset": "USDT", "filters": [],
     });
     let report = clients.import(into_binance(), &raw(&[listed])).await.unwrap();
-    assert_eq!(rejected(&report), [("1000SHIBUSDT", "MULTIPLIER_CHANGED")]);
+    assert_eq!(rejected(&report), [("1000SHIBUSDT", "INSTRUMENT_CHANGED")]);
     let kept = resolve(&mut clients, "binance", "1000SHIBUSDT", None).await.unwrap().market.unwrap();
     assert_eq!(kept.unit_multiplier, "1");
 }

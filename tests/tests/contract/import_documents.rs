@@ -48,7 +48,9 @@ fn into_told() -> ImportListingOptions {
 }
 
 async fn import(clients: &mut Clients, options: ImportListingOptions, page: &Value) -> Result<Imported, Status> {
-    clients.import(options, &serde_json::to_vec(page).unwrap()).await
+    // With its address, so that what it covers counts.
+    let responses = json!({"responses": [{"url": "https://told.example/listing", "body": page}]});
+    clients.import(options, &serde_json::to_vec(&responses).unwrap()).await
 }
 
 /// A perpetual of that base and quote, which says these fields.
@@ -101,14 +103,17 @@ async fn absent_keeps_null_clears_and_lists_and_maps_replace(s: TestEnvironment)
     let after = only_market(&mut clients, &second).await;
     assert_eq!((after.tick_size.as_str(), after.lot_size.as_str(), after.min_notional.as_str()), ("0.2", "1", ""));
     assert_eq!((after.contract_size.as_str(), after.taker_fee.as_str()), ("", "0.0005"));
-    assert_eq!((after.aliases, after.labels), (vec!["A3".to_owned()], [("tier".to_owned(), "2".to_owned())].into()));
+    assert_eq!(
+        (after.aliases, after.labels),
+        (vec!["A3".to_owned()], [("venue.tier".to_owned(), "2".to_owned())].into())
+    );
     assert_eq!(counts(&import(&mut clients, &taken_back).await), [0, 0, 1, 0, 0]);
 }
 
 async fn a_field_that_cannot_be_read_costs_itself_and_is_a_warning(s: TestEnvironment) {
     let (_server, mut clients, _) = told(&s, ["BTC", "USDT"]).await;
     let odd = json!({
-        "status": "MARKET_STATUS_ACTIVE", "tick_size": 0.1, "lot_size": "1", "venue_id": "binance", "color": "red",
+        "status": "MARKET_STATUS_ACTIVE", "tick_size": [0.1], "lot_size": "1", "venue_id": "binance", "color": "red",
         "contract_size": "1",
     });
     let mut row = perpetual("BTC-SWAP", "BTC", "USDT", &odd);

@@ -33,6 +33,7 @@ cqar_tests::in_both_environments! {
     a_field_that_drifted_costs_itself_alone
     a_ticker_of_another_class_is_another_asset
     an_end_that_was_inferred_is_taken_back_and_one_that_was_said_stays
+    a_life_that_cannot_be_is_not_taken_and_the_rest_is
     a_callers_change_holds_until_a_later_listing_says_otherwise
     a_symbol_that_means_something_else_is_rejected_and_bound_anew_on_request
     too_many_that_are_absent_at_once_stay
@@ -323,6 +324,39 @@ async fn an_end_that_was_inferred_is_taken_back_and_one_that_was_said_stays(s: T
     let other = with(gone, "baseAsset", "ELSE");
     assert_eq!(counts(&import(&mut clients, "2026-11-03T00:00:00Z", &[other, kept]).await), [1, 0, 1, 0, 0]);
     assert_eq!(all(&mut clients, "GONEUSDT").await.len(), 3);
+}
+
+async fn a_life_that_cannot_be_is_not_taken_and_the_rest_is(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance(&mut clients).await;
+    // A launch that is cancelled: it would end before it begins. 2024-04-01, and 2024-03-20.
+    let planned = with(
+        with(perpetual("NEVERUSDT", "NEVER", "USDT"), "onboardDate", 1_711_929_600_000_i64),
+        "status",
+        "PENDING_TRADING",
+    );
+    import(&mut clients, "2024-03-01T00:00:00Z", &[planned.clone()]).await;
+    let first = only(&mut clients, "NEVERUSDT").await;
+    let cancelled = with(with(planned, "deliveryDate", 1_710_892_800_000_i64), "filters", json!([]));
+    let finer = with(cancelled, "filters", json!([{"filterType": "PRICE_FILTER", "tickSize": "0.5"}]));
+    let report = import(&mut clients, "2024-03-02T00:00:00Z", &[finer]).await;
+    assert_eq!((counts(&report), warned(&report)), ([0, 1, 0, 0, 0], vec!["NOT_TAKEN"]));
+    let kept = only(&mut clients, "NEVERUSDT").await;
+    assert_eq!((kept.id, kept.listed_time, kept.delisted_time), (first.id, first.listed_time, None));
+    assert_eq!(kept.tick_size, "0.5");
+
+    // Absent for a while, and listed again since a later day: another market, and the first one stays as it was seen to end.
+    let (gone, stays) = (perpetual("AGAINUSDT", "AGAIN", "USDT"), perpetual("STAYSUSDT", "STAYS", "USDT"));
+    let whole_at = |at: &str| whole(&["usdm"], observed(at, creating()));
+    clients.import(whole_at("2024-03-03T00:00:00Z"), &raw(&[gone.clone(), stays.clone()])).await.unwrap();
+    clients.import(whole_at("2024-03-04T00:00:00Z"), &raw(&[stays.clone()])).await.unwrap();
+    let relisted = with(gone, "onboardDate", 1_709_683_200_000_i64); // 2024-03-06
+    let report = clients.import(whole_at("2024-03-07T00:00:00Z"), &raw(&[relisted, stays])).await.unwrap();
+    assert_eq!(report.created, 1, "{report:#?}");
+    let [ended, new] = all(&mut clients, "AGAINUSDT").await.try_into().unwrap();
+    assert_eq!((ended.delisted_time, ended.delisted_inferred), (Some(time("2024-03-04T00:00:00Z")), true));
+    assert_eq!(new.listed_time, Some(time("2024-03-06T00:00:00Z")));
 }
 
 async fn a_callers_change_holds_until_a_later_listing_says_otherwise(s: TestEnvironment) {

@@ -8,7 +8,9 @@ use cqar_tests::{
 use tonic::Code;
 
 use crate::{
-    listing::{binance_with, counts, creating, dated, into_binance, observed, raw, rejected, spot, with, wrapped},
+    listing::{
+        binance_with, counts, creating, dated, into_binance, observed, raw, rejected, spot, whole, with, wrapped,
+    },
     resolve::{query, resolve},
 };
 use cqar_tests::kinds::{Kind, Write};
@@ -16,7 +18,7 @@ use cqar_tests::kinds::{Kind, Write};
 cqar_tests::in_both_environments! {
     an_older_listing_is_refused_and_as_a_backfill_only_adds
     an_expired_contract_is_found_as_of_its_life
-    what_ended_and_is_listed_again_is_another_market_since_then
+    what_was_absent_and_is_listed_again_goes_on_as_the_same_market
     a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end
     a_listing_of_the_future_is_refused
 }
@@ -84,7 +86,7 @@ async fn an_expired_contract_is_found_as_of_its_life(s: TestEnvironment) {
     let then = ResolveMarketRequest { as_of, ..query("binance", "BTCUSD_210924", Some("coinm")) };
     let resolved = clients.markets.resolve_market(then).await.unwrap().into_inner();
     let market = resolved.market.unwrap();
-    assert_eq!(market.status(), MarketStatus::Expired, "its fields are today's");
+    assert_eq!(market.status(), MarketStatus::Active, "as it was said, whatever the times say");
     assert_eq!((market.contract_size.as_str(), market.expiry_time), ("100", Some(time("2021-09-24T08:00:00Z"))));
     assert_eq!(resolved.instrument.unwrap().code, "BTC/USD:BTC-210924");
 
@@ -99,7 +101,7 @@ async fn an_expired_contract_is_found_as_of_its_life(s: TestEnvironment) {
     assert_eq!(counts(&report), [0, 0, 1, 0, 0]);
 }
 
-async fn what_ended_and_is_listed_again_is_another_market_since_then(s: TestEnvironment) {
+async fn what_was_absent_and_is_listed_again_goes_on_as_the_same_market(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     binance_with(&mut clients, []).await;
@@ -110,8 +112,7 @@ async fn what_ended_and_is_listed_again_is_another_market_since_then(s: TestEnvi
     let other =
         raw(&[with(dated("ETHUSD_PERP", "ETH", 1_616_745_600_000, 4_133_404_800_000), "contractType", "PERPETUAL")]);
     let import = async |clients: &mut Clients, at: &str, payload: &[u8]| {
-        let options = ImportListingOptions { delist_absent: true, ..observed(at, creating()) };
-        counts(&clients.import(options, payload).await.unwrap())
+        counts(&clients.import(whole(&["coinm"], observed(at, creating())), payload).await.unwrap())
     };
     assert_eq!(import(&mut clients, "2021-07-01T00:00:00Z", &listed).await, [1, 0, 0, 0, 0]);
     assert_eq!(import(&mut clients, "2021-08-01T00:00:00Z", &other).await, [1, 0, 0, 1, 0]);
@@ -126,11 +127,9 @@ async fn what_ended_and_is_listed_again_is_another_market_since_then(s: TestEnvi
         perpetual,
         with(dated("ETHUSD_PERP", "ETH", 1_616_745_600_000, 4_133_404_800_000), "contractType", "PERPETUAL"),
     ];
-    assert_eq!(import(&mut clients, "2021-09-01T00:00:00Z", &raw(&both)).await, [1, 0, 1, 0, 0]);
-    let second = resolve(&mut clients, "binance", "BTCUSD_PERP", None).await.unwrap().market.unwrap();
-    assert_ne!(second.id, first.id);
-    assert_eq!(second.listed_time, Some(time("2021-09-01T00:00:00Z")), "since it was seen again");
-    assert_eq!(second.instrument_id, first.instrument_id);
+    assert_eq!(import(&mut clients, "2021-09-01T00:00:00Z", &raw(&both)).await, [0, 1, 1, 0, 0]);
+    let again = resolve(&mut clients, "binance", "BTCUSD_PERP", None).await.unwrap().market.unwrap();
+    assert_eq!((&again.id, again.delisted_time, again.listed_time), (&first.id, None, first.listed_time));
     for moment in ["2021-09-01T00:00:00Z", "2021-10-01T00:00:00Z"] {
         assert_eq!(import(&mut clients, moment, &raw(&both)).await, [0, 0, 2, 0, 0]);
     }
@@ -144,17 +143,14 @@ async fn a_contract_that_was_delisted_and_is_listed_again_lives_to_its_end(s: Te
     let contract = |base: &str| dated(&format!("{base}USD_991225"), base, 1_704_096_000_000, 4_101_868_800_000);
     let (both, one) = (raw(&[contract("BTC"), contract("ETH")]), raw(&[contract("ETH")]));
     let import = async |clients: &mut Clients, at: &str, payload: &[u8]| {
-        let options = ImportListingOptions { delist_absent: true, ..observed(at, creating()) };
-        counts(&clients.import(options, payload).await.unwrap())
+        counts(&clients.import(whole(&["coinm"], observed(at, creating())), payload).await.unwrap())
     };
     assert_eq!(import(&mut clients, "2024-06-01T00:00:00Z", &both).await, [2, 0, 0, 0, 0]);
     let first = resolve(&mut clients, "binance", "BTCUSD_991225", None).await.unwrap().market.unwrap();
     assert_eq!(import(&mut clients, "2024-07-01T00:00:00Z", &one).await, [0, 0, 1, 1, 0]);
-    assert_eq!(import(&mut clients, "2024-08-01T00:00:00Z", &both).await, [1, 0, 1, 0, 0]);
-    let second = resolve(&mut clients, "binance", "BTCUSD_991225", None).await.unwrap().market.unwrap();
-    assert_ne!(second.id, first.id);
-    assert_eq!((second.instrument_id, second.expiry_time), (first.instrument_id, first.expiry_time));
-    assert_eq!(second.listed_time, Some(time("2024-08-01T00:00:00Z")));
+    assert_eq!(import(&mut clients, "2024-08-01T00:00:00Z", &both).await, [0, 1, 1, 0, 0]);
+    let again = resolve(&mut clients, "binance", "BTCUSD_991225", None).await.unwrap().market.unwrap();
+    assert_eq!((again.id, again.expiry_time, again.delisted_time), (first.id, first.expiry_time, None));
     assert_eq!(import(&mut clients, "2024-09-01T00:00:00Z", &both).await, [0, 0, 2, 0, 0]);
 }
 

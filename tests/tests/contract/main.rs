@@ -34,6 +34,7 @@ mod import_assets;
 mod import_documents;
 mod import_life;
 mod import_moments;
+mod import_month;
 mod listing;
 mod lists;
 mod moments;

@@ -34,7 +34,8 @@ async fn a_copy_taken_under_load_ends_as_what_the_server_holds(s: TestEnvironmen
         let payload = listing("NEW", 500);
         let imported = import_listing(&server, into_binance(), &payload).await.unwrap();
         assert_eq!(imported.created, 500);
-        let delist = ImportListingOptions { delist_absent: true, ..into_binance() };
+        let complete_segments = vec!["spot".to_owned()];
+        let delist = ImportListingOptions { delist_absent: true, complete_segments, force: true, ..into_binance() };
         let imported = import_listing(&server, delist, &listing("NEW", 400)).await.unwrap();
         assert!(imported.delisted >= 100, "{}", imported.delisted);
     };

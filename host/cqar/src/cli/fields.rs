@@ -59,7 +59,8 @@ pub async fn document(
 }
 
 fn fields(entity_type: EntityType, which: Settable) -> Vec<Field> {
-    static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(cqar_proto::DESCRIPTORS).ok());
+    static POOL: LazyLock<Option<DescriptorPool>> =
+        LazyLock::new(|| DescriptorPool::decode(cqar_proto::DESCRIPTORS).ok());
     let of_entity = POOL.as_ref().and_then(|pool| pool.get_message_by_name("cqar.v1.Entity"));
     let of_type = of_entity.and_then(|entity| entity.get_field_by_name(entity_type.name()));
     // A test holds that every type has fields.
@@ -95,8 +96,13 @@ impl Field {
         self.path.join(".").replace('_', "-")
     }
 
+    /// What the parsed arguments call it, apart from those of other options.
+    fn argument(&self) -> String {
+        format!("field {}", self.name())
+    }
+
     fn option(&self) -> Arg {
-        let option = Arg::new(self.name()).long(self.name()).help(self.help()).value_name(self.value_name());
+        let option = Arg::new(self.argument()).long(self.name()).help(self.help()).value_name(self.value_name());
         let option = if self.descriptor.is_list() || self.descriptor.is_map() {
             option.action(ArgAction::Append)
         } else {
@@ -135,7 +141,11 @@ impl Field {
         let comment = comment.unwrap_or_default();
         let first = comment.split_once(". ").map_or(comment.as_str(), |(first, _)| first);
         let first = first.trim_end_matches('.').trim_end_matches("; immutable");
-        if self.descriptor.is_list() || self.descriptor.is_map() { format!("{first}; may be repeated") } else { first.to_owned() }
+        if self.descriptor.is_list() || self.descriptor.is_map() {
+            format!("{first}; may be repeated")
+        } else {
+            first.to_owned()
+        }
     }
 
     /// The type of entity whose id it holds.
@@ -151,7 +161,7 @@ impl Field {
     }
 
     async fn value(&self, given: &ArgMatches, server: &Connection) -> Result<Option<Value>, CliError> {
-        let Some(texts) = given.get_many::<String>(&self.name()) else { return Ok(None) };
+        let Some(texts) = given.get_many::<String>(&self.argument()) else { return Ok(None) };
         let texts: Vec<&String> = texts.collect();
         if self.descriptor.is_map() {
             let pairs = texts.into_iter().filter(|text| !text.is_empty()).map(|text| self.pair(text));
@@ -174,7 +184,9 @@ impl Field {
 
     async fn scalar(&self, text: &str, server: &Connection) -> Result<Value, CliError> {
         Ok(match self.descriptor.kind() {
-            Kind::Enum(values) => Value::from(format!("{}{}", prefix(&values), text.to_ascii_uppercase().replace('-', "_"))),
+            Kind::Enum(values) => {
+                Value::from(format!("{}{}", prefix(&values), text.to_ascii_uppercase().replace('-', "_")))
+            }
             Kind::Bool => Value::from(text == "true"),
             // An empty text takes the value back.
             Kind::Message(_) if text.is_empty() => Value::Null,
@@ -235,7 +247,8 @@ mod tests {
 
     #[test]
     fn values_of_enumerations_are_named_as_tables_show_them() {
-        let status = fields(EntityType::Market, Settable::All).into_iter().find(|field| field.name() == "status").unwrap();
+        let status =
+            fields(EntityType::Market, Settable::All).into_iter().find(|field| field.name() == "status").unwrap();
         let Kind::Enum(values) = status.descriptor.kind() else { panic!() };
         assert_eq!((prefix(&values).as_str(), names(&values)[1].as_str()), ("MARKET_STATUS_", "pre-launch"));
     }

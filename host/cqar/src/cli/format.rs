@@ -21,8 +21,8 @@ Examples:
   cqar format okx BTC/USDT --as-of 2025-01-01T00:00:00Z
   cqar format binance BTC/USDT --segment spot --allow-inferred
 
-The symbol stands alone on the standard output. An instrument that several markets of the venue trade
-is ambiguous (exit code 5): name the segment.")]
+The symbol stands alone on the standard output. An instrument that several markets of the venue
+trade is ambiguous (exit code 5): name the segment.")]
 pub struct FormatArgs {
     /// The venue's id.
     venue: String,
@@ -60,7 +60,8 @@ pub async fn run(args: FormatArgs, client: &ClientArgs) -> Result<Exit, CliError
     if !client.format().print(&answer)? {
         let FormatSymbolResponse { venue_symbol, segment, unit_multiplier, inferred, .. } = answer;
         output::line(&venue_symbol)?;
-        let multiplied = (unit_multiplier != "1").then(|| format!("one unit of its base is {unit_multiplier} of the instrument's"));
+        let multiplied =
+            (unit_multiplier != "1").then(|| format!("one unit of its base is {unit_multiplier} of the instrument's"));
         let inferred = inferred.then(|| "inferred: no registered market has it".to_owned());
         let segment = (!segment.is_empty()).then(|| format!("in segment {segment}"));
         let notes: Vec<String> = [segment, multiplied, inferred].into_iter().flatten().collect();

@@ -45,11 +45,10 @@ impl FromArgMatches for ListArgs {
 
 impl Args for ListArgs {
     fn augment_args(command: Command) -> Command {
-        let subcommands =
-            ENTITIES.map(|of| {
-                let about = format!("Lists {}", of.many_described);
-                (of.filters)(Command::new(of.plural)).about(about).aliases(of.plural_aliases)
-            });
+        let subcommands = ENTITIES.map(|of| {
+            let about = format!("Lists {}", of.many_described);
+            (of.filters)(Command::new(of.plural)).about(about).aliases(of.plural_aliases)
+        });
         command.subcommands(subcommands).subcommand_required(true).arg_required_else_help(true).after_help(EXAMPLES)
     }
 

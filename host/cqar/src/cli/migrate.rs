@@ -69,7 +69,8 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await;
     let store = store.map_err(anyhow::Error::new)?;
     if let MigrateCommand::Down { steps, yes: false, .. } = &args.command {
-        let question = format!("Take back {steps} migration(s) of {}? What their tables hold is lost.", settings.redacted_url());
+        let question =
+            format!("Take back {steps} migration(s) of {}? What their tables hold is lost.", settings.redacted_url());
         if !confirmed(&question)? {
             store.close().await;
             return Err(CliError::Refused("nothing was taken back".to_owned()));

@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 Examples:
   cqar status
   cqar status --output json
-  cqar serve --starter & cqar status --wait 30s && cqar list markets
+  cqar status --wait 30s && cqar list markets
   cqar --server http://10.0.0.7:9090 status
 
 The exit code is 0 if the server serves, with every part or without one that it can do without; 6 if

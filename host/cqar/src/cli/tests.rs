@@ -3,7 +3,10 @@ use clap::{CommandFactory as _, error::ErrorKind};
 use super::*;
 
 fn parse(line: &str) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(line.split_whitespace().map(|word| word.trim_matches('\'')))
+    // What stands in quotes is one word.
+    let parts = line.split('\'').enumerate();
+    let words = parts.flat_map(|(n, part)| if n % 2 == 1 { vec![part] } else { part.split_whitespace().collect() });
+    Cli::try_parse_from(words)
 }
 
 #[test]

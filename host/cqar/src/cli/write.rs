@@ -1,7 +1,10 @@
 //! `cqar create`, `update`, `delete`, `undelete` and `delist`: one entity, from options or from a file. Each is one mutation, as `cqar apply`
 //! sends many.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, error::ErrorKind, value_parser};
 use cqar_proto::{
@@ -20,20 +23,20 @@ use super::{
     error::{CliError, Exit},
     fields::{self, Settable},
     get::kinds,
-    output::OutputFormat,
+    output::{self, OutputFormat},
     parse_time, rows,
 };
 use crate::mutations;
 
 const FILE: &str = "file";
-const NAME: &str = "name";
+const NAME: &str = "entity";
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
   cqar create asset --symbol ABC --name Abacus --type token
   cqar create instrument --spot.base-asset-id ABC --spot.quote-asset-id USDT
-  cqar create market --venue-id binance --segment spot --venue-symbol ABCUSDT --instrument-id ABC/USDT
-    --status active --tick-size 0.01
+  cqar create market --venue-id binance --segment spot --venue-symbol ABCUSDT
+    --instrument-id ABC/USDT --status active --tick-size 0.01
   cqar create asset -f abacus.yaml --validate-only
 
 `cqar create KIND --help` shows the fields. An asset, an instrument or a market may be named where
@@ -249,31 +252,43 @@ async fn send(
         CliError::Answered(status) => CliError::Answered(Box::new(of_one(&status, operation, of))),
         error => error,
     })?;
-    let format = client.format();
-    if format == OutputFormat::Table {
-        super::output::table(rows::ENTITY, answer.results.iter().map(rows::entity))?;
-        apply::summarize(&answer, write.validate_only)?;
-        return Ok(Exit::Done);
-    }
-    let ApplyResponse { results, warnings, .. } = answer;
+    let ApplyResponse { results, warnings, changed, revision } = answer;
     for warning in warnings {
-        eprintln!("warning: {} {}: {}", warning.code, warning.path, warning.message);
+        let path = own_field(&warning.path, operation, of);
+        eprintln!("{} {path}: {} [{}]", output::yellow_on_stderr("warning:"), warning.message, warning.code);
     }
-    match results.into_iter().next().and_then(|result| result.entity) {
-        Some(entity) => entities::show_any(format, &entity),
-        None => Ok(Exit::Done),
+    let Some(entity) = results.into_iter().next().and_then(|result| result.entity) else { return Ok(Exit::Done) };
+    match client.format() {
+        OutputFormat::Table => {
+            output::table(rows::ENTITY, [rows::entity(&Entity { entity: Some(entity) })])?;
+            output::line(&match (write.validate_only, changed) {
+                (true, _) => "nothing was committed: --validate-only".to_owned(),
+                (false, 0) => format!("nothing changed; revision {revision}"),
+                (false, _) => format!("revision {revision}"),
+            })?;
+            Ok(Exit::Done)
+        }
+        format => entities::show_any(format, &entity),
     }
 }
 
-/// The error with its fields as they are called here: there is one mutation, and nobody wrote its index.
+/// The error with its fields as they are called here.
 fn of_one(status: &Status, operation: &str, of: &EntityCommands) -> Status {
     let mut details = status.get_error_details();
-    let Some(mut found) = details.bad_request().cloned() else { return status.clone() };
-    let within = ["mutations[0].".to_owned(), format!("{operation}."), format!("{}.", of.entity_type)];
-    for violation in &mut found.field_violations {
-        let field = within.iter().fold(violation.field.as_str(), |field, part| field.strip_prefix(part).unwrap_or(field));
-        violation.field = field.to_owned();
+    if let Some(mut found) = details.bad_request().cloned() {
+        for violation in &mut found.field_violations {
+            violation.field = own_field(&violation.field, operation, of);
+        }
+        details.set_bad_request(found.field_violations);
     }
-    details.set_bad_request(found.field_violations);
-    Status::with_error_details(status.code(), status.message(), details)
+    if let Some(info) = details.error_info().cloned() {
+        let metadata = info.metadata.into_iter().map(|(key, value)| (key, own_field(&value, operation, of)));
+        details.set_error_info(info.reason, info.domain, metadata.collect::<HashMap<_, _>>());
+    }
+    Status::with_error_details(status.code(), own_field(status.message(), operation, of), details)
+}
+
+/// A text with fields of the one mutation as they are called here: nobody wrote its index.
+fn own_field(text: &str, operation: &str, of: &EntityCommands) -> String {
+    text.replace(&format!("mutations[0].{operation}.{}.", of.entity_type), "").replace("mutations[0].", "")
 }

@@ -86,11 +86,7 @@ pub fn read_entity(entity_type: EntityType, path: &Path) -> Result<(Entity, Vec<
 }
 
 /// The same from a text, which has a name.
-pub fn parse_entity(
-    entity_type: EntityType,
-    path: &Path,
-    text: &str,
-) -> Result<(Entity, Vec<String>), MutationsError> {
+pub fn parse_entity(entity_type: EntityType, path: &Path, text: &str) -> Result<(Entity, Vec<String>), MutationsError> {
     let entity = read_as(path, text, OfType(entity_type))?;
     let Keys(keys) = read_as(path, text, PhantomData)?;
     Ok((entity, masked(keys)))
@@ -199,7 +195,11 @@ fn snake_case(key: &str) -> String {
     name
 }
 
-fn read_as<T>(path: &Path, text: &str, what: impl for<'de> DeserializeSeed<'de, Value = T>) -> Result<T, MutationsError> {
+fn read_as<T>(
+    path: &Path,
+    text: &str,
+    what: impl for<'de> DeserializeSeed<'de, Value = T>,
+) -> Result<T, MutationsError> {
     let invalid = |place: &str, why: &str| {
         let message = if matches!(place, "." | "" | "?") { plain(why) } else { format!("{place}: {}", plain(why)) };
         MutationsError::Invalid { path: path.to_owned(), message }

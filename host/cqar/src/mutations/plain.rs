@@ -7,8 +7,9 @@ const NEAR: f64 = 0.8;
 /// A message of serde's without what only its authors know.
 pub fn plain(message: &str) -> String {
     let (what, place) = parted(message);
-    let told = unknown(what, "unknown field `", "field")
-        .or_else(|| unknown(what, "unknown variant `", "value"))
+    let told = unknown_field(what)
+        .or_else(|| unknown_value(what))
+        .or_else(|| duplicate(what))
         .or_else(|| mistyped(what))
         .unwrap_or_else(|| what.to_owned());
     match place {
@@ -30,15 +31,36 @@ fn parted(message: &str) -> (&str, Option<&str>) {
 }
 
 /// `unknown field `tick_sise`, expected one of `id`, …`: what was meant, not all that there is.
-fn unknown(message: &str, opening: &str, kind: &str) -> Option<String> {
-    let (_, rest) = message.split_once(opening)?;
-    let (name, expected) = rest.split_once('`')?;
-    let known = expected.split('`').skip(1).step_by(2);
+fn unknown_field(message: &str) -> Option<String> {
+    let (name, known) = unknown(message, "unknown field `")?;
+    // Each stands there twice; the contract's own spelling is the one with underscores.
+    let known = known.into_iter().filter(|known| !known.contains(char::is_uppercase));
     let nearest = known.map(|known| (strsim::jaro_winkler(name, known), known)).max_by(|a, b| a.0.total_cmp(&b.0));
     Some(match nearest {
-        Some((likeness, nearest)) if likeness >= NEAR => format!("unknown {kind} {name:?}; did you mean {nearest:?}?"),
-        _ => format!("unknown {kind} {name:?}"),
+        Some((likeness, nearest)) if likeness >= NEAR => format!("unknown field {name:?}; did you mean {nearest:?}?"),
+        _ => format!("unknown field {name:?}"),
     })
+}
+
+/// `unknown variant `halted`, expected one of MARKET_STATUS_ACTIVE, …`.
+fn unknown_value(message: &str) -> Option<String> {
+    let (name, known) = unknown(message, "unknown variant `")?;
+    Some(format!("unknown value {name:?}; must be one of {}", known.join(", ")))
+}
+
+/// The name, and those that are known.
+fn unknown<'a>(message: &'a str, opening: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let (_, rest) = message.split_once(opening)?;
+    let (name, expected) = rest.split_once('`')?;
+    let expected = expected.trim_start_matches(", expected ").trim_start_matches("one of ");
+    let known = expected.split([',', ' ', '`']).filter(|word| !word.is_empty() && *word != "or");
+    Some((name, known.collect()))
+}
+
+/// `duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable`.
+fn duplicate(message: &str) -> Option<String> {
+    let (told, _) = message.split_once(", set DuplicateKeyPolicy")?;
+    Some(told.replace("duplicate mapping key", "is given twice"))
 }
 
 /// `invalid type: map, expected a string`, `cannot deserialize null into string; use Option<String>`, and the like.
@@ -61,16 +83,37 @@ mod tests {
 
     #[test]
     fn a_misspelt_field_is_told_with_what_was_meant() {
-        let long = "unknown field `tick_sise`, expected one of `id`, `venue_id`, `tickSize`, `tick_size`, `lot_size`";
-        assert_eq!(plain(&format!("{long} at line 3 column 5")), "unknown field \"tick_sise\"; did you mean \"tick_size\"? (line 3 column 5)");
-        assert_eq!(plain(&format!("error: line 12 column 7: {long}")), "unknown field \"tick_sise\"; did you mean \"tick_size\"? (line 12 column 7)");
+        let json = "unknown field `tick_sise`, expected one of `id`, `tickSize`, `tick_size` at line 3 column 5";
+        let told = "unknown field \"tick_sise\"; did you mean \"tick_size\"? (line 3 column 5)";
+        assert_eq!(plain(json), told);
+        let yaml = "unknown field `tick_sise`, expected one of id, tickSize, tick_size at line 3, column 5";
+        assert_eq!(plain(yaml), told.replace("3 ", "3, "));
         assert_eq!(plain("unknown field `zzz`, expected `id` or `name`"), "unknown field \"zzz\"");
     }
 
     #[test]
+    fn an_unknown_value_is_told_with_those_that_there_are() {
+        let told = "unknown value \"halted\"; must be one of A_ACTIVE, A_HALTED";
+        assert_eq!(plain("unknown variant `halted`, expected one of `A_ACTIVE`, `A_HALTED`"), told);
+        assert_eq!(plain("unknown variant `halted`, expected one of A_ACTIVE, A_HALTED"), told);
+    }
+
+    #[test]
+    fn a_field_that_is_given_twice_is_told_without_options_of_a_library() {
+        let yaml = "duplicate mapping key: a, set DuplicateKeyPolicy in Options if acceptable at line 2, column 1";
+        assert_eq!(plain(yaml), "is given twice: a (line 2, column 1)");
+    }
+
+    #[test]
     fn what_is_of_another_type_is_told_without_types_of_rust() {
-        assert_eq!(plain("cannot deserialize null into string; use Option<String>"), "must not be null: leave the field out");
+        assert_eq!(
+            plain("cannot deserialize null into string; use Option<String>"),
+            "must not be null: leave the field out"
+        );
         assert_eq!(plain("invalid type: map, expected struct cqar.v1.Asset"), "is map, and must be a map of fields");
-        assert_eq!(plain("invalid type: integer `5`, expected a string at line 1 column 40"), "is integer `5`, and must be a string (line 1 column 40)");
+        assert_eq!(
+            plain("invalid type: integer `5`, expected a string at line 1 column 40"),
+            "is integer `5`, and must be a string (line 1 column 40)"
+        );
     }
 }

@@ -32,7 +32,8 @@ impl MissingPlugin {
         let file = format!("{plugin}.wasm");
         let plugins = std::path::absolute(plugins).unwrap_or_else(|_| plugins.to_owned());
         let target = plugins.join(&file);
-        let copy = |from: &Path| format!("mkdir -p {} && cp {} {}", plugins.display(), from.display(), target.display());
+        let copy =
+            |from: &Path| format!("mkdir -p {} && cp {} {}", plugins.display(), from.display(), target.display());
         let mend = match built().map(|dir| dir.join(&file)).filter(|built| *built != target) {
             Some(built) if built.exists() => copy(&built),
             _ if target.exists() => "cqar plugin list".to_owned(),

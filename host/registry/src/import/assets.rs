@@ -217,6 +217,10 @@ impl CodeMappings<'_> {
             let candidates = candidates.iter().map(|asset| asset.id).collect();
             Err(UnmappedCode { code, message, candidates })
         };
+        // Where no class is said, a share of that ticker may be meant as well as the coin.
+        let is_any = entry.hints.class.is_none() && !classified.is_empty();
+        let all: Vec<&Asset> = named.iter().filter(|asset| asset.asset_type != AssetType::Unclassified).collect();
+        let classified = if is_any { all } else { classified };
         match (classified.as_slice(), unclassified.as_slice(), own.as_slice()) {
             ([one], ..) | ([], _, [one]) => bind(one.id, false),
             ([], [one], _) if self.asset_match.symbols => bind(one.id, false),

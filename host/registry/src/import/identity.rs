@@ -12,7 +12,8 @@ impl Row {
     /// The market that the row is about, of those that have, or had, its symbol in its segment; none where it is a new one.
     ///
     /// It is the one that is live at the observed moment; or has the row's own listing time; or has not begun; or, where the row says
-    /// that it has ended, the ended one that it overlaps; or one whose end was inferred from absence, and whose terms are the row's.
+    /// that it has ended, the ended one that it overlaps; or one whose end was inferred from absence, and whose terms are the row's,
+    /// unless the row is listed since a later moment.
     pub(super) fn identify<'a>(
         &self,
         markets: &'a [Market],
@@ -30,7 +31,10 @@ impl Row {
             let ended = markets.iter().filter(|market| market.interval().overlaps(&says));
             ended.max_by_key(|market| end(market)).filter(|_| self.says_ended(observed))
         };
-        let inferred = markets.iter().filter(|market| market.delisted_inferred && has_same_terms(market));
+        let begins_after =
+            |market: &Market| self.listed_time().zip(end(market)).is_some_and(|(listed, end)| listed >= end);
+        let inferred = markets.iter().filter(|market| market.delisted_inferred && !begins_after(market));
+        let inferred = inferred.filter(|market| has_same_terms(market));
         live()
             .or_else(listed_then)
             .or_else(next)

@@ -21,6 +21,7 @@ impl Row {
         let mut market = self.said_over(stored);
         self.lay_times(stored, &mut market, others, observed);
         let mut warnings = keep_overrides(stored, &mut market, observed);
+        warnings.extend(keep_possible(stored, &mut market, others));
         warnings.extend(moved(stored, &market));
         warnings.extend(contradicting_status(stored, &market, observed));
         Overlaid { market, warnings }
@@ -117,6 +118,23 @@ fn keep_overrides(stored: &Market, market: &mut Market, observed: Timestamp) -> 
     warnings
 }
 
+/// A life that is none, or that runs into another market of the symbol, is not taken: the market keeps its times, and takes the rest.
+fn keep_possible(stored: &Market, market: &mut Market, others: &[&Market]) -> Option<RowProblem> {
+    let life = market.interval();
+    let why = if life.is_empty() {
+        "is not after the market's beginning"
+    } else if others.iter().any(|other| other.interval().overlaps(&life)) {
+        "lets it run into another market of the symbol"
+    } else {
+        return None;
+    };
+    let said = market.delisted_time.or(market.expiry_time);
+    for field in ["listed_time", "delisted_time", "delisted_inferred", "expiry_time"] {
+        restore(field, stored, market);
+    }
+    Some(not_taken("delisted_time", said, why))
+}
+
 /// Puts one field back.
 fn restore(field: &str, stored: &Market, market: &mut Market) {
     macro_rules! put_back {
@@ -170,7 +188,7 @@ fn contradicting_status(stored: &Market, market: &Market, observed: Timestamp) -
 }
 
 fn not_taken(field: &str, said: Option<Timestamp>, why: &str) -> RowProblem {
-    let said = said.map(|time| time.to_string()).unwrap_or_default();
+    let said = said.map_or_else(|| "no end".to_owned(), |time| time.to_string());
     warning(field, "NOT_TAKEN", format!("{said} {why}"))
 }
 

@@ -27,6 +27,9 @@ pub(super) struct Row {
     pub(super) instrument: InstrumentId,
 }
 
+/// So many of what could not be read are told with a rejection.
+const SHOWN_PROBLEMS: usize = 3;
+
 /// Why a row cannot be a market.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Rejection {
@@ -77,7 +80,8 @@ impl Row {
     /// Whether the listing says that it has ended.
     pub(super) fn says_ended(&self, observed: Timestamp) -> bool {
         let is_terminal = self.listed.market.status.is_some_and(MarketStatus::is_terminal);
-        is_terminal || self.end().is_some_and(|end| end <= observed)
+        // Times decide: an end that is announced has not come.
+        self.end().map_or(is_terminal, |end| end <= observed)
     }
 
     /// The terms of the instrument, given its assets.
@@ -103,7 +107,10 @@ impl Row {
         observed: Timestamp,
     ) -> Result<(Vec<Mutation>, Vec<RowProblem>), Rejection> {
         let Some(status) = self.listed.market.status else {
-            return Err(Rejection::new("MISSING_STATUS", "a new market has a status, and the listing says none"));
+            let unread = self.listed.problems.iter().map(|problem| format!("; {}: {}", problem.path, problem.message));
+            let unread: String = unread.take(SHOWN_PROBLEMS).collect();
+            let message = format!("a new market has a status, and the listing says none that is known{unread}");
+            return Err(Rejection::new("MISSING_STATUS", message));
         };
         let instrument =
             Instrument { id: self.instrument, terms, code: String::new(), labels: [].into(), meta: Meta::default() };

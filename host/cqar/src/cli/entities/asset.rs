@@ -5,11 +5,16 @@ use cqar_domain::id::EntityType;
 use cqar_proto::v1::{Asset, AssetType, GetAssetRequest, ListAssetsRequest, ListAssetsResponse};
 
 use super::{
-    EntityCommands, Lookup, MAX_PAGE_SIZE, Paging, list, name_of,
+    EntityCommands, Lookup, MAX_PAGE_SIZE, Paging, list,
     name::{self, Candidate},
-    options, show,
+    name_of, options, show,
 };
-use crate::cli::{client::Connection, error::CliError, output::{OutputFormat, short}, parse_value};
+use crate::cli::{
+    client::Connection,
+    error::CliError,
+    output::{OutputFormat, short},
+    parse_value,
+};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
@@ -26,7 +31,11 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         Box::pin(async move {
             show(
                 format,
-                server.assets().get_asset(GetAssetRequest { asset_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
+                server
+                    .assets()
+                    .get_asset(GetAssetRequest { asset_id: id, min_revision, at_revision: 0 })
+                    .await?
+                    .get_ref(),
             )
         })
     },

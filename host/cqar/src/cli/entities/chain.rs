@@ -26,7 +26,11 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         Box::pin(async move {
             show(
                 format,
-                server.chains().get_chain(GetChainRequest { chain_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
+                server
+                    .chains()
+                    .get_chain(GetChainRequest { chain_id: id, min_revision, at_revision: 0 })
+                    .await?
+                    .get_ref(),
             )
         })
     },

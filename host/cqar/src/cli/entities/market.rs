@@ -3,9 +3,7 @@
 use clap::Args;
 use cqar_domain::id::EntityType;
 use cqar_proto::{
-    v1::{
-        GetMarketRequest, ListMarketsRequest, ListMarketsResponse, Market, MarketStatus, ResolveMarketRequest,
-    },
+    v1::{GetMarketRequest, ListMarketsRequest, ListMarketsResponse, Market, MarketStatus, ResolveMarketRequest},
     well_known::Timestamp,
 };
 use tonic::Code;
@@ -37,7 +35,11 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         Box::pin(async move {
             show(
                 format,
-                server.markets().get_market(GetMarketRequest { market_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
+                server
+                    .markets()
+                    .get_market(GetMarketRequest { market_id: id, min_revision, at_revision: 0 })
+                    .await?
+                    .get_ref(),
             )
         })
     },

@@ -92,7 +92,9 @@ impl<'a> AtVenue<'a> {
 
     /// What is wrong with a name that has no reading.
     pub fn unreadable(kind: &str, name: &str) -> CliError {
-        CliError::Usage(format!("{name:?} is no {kind}: give its id, or VENUE/SEGMENT/SYMBOL such as binance/spot/BTCUSDT"))
+        CliError::Usage(format!(
+            "{name:?} is no {kind}: give its id, or VENUE/SEGMENT/SYMBOL such as binance/spot/BTCUSDT"
+        ))
     }
 }
 

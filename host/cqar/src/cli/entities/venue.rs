@@ -5,7 +5,10 @@ use cqar_domain::id::EntityType;
 use cqar_proto::v1::{GetVenueRequest, ListVenuesRequest, ListVenuesResponse, Venue, VenueType};
 
 use super::{EntityCommands, Paging, list, name, name_of, options, show, yes};
-use crate::cli::{output::{OutputFormat, short}, parse_value};
+use crate::cli::{
+    output::{OutputFormat, short},
+    parse_value,
+};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
@@ -23,7 +26,11 @@ pub const COMMANDS: EntityCommands = EntityCommands {
         Box::pin(async move {
             show(
                 format,
-                server.venues().get_venue(GetVenueRequest { venue_id: id, min_revision, at_revision: 0 }).await?.get_ref(),
+                server
+                    .venues()
+                    .get_venue(GetVenueRequest { venue_id: id, min_revision, at_revision: 0 })
+                    .await?
+                    .get_ref(),
             )
         })
     },

@@ -29,7 +29,8 @@ pub const COMMANDS: EntityCommands = EntityCommands {
                 server
                     .venues()
                     .get_venue_asset(GetVenueAssetRequest { venue_asset_id: id, min_revision, at_revision: 0 })
-                    .await?.get_ref(),
+                    .await?
+                    .get_ref(),
             )
         })
     },

@@ -38,7 +38,11 @@ impl OutputFormat {
     }
 
     /// The same of entities, which have names.
-    pub fn print_named(self, message: &impl Serialize, names: impl IntoIterator<Item = String>) -> Result<bool, CliError> {
+    pub fn print_named(
+        self,
+        message: &impl Serialize,
+        names: impl IntoIterator<Item = String>,
+    ) -> Result<bool, CliError> {
         self.print_entities(message, Some(names))
     }
 
@@ -109,6 +113,11 @@ fn coloured(is_terminal: bool) -> bool {
 /// The text in red, where the standard error may be coloured.
 pub fn red_on_stderr(text: &str) -> String {
     if coloured(io::stderr().is_terminal()) { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// The text in yellow, where the standard error may be coloured.
+pub fn yellow_on_stderr(text: &str) -> String {
+    if coloured(io::stderr().is_terminal()) { format!("\x1b[1;33m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// The last part of an enumeration's name: `ACTIVE` for `MARKET_STATUS_ACTIVE`; nothing for its zero.

@@ -120,7 +120,7 @@ mod tests {
             assert!(lines.iter().all(|line| line.chars().count() <= usize::from(width)), "{width}: {lines:?}");
         }
         assert_eq!(lines(90)[1], "BTCUSDT  a long message that says why  01a21e65-a259-72a9-b8e7-50fdb714e65e");
-        assert_eq!(lines(30)[1], "BTCUSDT  a long message that …");
+        assert_eq!(lines(30)[1], "BTCUSDT  a long message tha…");
     }
 
     #[test]

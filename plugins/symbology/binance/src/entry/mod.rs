@@ -82,16 +82,19 @@ fn code(fields: &mut Fields<'_>, name: &str) -> Result<String, Why> {
 }
 
 fn spot(fields: &mut Fields<'_>, market: &mut Map<String, Value>, base: &str, quote: &str) -> Result<Reading, Why> {
-    let status = match fields.text("status").unwrap_or_default().as_str() {
-        "TRADING" => "MARKET_STATUS_ACTIVE",
-        "PENDING_TRADING" | "PRE_TRADING" => "MARKET_STATUS_PRE_LAUNCH",
-        "BREAK" | "HALT" | "AUCTION_MATCH" | "END_OF_DAY" | "POST_TRADING" => "MARKET_STATUS_HALTED",
-        other => return Err(unknown_status(other)),
+    let said = fields.text("status").unwrap_or_default();
+    let status = match said.as_str() {
+        "TRADING" => Some("MARKET_STATUS_ACTIVE"),
+        "PENDING_TRADING" | "PRE_TRADING" => Some("MARKET_STATUS_PRE_LAUNCH"),
+        "BREAK" | "HALT" | "AUCTION_MATCH" | "END_OF_DAY" | "POST_TRADING" => Some("MARKET_STATUS_HALTED"),
+        _ => None,
     };
-    let restriction = restriction(fields).filter(|_| status == "MARKET_STATUS_ACTIVE");
-    let is_open = restriction.is_none();
-    market.insert("status".to_owned(), if is_open { status } else { "MARKET_STATUS_HALTED" }.into());
-    market.insert("labels".to_owned(), restriction.map_or_else(|| json!({}), |only| json!({ "access": only })));
+    if let Some(status) = known_status(fields, &said, status) {
+        let restriction = restriction(fields).filter(|_| status == "MARKET_STATUS_ACTIVE");
+        let is_open = restriction.is_none();
+        market.insert("status".to_owned(), if is_open { status } else { "MARKET_STATUS_HALTED" }.into());
+        market.insert("labels".to_owned(), restriction.map_or_else(|| json!({}), |only| json!({ "access": only })));
+    }
     market.insert("quantity_unit".to_owned(), "QUANTITY_UNIT_BASE".into());
     Ok(symbol::reading(Segment::Spot, "spot", base, quote, None))
 }
@@ -121,8 +124,8 @@ fn contract(
     // A date of zero is none.
     let mut date = |name: &str| fields.integer(name).filter(|ms| *ms != 0);
     let (delivery, onboard) = (date("deliveryDate"), date("onboardDate"));
-    if let Some(listed) = onboard {
-        market.insert("listed_time".to_owned(), instant("onboardDate", listed)?.into());
+    if let Some(listed) = onboard.and_then(|ms| known_instant(fields, "onboardDate", ms)) {
+        market.insert("listed_time".to_owned(), listed.into());
     }
     let mut expiry = None;
     let mut has_end = false;
@@ -134,15 +137,19 @@ fn contract(
         }
         None if is_dated => return Err(("MISSING_DELIVERY_DATE", "deliveryDate is not given".to_owned())),
         Some(ms) if ms < NO_DELIVERY_MS => {
-            market.insert("delisted_time".to_owned(), instant("deliveryDate", ms)?.into());
-            has_end = true;
+            if let Some(end) = known_instant(fields, "deliveryDate", ms) {
+                market.insert("delisted_time".to_owned(), end.into());
+                has_end = true;
+            }
         }
         // It says that there is no end, which an earlier listing may have said.
         Some(_) => drop(market.insert("delisted_time".to_owned(), Value::Null)),
         None => {}
     }
     let status = fields.text("status").or_else(|| fields.text("contractStatus")).unwrap_or_default();
-    market.insert("status".to_owned(), contract_status(&status, is_dated, has_end)?.into());
+    if let Some(status) = known_status(fields, &status, contract_status(&status, is_dated, has_end)) {
+        market.insert("status".to_owned(), status.into());
+    }
     // USDⓈ-M counts quantities in the base itself, COIN-M in contracts of so many units of the quote.
     let in_contracts = segment == Segment::Coinm;
     let unit = if in_contracts { "QUANTITY_UNIT_CONTRACTS" } else { "QUANTITY_UNIT_BASE" };
@@ -181,8 +188,8 @@ fn is_dated(contract_type: &str) -> Result<bool, Why> {
 }
 
 /// The status of a contract. A perpetual is DELISTED only where it is said since when.
-fn contract_status(status: &str, is_dated: bool, has_end: bool) -> Result<&'static str, Why> {
-    Ok(match status {
+fn contract_status(status: &str, is_dated: bool, has_end: bool) -> Option<&'static str> {
+    Some(match status {
         "PENDING_TRADING" | "PRE_TRADING" | "PRE_MARKET" => "MARKET_STATUS_PRE_LAUNCH",
         "TRADING" => "MARKET_STATUS_ACTIVE",
         "TRADING_HALT" | "TRADING_CANCEL_ONLY" | "HALT" | "BREAK" => "MARKET_STATUS_HALTED",
@@ -192,12 +199,22 @@ fn contract_status(status: &str, is_dated: bool, has_end: bool) -> Result<&'stat
         "PRE_DELIVERING" | "PRE_SETTLE" | "DELIVERING" | "SETTLING" | "DELIVERED" | "CLOSE" => {
             "MARKET_STATUS_DELISTING"
         }
-        other => return Err(unknown_status(other)),
+        _ => return None,
     })
 }
 
-fn unknown_status(status: &str) -> Why {
-    ("UNKNOWN_STATUS", format!("status {status:.64} is not known"))
+/// The status; one that is not known costs itself, so that a market keeps the one that it had.
+fn known_status(fields: &mut Fields<'_>, said: &str, status: Option<&'static str>) -> Option<&'static str> {
+    if status.is_none() {
+        fields.not_understood("status", "UNKNOWN_STATUS", format!("status {said:.64} is not known"));
+    }
+    status
+}
+
+/// The instant; one that is none costs itself.
+fn known_instant(fields: &mut Fields<'_>, name: &str, ms: i64) -> Option<String> {
+    let read = instant(name, ms);
+    read.map_err(|(code, message)| fields.not_understood(name, code, message)).ok()
 }
 
 fn instant(field: &str, ms: i64) -> Result<String, Why> {

@@ -116,17 +116,31 @@ fn states_of_the_venue_become_states_of_the_registry() {
 }
 
 #[test]
+fn a_status_or_a_time_that_nobody_knows_costs_itself() {
+    for (changes, code) in [
+        (json!({ "status": "ASLEEP" }), "UNKNOWN_STATUS"),
+        (json!({ "status": null }), "UNKNOWN_STATUS"),
+        (json!({ "onboardDate": i64::MAX }), "INVALID_TIME"),
+        (json!({ "deliveryDate": i64::MIN }), "INVALID_TIME"),
+    ] {
+        let listed = read(0, Segment::Usdm, &perpetual(&changes)).unwrap().listed;
+        let codes: Vec<&str> = listed.problems.iter().map(|it| it.code.as_str()).collect();
+        assert_eq!(codes, [code], "{changes}");
+        let market: Value = serde_json::from_str(&listed.market).unwrap();
+        let left_out = ["status", "listed_time", "delisted_time"].iter().filter(|field| market.get(**field).is_none());
+        assert!(left_out.count() >= 1, "{market}");
+    }
+}
+
+#[test]
 fn an_entry_that_is_no_market_is_refused_by_name() {
     for (changes, code) in [
         (json!({ "contractType": "" }), "MISSING_CONTRACT_TYPE"),
         (json!({ "contractType": null }), "MISSING_CONTRACT_TYPE"),
         (json!({ "contractType": "EVERLASTING" }), "UNKNOWN_CONTRACT_TYPE"),
         (json!({ "contractType": "NEXT_QUARTER", "deliveryDate": null }), "MISSING_DELIVERY_DATE"),
-        (json!({ "status": "ASLEEP" }), "UNKNOWN_STATUS"),
-        (json!({ "status": null }), "UNKNOWN_STATUS"),
         (json!({ "marginAsset": null }), "INVALID_CODE"),
         (json!({ "baseAsset": "" }), "INVALID_CODE"),
-        (json!({ "onboardDate": i64::MAX }), "INVALID_TIME"),
     ] {
         let refused = read(0, Segment::Usdm, &perpetual(&changes)).err().unwrap();
         assert_eq!((refused.symbol.as_str(), refused.code), ("BTCUSDT", code), "{changes}");
