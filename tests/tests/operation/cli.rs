@@ -88,8 +88,6 @@ async fn reading_commands_print_tables_and_the_contracts_json(s: TestEnvironment
     let id = instrument["id"].as_str().unwrap();
     assert_eq!(server.cli_json(&["get", "instrument", id]), instrument);
     ends(&server, 3, &["get", "venue", "nowhere"]);
-    let malformed = ends(&server, 4, &["get", "asset", "no-uuid"]);
-    assert!(malformed.contains("id: "), "{malformed}");
 
     let listed = said(&server, &["list", "chains"]);
     assert!(listed.lines().count() >= 13 && listed.contains("eip155:1"), "{listed}");

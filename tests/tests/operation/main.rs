@@ -23,6 +23,7 @@
 
 mod bus;
 mod cli;
+mod cli_entities;
 mod copy;
 mod crash;
 mod drain;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use cqar_proto::v1::{GetStatusRequest, GetStatusResponse, component::State};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     ClientArgs,
@@ -37,7 +37,13 @@ pub struct StatusArgs {
 pub async fn run(args: StatusArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let deadline = args.wait.map(|wait| Instant::now() + wait);
     let status = loop {
-        let asked = ask(client).await;
+        let asked = match deadline {
+            // A server that takes the call and never answers is not waited for beyond the time.
+            Some(deadline) => {
+                timeout_at(deadline.max(Instant::now() + PAUSE), ask(client)).await.unwrap_or_else(|_| Err(late()))
+            }
+            None => ask(client).await,
+        };
         let may_wait = deadline.is_some_and(|deadline| Instant::now() < deadline);
         match asked {
             Ok(status) if is_ready(&status) || !may_wait => break status,
@@ -49,6 +55,10 @@ pub async fn run(args: StatusArgs, client: &ClientArgs) -> Result<Exit, CliError
     let exit = if is_ready(&status) { Exit::Done } else { Exit::Unavailable };
     show(status, client)?;
     Ok(exit)
+}
+
+fn late() -> CliError {
+    tonic::Status::deadline_exceeded("the server did not answer in time: see --wait").into()
 }
 
 async fn ask(client: &ClientArgs) -> Result<GetStatusResponse, CliError> {
