@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::violation::Violations;
 
-/// Labels of the operator's: at most 64, keys 1 to 63 characters, values at most 255.
+/// Labels: at most 64, keys 1 to 63 characters, values at most 255.
 pub type Labels = BTreeMap<String, String>;
 
 /// What a text field may hold.

@@ -62,7 +62,9 @@ fn note_overrides(change: &mut PlannedChange, now: Timestamp) {
     if changed.contains(&"delisted_time") {
         after.delisted_inferred = false;
     }
-    after.override_times.extend(changed.into_iter().map(|field| (field.to_owned(), since)));
+    // Of the labels a listing changes none but its own.
+    let changed = changed.into_iter().filter(|field| *field != "labels");
+    after.override_times.extend(changed.map(|field| (field.to_owned(), since)));
 }
 
 /// A status that contradicts the times beside it, where either is said anew.
@@ -72,28 +74,26 @@ fn contradiction(change: &PlannedChange, now: Timestamp) -> Option<Violation> {
     if matches!(&change.before, Some(Entity::Market(before)) if says(before) == says(after)) {
         return None;
     }
-    let message = status_contradiction(after, now)?;
+    let message = format!("must agree with the times: {}", status_contradiction(after, now)?);
     Some(Violation { field: "status".to_owned(), code: "STATUS_CONTRADICTS_TIMES".to_owned(), message })
 }
 
-/// How a market's status contradicts its times at a moment, if it does.
+/// What of a market's times its status contradicts at a moment, if anything.
 pub(crate) fn status_contradiction(market: &Market, at: Timestamp) -> Option<String> {
     let begins_later = market.listed_time.filter(|listed| *listed > at);
     let began = market.listed_time.filter(|listed| *listed <= at);
     let until = market.interval().until;
     Some(match market.status {
-        MarketStatus::Announced | MarketStatus::PreLaunch => {
-            format!("must not be of a plan: the market is listed since {}", began?)
-        }
+        MarketStatus::Announced | MarketStatus::PreLaunch => format!("the market is listed since {}", began?),
         MarketStatus::Active | MarketStatus::Halted | MarketStatus::Delisting => match (begins_later, until) {
-            (Some(listed), _) => format!("must be ANNOUNCED or PRE_LAUNCH until the market is listed, at {listed}"),
-            (None, Some(until)) if until <= at => format!("must be an end: the market ended at {until}"),
+            (Some(listed), _) => format!("the market is listed only at {listed}"),
+            (None, Some(until)) if until <= at => format!("the market ended at {until}"),
             (None, _) => return None,
         },
         MarketStatus::Delisted | MarketStatus::Expired | MarketStatus::Settled => match until {
             Some(until) if until <= at => return None,
-            Some(until) => format!("must not be an end before the market ends, at {until}"),
-            None => "must not be an end: the market has none".to_owned(),
+            Some(until) => format!("the market ends only at {until}"),
+            None => "the market has no end".to_owned(),
         },
     })
 }

@@ -16,7 +16,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use crate::{
+use crate::{from_row::from_row, 
     dialect::Dialect,
     error::Error,
     row::EntityRow,
@@ -97,8 +97,9 @@ pub(crate) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow
 impl<R> Row for R where R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
 /// A row of which nothing is read.
-#[derive(sqlx::FromRow)]
 struct AnyRow {}
+
+from_row!(AnyRow {});
 
 /// Statements with more values than this differ from call to call, and would only push others out of the connection's
 /// cache of prepared statements.

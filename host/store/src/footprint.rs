@@ -19,7 +19,7 @@ use cqar_domain::{
 use cqar_proto::{convert, v1};
 use prost::Message;
 
-use crate::{
+use crate::{from_row::from_row, 
     error::Error,
     log_block::BlockRow,
     snapshot::{Snapshot, StateId},
@@ -98,11 +98,12 @@ const COMMITS: &str =
 const READ_COMMITS: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
     WHERE (revision, idx) >= ($1, $2) AND revision <= $3 ORDER BY revision, idx LIMIT $4";
 
-#[derive(sqlx::FromRow)]
 struct CommitRow {
     revision: Revision,
     commit_us: i64,
 }
+
+from_row!(CommitRow { revision, commit_us });
 
 fn is_touched(footprint: &Footprint, event: &LoggedEvent) -> Result<bool, Error> {
     let corrupt =

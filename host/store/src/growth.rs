@@ -7,7 +7,7 @@ use cqar_domain::{
 };
 use tokio::runtime::Handle;
 
-use crate::{
+use crate::{from_row::from_row, 
     database::{Database, Purpose},
     dialect::Dialect,
     error::Error,
@@ -28,10 +28,11 @@ const ANALYZED_ROWS: &str =
 #[derive(Debug)]
 pub(crate) struct Growth(Vec<(&'static TableSchema, i64)>);
 
-#[derive(sqlx::FromRow)]
 struct CountRow {
     count: i64,
 }
+
+from_row!(CountRow { count });
 
 impl Growth {
     pub(crate) fn of(changes: &[Change]) -> Self {

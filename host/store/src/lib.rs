@@ -41,6 +41,7 @@ mod error;
 mod filter;
 mod find;
 mod footprint;
+mod from_row;
 mod growth;
 mod insert;
 mod list;

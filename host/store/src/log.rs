@@ -11,7 +11,7 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::{
+use crate::{from_row::from_row, 
     Store,
     database::{Pools, Purpose},
     dialect::LOG_CHANNEL,
@@ -24,12 +24,13 @@ const BOUNDS: &str = "SELECT log_id, revision, oldest FROM log_state WHERE id = 
 const READ: &str = "SELECT revision, idx, is_compressed, events FROM event_log \
     WHERE (revision, idx) >= ($1, $2) ORDER BY revision, idx LIMIT $3";
 
-#[derive(sqlx::FromRow)]
 pub(crate) struct BoundsRow {
     pub(crate) log_id: Uuid,
     pub(crate) revision: i64,
     pub(crate) oldest: i64,
 }
+
+from_row!(BoundsRow { log_id, revision, oldest });
 
 impl Store {
     /// Which log it is, and what it holds.

@@ -13,7 +13,7 @@ use cqar_domain::{
 };
 use prost::Message;
 
-use crate::{error::Error, value::Value};
+use crate::{from_row::from_row, error::Error, value::Value};
 
 /// The most events of one row. More compress little better, and one event is read by unpacking all of its row.
 pub(crate) const BLOCK_EVENTS: i32 = 64;
@@ -24,13 +24,14 @@ const LEVEL: i32 = 3;
 pub(crate) const COLUMNS: [&str; 5] = ["revision", "idx", "commit_us", "is_compressed", "events"];
 
 /// A row.
-#[derive(sqlx::FromRow)]
 pub(crate) struct BlockRow {
     revision: Revision,
     idx: i32,
     is_compressed: bool,
     events: Vec<u8>,
 }
+
+from_row!(BlockRow { revision, idx, is_compressed, events });
 
 /// What an encoded event begins with: all of it that a reader must know without reading the rest.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -4,7 +4,7 @@
 use cqar_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::{
+use crate::{from_row::from_row, 
     Store,
     database::{Purpose, Tx},
     dialect::Dialect,
@@ -36,17 +36,19 @@ const FORGET: &str = "DELETE FROM schema_migrations WHERE number = $1";
 const BEGIN_LOG: &str =
     "INSERT INTO log_state (id, log_id, revision, oldest) VALUES (1, $1, 0, 1) ON CONFLICT (id) DO NOTHING";
 
-#[derive(sqlx::FromRow)]
 struct AppliedRow {
     number: i64,
     name: String,
     apply_us: i64,
 }
 
-#[derive(sqlx::FromRow)]
+from_row!(AppliedRow { number, name, apply_us });
+
 struct TablesRow {
     tables: i64,
 }
+
+from_row!(TablesRow { tables });
 
 /// One migration, and when it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{
+use crate::{from_row::from_row, 
     error::{Constraint, Error},
     referrers::{Marked, id_kind},
     schema::TableSchema,
@@ -23,13 +23,12 @@ use crate::{
 };
 
 /// An id, as its type has it.
-#[derive(sqlx::FromRow)]
 struct IdRow {
-    #[sqlx(default)]
     uuid: Option<Uuid>,
-    #[sqlx(default)]
     text: Option<String>,
 }
+
+from_row!(IdRow {} or_none { uuid, text });
 
 impl WriteTransaction {
     /// That all is there that written rows refer to, and nothing gone that others refer to.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cqar_domain::id::{EntityKey, EntityType};
 use uuid::Uuid;
 
-use crate::{
+use crate::{from_row::from_row, 
     dialect::Dialect,
     error::Error,
     footprint::Dependence,
@@ -28,17 +28,14 @@ pub(crate) enum Marked {
 }
 
 /// One that refers, and one that is referred to: of either, its id, as its type has them.
-#[derive(sqlx::FromRow)]
 struct ReferrerRow {
-    #[sqlx(default)]
     referrer_uuid: Option<Uuid>,
-    #[sqlx(default)]
     referrer_text: Option<String>,
-    #[sqlx(default)]
     target_uuid: Option<Uuid>,
-    #[sqlx(default)]
     target_text: Option<String>,
 }
+
+from_row!(ReferrerRow {} or_none { referrer_uuid, referrer_text, target_uuid, target_text });
 
 impl Snapshot {
     /// For each entity, in order, up to `limit` that refer to it. Those that are marked as deleted count only where it would be

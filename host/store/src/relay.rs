@@ -10,7 +10,7 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{
+use crate::{from_row::from_row, 
     Store,
     database::{Purpose, Row},
     error::Error,
@@ -32,16 +32,18 @@ const SAVE_FAN_OUT: &str = "INSERT INTO relay_fan_outs (revision, idx, messages,
     ON CONFLICT (revision, idx) DO UPDATE SET messages = excluded.messages, log_id = excluded.log_id \
     WHERE relay_fan_outs.log_id IS DISTINCT FROM excluded.log_id";
 
-#[derive(sqlx::FromRow)]
 struct CursorRow {
     revision: i64,
     idx: i32,
 }
 
-#[derive(sqlx::FromRow)]
+from_row!(CursorRow { revision, idx });
+
 struct FanOutRow {
     messages: Vec<u8>,
 }
+
+from_row!(FanOutRow { messages });
 
 impl Store {
     /// A short transaction of its own, which waits for no other writer's turn: the relay's memory is no part of the registry's

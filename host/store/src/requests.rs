@@ -8,7 +8,7 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{error::Error, snapshot::Snapshot, value::Value, write::WriteTransaction};
+use crate::{from_row::from_row, error::Error, snapshot::Snapshot, value::Value, write::WriteTransaction};
 
 /// Which request it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,6 @@ const DROP_EXPIRED: &str = "DELETE FROM idempotent_requests WHERE expire_us <= \
     (SELECT MAX(expire_us) FROM (SELECT expire_us FROM idempotent_requests WHERE expire_us <= $1 ORDER BY expire_us LIMIT 16) AS oldest)";
 const IMPORT_WATERMARK: &str = "SELECT observed_us FROM import_watermarks WHERE venue_id = $1 AND segment = $2";
 
-#[derive(sqlx::FromRow)]
 struct RequestRow {
     body_hash: Vec<u8>,
     revision: i64,
@@ -53,10 +52,13 @@ struct RequestRow {
     is_whole: bool,
 }
 
-#[derive(sqlx::FromRow)]
+from_row!(RequestRow { body_hash, revision, answer, is_whole });
+
 struct WatermarkRow {
     observed_us: i64,
 }
+
+from_row!(WatermarkRow { observed_us });
 
 impl Snapshot {
     /// What the request was answered, if it was and is still remembered.

@@ -14,7 +14,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{
+use crate::{from_row::from_row, 
     database::{Database, Pools, Purpose, Tx},
     dialect::{Dialect, is_not_a_database},
     error::Error,
@@ -42,11 +42,12 @@ pub struct Store {
     pub(crate) log_id: OnceCell<Uuid>,
 }
 
-#[derive(sqlx::FromRow)]
 struct StateRow {
     revision: Revision,
     commit_us: Option<i64>,
 }
+
+from_row!(StateRow { revision, commit_us });
 
 /// Writes, and changes nothing: whether that works tells whether writes do.
 const PROBE_WRITE: &str = "UPDATE log_state SET revision = revision WHERE id = 1";

@@ -9,7 +9,7 @@ use cqar_domain::{
     unique_key::UniqueKey,
 };
 
-use crate::{
+use crate::{from_row::from_row, 
     database::Tx,
     error::Error,
     footprint::Dependence,
@@ -23,11 +23,12 @@ use crate::{
 const TABLE: &str = "unique_keys";
 const COLUMNS: [&str; 2] = ["key", "entity_id"];
 
-#[derive(sqlx::FromRow)]
 struct UniqueKeyRow {
     key: String,
     entity_id: String,
 }
+
+from_row!(UniqueKeyRow { key, entity_id });
 
 impl UniqueKeyRow {
     fn read(self) -> Result<(UniqueKey, EntityKey), Error> {

@@ -11,6 +11,9 @@ use crate::{decimal, document::is_object, plugin::Problem};
 /// The most of a value that a problem shows.
 const SHOWN: usize = 64;
 
+/// The most problems that are told of one object.
+const MAX_PROBLEMS: usize = 32;
+
 /// The fields of an object, and what of them could not be read so far.
 #[derive(Debug, Default)]
 pub struct Fields<'a> {
@@ -42,8 +45,9 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// What could not be read, by the venue's own names of the fields.
-    pub fn into_problems(self) -> Vec<Problem> {
+    /// What could not be read, by the venue's own names of the fields; of many the first.
+    pub fn into_problems(mut self) -> Vec<Problem> {
+        self.problems.truncate(MAX_PROBLEMS);
         self.problems
     }
 

@@ -44,8 +44,11 @@ cqar_tests::in_both_environments! {
 
 /// A file of a case; none where they are absent.
 fn case(folder: &str, file: &str) -> Option<Vec<u8>> {
-    let cases = shared_data()?.parent()?.join("cases");
-    Some(fs::read(cases.join(folder).join(file)).unwrap())
+    let Some(data) = shared_data() else {
+        assert!(std::env::var_os("CI").is_none(), "the cases of the field are absent");
+        return None;
+    };
+    Some(fs::read(data.parent()?.join("cases").join(folder).join(file)).unwrap())
 }
 
 /// Binance, and what the cases are quoted in.
@@ -373,7 +376,7 @@ async fn a_callers_change_holds_until_a_later_listing_says_otherwise(s: TestEnvi
     assert_eq!((counts(&report), warned(&report)), ([0, 0, 1, 0, 0], vec![]));
     let held = only(&mut clients, "OURSUSDT").await;
     assert_eq!(held.tick_size, "0.5");
-    assert_eq!(held.override_times.keys().collect::<Vec<_>>(), ["labels", "tick_size"]);
+    assert_eq!(held.override_times.keys().collect::<Vec<_>>(), ["tick_size"]);
     let report = clients.import(creating(), &raw(&[listed.clone()])).await.unwrap();
     assert_eq!((counts(&report), warned(&report)), ([0, 1, 0, 0, 0], vec!["OVERRIDES_CALLER"]));
     let followed = only(&mut clients, "OURSUSDT").await;

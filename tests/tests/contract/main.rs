@@ -14,6 +14,7 @@
 //! | `bad_input` | what is refused, by name |
 //! | `listing` | listings that are made up, and how they are imported |
 //! | `import`, `import_assets`, `import_moments` | what an import does, which assets it takes, of when it speaks |
+//! | `import_identity` | which market a row is about, and what puts one in the place of another |
 //! | `import_life`, `import_month` | a venue that is followed: the cases of the field, and a month against a model |
 //! | `import_documents` | what a plugin may say in a listing, and what comes of it |
 //! | `real_listings` | Binance as it was in 2021 |
@@ -33,6 +34,7 @@ mod format;
 mod import;
 mod import_assets;
 mod import_documents;
+mod import_identity;
 mod import_life;
 mod import_moments;
 mod import_month;

@@ -165,6 +165,24 @@ impl CliError {
         let _ = writeln_stderr(&text);
     }
 
+    /// Whether another attempt can do better.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Ended => true,
+            // A connection that breaks is UNKNOWN, INTERNAL or CANCELLED, by where it breaks.
+            Self::Answered(status) => matches!(
+                status.code(),
+                Code::Unavailable
+                    | Code::Unknown
+                    | Code::Internal
+                    | Code::Cancelled
+                    | Code::ResourceExhausted
+                    | Code::DeadlineExceeded
+            ),
+            _ => false,
+        }
+    }
+
     fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

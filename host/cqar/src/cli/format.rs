@@ -1,16 +1,14 @@
 //! `cqar format`: under which symbol a venue trades an instrument.
 
 use clap::Args;
-use cqar_proto::{
-    v1::{FormatSymbolRequest, FormatSymbolResponse, format_symbol_request::Key},
-    well_known::Timestamp,
-};
+use cqar_proto::v1::{FormatSymbolRequest, FormatSymbolResponse, format_symbol_request::Key};
 
 use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
     error::{CliError, Exit},
-    output, parse_time,
+    output,
+    resolve::MarketArgs,
 };
 
 #[derive(Debug, Args)]
@@ -28,18 +26,8 @@ pub struct FormatArgs {
     venue: String,
     /// The instrument's canonical code, or its id.
     instrument: String,
-    /// The segment; '' for markets without one. Absent: any.
-    #[arg(long)]
-    segment: Option<String>,
-    /// The time at which the market was live, in RFC 3339. Absent: now.
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    as_of: Option<Timestamp>,
-    /// Answer from a state of at least this revision.
-    #[arg(long, value_name = "REVISION", default_value_t = 0)]
-    min_revision: i64,
-    /// Let the venue's symbology plugin write a symbol for an instrument that no registered market has.
-    #[arg(long)]
-    allow_inferred: bool,
+    #[command(flatten)]
+    market: MarketArgs,
 }
 
 /// Formats the instrument.
@@ -47,14 +35,15 @@ pub async fn run(args: FormatArgs, client: &ClientArgs) -> Result<Exit, CliError
     let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
     // Every canonical code has one of these, and no id has.
     let is_code = args.instrument.contains(['/', ':']);
+    let MarketArgs { segment, as_of, min_revision, allow_inferred } = args.market;
     let request = FormatSymbolRequest {
         key: Some(if is_code { Key::Code(args.instrument) } else { Key::InstrumentId(args.instrument) }),
         venue_id: args.venue,
-        segment: args.segment,
-        as_of: args.as_of,
-        min_revision: args.min_revision,
+        segment,
+        as_of,
+        min_revision,
         at_revision: 0,
-        allow_inferred: args.allow_inferred,
+        allow_inferred,
     };
     let answer = server.markets().format_symbol(request).await?.into_inner();
     if !client.format().print(&answer)? {

@@ -25,7 +25,8 @@ Examples:
   cqar get venue binance --min-revision 42              from a state of at least that revision
 
 A name of several is ambiguous: the exit code is 5, and the candidates are listed with their ids.
-Soft-deleted entities are shown too. A market is the live one, or the only one that ever was.")]
+Soft-deleted entities are shown too, instruments by their id alone. A market is the live one, or
+the only one that ever was.")]
 pub struct GetArgs {
     /// What it is.
     #[arg(value_parser = kinds())]

@@ -66,16 +66,15 @@ pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliErro
         &args.command;
     let loaded = config.load()?;
     let settings = store_settings(&loaded.config.database);
-    let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await;
-    let store = store.map_err(anyhow::Error::new)?;
     if let MigrateCommand::Down { steps, yes: false, .. } = &args.command {
         let question =
             format!("Take back {steps} migration(s) of {}? What their tables hold is lost.", settings.redacted_url());
         if !confirmed(&question)? {
-            store.close().await;
             return Err(CliError::Refused("nothing was taken back".to_owned()));
         }
     }
+    let store = Store::open(&settings, Arc::new(SystemClock), &prometheus::Registry::new()).await;
+    let store = store.map_err(anyhow::Error::new)?;
     let (outcome, done) = match args.command {
         MigrateCommand::Up(_) => ("applied", store.migrate_up().await),
         MigrateCommand::Down { steps, .. } => ("taken_back", store.migrate_down(steps).await),

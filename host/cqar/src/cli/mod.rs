@@ -30,7 +30,11 @@ mod status;
 mod watch;
 mod write;
 
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
@@ -216,8 +220,10 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Config(args) => config::run(&args, &client),
         Command::Status(args) => status::run(args, &client).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "cqar", &mut io::stdout().lock());
-            Ok(Exit::Done)
+            // Into memory first: the generator panics where a reader has gone.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "cqar", &mut script);
+            io::stdout().write_all(&script).map(|()| Exit::Done).map_err(CliError::from)
         }
     };
     done.unwrap_or_else(|error| {

@@ -52,18 +52,25 @@ pub struct ResolveArgs {
     /// The symbols exactly as the venue writes them; `-` reads them from the standard input, one a line.
     #[arg(required = true, value_name = "SYMBOL")]
     symbols: Vec<String>,
+    #[command(flatten)]
+    market: MarketArgs,
+}
+
+/// Which of the markets that fit is meant.
+#[derive(Debug, Args)]
+pub struct MarketArgs {
     /// The segment; '' for markets without one. Absent: any.
     #[arg(long)]
-    segment: Option<String>,
+    pub segment: Option<String>,
     /// The time at which the market was live, in RFC 3339. Absent: now.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
-    as_of: Option<Timestamp>,
+    pub as_of: Option<Timestamp>,
     /// Answer from a state of at least this revision.
     #[arg(long, value_name = "REVISION", default_value_t = 0)]
-    min_revision: i64,
-    /// Let the venue's symbology plugin read a symbol that no registered market has.
+    pub min_revision: i64,
+    /// Let the venue's symbology plugin infer what no registered market tells.
     #[arg(long)]
-    allow_inferred: bool,
+    pub allow_inferred: bool,
 }
 
 /// Resolves the symbols.
@@ -85,11 +92,11 @@ impl ResolveArgs {
         ResolveMarketRequest {
             venue_id: self.venue.clone(),
             venue_symbol: symbol.to_owned(),
-            segment: self.segment.clone(),
-            as_of: self.as_of,
-            min_revision: self.min_revision,
+            segment: self.market.segment.clone(),
+            as_of: self.market.as_of,
+            min_revision: self.market.min_revision,
             at_revision: 0,
-            allow_inferred: self.allow_inferred,
+            allow_inferred: self.market.allow_inferred,
         }
     }
 
@@ -97,14 +104,14 @@ impl ResolveArgs {
         let item = |symbol: &String| Item {
             venue_id: self.venue.clone(),
             venue_symbol: symbol.clone(),
-            segment: self.segment.clone(),
-            as_of: self.as_of,
+            segment: self.market.segment.clone(),
+            as_of: self.market.as_of,
         };
         let request = BatchResolveMarketsRequest {
             requests: symbols.iter().map(item).collect(),
-            min_revision: self.min_revision,
+            min_revision: self.market.min_revision,
             at_revision: 0,
-            allow_inferred: self.allow_inferred,
+            allow_inferred: self.market.allow_inferred,
         };
         let answer = server.markets().batch_resolve_markets(request).await?.into_inner();
         if answer.results.len() == symbols.len() {
@@ -140,11 +147,7 @@ async fn many(
     let BatchResolveMarketsResponse { results, revision } = answer;
     let exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(Exit::Done);
     let answer = BatchResolveMarketsResponse { results, revision };
-    let resolved = answer.results.iter().filter_map(|result| match &result.result {
-        Some(Resolved::Resolved(answer)) => answer.market.as_ref().map(entities::printed_name),
-        _ => None,
-    });
-    if !format.print_named(&answer, resolved)? {
+    if !format.print_named(&answer, resolved_names(&answer.results))? {
         let rows = symbols.iter().zip(answer.results).map(|(symbol, result)| row(symbol, result));
         output::table(HEADERS, rows)?;
     }
@@ -178,6 +181,10 @@ async fn stdin(args: &ResolveArgs, server: &Connection, client: &ClientArgs) -> 
         if exit == Exit::Done {
             exit = results.iter().map(exit_of).find(|exit| *exit != Exit::Done).unwrap_or(exit);
         }
+        if format == OutputFormat::Name {
+            resolved_names(&results).try_for_each(|name| output::line(&name))?;
+            continue;
+        }
         if format == OutputFormat::Table {
             output::table(HEADERS, symbols.iter().zip(results).map(|(symbol, result)| row(symbol, result)))?;
             continue;
@@ -197,6 +204,14 @@ fn exit_of(result: &batch_resolve_markets_response::Result) -> Exit {
         Some(Resolved::Error(status)) => Code::from(status.code).into(),
         None => Exit::Failed,
     }
+}
+
+/// What `--output name` prints: the markets of those that resolved.
+fn resolved_names(results: &[batch_resolve_markets_response::Result]) -> impl Iterator<Item = String> {
+    results.iter().filter_map(|result| match &result.result {
+        Some(Resolved::Resolved(answer)) => answer.market.as_ref().map(entities::printed_name),
+        _ => None,
+    })
 }
 
 const HEADERS: [&str; 9] = ["SYMBOL", "SEGMENT", "INSTRUMENT", "BASE", "QUOTE", "SETTLE", "TICK", "LOT", "STATUS"];

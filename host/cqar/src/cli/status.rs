@@ -35,7 +35,7 @@ pub struct StatusArgs {
 
 /// Shows the status.
 pub async fn run(args: StatusArgs, client: &ClientArgs) -> Result<Exit, CliError> {
-    let deadline = args.wait.map(|wait| Instant::now() + wait);
+    let deadline = args.wait.map(|wait| Instant::now().checked_add(wait).unwrap_or_else(far_future));
     let status = loop {
         let asked = match deadline {
             // A server that takes the call and never answers is not waited for beyond the time.
@@ -48,13 +48,19 @@ pub async fn run(args: StatusArgs, client: &ClientArgs) -> Result<Exit, CliError
         match asked {
             Ok(status) if is_ready(&status) || !may_wait => break status,
             // Whoever may not call will not be let in later either.
-            Err(error) if !may_wait || error.exit() != Exit::Unavailable => return Err(error),
+            Err(error) if !may_wait || !error.may_pass() => return Err(error),
             Ok(_) | Err(_) => sleep(PAUSE).await,
         }
     };
     let exit = if is_ready(&status) { Exit::Done } else { Exit::Unavailable };
     show(status, client)?;
     Ok(exit)
+}
+
+/// What no clock reaches while a command runs.
+fn far_future() -> Instant {
+    const YEAR: Duration = Duration::from_hours(365 * 24);
+    Instant::now() + YEAR
 }
 
 fn late() -> CliError {

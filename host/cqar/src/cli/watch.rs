@@ -7,7 +7,6 @@ use std::{
 
 use clap::Args;
 use cqar_proto::v1::{Event, GetStatusRequest, WatchRequest, watch_response::Step};
-use tonic::Code;
 
 use super::{
     ClientArgs,
@@ -71,7 +70,7 @@ pub async fn run(args: WatchArgs, client: &ClientArgs) -> Result<Exit, CliError>
             Err(error) => error,
         };
         // Whoever was never let in is not kept waiting.
-        if args.no_follow || !connected || !may_pass(&error) {
+        if args.no_follow || !connected || !error.may_pass() {
             return Err(error);
         }
         eprintln!("{error}; connecting again in {} ms", pause.as_millis());
@@ -130,24 +129,6 @@ fn pass(position: &mut WatchRequest, step: &Step) {
                 position.start_index = 0;
             }
         }
-    }
-}
-
-/// Whether another attempt can do better.
-fn may_pass(error: &CliError) -> bool {
-    match error {
-        CliError::Unreachable { .. } | CliError::Ended => true,
-        // A connection that breaks is UNKNOWN, INTERNAL or CANCELLED, by where it breaks.
-        CliError::Answered(status) => matches!(
-            status.code(),
-            Code::Unavailable
-                | Code::Unknown
-                | Code::Internal
-                | Code::Cancelled
-                | Code::ResourceExhausted
-                | Code::DeadlineExceeded
-        ),
-        _ => false,
     }
 }
 

@@ -68,10 +68,15 @@ fn mistyped(message: &str) -> Option<String> {
     if message.contains("Option<") {
         return Some("must not be null: leave the field out".to_owned());
     }
+    if message.contains("untagged enum") {
+        return Some("is of a type that cannot be read here".to_owned());
+    }
     let (_, rest) = message.split_once("invalid type: ")?;
     let (found, expected) = rest.split_once(", expected ")?;
+    let found = if found == "unit value" { "nothing" } else { found };
     let expected = match expected {
         text if text.starts_with("struct ") || text.contains("::") || text.starts_with("cqar.") => "a map of fields",
+        "i32" | "i64" | "u32" | "u64" | "usize" => "a whole number",
         other => other,
     };
     Some(format!("is {found}, and must be {expected}"))
@@ -110,6 +115,7 @@ mod tests {
             plain("cannot deserialize null into string; use Option<String>"),
             "must not be null: leave the field out"
         );
+        assert_eq!(plain("invalid type: unit value, expected i64"), "is nothing, and must be a whole number");
         assert_eq!(plain("invalid type: map, expected struct cqar.v1.Asset"), "is map, and must be a map of fields");
         assert_eq!(
             plain("invalid type: integer `5`, expected a string at line 1 column 40"),

@@ -9,6 +9,8 @@ use std::{
 
 use cqar_domain::id::VenueId;
 
+use crate::cli::output::coloured;
+
 /// Where the server listens.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
@@ -32,15 +34,24 @@ impl MissingPlugin {
         let file = format!("{plugin}.wasm");
         let plugins = std::path::absolute(plugins).unwrap_or_else(|_| plugins.to_owned());
         let target = plugins.join(&file);
-        let copy =
-            |from: &Path| format!("mkdir -p {} && cp {} {}", plugins.display(), from.display(), target.display());
-        let mend = match built().map(|dir| dir.join(&file)).filter(|built| *built != target) {
-            Some(built) if built.exists() => copy(&built),
+        let copy = |from: &Path| format!("mkdir -p {} && cp {} {}", quoted(&plugins), quoted(from), quoted(&target));
+        let build = "plugins/build shipped";
+        let mend = match built().map(|dir| dir.join(&file)) {
+            // It is there, and does not serve: the list says why.
             _ if target.exists() => "cqar plugin list".to_owned(),
-            _ => format!("plugins/build shipped && {}", copy(&Path::new("target/plugins").join(&file))),
+            Some(built) if built == target => build.to_owned(),
+            Some(built) if built.exists() => copy(&built),
+            _ => format!("{build} && {}", copy(&Path::new("target/plugins").join(&file))),
         };
         Self { venue: venue.to_string(), plugin, mend }
     }
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if is_plain { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// Where `plugins/build shipped` puts plugins, for a binary of the same checkout.
@@ -55,10 +66,8 @@ pub fn greet(addresses: &Addresses, missing: &[MissingPlugin]) -> io::Result<()>
     let binary = env::current_exe().map_or_else(|_| "cqar".to_owned(), |path| shown(&path));
     let server = if grpc.port() == 9090 { String::new() } else { format!(" --server http://{grpc}") };
     let mut out = io::stdout().lock();
-    let bold = |text: &str| {
-        let is_coloured = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
-        if is_coloured { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() }
-    };
+    let is_coloured = coloured(io::stdout().is_terminal());
+    let bold = |text: &str| if is_coloured { format!("\x1b[1m{text}\x1b[0m") } else { text.to_owned() };
     writeln!(out, "\n{}", bold("cqar serves"))?;
     writeln!(out, "  gRPC     http://{grpc}")?;
     writeln!(out, "  HTTP     http://{http}/health/ready")?;

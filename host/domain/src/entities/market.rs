@@ -59,7 +59,7 @@ pub struct Market {
     pub delisted_inferred: bool,
     /// The exact instant at which a dated contract ends.
     pub expiry_time: Option<Timestamp>,
-    /// The operator's labels.
+    /// The operator's labels, and under `venue.` those of the venue's listing.
     pub labels: Labels,
     /// The fields that callers changed, and from when: a listing of a later moment may say otherwise, an earlier one may not.
     pub override_times: BTreeMap<String, Timestamp>,

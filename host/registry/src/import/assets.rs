@@ -62,7 +62,7 @@ pub(super) struct CodeMappings<'a> {
     bound: HashMap<SegmentCode, Arc<Asset>>,
     /// The undeleted assets by symbol.
     named: HashMap<String, Vec<Asset>>,
-    /// Those of them that the venue has another code for.
+    /// Those of them that the venue has a code for.
     own: HashSet<AssetId>,
 }
 
@@ -111,7 +111,7 @@ impl VenueCodes {
         }
         let mut codes = BTreeMap::new();
         // Two codes of one symbol are one asset.
-        let mut assets: HashMap<(Option<String>, AssetType), AssetId> = HashMap::new();
+        let mut assets: HashMap<(Option<String>, AssetType, Option<String>), AssetId> = HashMap::new();
         for (code, meanings) in of_code {
             let is_told_apart = meanings.iter().any(|(segment, ..)| hints.tells_segment(segment, &code));
             let is_one = !is_told_apart
@@ -126,7 +126,8 @@ impl VenueCodes {
                 let segment = if is_one { Segment::default() } else { segment };
                 let class = hints.class;
                 let entry = codes.entry((segment, code.clone())).or_insert_with(|| {
-                    let made = assets.entry((symbol.clone(), hints.asset_type()));
+                    let name = hints.name.clone().filter(|_| !is_one);
+                    let made = assets.entry((symbol.clone(), hints.asset_type(), name));
                     let asset = *made.or_insert_with(|| AssetId::new(ids));
                     VenueCode { symbol, hints, asset, binding: VenueAssetId::new(ids) }
                 });
@@ -170,9 +171,8 @@ impl VenueCodes {
                 named.entry(asset.symbol.clone()).or_default().push(asset);
             }
         }
-        let unclassified = named.values().flatten().filter(|asset| asset.asset_type == AssetType::Unclassified);
-        let unclassified: Vec<AssetId> = unclassified.map(|asset| asset.id).collect();
-        let own = reads.venue_assets_of(venue, &unclassified).await?.into_iter().map(|it| it.asset_id).collect();
+        let ids: Vec<AssetId> = named.values().flatten().map(|asset| asset.id).collect();
+        let own = reads.venue_assets_of(venue, &ids).await?.into_iter().map(|it| it.asset_id).collect();
         Ok(CodeMappings { codes: self, venue, asset_match, bound, named, own })
     }
 }
@@ -205,10 +205,10 @@ impl CodeMappings<'_> {
         };
         let named = self.named.get(symbol).map_or(&[][..], Vec::as_slice);
         let possible = named.iter().filter(|asset| entry.hints.may_mean(asset.asset_type));
+        // What the venue has another code for stands for the symbol already: two codes of one symbol are one asset.
+        let own: Vec<&Asset> = possible.clone().filter(|asset| self.own.contains(&asset.id)).collect();
         let (unclassified, classified): (Vec<&Asset>, Vec<&Asset>) =
             possible.partition(|asset| asset.asset_type == AssetType::Unclassified);
-        // What the venue's own listing created stands for the symbol already.
-        let own: Vec<&Asset> = unclassified.iter().copied().filter(|asset| self.own.contains(&asset.id)).collect();
         let bind = |asset, created| {
             let (segment, code) = (segment.clone(), code.to_owned());
             Ok((asset, Some(CodeBinding { segment, code, asset, symbol: symbol.clone(), created })))
@@ -222,7 +222,7 @@ impl CodeMappings<'_> {
         let all: Vec<&Asset> = named.iter().filter(|asset| asset.asset_type != AssetType::Unclassified).collect();
         let classified = if is_any { all } else { classified };
         match (classified.as_slice(), unclassified.as_slice(), own.as_slice()) {
-            ([one], ..) | ([], _, [one]) => bind(one.id, false),
+            (.., [one]) | ([one], ..) => bind(one.id, false),
             ([], [one], _) if self.asset_match.symbols => bind(one.id, false),
             ([], [], _) if self.asset_match.create_missing => bind(entry.asset, true),
             ([], [], _) if named.is_empty() => {
@@ -265,7 +265,12 @@ impl CodeMappings<'_> {
 
     fn bound_asset(&self, segment: &Segment, code: &str) -> Option<&Asset> {
         let of = |segment: &Segment| self.bound.get(&(segment.clone(), code.to_owned())).map(Arc::as_ref);
-        of(segment).or_else(|| of(&Segment::default()))
+        // A code that means something of its own in this segment is not bound by what it means in all others.
+        let is_meant_here = |asset: &&Asset| {
+            let apart = self.codes.codes.get(&(segment.clone(), code.to_owned()));
+            apart.is_none_or(|code| code.hints.contradiction(asset.asset_type).is_none())
+        };
+        of(segment).or_else(|| of(&Segment::default()).filter(is_meant_here))
     }
 
     /// The mutations that make a binding, and its asset where no other binding of the import has made that.

@@ -9,6 +9,7 @@ use cqar_domain::{
         market::Market,
     },
     id::{AssetId, EntityKey, InstrumentId, Segment},
+    time::Timestamp,
 };
 use cqar_plugins::Coverage;
 use cqar_proto::v1;
@@ -35,7 +36,10 @@ const PAGE: usize = 1000;
 /// More than so many of a hundred of a segment's live markets, and at least so many, never go at once: a response that lacks them is
 /// a partial one, or another venue's.
 const MOST_GONE_PERCENT: usize = 20;
-const FEW: usize = 5;
+const FEWEST_REFUSED: usize = 5;
+
+/// Why those stay.
+pub(super) const TOO_MANY_ABSENT: &str = "TOO_MANY_ABSENT";
 
 /// Markets that the listing covers, and does not name.
 #[derive(Default)]
@@ -66,21 +70,27 @@ pub(super) async fn absent(
         let covers_all = covered.iter().any(CoveredTerms::is_all);
         let (mut after, mut live, mut gone) = (None, 0, Vec::new());
         loop {
-            let page = reads.live_markets((&listing.venue, segment), listing.observed, after, PAGE).await?;
+            let mut page = reads.live_markets((&listing.venue, segment), listing.observed, after, PAGE).await?;
             let is_last = page.len() < PAGE;
-            live += page.len();
             after = page.last().map(|market| market.id);
-            let mut unnamed = page;
-            unnamed.retain(|market| {
+            if !covers_all {
+                let terms = instruments(&page, reads).await?;
+                let is_covered = |it: &Terms| covered.iter().any(|covered| covered.include(it));
+                page.retain(|market| terms.get(&market.instrument_id).is_some_and(is_covered));
+            }
+            live += page.len();
+            page.retain(|market| {
                 let is_named = |it| named.contains(&(Some(segment), it)) || named.contains(&(None, it));
                 !market.symbols().any(is_named)
             });
-            if !covers_all {
-                let terms = instruments(&unnamed, reads).await?;
-                let is_covered = |it: &Terms| covered.iter().any(|covered| covered.include(it));
-                unnamed.retain(|market| terms.get(&market.instrument_id).is_some_and(is_covered));
-            }
-            gone.append(&mut unnamed);
+            let (held, mut unheld): (Vec<Market>, Vec<Market>) =
+                page.into_iter().partition(|market| held_by_caller(market, listing.observed).is_some());
+            absent.refused.extend(held.into_iter().filter_map(|market| {
+                let since = held_by_caller(&market, listing.observed)?;
+                let message = format!("a caller changed its end or its status, from {since} on, which a listing of before does not overrule");
+                Some((market, Rejection::new("HELD_BY_CALLER", message)))
+            }));
+            gone.append(&mut unheld);
             let together = absent.markets.len() + absent.refused.len() + gone.len();
             if listing.rows.len() + together > MAX_ROWS {
                 let rows = listing.rows.len();
@@ -93,19 +103,26 @@ pub(super) async fn absent(
                 break;
             }
         }
-        if listing.absence == Absence::Delists && gone.len() >= FEW && gone.len() * 100 > live * MOST_GONE_PERCENT {
+        let are_many = gone.len() >= FEWEST_REFUSED && gone.len() * 100 > live * MOST_GONE_PERCENT;
+        if listing.absence == Absence::Delists && are_many {
             let message = format!(
-                "{} of the {live} live markets of segment {} are absent at once; --force delists them",
+                "{} of the {live} live markets that are covered in segment {} are absent at once; --force delists them",
                 gone.len(),
                 segment.quoted()
             );
-            let why = Rejection::new("TOO_MANY_ABSENT", message);
+            let why = Rejection::new(TOO_MANY_ABSENT, message);
             absent.refused.extend(gone.into_iter().map(|market| (market, why.clone())));
         } else {
             absent.markets.append(&mut gone);
         }
     }
     Ok(absent)
+}
+
+/// From when a caller's word on the market's end holds, where that is later than the listing.
+fn held_by_caller(market: &Market, observed: Timestamp) -> Option<Timestamp> {
+    let of = |field: &str| market.override_times.get(field).copied();
+    [of("delisted_time"), of("status")].into_iter().flatten().max().filter(|since| *since >= observed)
 }
 
 async fn instruments(markets: &[Market], reads: &mut Snapshot) -> Result<HashMap<InstrumentId, Terms>, Error> {

@@ -22,7 +22,7 @@ use super::{
     comparison::{self, MarketMeaning},
     coverage::{self, Absent},
     listing::{Absence, Listing, Rebind},
-    row::{Rejection, Row, delisted},
+    row::{Before, Rejection, Row, delisted},
 };
 use crate::{
     error::Error,
@@ -96,6 +96,12 @@ pub(super) async fn draft(
             if let Err(why) = proposed.row(n, row) {
                 rejected.insert(n, why);
             }
+        }
+        if !proposed.doubled.is_empty() {
+            for (n, market) in proposed.doubled {
+                rejected.entry(n).or_insert_with(|| doubled_market(market));
+            }
+            continue;
         }
         proposed.delist(&refused_delistings);
         match plan::plan(reads, &proposed.mutations, now).await? {
@@ -219,8 +225,10 @@ struct ProposedMutations<'a> {
     bindings: BTreeMap<SegmentCode, CodeBinding>,
     /// The assets that are created.
     created: HashSet<AssetId>,
-    /// The markets that rows are about.
-    claimed: HashSet<MarketId>,
+    /// The markets that rows are about, each with the row.
+    claimed: HashMap<MarketId, usize>,
+    /// Rows whose market a later row is about, too: which of the two is right is not known.
+    doubled: Vec<(usize, MarketId)>,
 }
 
 impl<'a> ProposedMutations<'a> {
@@ -235,7 +243,8 @@ impl<'a> ProposedMutations<'a> {
             warnings: Vec::new(),
             bindings: BTreeMap::new(),
             created: HashSet::new(),
-            claimed: HashSet::new(),
+            claimed: HashMap::new(),
+            doubled: Vec::new(),
         }
     }
 
@@ -245,39 +254,24 @@ impl<'a> ProposedMutations<'a> {
             let terms = self.terms(row, Some(market), &mut Vec::new());
             terms.is_ok_and(|terms| self.contradictions(row, market, &terms).is_empty())
         };
-        let Some(market) = row.identify(markets, observed, has_same_terms) else {
+        let Some(market) = row.identify(markets, observed, self.listing.backfill, has_same_terms) else {
             let mut bound = Vec::new();
             let terms = self.terms(row, None, &mut bound)?;
-            return self.create(n, row, terms, bound, markets);
+            return self.create(n, row, terms, bound, Before { others: markets, replaced: None });
         };
         let mut bound = Vec::new();
         let terms = self.terms(row, Some(market), &mut bound)?;
-        if !self.claimed.insert(market.id) {
-            let message = "another row is about the same market, by another of its symbols";
-            return Err(Rejection::new("DOUBLED_MARKET", message));
+        if let Some(other) = self.claimed.insert(market.id, n) {
+            self.doubled.push((other, market.id));
+            return Err(doubled_market(market.id));
         }
         let others: Vec<&Market> = markets.iter().filter(|other| other.id != market.id).collect();
         let found = self.contradictions(row, market, &terms);
         if !found.is_empty() {
-            let changed = Rejection {
-                candidates: vec![market.id.to_string()],
-                ..Rejection::new("INSTRUMENT_CHANGED", comparison::described(&found))
-            };
+            let changed = Rejection::new("INSTRUMENT_CHANGED", comparison::described(&found)).of_market(market.id);
+            let rebind = self.listing.rebind.ok_or(changed)?;
             let others: Vec<Market> = others.into_iter().cloned().collect();
-            match self.listing.rebind {
-                None => return Err(changed),
-                Some(Rebind::Mistake) => {
-                    let key = EntityKey::Market(market.id);
-                    self.create(n, row, terms, bound, &others)?;
-                    self.push(Origin::Row(n), Mutation::Delete { key, etag: None });
-                }
-                Some(Rebind::Relisted) => {
-                    let ended = Market { delisted_time: Some(observed), ..market.clone() };
-                    self.create(n, row, terms, bound, &[others, vec![ended]].concat())?;
-                    self.push(Origin::Row(n), delisted(market, observed, false));
-                }
-            }
-            return Ok(());
+            return self.rebind(n, row, terms, bound, (market, others), rebind);
         }
         self.present.insert(n);
         if !self.listing.backfill {
@@ -288,15 +282,44 @@ impl<'a> ProposedMutations<'a> {
         Ok(())
     }
 
+    /// Puts a market with the row's terms in the place of one whose terms are others.
+    fn rebind(
+        &mut self,
+        n: usize,
+        row: &Row,
+        terms: Terms,
+        bound: Vec<CodeBinding>,
+        (market, mut others): (&Market, Vec<Market>),
+        rebind: Rebind,
+    ) -> Result<(), Rejection> {
+        let observed = self.listing.observed;
+        let has_begun = market.listed_time.is_none_or(|listed| listed < observed);
+        if rebind == Rebind::Mistake || !has_begun {
+            let key = EntityKey::Market(market.id);
+            self.create(n, row, terms, bound, Before { others: &others, replaced: Some(market) })?;
+            self.push(Origin::Row(n), Mutation::Delete { key, etag: None });
+            return Ok(());
+        }
+        // One that had ended before keeps its end.
+        let ends_now = market.interval().until.is_none_or(|until| until > observed);
+        let end = if ends_now { Some(observed) } else { market.delisted_time };
+        others.push(Market { delisted_time: end, ..market.clone() });
+        self.create(n, row, terms, bound, Before { others: &others, replaced: None })?;
+        if ends_now {
+            self.push(Origin::Row(n), delisted(market, observed, false));
+        }
+        Ok(())
+    }
+
     fn create(
         &mut self,
         n: usize,
         row: &Row,
         terms: Terms,
         bound: Vec<CodeBinding>,
-        markets: &[Market],
+        before: Before<'_>,
     ) -> Result<(), Rejection> {
-        let (creations, warnings) = row.creations(&self.listing.venue, terms, markets, self.listing.observed)?;
+        let (creations, warnings) = row.creations(&self.listing.venue, terms, before, self.listing.observed)?;
         for bound in bound {
             let creates = bound.created && self.created.insert(bound.asset);
             for mutation in self.stored.mappings.mutations(&bound, creates) {
@@ -369,6 +392,11 @@ impl<'a> ProposedMutations<'a> {
     }
 }
 
+fn doubled_market(market: MarketId) -> Rejection {
+    let message = "two rows are about the same market, by two of its symbols; which of them is right is not known";
+    Rejection::new("DOUBLED_MARKET", message).of_market(market)
+}
+
 /// Why the core refused a row.
 fn rejection(error: &Error) -> Rejection {
     match error {
@@ -379,7 +407,10 @@ fn rejection(error: &Error) -> Rejection {
         }
         Error::AlreadyExists { existing, .. } => {
             let why = Rejection::new("ALREADY_EXISTS", error);
-            Rejection { candidates: vec![existing.id()], ..why }
+            match existing {
+                EntityKey::Market(market) => why.of_market(*market),
+                other => Rejection { candidates: vec![other.id()], ..why },
+            }
         }
         Error::Deleted { .. } => Rejection::new("DELETED", error),
         other => Rejection::new("REFUSED", other),

@@ -82,19 +82,20 @@ impl Hints {
         self.name.is_some() || self.class.is_some_and(|class| class != AssetClass::Crypto)
     }
 
-    /// What is said, and what an asset of that type is, where it cannot be what is meant.
+    /// What is said, and what an asset of that type is, where it cannot be what is meant. What nobody classified was created from a
+    /// listing that said nothing of its class, as of coins.
     pub(super) fn contradiction(&self, asset_type: AssetType) -> Option<(AssetClass, AssetClass)> {
-        let (said, is) = (self.class?, AssetClass::of(asset_type)?);
+        let (said, is) = (self.class?, AssetClass::of(asset_type).unwrap_or(AssetClass::Crypto));
         (said != is).then_some((said, is))
     }
 
     /// Whether a code that is bound to nothing may mean an asset of that type. What is no money and no crypto asset must be said: its
-    /// tickers are those of coins, too. And what nobody classified was created from a listing that said nothing else.
+    /// tickers are those of coins, too.
     pub(super) fn may_mean(&self, asset_type: AssetType) -> bool {
-        match (self.class, AssetClass::of(asset_type)) {
-            (Some(said), Some(is)) => said == is,
-            (None, Some(is)) => matches!(is, AssetClass::Crypto | AssetClass::Fiat),
-            (said, None) => said.is_none_or(|said| said == AssetClass::Crypto),
+        let is = AssetClass::of(asset_type).unwrap_or(AssetClass::Crypto);
+        match self.class {
+            Some(said) => said == is,
+            None => matches!(is, AssetClass::Crypto | AssetClass::Fiat),
         }
     }
 
@@ -215,11 +216,11 @@ mod tests {
     }
 
     #[test]
-    fn a_hint_contradicts_assets_of_another_class_and_none_that_nobody_classified() {
+    fn a_hint_contradicts_assets_of_another_class_and_what_nobody_classified_counts_as_a_coin() {
         let equity = Hints { class: Some(AssetClass::Equity), name: None };
         let contradicts = |hints: &Hints, asset_type| hints.contradiction(asset_type).is_some();
         assert!(contradicts(&equity, AssetType::Token) && contradicts(&equity, AssetType::Index));
-        assert!(!contradicts(&equity, AssetType::Equity) && !contradicts(&equity, AssetType::Unclassified));
+        assert!(!contradicts(&equity, AssetType::Equity) && contradicts(&equity, AssetType::Unclassified));
         assert!(!contradicts(&Hints::default(), AssetType::Token));
         let may_mean = |class, asset_type| Hints { class, name: None }.may_mean(asset_type);
         assert!(may_mean(Some(AssetClass::Equity), AssetType::Equity) && !may_mean(None, AssetType::Equity));

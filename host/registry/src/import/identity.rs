@@ -13,19 +13,29 @@ impl Row {
     ///
     /// It is the one that is live at the observed moment; or has the row's own listing time; or has not begun; or, where the row says
     /// that it has ended, the ended one that it overlaps; or one whose end was inferred from absence, and whose terms are the row's,
-    /// unless the row is listed since a later moment.
+    /// unless the row is listed since a later moment, or another market followed.
     pub(super) fn identify<'a>(
         &self,
         markets: &'a [Market],
         observed: Timestamp,
+        backfill: bool,
         has_same_terms: impl Fn(&Market) -> bool,
     ) -> Option<&'a Market> {
         let live = || markets.iter().find(|market| market.interval().contains(observed));
+        // What ended, and was followed by another market of the symbol, does not go on.
+        let is_last = |market: &Market| {
+            let follows =
+                |other: &Market| end(market).zip(other.listed_time).is_some_and(|(end, listed)| listed >= end);
+            !markets.iter().any(follows)
+        };
         let is_listed_then =
             |market: &&Market| self.listed_time().is_some() && market.listed_time == self.listed_time();
-        let listed_then = || markets.iter().find(is_listed_then);
+        let listed_then = || markets.iter().find(is_listed_then).filter(|it| self.says_ended(observed) || is_last(it));
         let begins_later = |market: &&Market| market.listed_time.is_some_and(|listed| listed > observed);
-        let next = || markets.iter().filter(begins_later).min_by_key(|market| market.listed_time);
+        // An old listing tells of a market that had begun then, whatever is planned now.
+        let had_begun = backfill && self.listed_time().is_some_and(|listed| listed <= observed);
+        let next =
+            || markets.iter().filter(begins_later).min_by_key(|market| market.listed_time).filter(|_| !had_begun);
         let says = Interval { from: self.listed_time(), until: self.end() };
         let overlapped = || {
             let ended = markets.iter().filter(|market| market.interval().overlaps(&says));
@@ -33,7 +43,8 @@ impl Row {
         };
         let begins_after =
             |market: &Market| self.listed_time().zip(end(market)).is_some_and(|(listed, end)| listed >= end);
-        let inferred = markets.iter().filter(|market| market.delisted_inferred && !begins_after(market));
+        let may_go_on = |market: &&Market| market.delisted_inferred && !begins_after(market) && is_last(market);
+        let inferred = markets.iter().filter(may_go_on);
         let inferred = inferred.filter(|market| has_same_terms(market));
         live()
             .or_else(listed_then)

@@ -191,6 +191,7 @@ impl Registry {
         check_size(&page)?;
         prove_coverage(&mut page, &has_address, &checked);
         reject_doubled(&mut page);
+        check_complete(&page, &checked)?;
         let ids = self.ids();
         let rows: Vec<Row> = page.markets.into_iter().map(|listed| Row::new(listed, ids)).collect();
         let of_row = |row: &Row| -> Vec<SegmentCode> {
@@ -309,14 +310,44 @@ fn prove_coverage(page: &mut Page, has_address: &[bool], options: &ImportOptions
     }
 }
 
+/// A segment of which nothing was read, or something that nobody can name, is not whole, whoever says so.
+fn check_complete(page: &Page, options: &ImportOptions) -> Result<(), Error> {
+    for segment in &options.complete {
+        let is_read = page.markets.iter().any(|listed| listed.reading.segment == *segment);
+        let is_nameless =
+            |it: &RejectedItem| it.symbol.is_empty() && it.segment.as_ref().is_none_or(|other| other == segment);
+        let why = if !is_read {
+            "names no market of"
+        } else if page.rejected.iter().any(is_nameless) {
+            "has an item without a symbol, which may be of"
+        } else {
+            continue;
+        };
+        let message = format!("the listing {why} segment {}, so that it cannot be whole", segment.quoted());
+        return Err(Error::invalid("options.complete_segments", "NOT_WHOLE", message));
+    }
+    Ok(())
+}
+
 /// Which of two rows of one symbol is right is not guessed.
 fn reject_doubled(page: &mut Page) {
-    let mut counts: BTreeMap<(Segment, String), usize> = BTreeMap::new();
-    let place = |listed: &Listed| (listed.reading.segment.clone(), listed.symbol.clone());
-    for listed in &page.markets {
-        *counts.entry(place(listed)).or_default() += 1;
+    let mut counts: BTreeMap<(&Segment, &str), usize> = BTreeMap::new();
+    let symbols = |listed: &Listed| -> BTreeSet<String> {
+        let aliases = listed.market.aliases.value().cloned().unwrap_or_default();
+        aliases.into_iter().chain([listed.symbol.clone()]).collect()
+    };
+    let of_rows: Vec<BTreeSet<String>> = page.markets.iter().map(symbols).collect();
+    for (listed, symbols) in page.markets.iter().zip(&of_rows) {
+        for symbol in symbols {
+            *counts.entry((&listed.reading.segment, symbol)).or_default() += 1;
+        }
     }
-    let is_doubled = |listed: &Listed| counts.get(&place(listed)).is_some_and(|count| *count > 1);
+    let is_doubled = |listed: &Listed, symbols: &BTreeSet<String>| {
+        symbols.iter().any(|symbol| counts.get(&(&listed.reading.segment, symbol.as_str())).is_some_and(|it| *it > 1))
+    };
+    let doubled: Vec<bool> = page.markets.iter().zip(&of_rows).map(|(it, symbols)| is_doubled(it, symbols)).collect();
+    let mut doubled = doubled.into_iter();
+    let is_doubled = |_: &Listed| doubled.next().unwrap_or_default();
     let (doubled, single): (Vec<Listed>, Vec<Listed>) =
         std::mem::take(&mut page.markets).into_iter().partition(is_doubled);
     page.markets = single;

@@ -3,10 +3,14 @@
 
 use std::fmt::Display;
 
-use cqar_domain::{decimal::Decimal, entities::market::Market, entity::TypedEntity, text::Labels, time::Timestamp};
+use cqar_domain::{
+    decimal::Decimal, entities::market::Market, entity::TypedEntity, text::Labels, time::Timestamp,
+    violation::Violations,
+};
 use cqar_plugins::{RowProblem, Stated};
+use cqar_proto::v1;
 
-use super::row::Row;
+use super::row::{Before, Row};
 use crate::caller_rules::status_contradiction;
 
 /// A market as a row leaves it, and what was unusual.
@@ -22,15 +26,22 @@ impl Row {
         self.lay_times(stored, &mut market, others, observed);
         let mut warnings = keep_overrides(stored, &mut market, observed);
         warnings.extend(keep_possible(stored, &mut market, others));
+        warnings.extend(keep_valid(stored, &mut market));
         warnings.extend(moved(stored, &market));
         warnings.extend(contradicting_status(stored, &market, observed));
         Overlaid { market, warnings }
     }
 
     /// A new market with what is said.
-    pub(super) fn new_market(&self, blank: Market, others: &[Market], observed: Timestamp) -> Overlaid {
+    pub(super) fn new_market(&self, mut blank: Market, before: Before<'_>, observed: Timestamp) -> Overlaid {
+        if let Some(replaced) = before.replaced {
+            // The operator's, and so true of whatever has the symbol.
+            blank.labels = replaced.labels.clone();
+        }
         let mut market = self.said_over(&blank);
-        market.listed_time = self.beginning(others, observed);
+        let replaced_beginning = before.replaced.filter(|_| self.listed_time().is_none());
+        market.listed_time =
+            replaced_beginning.map_or_else(|| self.beginning(before.others, observed), |replaced| replaced.listed_time);
         market.delisted_time = self.listed.market.delisted_time.value().copied();
         market.expiry_time = self.expiry();
         let mut warnings = Vec::new();
@@ -38,7 +49,8 @@ impl Row {
             warnings.push(not_taken("delisted_time", market.delisted_time, "is not after the market's beginning"));
             market.delisted_time = None;
         }
-        warnings.extend(contradicting_status(&blank, &market, observed));
+        warnings.extend(keep_valid(&blank, &mut market));
+        warnings.extend(contradiction(&market, observed));
         Overlaid { market, warnings }
     }
 
@@ -69,9 +81,11 @@ impl Row {
         if says.delisted_time.value().is_some() {
             market.delisted_inferred = false;
         }
-        // It is listed, and says nothing of an end: one that has passed was called off, or inferred wrongly.
+        // It is listed, and says nothing of a delisting: one that has passed was called off, or inferred wrongly; and one that was
+        // inferred gives way to the end that it does say.
         let has_ended = market.delisted_time.is_some_and(|end| end <= observed);
-        if has_ended && says.delisted_time == Stated::Nothing && !self.says_ended(observed) {
+        let is_corrected = market.delisted_inferred && self.end().is_some();
+        if has_ended && says.delisted_time == Stated::Nothing && (is_corrected || !self.says_ended(observed)) {
             market.delisted_time = None;
         }
         market.delisted_inferred &= market.delisted_time.is_some();
@@ -96,7 +110,11 @@ fn labels(says: &Stated<Labels>, mut stored: Labels) -> Labels {
 
 /// A limit; 0 is how venues switch one off.
 fn limit(says: &Stated<Decimal>, stored: Option<Decimal>) -> Option<Decimal> {
-    says.over(stored).filter(|limit| !limit.is_zero())
+    match says {
+        Stated::Nothing => stored,
+        Stated::Cleared => None,
+        Stated::Is(limit) => Some(limit.clone()).filter(|limit| !limit.is_zero()),
+    }
 }
 
 /// A caller's change holds against a listing of an earlier moment; one of a later moment that says otherwise is followed.
@@ -108,7 +126,9 @@ fn keep_overrides(stored: &Market, market: &mut Market, observed: Timestamp) -> 
         }
         if *since >= observed {
             restore(field, stored, market);
-            market.delisted_inferred &= market.delisted_time.is_some();
+            if field == "delisted_time" {
+                market.delisted_inferred = stored.delisted_inferred;
+            }
         } else {
             market.override_times.remove(field);
             let message = format!("a caller changed it, from {since} on, and the venue says otherwise since");
@@ -135,13 +155,28 @@ fn keep_possible(stored: &Market, market: &mut Market, others: &[&Market]) -> Op
     Some(not_taken("delisted_time", said, why))
 }
 
-/// Puts one field back.
-fn restore(field: &str, stored: &Market, market: &mut Market) {
+/// A value that no market may have costs its field: the market keeps the one before, and takes the rest.
+fn keep_valid(stored: &Market, market: &mut Market) -> Vec<RowProblem> {
+    let mut found = Violations::default();
+    market.check(&mut found);
+    let mut warnings = Vec::new();
+    for violation in found.into_vec() {
+        // Of a list or a map the whole.
+        let field = violation.field.split(['[', '.']).next().unwrap_or_default();
+        if restore(field, stored, market) {
+            warnings.push(warning(&violation.field, &violation.code, violation.message));
+        }
+    }
+    warnings
+}
+
+/// Puts one field back; says whether it is one that stands alone.
+fn restore(field: &str, stored: &Market, market: &mut Market) -> bool {
     macro_rules! put_back {
         ($($name:ident),*) => {
             match field {
                 $(stringify!($name) => market.$name = stored.$name.clone(),)*
-                _ => {}
+                _ => return false,
             }
         };
     }
@@ -164,6 +199,7 @@ fn restore(field: &str, stored: &Market, market: &mut Market) {
         delisted_inferred,
         expiry_time
     );
+    true
 }
 
 /// What of a market's life was moved.
@@ -184,7 +220,14 @@ fn contradicting_status(stored: &Market, market: &Market, observed: Timestamp) -
     if says(stored) == says(market) {
         return None;
     }
-    status_contradiction(market, observed).map(|message| warning("status", "STATUS_CONTRADICTS_TIMES", message))
+    contradiction(market, observed)
+}
+
+fn contradiction(market: &Market, observed: Timestamp) -> Option<RowProblem> {
+    let fact = status_contradiction(market, observed)?;
+    let status = v1::MarketStatus::from(market.status).as_str_name();
+    let message = format!("{fact}, and the venue says {status}: it is stored as said");
+    Some(warning("status", "STATUS_CONTRADICTS_TIMES", message))
 }
 
 fn not_taken(field: &str, said: Option<Timestamp>, why: &str) -> RowProblem {

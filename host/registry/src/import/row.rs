@@ -35,12 +35,28 @@ const SHOWN_PROBLEMS: usize = 3;
 pub(super) struct Rejection {
     pub(super) code: String,
     pub(super) message: String,
+    /// The assets that a code could mean.
     pub(super) candidates: Vec<String>,
+    /// The market that the row contradicts.
+    pub(super) market: Option<MarketId>,
+}
+
+/// What stands where a market is to be created.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'a> {
+    /// The markets that have, or had, the symbol.
+    pub(super) others: &'a [Market],
+    /// The market in whose place it comes.
+    pub(super) replaced: Option<&'a Market>,
 }
 
 impl Rejection {
     pub(super) fn new(code: &str, message: impl Display) -> Self {
-        Self { code: code.to_owned(), message: message.to_string(), candidates: Vec::new() }
+        Self { code: code.to_owned(), message: message.to_string(), candidates: Vec::new(), market: None }
+    }
+
+    pub(super) fn of_market(self, market: MarketId) -> Self {
+        Self { market: Some(market), ..self }
     }
 }
 
@@ -103,7 +119,7 @@ impl Row {
         &self,
         venue: &VenueId,
         terms: Terms,
-        others: &[Market],
+        before: Before<'_>,
         observed: Timestamp,
     ) -> Result<(Vec<Mutation>, Vec<RowProblem>), Rejection> {
         let Some(status) = self.listed.market.status else {
@@ -141,7 +157,7 @@ impl Row {
             override_times: [].into(),
             meta: Meta::default(),
         };
-        let Overlaid { market, warnings } = self.new_market(blank, others, observed);
+        let Overlaid { market, warnings } = self.new_market(blank, before, observed);
         let mutations = vec![
             Mutation::Create { entity: instrument.into(), allow_existing: true },
             Mutation::Create { entity: market.into(), allow_existing: false },
@@ -167,12 +183,10 @@ pub(super) fn replace(after: Market) -> Mutation {
     Mutation::Update { key: after.key(), etag: None, patch: Patch::new(move |_| Ok(after.clone())) }
 }
 
-/// The end of a market.
+/// The end of a market, as a listing tells it: what callers said of it before holds no longer.
 pub(super) fn delisted(market: &Market, at: Timestamp, is_inferred: bool) -> Mutation {
-    replace(Market {
-        status: MarketStatus::Delisted,
-        delisted_time: Some(at),
-        delisted_inferred: is_inferred,
-        ..market.clone()
-    })
+    let mut ended = market.clone();
+    ended.override_times.retain(|field, _| field != "status" && field != "delisted_time");
+    (ended.status, ended.delisted_time, ended.delisted_inferred) = (MarketStatus::Delisted, Some(at), is_inferred);
+    replace(ended)
 }

@@ -27,8 +27,15 @@ use crate::{plan::PlannedChange, write::WriteOutcome};
 /// What the commit alone changes.
 const OF_THE_COMMIT: [&str; 4] = ["revision", "etag", "create_time", "update_time"];
 
-/// So many problems of a kind are told in the summary.
+/// So many problems of a kind are told in the summary, each in so many characters.
 const EXAMPLES: usize = 3;
+const EXAMPLE_LENGTH: usize = 300;
+
+/// So many kinds are told: their names are the plugin's.
+const MAX_KINDS: usize = 100;
+
+/// What the other kinds are called together.
+const OTHER_KINDS: &str = "OTHERS";
 
 impl ImportDraft {
     /// The report.
@@ -53,7 +60,9 @@ impl ImportDraft {
             rows_omitted: false,
             bound: number(self.bindings.len()),
             problems: problems(&markets, &warnings),
-            delistings_refused: number(self.refused_delistings.len()),
+            delistings_refused: number(
+                self.refused_delistings.iter().filter(|(_, why)| why.code == coverage::TOO_MANY_ABSENT).count(),
+            ),
         };
         let rows = v1::ImportRows {
             markets,
@@ -69,6 +78,10 @@ impl ImportDraft {
         use v1::imported_market::Outcome;
         let mut markets: Vec<v1::ImportedMarket> = Vec::new();
         for change in &self.plan.changes {
+            if let (Some(Entity::Market(market)), None) = (&change.before, &change.after) {
+                let deleted = imported(&market.segment, &market.venue_symbol, Outcome::Deleted);
+                markets.push(v1::ImportedMarket { market_id: market.id.to_string(), ..deleted });
+            }
             let Some(Entity::Market(market)) = &change.after else { continue };
             let outcome = match (self.origins.get(change.mutation), &change.before) {
                 (Some(Origin::Delisting(_)), _) => Outcome::Delisted,
@@ -169,7 +182,7 @@ fn problems(markets: &[v1::ImportedMarket], warnings: &[v1::Finding]) -> Vec<v1:
         let (count, examples) = kinds.entry(kind).or_default();
         *count += 1;
         if examples.len() < EXAMPLES {
-            examples.push(example);
+            examples.push(shortened(example));
         }
     }
     let mut problems: Vec<v1::ImportProblems> = kinds
@@ -182,7 +195,21 @@ fn problems(markets: &[v1::ImportedMarket], warnings: &[v1::Finding]) -> Vec<v1:
         })
         .collect();
     problems.sort_by_key(|it| std::cmp::Reverse((it.severity == i32::from(Severity::Error), it.count)));
+    let others = problems.split_off(problems.len().min(MAX_KINDS));
+    if let Some(first) = others.first() {
+        let count = others.iter().fold(0_i32, |count, it| count.saturating_add(it.count));
+        let examples = others.iter().filter_map(|it| it.examples.first().cloned()).take(EXAMPLES).collect();
+        let severity = first.severity;
+        problems.push(v1::ImportProblems { code: OTHER_KINDS.to_owned(), severity, count, examples });
+    }
     problems
+}
+
+fn shortened(text: String) -> String {
+    match text.char_indices().nth(EXAMPLE_LENGTH) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
 }
 
 fn changed_fields(change: &PlannedChange) -> Vec<String> {
@@ -227,6 +254,7 @@ fn rejected(segment: Option<&Segment>, symbol: &str, why: &Rejection) -> v1::Imp
         code: why.code.clone(),
         message: why.message.clone(),
         candidate_asset_ids: why.candidates.clone(),
+        market_id: why.market.map(id).unwrap_or_default(),
         ..imported(segment.unwrap_or(&Segment::default()), symbol, v1::imported_market::Outcome::Rejected)
     }
 }

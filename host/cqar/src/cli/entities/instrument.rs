@@ -47,6 +47,11 @@ pub const COMMANDS: EntityCommands = EntityCommands {
 
 /// By its canonical code.
 async fn find(server: &Connection, code: &str, lookup: Lookup) -> Result<String, CliError> {
+    if lookup.deleted {
+        // Codes are those of instruments that are there.
+        let remedy = "a deleted instrument is named by its id: see `cqar list instruments --show-deleted`";
+        return Err(CliError::Usage(remedy.to_owned()));
+    }
     let key = Some(Key::Code(code.to_owned()));
     let request = GetInstrumentRequest { key, min_revision: lookup.min_revision, at_revision: 0 };
     Ok(server.instruments().get_instrument(request).await?.into_inner().id)

@@ -65,54 +65,58 @@ pub const COMMANDS: EntityCommands = EntityCommands {
 /// By the venue, the segment and the symbol: the one that is live now, or the only one that ever was.
 async fn find(server: &Connection, name: &str, lookup: Lookup) -> Result<String, CliError> {
     let readings = AtVenue::readings(name);
-    if readings.is_empty() {
-        return Err(AtVenue::unreadable("market", name));
+    let Some(first) = readings.first() else { return Err(AtVenue::unreadable("market", name)) };
+    for reading in &readings {
+        let found = all(server, reading, lookup).await?;
+        match found.len() {
+            0 => {}
+            1 => return name::one("market", name, found.into_iter().map(candidate).collect(), lookup),
+            _ => match live(server, reading, lookup).await {
+                // None of them lives: whoever asks takes one by its id.
+                Err(CliError::Answered(status)) if status.code() == Code::NotFound => {
+                    return name::one("market", name, found.into_iter().map(candidate).collect(), lookup);
+                }
+                resolved => return resolved,
+            },
+        }
     }
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for AtVenue { venue, segment, symbol } in readings {
-        let request = ResolveMarketRequest {
-            venue_id: venue.to_owned(),
-            venue_symbol: symbol.to_owned(),
-            segment: segment.map(ToOwned::to_owned),
-            min_revision: lookup.min_revision,
-            ..Default::default()
-        };
-        let live = match server.markets().resolve_market(request).await {
-            Ok(answer) => answer.into_inner().market,
-            Err(status) if status.code() == Code::NotFound => None,
-            Err(status) => return Err(status.into()),
-        };
-        let found = match live {
-            Some(market) => vec![market],
-            None => past(server, venue, segment, symbol, lookup).await?,
-        };
-        candidates.extend(found.into_iter().map(candidate));
-    }
-    name::one("market", name, candidates, lookup)
+    // Nothing has it as its symbol; one may have it as an alias.
+    live(server, first, lookup).await
 }
 
-/// Those that had the symbol once, or will have it.
-async fn past(
-    server: &Connection,
-    venue: &str,
-    segment: Option<&str>,
-    symbol: &str,
-    lookup: Lookup,
-) -> Result<Vec<Market>, CliError> {
+/// The markets that have the symbol, or had it once, or will have it.
+async fn all(server: &Connection, at: &AtVenue<'_>, lookup: Lookup) -> Result<Vec<Market>, CliError> {
     let request = ListMarketsRequest {
-        venue_id: venue.to_owned(),
-        segment: segment.map(ToOwned::to_owned),
-        venue_symbol: symbol.to_owned(),
+        venue_id: at.venue.to_owned(),
+        segment: at.segment.map(ToOwned::to_owned),
+        venue_symbol: at.symbol.to_owned(),
         min_revision: lookup.min_revision,
         ..Default::default()
     };
     Ok(server.markets().list_markets(request).await?.into_inner().markets)
 }
 
+/// The one that is live now, by the server's clock.
+async fn live(server: &Connection, at: &AtVenue<'_>, lookup: Lookup) -> Result<String, CliError> {
+    let request = ResolveMarketRequest {
+        venue_id: at.venue.to_owned(),
+        venue_symbol: at.symbol.to_owned(),
+        segment: at.segment.map(ToOwned::to_owned),
+        min_revision: lookup.min_revision,
+        ..Default::default()
+    };
+    let resolved = server.markets().resolve_market(request).await?.into_inner();
+    Ok(resolved.market.unwrap_or_default().id)
+}
+
 fn candidate(market: Market) -> Candidate {
     let from = output::time(market.listed_time.as_ref());
     let until = output::time(market.delisted_time.or(market.expiry_time).as_ref());
-    let described = format!("{} in segment {:?}, from {from:?} until {until:?}", market.venue_symbol, market.segment);
+    let from = if from.is_empty() { "since ever".to_owned() } else { format!("from {from}") };
+    let until = if until.is_empty() { "on".to_owned() } else { format!("until {until}") };
+    let segment =
+        if market.segment.is_empty() { "no segment".to_owned() } else { format!("segment {}", market.segment) };
+    let described = format!("{} in {segment}, {from} {until}", market.venue_symbol);
     Candidate { id: market.id, described, is_deleted: false }
 }
 

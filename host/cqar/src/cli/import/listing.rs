@@ -118,11 +118,15 @@ pub async fn run(args: ListingArgs, client: &ClientArgs) -> Result<Exit, CliErro
     let answer = receive(&server, parts, &progress, &request_id).await;
     progress.finish_and_clear();
     let answer = answer?;
-    let is_refused = answer.summary.delistings_refused > 0;
+    let refused = answer.summary.delistings_refused;
+    let is_refused = refused > 0;
     let is_rejected = args.fail_on_rejected && answer.summary.rejected > 0;
     let ids = answer.markets.iter().filter(|market| !market.market_id.is_empty());
     if !client.format().print_named(&answer, ids.map(|market| format!("market/{}", market.market_id)))? {
         report::print(answer, validate_only, args.details)?;
+    }
+    if is_refused {
+        eprintln!("{refused} delistings were refused, since they are too many at once: see --force");
     }
     Ok(if is_refused || is_rejected { Exit::Failed } else { Exit::Done })
 }

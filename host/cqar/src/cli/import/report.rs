@@ -49,12 +49,6 @@ pub fn print(answer: ImportAnswer, validate_only: bool, details: bool) -> Result
         }
     }
     output::pairs(pairs(&summary, validate_only).map(|(name, value)| (name.to_owned(), value)))?;
-    if summary.delistings_refused > 0 {
-        eprintln!(
-            "{} delistings were refused, since they are too many at once: see --force",
-            summary.delistings_refused
-        );
-    }
     Ok(())
 }
 

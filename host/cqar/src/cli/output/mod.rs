@@ -106,7 +106,7 @@ pub fn fields(message: &impl Serialize) -> Vec<(String, String)> {
 }
 
 /// Whether the standard output may be coloured: on a terminal, and never with `NO_COLOR` (no-color.org).
-fn coloured(is_terminal: bool) -> bool {
+pub fn coloured(is_terminal: bool) -> bool {
     is_terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 

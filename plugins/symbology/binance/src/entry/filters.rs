@@ -6,7 +6,8 @@ use serde_json::{Map, Value};
 /// Lays what the filters say into the market's document: an amount, or null where the venue switches the limit off. A filter that is
 /// not known says nothing that a market has.
 pub fn read(fields: &mut Fields<'_>, market: &mut Map<String, Value>) {
-    let mut smallest: Vec<String> = Vec::new();
+    // None of one that cannot be read: the other alone does not tell.
+    let mut smallest: Vec<Option<String>> = Vec::new();
     for mut filter in fields.objects("filters") {
         let mut limits: Vec<(&str, &str)> = Vec::new();
         match filter.text("filterType").as_deref() {
@@ -15,7 +16,10 @@ pub fn read(fields: &mut Fields<'_>, market: &mut Map<String, Value>) {
                 limits.extend([("stepSize", "lot_size"), ("minQty", "min_quantity"), ("maxQty", "max_quantity")]);
             }
             Some("MIN_NOTIONAL" | "NOTIONAL") => {
-                smallest.extend(filter.decimal("minNotional").or_else(|| filter.decimal("notional")));
+                let name = if filter.has("minNotional") { "minNotional" } else { "notional" };
+                if filter.has(name) {
+                    smallest.push(filter.decimal(name));
+                }
             }
             _ => {}
         }
@@ -28,7 +32,8 @@ pub fn read(fields: &mut Fields<'_>, market: &mut Map<String, Value>) {
     }
     // Both may stand side by side, either switched off: what both allow is above the larger.
     let amount = |text: &String| decimal::parse(text);
-    if let Some(largest) = smallest.into_iter().max_by(|a, b| amount(a).cmp(&amount(b))) {
+    let smallest: Option<Vec<String>> = smallest.into_iter().collect();
+    if let Some(largest) = smallest.into_iter().flatten().max_by(|a, b| amount(a).cmp(&amount(b))) {
         market.insert("min_notional".to_owned(), given(largest));
     }
 }

@@ -89,8 +89,10 @@ fn spot(fields: &mut Fields<'_>, market: &mut Map<String, Value>, base: &str, qu
         "BREAK" | "HALT" | "AUCTION_MATCH" | "END_OF_DAY" | "POST_TRADING" => Some("MARKET_STATUS_HALTED"),
         _ => None,
     };
-    if let Some(status) = known_status(fields, &said, status) {
-        let restriction = restriction(fields).filter(|_| status == "MARKET_STATUS_ACTIVE");
+    let restriction = restriction(fields);
+    // Whether everybody may trade is part of the status: where it cannot be read, none is said.
+    if let (Some(status), Ok(restriction)) = (known_status(fields, &said, status), restriction) {
+        let restriction = restriction.filter(|_| status == "MARKET_STATUS_ACTIVE");
         let is_open = restriction.is_none();
         market.insert("status".to_owned(), if is_open { status } else { "MARKET_STATUS_HALTED" }.into());
         market.insert("labels".to_owned(), restriction.map_or_else(|| json!({}), |only| json!({ "access": only })));
@@ -99,17 +101,24 @@ fn spot(fields: &mut Fields<'_>, market: &mut Map<String, Value>, base: &str, qu
     Ok(symbol::reading(Segment::Spot, "spot", base, quote, None))
 }
 
+/// Permissions that are there and cannot be read.
+struct Unreadable;
+
 /// Who alone may trade, where that is not every account: one of each of the sets of permissions is needed.
-fn restriction(fields: &mut Fields<'_>) -> Option<String> {
-    let sets = fields.sets("permissionSets").filter(|sets| !sets.is_empty());
-    let sets = sets.or_else(|| fields.sets("permissions"))?;
+fn restriction(fields: &mut Fields<'_>) -> Result<Option<String>, Unreadable> {
+    let mut sets = Vec::new();
+    for name in ["permissionSets", "permissions"] {
+        if fields.has(name) && sets.is_empty() {
+            sets = fields.sets(name).ok_or(Unreadable)?;
+        }
+    }
     let is_public = |set: &Vec<String>| set.iter().any(|it| PUBLIC_PERMISSIONS.contains(&it.as_str()));
-    let closed = sets.iter().find(|set| !set.is_empty() && !is_public(set))?;
+    let Some(closed) = sets.iter().find(|set| !set.is_empty() && !is_public(set)) else { return Ok(None) };
     let mut only: String = format!("only {}", closed.join(", "));
     if only.len() > 255 {
         only = only.chars().take(250).collect::<String>() + " …";
     }
-    Some(only)
+    Ok(Some(only))
 }
 
 fn contract(
