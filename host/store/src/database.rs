@@ -16,9 +16,10 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use crate::{from_row::from_row, 
+use crate::{
     dialect::Dialect,
     error::Error,
+    from_row::from_row,
     row::EntityRow,
     settings::Deadlines,
     silence::Silence,

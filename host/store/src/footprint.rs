@@ -19,8 +19,9 @@ use cqar_domain::{
 use cqar_proto::{convert, v1};
 use prost::Message;
 
-use crate::{from_row::from_row, 
+use crate::{
     error::Error,
+    from_row::from_row,
     log_block::BlockRow,
     snapshot::{Snapshot, StateId},
     value::Value,

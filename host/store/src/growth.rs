@@ -7,10 +7,11 @@ use cqar_domain::{
 };
 use tokio::runtime::Handle;
 
-use crate::{from_row::from_row, 
+use crate::{
     database::{Database, Purpose},
     dialect::Dialect,
     error::Error,
+    from_row::from_row,
     schema::TableSchema,
     tables::TABLES,
     value::Value,

@@ -11,11 +11,12 @@ use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::{from_row::from_row, 
+use crate::{
     Store,
     database::{Pools, Purpose},
     dialect::LOG_CHANNEL,
     error::Error,
+    from_row::from_row,
     log_block::{BlockRow, block_start},
     value::Value,
 };

@@ -13,7 +13,7 @@ use cqar_domain::{
 };
 use prost::Message;
 
-use crate::{from_row::from_row, error::Error, value::Value};
+use crate::{error::Error, from_row::from_row, value::Value};
 
 /// The most events of one row. More compress little better, and one event is read by unpacking all of its row.
 pub(crate) const BLOCK_EVENTS: i32 = 64;

@@ -4,11 +4,12 @@
 use cqar_domain::time::Timestamp;
 use uuid::Uuid;
 
-use crate::{from_row::from_row, 
+use crate::{
     Store,
     database::{Purpose, Tx},
     dialect::Dialect,
     error::Error,
+    from_row::from_row,
     unique_keys::shorten_keys,
     value::Value,
 };

@@ -12,8 +12,9 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{from_row::from_row, 
+use crate::{
     error::{Constraint, Error},
+    from_row::from_row,
     referrers::{Marked, id_kind},
     schema::TableSchema,
     snapshot::id_value,

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use cqar_domain::id::{EntityKey, EntityType};
 use uuid::Uuid;
 
-use crate::{from_row::from_row, 
+use crate::{
     dialect::Dialect,
     error::Error,
     footprint::Dependence,
+    from_row::from_row,
     schema::{Reference, TableSchema},
     snapshot::{Snapshot, id_value},
     tables::TABLES,

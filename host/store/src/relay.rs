@@ -10,10 +10,11 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{from_row::from_row, 
+use crate::{
     Store,
     database::{Purpose, Row},
     error::Error,
+    from_row::from_row,
     value::Value,
 };
 

@@ -8,7 +8,7 @@ use cqar_domain::{
 };
 use uuid::Uuid;
 
-use crate::{from_row::from_row, error::Error, snapshot::Snapshot, value::Value, write::WriteTransaction};
+use crate::{error::Error, from_row::from_row, snapshot::Snapshot, value::Value, write::WriteTransaction};
 
 /// Which request it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

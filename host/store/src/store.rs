@@ -14,10 +14,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{from_row::from_row, 
+use crate::{
     database::{Database, Pools, Purpose, Tx},
     dialect::{Dialect, is_not_a_database},
     error::Error,
+    from_row::from_row,
     metrics::Metrics,
     recent::RecentCommits,
     relay_file,

@@ -9,10 +9,11 @@ use cqar_domain::{
     unique_key::UniqueKey,
 };
 
-use crate::{from_row::from_row, 
+use crate::{
     database::Tx,
     error::Error,
     footprint::Dependence,
+    from_row::from_row,
     insert::{in_order, insert},
     metrics::Metrics,
     snapshot::{Snapshot, texts},

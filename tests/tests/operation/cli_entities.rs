@@ -183,7 +183,7 @@ async fn a_refusal_names_the_field_and_no_type_of_the_program(s: TestEnvironment
         assert!(why.len() < 400, "{text}: {why}");
     }
     let missing = refused(&server, 4, &["create", "asset", "--symbol", "X"]);
-    assert!(missing.contains("\n  name: ") && !missing.contains("mutations["), "{missing}");
+    assert!(missing.contains("\n  type: ") && !missing.contains("mutations["), "{missing}");
     let wrong = refused(&server, 2, &["create", "asset", "--symbol", "X", "--type", "tokn"]);
     assert!(wrong.contains("token") && wrong.contains("stablecoin"), "{wrong}");
 }

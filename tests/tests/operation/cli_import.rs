@@ -18,7 +18,11 @@ fn file(server: &Server, entries: &Value) -> PathBuf {
 }
 
 fn spot(symbol: &str, base: &str, status: &str) -> Value {
-    json!({"symbol": symbol, "status": status, "baseAsset": base, "quoteAsset": "USDT", "filters": [{"filterType": "PRICE_FILTER", "tickSize": "0.1"}]})
+    let filters = json!([{"filterType": "PRICE_FILTER", "tickSize": "0.1"}]);
+    json!({
+        "symbol": symbol, "status": status, "baseAsset": base, "quoteAsset": "USDT", "isSpotTradingAllowed": true,
+        "filters": filters,
+    })
 }
 
 /// Imports, and says the exit code, the output and what was complained of.
@@ -32,7 +36,8 @@ fn import(server: &Server, entries: &Value, options: &[&str]) -> (Option<i32>, S
 
 async fn an_import_shows_counts_and_problems_and_every_row_on_request(s: TestEnvironment) {
     let server = s.options().with_starter().start().await;
-    let entries = json!([spot("AAAUSDT", "AAA", "TRADING"), spot("BBBUSDT", "BBB", "TRADING"), spot("OTHERUSDT", "", "TRADING")]);
+    let entries =
+        json!([spot("AAAUSDT", "AAA", "TRADING"), spot("BBBUSDT", "BBB", "TRADING"), spot("OTHERUSDT", "", "TRADING")]);
     let (code, shown, _) = import(&server, &entries, &["--create-missing-assets"]);
     assert_eq!(code, Some(0));
     let line = |shown: &str, name: &str| {
@@ -48,7 +53,8 @@ async fn an_import_shows_counts_and_problems_and_every_row_on_request(s: TestEnv
     for part in ["UPDATED", "status", "MARKET_STATUS_ACTIVE", "MARKET_STATUS_HALTED"] {
         assert!(difference.contains(part), "{difference}");
     }
-    let (_, shown, _) = import(&server, &json!([spot("CCCUSDT", "CCC", "TRADING")]), &["--create-missing-assets", "--details"]);
+    let (_, shown, _) =
+        import(&server, &json!([spot("CCCUSDT", "CCC", "TRADING")]), &["--create-missing-assets", "--details"]);
     assert!(shown.contains("BOUND CODE") && shown.contains("CREATED"), "{shown}");
     let (_, shown, _) = import(&server, &entries, &["--output", "name"]);
     assert_eq!(shown, "", "nothing changed that has a name");

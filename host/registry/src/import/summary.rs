@@ -173,8 +173,9 @@ fn problems(markets: &[v1::ImportedMarket], warnings: &[v1::Finding]) -> Vec<v1:
     let mut kinds: BTreeMap<(Severity, &str), (usize, Vec<String>)> = BTreeMap::new();
     let rejected = markets.iter().filter(|it| it.outcome == i32::from(Outcome::Rejected));
     let rejected = rejected.map(|it| {
-        let name = format!("{}/{}", it.segment, it.venue_symbol);
-        ((Severity::Error, it.code.as_str()), format!("{name}: {}", it.message))
+        // What has no symbol is told by its message alone.
+        let name = Some(format!("{}/{}: ", it.segment, it.venue_symbol)).filter(|_| !it.venue_symbol.is_empty());
+        ((Severity::Error, it.code.as_str()), format!("{}{}", name.unwrap_or_default(), it.message))
     });
     let warnings =
         warnings.iter().map(|it| ((Severity::Warning, it.code.as_str()), format!("{}: {}", it.path, it.message)));
