@@ -1,5 +1,7 @@
 //! Which market a row is about, where several had its symbol; and what puts one market in the place of another.
 
+use std::slice::from_ref;
+
 use cqar_domain::time::{Clock as _, SystemClock};
 use cqar_proto::v1::{
     AssetType, DelistMarketRequest, ImportListingOptions, ListMarketsRequest, Market, MarketStatus, Rebind,
@@ -24,6 +26,7 @@ cqar_tests::in_both_environments! {
     a_relisted_symbol_that_is_absent_for_a_while_goes_on_as_the_new_market
     a_rebound_market_keeps_the_end_that_it_had
     a_mistake_is_told_and_keeps_what_the_operator_said
+    a_life_that_cannot_be_is_not_taken_and_the_rest_is
     a_callers_later_end_is_not_overruled_by_an_earlier_absence
     what_nothing_was_read_of_is_not_whole
     a_code_is_another_asset_where_its_class_is_whichever_came_first
@@ -53,9 +56,9 @@ async fn what_another_market_followed_does_not_go_on(s: TestEnvironment) {
     let (stays, first) = (spot("STAYUSDT", "STAY", "USDT"), spot("TURNUSDT", "ONE", "USDT"));
     let second = with(first.clone(), "baseAsset", "TWO");
     at(&mut clients, "2024-03-01", "spot", &[stays.clone(), first.clone()]).await;
-    at(&mut clients, "2024-03-02", "spot", &[stays.clone()]).await;
+    at(&mut clients, "2024-03-02", "spot", from_ref(&stays)).await;
     at(&mut clients, "2024-03-03", "spot", &[stays.clone(), second]).await;
-    at(&mut clients, "2024-03-04", "spot", &[stays.clone()]).await;
+    at(&mut clients, "2024-03-04", "spot", from_ref(&stays)).await;
     // Both ends were inferred, and the terms are the first one's: but another market was there since.
     assert_eq!(counts(&at(&mut clients, "2024-03-05", "spot", &[stays.clone(), first.clone()]).await), [1, 0, 1, 0, 0]);
     let markets = all(&mut clients, "TURNUSDT").await;
@@ -80,7 +83,7 @@ async fn a_relisted_symbol_that_is_absent_for_a_while_goes_on_as_the_new_market(
     };
     let report = clients.import(relisting, &raw(&[stays.clone(), is.clone()])).await.unwrap();
     assert_eq!(counts(&report), [1, 0, 1, 1, 0]);
-    at(&mut clients, "2024-03-03", "usdm", &[stays.clone()]).await;
+    at(&mut clients, "2024-03-03", "usdm", from_ref(&stays)).await;
     assert_eq!(counts(&at(&mut clients, "2024-03-04", "usdm", &[stays, is]).await), [0, 1, 1, 0, 0]);
     let [old, new] = all(&mut clients, "ANEWUSDT").await.try_into().unwrap();
     assert_eq!(old.delisted_time, Some(time("2024-03-02T00:00:00Z")));
@@ -122,7 +125,7 @@ async fn a_mistake_is_told_and_keeps_what_the_operator_said(s: TestEnvironment) 
     let mut clients = Clients::of(&server).await;
     binance(&mut clients).await;
     let was = spot("ERRUSDT", "ERR", "USDT");
-    clients.import(observed("2024-03-01T00:00:00Z", creating()), &raw(&[was.clone()])).await.unwrap();
+    clients.import(observed("2024-03-01T00:00:00Z", creating()), &raw(from_ref(&was))).await.unwrap();
     let [wrong] = all(&mut clients, "ERRUSDT").await.try_into().unwrap();
     let labelled = Market {
         labels: [("desk".into(), "a".into())].into(),
@@ -131,18 +134,50 @@ async fn a_mistake_is_told_and_keeps_what_the_operator_said(s: TestEnvironment) 
     };
     Market::update(&mut clients, labelled, &["labels", "listed_time"], Write::default()).await.unwrap();
     let changed = with(was, "baseAsset", "RIGHT");
-    let refused = clients.import(creating(), &raw(&[changed.clone()])).await.unwrap();
+    let refused = clients.import(creating(), &raw(from_ref(&changed))).await.unwrap();
     assert_eq!(rejected(&refused), [("ERRUSDT", "INSTRUMENT_CHANGED")]);
     assert_eq!(outcomes(&refused, Outcome::Rejected)[0].market_id, wrong.id);
     let mistake = ImportListingOptions { rebind: Rebind::Mistake.into(), ..creating() };
     let preview = ImportListingOptions { validate_only: true, ..mistake.clone() };
     for options in [preview, mistake] {
-        let report = clients.import(options, &raw(&[changed.clone()])).await.unwrap();
+        let report = clients.import(options, &raw(from_ref(&changed))).await.unwrap();
         assert_eq!(counts(&report), [1, 0, 0, 0, 0]);
         assert_eq!(outcomes(&report, Outcome::Deleted)[0].market_id, wrong.id);
     }
     let [right] = all(&mut clients, "ERRUSDT").await.try_into().unwrap();
     assert_eq!((right.labels["desk"].as_str(), right.listed_time), ("a", Some(time("2023-01-01T00:00:00Z"))));
+}
+
+async fn a_life_that_cannot_be_is_not_taken_and_the_rest_is(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    binance(&mut clients).await;
+    // A launch that is cancelled: it would end before it begins. 2024-04-01, and 2024-03-20.
+    let planned = with(
+        with(perpetual("NEVERUSDT", "NEVER", "USDT"), "onboardDate", 1_711_929_600_000_i64),
+        "status",
+        "PENDING_TRADING",
+    );
+    clients.import(observed("2024-03-01T00:00:00Z", creating()), &raw(from_ref(&planned))).await.unwrap();
+    let [first] = all(&mut clients, "NEVERUSDT").await.try_into().unwrap();
+    let cancelled = with(with(planned, "deliveryDate", 1_710_892_800_000_i64), "filters", json!([]));
+    let finer = with(cancelled, "filters", json!([{"filterType": "PRICE_FILTER", "tickSize": "0.5"}]));
+    let report = clients.import(observed("2024-03-02T00:00:00Z", creating()), &raw(&[finer])).await.unwrap();
+    assert_eq!((counts(&report), warned(&report)), ([0, 1, 0, 0, 0], vec!["NOT_TAKEN"]));
+    let [kept] = all(&mut clients, "NEVERUSDT").await.try_into().unwrap();
+    assert_eq!((kept.id, kept.listed_time, kept.delisted_time), (first.id, first.listed_time, None));
+    assert_eq!(kept.tick_size, "0.5");
+
+    // Absent for a while, and listed again since a later day: another market, and the first one stays as it was seen to end.
+    let (gone, stays) = (perpetual("AGAINUSDT", "AGAIN", "USDT"), perpetual("STAYSUSDT", "STAYS", "USDT"));
+    at(&mut clients, "2024-03-03", "usdm", &[gone.clone(), stays.clone()]).await;
+    at(&mut clients, "2024-03-04", "usdm", from_ref(&stays)).await;
+    let relisted = with(gone, "onboardDate", 1_709_683_200_000_i64); // 2024-03-06
+    let report = at(&mut clients, "2024-03-07", "usdm", &[relisted, stays]).await;
+    assert_eq!(report.created, 1, "{report:#?}");
+    let [ended, new] = all(&mut clients, "AGAINUSDT").await.try_into().unwrap();
+    assert_eq!((ended.delisted_time, ended.delisted_inferred), (Some(time("2024-03-04T00:00:00Z")), true));
+    assert_eq!(new.listed_time, Some(time("2024-03-06T00:00:00Z")));
 }
 
 async fn a_callers_later_end_is_not_overruled_by_an_earlier_absence(s: TestEnvironment) {
@@ -222,9 +257,9 @@ async fn a_value_that_no_market_may_have_costs_itself(s: TestEnvironment) {
     let listed = with(dated("ODDUSD_PERP", "ODD", 1_616_745_600_000, 4_133_404_800_000), "contractType", "PERPETUAL");
     let lots = |min: &str| json!([{"filterType": "LOT_SIZE", "minQty": min, "maxQty": "9", "stepSize": "1"}]);
     let listed = with(listed, "filters", lots("1"));
-    clients.import(observed("2024-03-01T00:00:00Z", creating()), &raw(&[listed.clone()])).await.unwrap();
+    clients.import(observed("2024-03-01T00:00:00Z", creating()), &raw(from_ref(&listed))).await.unwrap();
     let odd = with(with(listed, "contractSize", -1), "filters", lots("-1"));
-    let report = clients.import(observed("2024-03-02T00:00:00Z", creating()), &raw(&[odd.clone()])).await.unwrap();
+    let report = clients.import(observed("2024-03-02T00:00:00Z", creating()), &raw(from_ref(&odd))).await.unwrap();
     assert_eq!((counts(&report), warned(&report)), ([0, 0, 1, 0, 0], vec!["NEGATIVE", "NOT_POSITIVE"]));
     let [market] = all(&mut clients, "ODDUSD_PERP").await.try_into().unwrap();
     assert_eq!((market.contract_size.as_str(), market.min_quantity.as_str()), ("100", "1"), "as before");
@@ -249,7 +284,7 @@ async fn what_is_unusual_is_told_and_what_would_change_is_shown(s: TestEnvironme
 
     let halted = with(spot("1000000MOGGYUSDT", "1000000MOGGY", "USDT"), "status", "BREAK");
     let preview = ImportListingOptions { validate_only: true, ..creating() };
-    let report = clients.import(preview, &raw(&[halted.clone()])).await.unwrap();
+    let report = clients.import(preview, &raw(from_ref(&halted))).await.unwrap();
     let updated = outcomes(&report, Outcome::Updated)[0];
     let differences: Vec<_> =
         updated.differences.iter().map(|it| (it.field.as_str(), it.before.as_str(), it.after.as_str())).collect();

@@ -209,7 +209,9 @@ impl World {
         let contract = |entry: &Value| Contract { entry: entry.clone(), life: 0, is_listed: true };
         let named = |entry: &Value| (entry["baseAsset"].as_str().unwrap().to_owned(), contract(entry));
         let mut world = Self(entries.iter().filter(is_usual).take(80).map(named).collect());
-        DATELESS.into_iter().for_each(|name| world.set(name, "onboardDate", 0));
+        for name in DATELESS {
+            world.set(name, "onboardDate", 0);
+        }
         world
     }
 
@@ -239,8 +241,8 @@ impl World {
 
     /// The next market of a symbol, in all else like that of BTC.
     fn list(&mut self, name: &str, base: &str, onboard: i64, now: i64) {
-        let like = self.contract("BTC").entry.clone();
-        let entry = with(with(like, "symbol", format!("{name}USDT")), "baseAsset", base);
+        let template = self.contract("BTC").entry.clone();
+        let entry = with(with(template, "symbol", format!("{name}USDT")), "baseAsset", base);
         let life = self.0.get(name).map_or(0, |before| before.life + 1);
         self.0.insert(name.to_owned(), Contract { entry, life, is_listed: true });
         self.onboard(name, onboard, now);
@@ -431,7 +433,9 @@ async fn stored_lives(clients: &mut Clients) -> BTreeMap<String, Vec<Life>> {
         let name = market.venue_symbol.trim_end_matches("USDT").to_owned();
         lives.entry(name).or_default().push(Life::stored(market, &instrument.unwrap()));
     }
-    lives.values_mut().for_each(|lives| lives.sort_by_key(|life| life.listed.clone()));
+    for of_symbol in lives.values_mut() {
+        of_symbol.sort_by_key(|life| life.listed.clone());
+    }
     lives
 }
 

@@ -207,9 +207,8 @@ impl Field {
 
 /// What the values of an enumeration are called on the command line: `stablecoin`, `pre-launch`.
 fn names(values: &EnumDescriptor) -> Vec<String> {
-    let named = values.values().filter(|value| value.number() != 0);
-    let names = named.map(|value| short(value.name(), &prefix(values)).to_ascii_lowercase().replace('_', "-"));
-    names.collect()
+    let told = values.values().filter(|value| value.number() != 0);
+    told.map(|value| short(value.name(), &prefix(values)).to_ascii_lowercase().replace('_', "-")).collect()
 }
 
 /// What the values of an enumeration begin with, as its zero tells.

@@ -115,7 +115,7 @@ fn each_status_has_its_exit_code() {
 
 #[test]
 fn a_server_that_went_away_is_said_to_have_gone_and_why() {
-    let refused = std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "Connection refused");
+    let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "Connection refused");
     let error = CliError::from(tonic::Status::from_error(Box::new(tonic::ConnectError(Box::new(refused)))));
     assert_eq!(error.to_string(), "the server cannot be reached any more: Connection refused");
     assert_eq!(error.exit() as u8, 6);

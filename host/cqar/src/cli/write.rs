@@ -165,12 +165,11 @@ pub struct DelistArgs {
 
 /// Creates an entity.
 pub async fn create(args: FieldArgs<false>, client: &ClientArgs) -> Result<Exit, CliError> {
-    let operation = match args.options.get_one::<PathBuf>(FILE) {
-        Some(path) => mutations::read_entity(args.of.entity_type, path)?.0,
-        None => {
-            let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
-            args.given(&server).await?.0
-        }
+    let (operation, _) = if let Some(path) = args.options.get_one::<PathBuf>(FILE) {
+        mutations::read_entity(args.of.entity_type, path)?
+    } else {
+        let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
+        args.given(&server).await?
     };
     let operation = Operation::Create(Entity { entity: Some(operation) });
     send(args.of, "create", Mutation { operation: Some(operation), ..Mutation::default() }, &args.write, client).await

@@ -30,7 +30,7 @@ fn parted(message: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `unknown field `tick_sise`, expected one of `id`, …`: what was meant, not all that there is.
+/// What was meant, and not all that there is: "unknown field tick_sise, expected one of id, …".
 fn unknown_field(message: &str) -> Option<String> {
     let (name, known) = unknown(message, "unknown field `")?;
     // Each stands there twice; the contract's own spelling is the one with underscores.
@@ -42,7 +42,7 @@ fn unknown_field(message: &str) -> Option<String> {
     })
 }
 
-/// `unknown variant `halted`, expected one of MARKET_STATUS_ACTIVE, …`.
+/// "unknown variant halted, expected one of `MARKET_STATUS_ACTIVE`, …".
 fn unknown_value(message: &str) -> Option<String> {
     let (name, known) = unknown(message, "unknown variant `")?;
     Some(format!("unknown value {name:?}; must be one of {}", known.join(", ")))

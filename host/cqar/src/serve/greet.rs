@@ -39,8 +39,8 @@ impl MissingPlugin {
         let mend = match built().map(|dir| dir.join(&file)) {
             // It is there, and does not serve: the list says why.
             _ if target.exists() => "cqar plugin list".to_owned(),
-            Some(built) if built == target => build.to_owned(),
-            Some(built) if built.exists() => copy(&built),
+            Some(source) if source == target => build.to_owned(),
+            Some(source) if source.exists() => copy(&source),
             _ => format!("{build} && {}", copy(&Path::new("target/plugins").join(&file))),
         };
         Self { venue: venue.to_string(), plugin, mend }
