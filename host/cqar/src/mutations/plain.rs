@@ -30,7 +30,7 @@ fn parted(message: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What was meant, and not all that there is: "unknown field tick_sise, expected one of id, …".
+/// What was meant, and not all that there is: `unknown field tick_sise, expected one of id, …`.
 fn unknown_field(message: &str) -> Option<String> {
     let (name, known) = unknown(message, "unknown field `")?;
     // Each stands there twice; the contract's own spelling is the one with underscores.
