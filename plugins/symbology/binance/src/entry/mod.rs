@@ -54,7 +54,7 @@ pub fn read(source: u32, segment: Segment, json: &str) -> Result<Entry, Refused>
     let (base, quote) = codes().map_err(refused)?;
     let mut market = Map::new();
     let reading = match segment {
-        Segment::Spot => spot(&mut fields, &mut market, &base, &quote),
+        Segment::Spot => Ok(spot(&mut fields, &mut market, &base, &quote)),
         Segment::Usdm | Segment::Coinm => contract(&mut fields, &mut market, segment, &base, &quote),
     };
     let reading = reading.map_err(refused)?;
@@ -81,7 +81,7 @@ fn code(fields: &mut Fields<'_>, name: &str) -> Result<String, Why> {
     }
 }
 
-fn spot(fields: &mut Fields<'_>, market: &mut Map<String, Value>, base: &str, quote: &str) -> Result<Reading, Why> {
+fn spot(fields: &mut Fields<'_>, market: &mut Map<String, Value>, base: &str, quote: &str) -> Reading {
     let said = fields.text("status").unwrap_or_default();
     let status = match said.as_str() {
         "TRADING" => Some("MARKET_STATUS_ACTIVE"),
@@ -98,7 +98,7 @@ fn spot(fields: &mut Fields<'_>, market: &mut Map<String, Value>, base: &str, qu
         market.insert("labels".to_owned(), restriction.map_or_else(|| json!({}), |only| json!({ "access": only })));
     }
     market.insert("quantity_unit".to_owned(), "QUANTITY_UNIT_BASE".into());
-    Ok(symbol::reading(Segment::Spot, "spot", base, quote, None))
+    symbol::reading(Segment::Spot, "spot", base, quote, None)
 }
 
 /// Permissions that are there and cannot be read.
