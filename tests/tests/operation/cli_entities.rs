@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     process::{Output, Stdio},
 };
 
@@ -192,38 +193,30 @@ async fn a_refusal_names_the_field_and_no_type_of_the_program(s: TestEnvironment
 #[test]
 fn the_starter_dataset_is_served_from_any_folder_and_a_missing_plugin_is_told() {
     let elsewhere = tempfile::tempdir().unwrap();
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let [grpc, http, metrics] = [free(), free(), free()];
+    let ports = ["SERVER_GRPC_PORT", "SERVER_HTTP_PORT", "SERVER_METRICS_PORT"].map(|name| (name, "0"));
     let mut server = std::process::Command::new(binary())
         .args(["serve", "--starter"])
         .env_clear()
-        .envs(
-            [("SERVER_GRPC_PORT", grpc), ("SERVER_HTTP_PORT", http), ("SERVER_METRICS_PORT", metrics)]
-                .map(|(name, port)| (name, port.to_string())),
-        )
+        .envs(ports)
         .current_dir(elsewhere.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let address = lines.find_map(|line| Some(line.trim().strip_prefix("gRPC ")?.trim().to_owned())).unwrap();
     let cli = |arguments: &[&str]| {
         let mut command = std::process::Command::new(binary());
-        let output = command.args(["--server", &format!("http://127.0.0.1:{grpc}")]).args(arguments).output();
-        ended(&output.unwrap())
+        ended(&command.args(["--server", &address]).args(arguments).output().unwrap())
     };
-    let wait = format!("{}s", DEADLINE.as_secs());
-    assert_eq!(cli(&["status", "--wait", &wait]).0, Some(0));
+    assert_eq!(cli(&["status", "--wait", &format!("{}s", DEADLINE.as_secs())]).0, Some(0));
     assert_eq!(cli(&["resolve", "binance", "BTCUSDT", "--segment", "spot"]).0, Some(0));
-    let id = server.id().to_string();
-    assert!(std::process::Command::new("kill").arg(&id).status().unwrap().success());
-    let ended = server.wait().and_then(|_| {
-        let mut told = String::new();
-        std::io::Read::read_to_string(server.stdout.as_mut().unwrap(), &mut told)?;
-        Ok(told)
-    });
-    let told = ended.unwrap();
-    assert!(told.contains("binance: symbology-binance") && told.contains("cp "), "{told}");
+    assert!(std::process::Command::new("kill").arg(server.id().to_string()).status().unwrap().success());
+    assert!(server.wait().unwrap().success());
+    let told: Vec<String> = lines.collect();
+    let mend = told.iter().position(|line| line.contains("binance: symbology-binance")).unwrap() + 1;
+    assert!(told[mend].contains("cp ") && told[mend].contains(elsewhere.path().to_str().unwrap()), "{told:#?}");
     let refused = cli(&["status", "--wait", "100ms"]);
     assert_eq!(refused.0, Some(6), "{}", refused.2);
 }
