@@ -20,6 +20,7 @@ use crate::listing::{counts, outcomes, rejected};
 in_both_environments! {
     absent_keeps_null_clears_and_lists_and_maps_replace
     a_field_that_cannot_be_read_costs_itself_and_is_a_warning
+    a_symbol_that_is_anothers_alias_is_nobodys
     what_a_listing_covers_is_delisted_by_kind_and_codes
     a_hint_tells_assets_of_one_code_apart
     a_binding_that_a_hint_contradicts_rejects_the_row
@@ -143,6 +144,19 @@ async fn a_field_that_cannot_be_read_costs_itself_and_is_a_warning(s: TestEnviro
     let new = perpetual("NEW-SWAP", "BTC", "USDT", &json!({"lot_size": "2"}));
     let report = import(&mut clients, into_told(), &json!({"markets": [silent, new]})).await.unwrap();
     assert_eq!((counts(&report), rejected(&report)), ([0, 1, 0, 0, 1], vec![("NEW-SWAP", "MISSING_STATUS")]));
+}
+
+async fn a_symbol_that_is_anothers_alias_is_nobodys(s: TestEnvironment) {
+    let (_server, mut clients, _) = told(&s, ["BTC", "ETH", "USDT"]).await;
+    let named = json!({"status": "MARKET_STATUS_ACTIVE", "aliases": ["B"]});
+    let rows = [perpetual("A", "BTC", "USDT", &named), perpetual("B", "ETH", "USDT", &active())];
+    let both = import(&mut clients, into_told(), &json!({ "markets": rows })).await.unwrap();
+    assert_eq!(rejected(&both), [("A", "DOUBLED_SYMBOL"), ("B", "DOUBLED_SYMBOL")]);
+    // By an alias that is stored, and that the row no longer says.
+    assert_eq!(import(&mut clients, into_told(), &json!({"markets": [rows[0]]})).await.unwrap().created, 1);
+    let silent = [perpetual("A", "BTC", "USDT", &active()), perpetual("B", "BTC", "USDT", &active())];
+    let both = import(&mut clients, into_told(), &json!({ "markets": silent })).await.unwrap();
+    assert_eq!(rejected(&both), [("A", "DOUBLED_MARKET"), ("B", "DOUBLED_MARKET")]);
 }
 
 async fn what_a_listing_covers_is_delisted_by_kind_and_codes(s: TestEnvironment) {

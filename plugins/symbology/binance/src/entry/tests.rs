@@ -181,6 +181,10 @@ fn of_two_smallest_values_the_larger_counts_and_neither_where_both_are_off() {
     };
     assert_eq!((notional("0.00", "5"), notional("5", "0")), (json!("5"), json!("5")));
     assert_eq!((notional("12", "23.0"), notional("0", "0.0")), (json!("23.0"), Value::Null));
+    let filters =
+        json!([{"filterType": "MIN_NOTIONAL", "minNotional": "0"}, {"filterType": "NOTIONAL", "minNotional": "?"}]);
+    let unread = market(Segment::Usdm, &perpetual(&json!({ "filters": filters }))).1;
+    assert_eq!(unread.get("min_notional"), None, "one of the two alone does not tell");
 }
 
 #[test]
@@ -221,4 +225,6 @@ fn what_only_some_may_trade_is_halted_and_says_who() {
     let closed = spot(json!({ "permissionSets": [["SPOT"], ["TRD_GRP_025", "TRD_GRP_026"]] }));
     assert_eq!(closed["status"], "MARKET_STATUS_HALTED");
     assert_eq!(closed["labels"], json!({ "access": "only TRD_GRP_025, TRD_GRP_026" }));
+    let unreadable = spot(json!({ "permissionSets": [[{"id": "TRD_GRP_025"}]], "permissions": [] }));
+    assert_eq!((unreadable.get("status"), unreadable.get("labels")), (None, None), "never taken for open");
 }
