@@ -9,6 +9,7 @@
 //! | [`entities`] | entities of the domain, written to a store |
 //! | [`fixtures`] | entities to write, requests to send, refusals to read |
 //! | [`kinds`] | each type of entity, as tests know it |
+//! | [`modules`] | WebAssembly binaries that no compiler would make |
 //! | [`postgres`] | a throwaway PostgreSQL |
 //! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
 //! | [`port`] | ports for them |
@@ -30,6 +31,7 @@ pub mod entities;
 pub mod environment;
 pub mod fixtures;
 pub mod kinds;
+pub mod modules;
 pub mod nats;
 pub mod nats_proxy;
 pub mod pgbouncer;

@@ -63,6 +63,8 @@ impl Options {
             ("PLUGINS_DIR", path("plugins")),
             ("PLUGINS_DATA_DIR", path("last-good")),
             ("PLUGINS_REQUIRED", "market-sanity".to_owned()),
+            ("PLUGINS_GRANTS", "lookup:registry,find:registry,name-instrument:registry".to_owned()),
+            ("PLUGINS_COMPILED_DIR", compiled_plugins().display().to_string()),
             ("LOG_FORMAT", "json".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
@@ -298,6 +300,12 @@ pub fn shared_data() -> Option<PathBuf> {
 /// Where `make plugins` puts the shipped plugins.
 pub fn shipped_plugins() -> PathBuf {
     repository().join("target/plugins")
+}
+
+/// Where all servers of the tests keep what they compiled, so that each component is compiled once.
+fn compiled_plugins() -> PathBuf {
+    let binary = binary();
+    binary.parent().unwrap_or(&binary).join("plugins-compiled")
 }
 
 /// Where the components that only tests use are.

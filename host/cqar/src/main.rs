@@ -32,7 +32,15 @@ use cli::{
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// The command by which the server has a plugin compiled. It is none of the command line's: its process has one thread, and its limits
+/// before anything else.
+const COMPILE: &str = "compile";
+
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|command| command == COMPILE) {
+        return cqar_plugins::compile_main(arguments);
+    }
     let cli = Cli::parse();
     let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+pub use crate::compile::CompilerConfig;
+
 /// The configuration of the plugin host.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
@@ -16,21 +18,42 @@ pub struct HostConfig {
     pub transforms: Vec<String>,
     /// The settings object of each plugin that has one.
     pub settings: BTreeMap<String, serde_json::Value>,
+    /// What each plugin is granted, where the file beside it does not say.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// How components are compiled.
+    pub compiler: CompilerConfig,
+    /// How long the start waits for the plugins that are there. What compiles for longer joins later.
+    pub start_timeout: Duration,
+    /// How long a write waits for a plugin that is being tried, and might have to judge it.
+    pub settle_timeout: Duration,
     /// What each plugin may use up.
     pub limits: Limits,
+}
+
+/// The defaults of [`HostConfig::start_timeout`] and [`HostConfig::settle_timeout`]: components that were compiled before take less than a
+/// second together, and a client waits no longer for a write.
+pub const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// See [`START_TIMEOUT`].
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long something of a plugin's may take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TimeLimit {
+    /// Computing itself: time in which a processor runs it.
+    pub guest: Duration,
+    /// In all: with its look-ups, and with waiting for a processor of a machine that is busy with other things.
+    pub total: Duration,
 }
 
 /// What one plugin may use up.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// How long one call may take. A chunk of 256 changes takes a plugin in Rust about a millisecond and one in Python
-    /// ten; the rest is room for a machine that is busy with other things, as the time is that of the wall.
-    pub deadline: Duration,
-    /// How long it may take to instantiate and configure, to describe itself, and to answer a sample of the gate.
-    /// Interpreters start in some hundred milliseconds.
-    pub setup_deadline: Duration,
-    /// How long a call waits for one of `concurrency` places before it fails as busy. Those that wait are as many as
-    /// there are calls, of which a connection of the server's has at most 1,024.
+    /// One call. A chunk of 256 changes takes a plugin in Rust about a millisecond and one in Python ten.
+    pub call: TimeLimit,
+    /// To instantiate and configure, to describe itself, and to answer a case of the gate. Interpreters start in some hundred
+    /// milliseconds.
+    pub setup: TimeLimit,
+    /// How long a call waits for one of `concurrency` places before it fails as busy.
     pub queue_timeout: Duration,
     /// Memories and tables of one instance, summed. `concurrency` times this is the most that a plugin can hold.
     pub memory_bytes: usize,
@@ -49,8 +72,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            deadline: Duration::from_millis(250),
-            setup_deadline: Duration::from_secs(5),
+            call: TimeLimit { guest: Duration::from_millis(250), total: Duration::from_secs(5) },
+            setup: TimeLimit { guest: Duration::from_secs(5), total: Duration::from_secs(30) },
             queue_timeout: Duration::from_secs(2),
             memory_bytes: 64 << 20,
             reuse_bytes: 16 << 20,
@@ -67,7 +90,7 @@ impl Limits {
     /// on an instance of its own.
     pub(crate) fn listing(&self) -> Self {
         Self {
-            deadline: Duration::from_secs(30),
+            call: TimeLimit { guest: Duration::from_secs(30), total: Duration::from_secs(90) },
             queue_timeout: Duration::from_mins(1),
             memory_bytes: 512 << 20,
             reuse_bytes: 0,

@@ -5,9 +5,17 @@ use std::{io, path::PathBuf, time::Duration};
 /// Why a call gave no answer. Nothing of it counts then.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
-    /// It ran, slept or waited for too long.
-    #[error("took longer than {} ms{tail}", .limit.as_millis())]
+    /// It computed for too long.
+    #[error("took longer than {} ms to compute{tail}", .limit.as_millis())]
     Deadline {
+        /// What it was allowed.
+        limit: Duration,
+        /// The end of what it wrote to standard error, in brackets.
+        tail: String,
+    },
+    /// It slept, or waited for too long: for look-ups, or for a processor.
+    #[error("took longer than {} ms in all{tail}", .limit.as_millis())]
+    Timeout {
         /// What it was allowed.
         limit: Duration,
         /// The end of what it wrote to standard error, in brackets.
@@ -48,12 +56,21 @@ pub enum CallError {
     /// All its places were taken for too long.
     #[error("was busy for longer than {} ms", .0.as_millis())]
     Busy(Duration),
+    /// Too many calls wait for one of its places.
+    #[error("has too many calls waiting")]
+    TooManyWaiting,
     /// The registry changed between two look-ups of the call, which is to be made again on the new state.
     #[error("the registry changed during the call")]
     Moved,
     /// A look-up found the registry's database away.
     #[error("a look-up failed: {0}")]
     Lookup(String),
+    /// A replayed call looked up what the recorded one did not.
+    #[error("looked up what was not recorded")]
+    Inconclusive,
+    /// A case that was given cannot be read.
+    #[error("the case cannot be read: {0}")]
+    Case(String),
     /// The caller gave more than a plugin is given.
     #[error("the input of {bytes} bytes is larger than {limit_bytes}")]
     Input {
@@ -68,9 +85,20 @@ impl CallError {
     /// Whether the same call may end well at another time.
     pub(crate) const fn may_pass(&self) -> bool {
         match self {
-            Self::Deadline { .. } | Self::Busy(_) | Self::Moved | Self::Lookup(_) => true,
+            Self::Deadline { .. }
+            | Self::Timeout { .. }
+            | Self::Busy(_)
+            | Self::TooManyWaiting
+            | Self::Moved
+            | Self::Lookup(_) => true,
             Self::Failure { retryable, .. } => *retryable,
-            Self::Memory { .. } | Self::Trap { .. } | Self::BadAnswer(_) | Self::Setup(_) | Self::Input { .. } => false,
+            Self::Memory { .. }
+            | Self::Trap { .. }
+            | Self::BadAnswer(_)
+            | Self::Setup(_)
+            | Self::Inconclusive
+            | Self::Case(_)
+            | Self::Input { .. } => false,
         }
     }
 
@@ -78,13 +106,17 @@ impl CallError {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Deadline { .. } => "deadline",
+            Self::Timeout { .. } => "timeout",
             Self::Memory { .. } => "memory",
             Self::Trap { .. } => "trap",
             Self::Failure { .. } => "failure",
             Self::BadAnswer(_) => "bad_answer",
             Self::Setup(_) => "setup",
             Self::Busy(_) => "busy",
+            Self::TooManyWaiting => "too_many_waiting",
             Self::Moved => "moved",
+            Self::Inconclusive => "inconclusive",
+            Self::Case(_) => "case",
             Self::Lookup(_) => "lookup",
             Self::Input { .. } => "input",
         }
@@ -112,6 +144,15 @@ pub enum StartError {
         /// The directory or the file in it.
         path: PathBuf,
         /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder of machine code cannot be made, or is not trusted.
+    #[error("plugins.compiled_dir {}: cannot be used", .path.display())]
+    CompiledDirectory {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says, or what is wrong with it.
         #[source]
         source: io::Error,
     },

@@ -1,86 +1,80 @@
 //! A generation of a plugin: one component that passed the gate, ready to be called.
 
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    bindings::exports::cqar::plugin::{listing, symbology, transform, validator},
     config::Limits,
+    gate::manifest::Manifest,
     hash::Hash,
-    lane::{Interface, Lane, Template},
-    manifest::{Kind, Manifest},
+    kinds::Interfaces,
+    runtime::instance_pool::{InstancePool, Interface, Template},
     stats::Stats,
 };
 
 /// A component that passed the gate. Running calls hold it; the last of them drops it.
 pub(crate) struct Generation {
     pub(crate) name: Arc<str>,
+    /// Of the component.
     pub(crate) hash: Hash,
+    /// Of the component and what lies beside it.
+    pub(crate) contents: Hash,
     pub(crate) manifest: Manifest,
     pub(crate) inert_imports: Vec<String>,
-    pub(crate) exports: Exports,
+    pub(crate) interfaces: Arc<dyn Interfaces>,
 }
 
-/// What can be called.
-pub(crate) enum Exports {
-    Validator(Arc<Lane<validator::Guest>>),
-    Symbology { symbols: Arc<Lane<symbology::Guest>>, listings: Arc<Lane<listing::Guest>> },
-    Transform(Arc<Lane<transform::Guest>>),
+impl Generation {
+    /// What it is called by, if it is of the kind that has these interfaces.
+    pub(crate) fn interfaces<T: Interfaces>(&self) -> Option<&T> {
+        let interfaces: &dyn Any = &*self.interfaces;
+        interfaces.downcast_ref()
+    }
 }
 
-/// What the lanes of all generations share.
-pub(crate) struct Shared<'a> {
+/// What the pools of a generation are made with.
+pub(crate) struct PoolSettings<'a> {
     pub(crate) limits: &'a Limits,
-    /// The one place of `read-listing`.
+    /// The places of the generation's calls.
+    pub(crate) places: Arc<Semaphore>,
+    /// The one place of `read-listing` in the host.
     pub(crate) listing_place: &'a Arc<Semaphore>,
     pub(crate) stats: &'a Arc<Stats>,
     pub(crate) tracker: &'a TaskTracker,
 }
 
-impl Exports {
-    /// The lanes of a component of this kind. Its interfaces were compared with the WIT before.
-    pub(crate) fn new(kind: Kind, template: &Arc<Template>, shared: &Shared<'_>) -> wasmtime::Result<Self> {
-        let places = Arc::new(Semaphore::new(shared.limits.concurrency));
-        let component = &template.component;
-        Ok(match kind {
-            Kind::Validator => {
-                let indices = validator::GuestIndices::new(component)?;
-                Self::Validator(lane(template, indices, &["validate"], &places, shared.limits, shared))
-            }
-            Kind::Symbology => {
-                let functions = ["parse", "format", "normalize-assets"];
-                let indices = symbology::GuestIndices::new(component)?;
-                let symbols = lane(template, indices, &functions, &places, shared.limits, shared);
-                let indices = listing::GuestIndices::new(component)?;
-                let limits = shared.limits.listing();
-                let listings = lane(template, indices, &["read-listing"], shared.listing_place, &limits, shared);
-                Self::Symbology { symbols, listings }
-            }
-            Kind::Transform => {
-                let indices = transform::GuestIndices::new(component)?;
-                Self::Transform(lane(template, indices, &["transform"], &places, shared.limits, shared))
-            }
-        })
+impl PoolSettings<'_> {
+    /// The pool of an interface with these functions.
+    pub(crate) fn pool<G: Interface>(
+        &self,
+        template: &Arc<Template>,
+        indices: G::Indices,
+        functions: &[&'static str],
+    ) -> Arc<InstancePool<G>> {
+        self.of(template, indices, functions, self.limits.clone(), &self.places)
     }
-}
 
-fn lane<G: Interface>(
-    template: &Arc<Template>,
-    indices: G::Indices,
-    functions: &[&'static str],
-    places: &Arc<Semaphore>,
-    limits: &Limits,
-    shared: &Shared<'_>,
-) -> Arc<Lane<G>> {
-    Lane::new(
-        Arc::clone(template),
-        indices,
-        limits.clone(),
-        Arc::clone(places),
-        functions,
-        shared.stats,
-        shared.tracker,
-    )
+    /// The pool of an interface whose calls are those of a whole venue: large, rare, one at a time.
+    pub(crate) fn listing_pool<G: Interface>(
+        &self,
+        template: &Arc<Template>,
+        indices: G::Indices,
+        functions: &[&'static str],
+    ) -> Arc<InstancePool<G>> {
+        self.of(template, indices, functions, self.limits.listing(), self.listing_place)
+    }
+
+    fn of<G: Interface>(
+        &self,
+        template: &Arc<Template>,
+        indices: G::Indices,
+        functions: &[&'static str],
+        limits: Limits,
+        places: &Arc<Semaphore>,
+    ) -> Arc<InstancePool<G>> {
+        let places = Arc::clone(places);
+        InstancePool::new(Arc::clone(template), indices, limits, places, functions, self.stats, self.tracker)
+    }
 }

@@ -8,14 +8,16 @@
 //! | module | subject |
 //! |---|---|
 //! | [`host`](PluginHost) | starts everything, hands out what serves |
-//! | [`set`](PluginSet) | all plugins at one instant: what one request works with |
-//! | [`validator`](Change), [`symbology`](Symbology), `transform` | the calls of each kind, in the domain's words |
-//! | `watcher`, `entry`, `scan` | what lies in the directory, and what is known of each plugin |
-//! | `gate`, `sample`, `manifest`, `wit` | what a file must pass before it serves |
-//! | `last_good` | the bytes that served, over restarts |
+//! | [`plugin_set`](PluginSet), `table` | all plugins at one instant: what one request works with |
+//! | `transforms` | the enabled transforms, as the relay runs them |
+//! | `directory` | what lies in the watched directory, and what is known of each plugin |
+//! | `plugin_config` | `<name>.toml` |
+//! | `gate` | what a file must pass before it serves |
+//! | `compile` | compiling, in a process of its own |
+//! | `generation`, `generation_store` | what serves, and what did, over restarts |
+//! | `kinds` | validators, symbologies, transforms: their WIT, their calls, their samples, in the domain's words |
+//! | `runtime` | the engine, instances, their limits, their imports |
 //! | [`context`](CallContext) | what a call belongs to |
-//! | `generation`, `lane`, `sandbox`, `lookups`, `wasi` | instances, their limits, their calls, their imports |
-//! | `engine`, `bindings` | wasmtime, and the WIT in Rust |
 //! | `stats` | metrics, and the figures of each plugin |
 //!
 //! ```no_run
@@ -23,7 +25,7 @@
 //! use std::{collections::BTreeMap, sync::Arc};
 //!
 //! use cqar_domain::time::SystemClock;
-//! use cqar_plugins::{CallContext, HostConfig, Limits, PluginHost, Query};
+//! use cqar_plugins::{CallContext, CompilerConfig, HostConfig, Limits, PluginHost, Query, SETTLE_TIMEOUT, START_TIMEOUT};
 //!
 //! let config = HostConfig {
 //!     dir: "target/plugins".into(),
@@ -31,6 +33,14 @@
 //!     required: vec!["market-sanity".into()],
 //!     transforms: Vec::new(),
 //!     settings: BTreeMap::new(),
+//!     grants: BTreeMap::new(),
+//!     compiler: CompilerConfig {
+//!         program: "/proc/self/exe".into(),
+//!         cache_dir: "data/plugins/compiled".into(),
+//!         memory_bytes: 2 << 30,
+//!     },
+//!     start_timeout: START_TIMEOUT,
+//!     settle_timeout: SETTLE_TIMEOUT,
 //!     limits: Limits::default(),
 //! };
 //! let (registry, tracker, token) = Default::default();
@@ -44,41 +54,36 @@
 //! # }
 //! ```
 
-mod bindings;
-mod chunk;
+mod compile;
 mod config;
 mod context;
-mod engine;
-mod entry;
+mod directory;
 mod error;
 mod gate;
 mod generation;
+mod generation_store;
 mod hash;
 mod host;
-mod lane;
-mod last_good;
-mod lookups;
-mod manifest;
-mod sample;
-mod sandbox;
-mod scan;
-mod set;
+mod kinds;
+mod plugin_config;
+mod plugin_set;
+mod runtime;
 mod stats;
-mod symbology;
+mod table;
 mod text;
-mod transform;
-mod validator;
-mod wasi;
-mod watcher;
-mod wit;
+mod transforms;
 
-pub use config::{HostConfig, Limits};
+pub use compile::{CompilerConfig, child::compile_main};
+pub use config::{HostConfig, Limits, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
 pub use context::CallContext;
 pub use error::{CallError, StartError};
 pub use host::PluginHost;
-pub use set::{PluginSet, PluginStatus};
-pub use symbology::{
-    Code, Coverage, Expiry, FormatProblem, Listed, ListedAsset, ListedMarket, NotServing, Page, Parsed, Query, Reading,
-    RejectedItem, RowProblem, Source, Stated, Symbology,
+pub use kinds::{
+    symbology::{
+        Code, Coverage, Expiry, FormatProblem, Listed, ListedAsset, ListedMarket, NotServing, Page, Parsed, Query,
+        Reading, RejectedItem, RowProblem, Source, Stated, Symbology,
+    },
+    validator::{Change, Judgement, Operation, ValidateError},
 };
-pub use validator::{Change, Judgement, Operation, ValidateError};
+pub use plugin_set::PluginSet;
+pub use table::PluginStatus;

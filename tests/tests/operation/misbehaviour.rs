@@ -17,8 +17,7 @@ in_both_environments! {
 }
 
 async fn a_plugin_that_misbehaves_fails_its_own_writes_alone(s: TestEnvironment) {
-    // Long enough for a well-behaved call on a machine that is busy with the others.
-    let server = s.options().with("PLUGINS_DEADLINE", "3s").with_starter().start().await;
+    let server = s.options().with("PLUGINS_CALL_TIMEOUT", "3s").with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     put(&server.options, "misbehave", &std::fs::read(testing_plugins().join("misbehave.wasm")).unwrap());
     serves(&server, "misbehave", 1).await;

@@ -87,10 +87,18 @@ pub const KEYS: &[Key] = &[
         allowed: "for each plugin's name, a map of its settings",
         secrecy: Secrecy::Open,
     },
+    open(
+        "plugins.grants",
+        "PLUGINS_GRANTS",
+        "NAME:registry for each plugin that may look up, as a list or separated by commas",
+    ),
     open("plugins.deadline", "PLUGINS_DEADLINE", TIMEOUT),
+    open("plugins.call_timeout", "PLUGINS_CALL_TIMEOUT", TIMEOUT),
     open("plugins.memory", "PLUGINS_MEMORY", SIZE),
     open("plugins.output", "PLUGINS_OUTPUT", SIZE),
     open("plugins.concurrency", "PLUGINS_CONCURRENCY", COUNT),
+    open("plugins.compile_memory", "PLUGINS_COMPILE_MEMORY", SIZE),
+    open("plugins.compiled_dir", "PLUGINS_COMPILED_DIR", "a directory, or empty"),
     secret(
         "auth.api_keys",
         "AUTH_API_KEYS",

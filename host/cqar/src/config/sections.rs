@@ -152,9 +152,15 @@ pub struct Plugins {
     pub transforms: Vec<String>,
     /// What each plugin is configured with.
     pub settings: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
-    /// The time of one call.
+    /// What each plugin may look up.
+    #[serde(deserialize_with = "values::grants")]
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// The time that one call may compute.
     #[serde(deserialize_with = "values::timeout")]
     pub deadline: Duration,
+    /// The time of one call in all.
+    #[serde(deserialize_with = "values::timeout")]
+    pub call_timeout: Duration,
     /// The memory of one instance, in bytes.
     #[serde(deserialize_with = "values::byte_size")]
     pub memory: usize,
@@ -163,6 +169,11 @@ pub struct Plugins {
     pub output: usize,
     /// Calls of one plugin at once.
     pub concurrency: NonZeroUsize,
+    /// The memory of the compiler, in bytes.
+    #[serde(deserialize_with = "values::byte_size")]
+    pub compile_memory: usize,
+    /// Where machine code is kept; empty means below `data_dir`.
+    pub compiled_dir: PathBuf,
 }
 
 /// Who may call.
@@ -241,6 +252,9 @@ impl Config {
         }
         if same(grpc_port, metrics_port) || same(http_port, metrics_port) {
             found.push(("server.metrics_port", "must differ from server.grpc_port and server.http_port"));
+        }
+        if self.plugins.call_timeout < self.plugins.deadline {
+            found.push(("plugins.call_timeout", "must be at least plugins.deadline, which is a part of it"));
         }
         if max_request_bytes > batch_memory {
             found.push((

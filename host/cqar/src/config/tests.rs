@@ -98,6 +98,7 @@ fn every_variable_of_the_table_is_read() {
                 "server.batch_memory",
                 "cache.max_bytes",
                 "plugins.memory",
+                "plugins.compile_memory",
                 "plugins.output",
             ]
             .contains(&path) =>
@@ -106,6 +107,7 @@ fn every_variable_of_the_table_is_read() {
             }
             path if ["cache.enabled", "tracing.enabled", "server.reflection_requires_key"].contains(&path) => "true",
             path if path.ends_with("port") => "4444",
+            "plugins.grants" => "lookup:registry",
             _ => "7",
         };
         let loaded = loaded(&[], &[(name, value)]);

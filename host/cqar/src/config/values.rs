@@ -1,6 +1,6 @@
 //! The types of single values, each read from the text that a file or the environment has.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use cqar_store::without_credentials;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -130,6 +130,20 @@ pub fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
         Written::Text(text) => text.split(',').map(ToOwned::to_owned).collect(),
     };
     Ok(names.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect())
+}
+
+/// `name:grant` pairs, as a list or separated by commas: what each plugin is granted.
+pub fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
+    let mut grants: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for pair in names(deserializer)? {
+        match pair.split_once(':') {
+            Some((name, "registry")) if !name.is_empty() => {
+                grants.entry(name.to_owned()).or_default().push("registry".to_owned())
+            }
+            _ => return Err(D::Error::custom("no NAME:registry")),
+        }
+    }
+    Ok(grants)
 }
 
 /// Addresses of NATS servers. Credentials have keys of their own, which are never shown.

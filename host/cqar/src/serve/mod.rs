@@ -21,7 +21,7 @@ use cqar_events::{
     log_tailer::{LogTailer, LogTailerSettings},
     relay::{Credentials, Relay, RelaySettings},
 };
-use cqar_plugins::{HostConfig, Limits, PluginHost};
+use cqar_plugins::{CompilerConfig, HostConfig, Limits, PluginHost, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
 use cqar_proto::convert;
 use cqar_registry::{Caches, Registry, RegistryParts, RegistrySettings, StoreLookup, WriteContext};
 use cqar_store::{Store, StoreSettings};
@@ -343,8 +343,21 @@ fn host_config(plugins: &sections::Plugins) -> HostConfig {
         required: plugins.required.clone(),
         transforms: plugins.transforms.clone(),
         settings,
+        grants: plugins.grants.clone(),
+        compiler: CompilerConfig {
+            // The file that lies on the disk may be another build by now.
+            program: "/proc/self/exe".into(),
+            cache_dir: if plugins.compiled_dir.as_os_str().is_empty() {
+                plugins.data_dir.join("compiled")
+            } else {
+                plugins.compiled_dir.clone()
+            },
+            memory_bytes: plugins.compile_memory as u64,
+        },
+        start_timeout: START_TIMEOUT,
+        settle_timeout: SETTLE_TIMEOUT,
         limits: Limits {
-            deadline: plugins.deadline,
+            call: TimeLimit { guest: plugins.deadline, total: plugins.call_timeout },
             memory_bytes: plugins.memory,
             output_bytes: plugins.output,
             concurrency: plugins.concurrency.get(),

@@ -15,7 +15,10 @@ use cqar_domain::{
     lookup::{FoundDocument, FoundDocuments, IndexKey, Lookup, LookupError, LookupIndex, ReadSet},
     time::{SystemClock, Timestamp},
 };
-use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost, PluginStatus};
+use cqar_plugins::{
+    CallContext, Change, CompilerConfig, HostConfig, Limits, Operation, PluginHost, PluginStatus, SETTLE_TIMEOUT,
+    START_TIMEOUT,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{sync::Mutex, time::timeout};
@@ -48,6 +51,14 @@ impl Fixture {
             required: Vec::new(),
             transforms: Vec::new(),
             settings: BTreeMap::new(),
+            grants: ["lookup", "find", "name-instrument"].map(|name| (name.into(), vec!["registry".into()])).into(),
+            compiler: CompilerConfig {
+                program: cqar(),
+                cache_dir: root.path().join("compiled"),
+                memory_bytes: 2 << 30,
+            },
+            start_timeout: START_TIMEOUT,
+            settle_timeout: SETTLE_TIMEOUT,
             limits: Limits::default(),
         };
         fs::create_dir(&config.dir).unwrap();
@@ -130,6 +141,13 @@ impl Running {
         let metric = family.and_then(|it| it.get_metric().iter().find(with_labels));
         metric.map_or(0.0, |it| it.get_counter().get_value() + it.get_gauge().get_value()).to_string()
     }
+}
+
+/// The server's binary, whose command `compile` is the compiler.
+fn cqar() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.ancestors().skip(1).take(2).map(|folder| folder.join("cqar")).find(|path| path.is_file());
+    binary.unwrap_or_else(|| panic!("no binary beside {}: run `cargo build --workspace --bins`", test.display()))
 }
 
 /// The bytes of a component that was built beforehand.

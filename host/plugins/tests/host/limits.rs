@@ -21,11 +21,12 @@ async fn misbehave(running: &Running, symbol: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_does_not_end_well_fails_closed_with_its_reason() {
-    let fixture = Fixture::with(&["misbehave"]);
+    let mut fixture = Fixture::with(&["misbehave"]);
+    fixture.config.limits.call.total = Duration::from_secs(2);
     let running = fixture.start().await;
     let cases = [
-        ("SLEEP", "took longer than 250 ms"),
-        ("LOOP", "took longer than 250 ms"),
+        ("SLEEP", "took longer than 2000 ms in all"),
+        ("LOOP", "took longer than 250 ms to compute"),
         ("EAT", "needed more than 64 MiB of memory"),
         ("TRAP", "told to trap by TRAP"),
         ("INDEX", "gave an answer that is none: a finding in change 4294967295 of 1"),
@@ -43,7 +44,8 @@ async fn a_call_that_does_not_end_well_fails_closed_with_its_reason() {
     let status = running.status("misbehave");
     assert_eq!((status.state(), status.failed_calls, status.calls), (State::Serving, 8, 16));
     assert!(status.last_failure.starts_with("validate failed: TOLD_TO_FAIL"), "{}", status.last_failure);
-    assert_eq!(running.metric("cqar_plugin_errors_total", &[("kind", "deadline")]), "2");
+    assert_eq!(running.metric("cqar_plugin_errors_total", &[("kind", "deadline")]), "1");
+    assert_eq!(running.metric("cqar_plugin_errors_total", &[("kind", "timeout")]), "1");
     running.stop().await;
 }
 
@@ -51,7 +53,7 @@ async fn a_call_that_does_not_end_well_fails_closed_with_its_reason() {
 async fn an_answer_that_is_too_large_is_not_taken_in() {
     let mut fixture = Fixture::with(&["misbehave"]);
     fixture.config.limits.memory_bytes = 256 << 20;
-    fixture.config.limits.deadline = Duration::from_secs(5);
+    fixture.config.limits.call.guest = Duration::from_secs(5);
     let running = fixture.start().await;
     let reason = misbehave(&running, "FLOOD").await;
     assert!(reason.contains("fuel allocated for hostcalls has been exhausted"), "{reason}");
@@ -61,7 +63,8 @@ async fn an_answer_that_is_too_large_is_not_taken_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_plugins_answer_while_one_misbehaves() {
     let mut fixture = Fixture::with(&["misbehave", "symbology-binance"]);
-    fixture.config.limits.deadline = Duration::from_secs(1);
+    fixture.config.limits.call.guest = Duration::from_secs(1);
+    fixture.config.limits.call.total = Duration::from_secs(2);
     let running = fixture.start().await;
     let symbology = running.host.snapshot().symbology("symbology-binance").unwrap();
     let query = || vec![cqar_plugins::Query { symbol: "BTCUSDT".into(), segment: Some("spot".into()) }];
@@ -93,7 +96,7 @@ async fn other_plugins_answer_while_one_misbehaves() {
 async fn more_calls_than_places_wait_and_then_fail_as_busy() {
     let mut fixture = Fixture::with(&["misbehave"]);
     fixture.config.limits.concurrency = 1;
-    fixture.config.limits.deadline = Duration::from_secs(2);
+    fixture.config.limits.call.total = Duration::from_secs(2);
     fixture.config.limits.queue_timeout = Duration::from_millis(50);
     let running = fixture.start().await;
     let plugins = running.host.snapshot();

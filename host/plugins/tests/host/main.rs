@@ -12,5 +12,6 @@ mod gate;
 mod limits;
 mod symbology;
 mod transforms;
+mod unjudged;
 mod validators;
 mod watching;

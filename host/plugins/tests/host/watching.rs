@@ -14,7 +14,7 @@ use cqar_plugins::{CallContext, Query};
 use cqar_proto::v1::plugin::State;
 use tokio::task::JoinSet;
 
-use crate::fixture::{Fixture, component, context, market, now};
+use crate::fixture::{Fixture, Running, component, context, market, now};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn swaps_under_load_fail_no_call() {
@@ -74,7 +74,7 @@ async fn a_file_that_is_written_slowly_is_not_tried_before_it_is_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_counts_after_a_while_and_never_for_a_required_plugin() {
-    let mut fixture = Fixture::with(&["market-sanity", "require-tick"]);
+    let mut fixture = Fixture::with(&["market-sanity", "require-tick", "route-by-venue"]);
     fixture.config.required = vec!["require-tick".into()];
     let running = fixture.start().await;
     for name in ["market-sanity", "require-tick"] {
@@ -86,6 +86,49 @@ async fn a_deletion_counts_after_a_while_and_never_for_a_required_plugin() {
     assert_eq!(running.status("require-tick").state(), State::ServingLastGood);
     let judgement = running.host.snapshot().validate(&context(), [market("BTCUSDT")].into()).await.unwrap();
     assert_eq!(judgement.judged_by.len(), 1);
+    running.stop().await;
+}
+
+/// Waits until the host says this of its directory.
+async fn until_degraded(running: &Running, says: &str) {
+    let mut changes = running.host.changes();
+    let degraded = async {
+        while !running.host.degraded().is_some_and(|it| it.contains(says)) {
+            changes.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), degraded).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_files_gone_at_once_are_a_volume_that_is_not_mounted_and_no_deletion() {
+    let fixture = Fixture::with(&["market-sanity", "require-tick"]);
+    let running = fixture.start().await;
+    for name in ["market-sanity", "require-tick"] {
+        fs::remove_file(fixture.file(name)).unwrap();
+    }
+    until_degraded(&running, "all files are gone").await;
+    // Longer than a deletion takes to count.
+    let left = async || running.host.changes().changed().await;
+    let _ = tokio::time::timeout(Duration::from_secs(7), async { while left().await.is_ok() {} }).await;
+    let judged = |running: &Running| {
+        let plugins = running.host.snapshot();
+        async move { plugins.validate(&context(), [market("BTCUSDT")].into()).await.unwrap().judged_by.len() }
+    };
+    assert_eq!(judged(&running).await, 2);
+    running.stop().await;
+
+    // Nor are they after a restart.
+    let running = fixture.start().await;
+    assert_eq!(judged(&running).await, 2);
+    assert!(running.host.degraded().unwrap().contains("cqar plugin remove"));
+
+    // They are back with the volume.
+    for name in ["market-sanity", "require-tick"] {
+        fixture.put(name, &component(name));
+        running.until(name, |it| it.state() == State::Serving).await;
+    }
+    assert_eq!(running.host.degraded(), None);
     running.stop().await;
 }
 
@@ -126,13 +169,7 @@ async fn a_directory_that_cannot_be_read_deletes_nothing() {
     let running = fixture.start().await;
     let aside = fixture.root().join("aside");
     fs::rename(&fixture.config.dir, &aside).unwrap();
-    let mut changes = running.host.changes();
-    let unreadable = async {
-        while !running.host.degraded().is_some_and(|it| it.contains("No such file or directory")) {
-            changes.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), unreadable).await.unwrap();
+    until_degraded(&running, "No such file or directory").await;
     assert_eq!(running.status("market-sanity").state(), State::Serving);
     running.stop().await;
 }

@@ -20,9 +20,11 @@ use cqar_domain::{
     lookup::{FoundDocument, FoundDocuments, IndexKey, Lookup, LookupError, ReadSet},
     time::{Clock, SystemClock},
 };
-use cqar_plugins::{CallContext, Change, HostConfig, Limits, Operation, PluginHost};
+use cqar_plugins::{
+    CallContext, Change, CompilerConfig, HostConfig, Limits, Operation, PluginHost, SETTLE_TIMEOUT, START_TIMEOUT,
+};
 use cqar_proto::{convert, document::document, v1};
-use cqar_tests::server::testing_plugins;
+use cqar_tests::server::{binary, testing_plugins};
 use hdrhistogram::Histogram;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -53,6 +55,14 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
         required: vec![GUEST.to_owned()],
         transforms: Vec::new(),
         settings: std::collections::BTreeMap::new(),
+        grants: std::collections::BTreeMap::new(),
+        compiler: CompilerConfig {
+            program: binary(),
+            cache_dir: folder.path().join("compiled"),
+            memory_bytes: 2 << 30,
+        },
+        start_timeout: START_TIMEOUT,
+        settle_timeout: SETTLE_TIMEOUT,
         limits: Limits::default(),
     };
     let (clock, metrics) = (Arc::new(SystemClock), prometheus::Registry::new());

@@ -1,0 +1,272 @@
+//! The gate: what a file must pass before it serves. Every step is limited, and is named where it fails.
+
+pub(crate) mod interface;
+pub(crate) mod manifest;
+mod swap;
+mod trial;
+
+use std::{collections::BTreeMap, io, sync::Arc};
+
+use cqar_domain::{
+    id::EntityType,
+    lookup::Lookup,
+    time::{Clock, Timestamp},
+};
+use serde_json::Value;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::spawn_blocking,
+    time::timeout,
+};
+use tokio_util::task::TaskTracker;
+use wasmtime::component::{Component, InstancePre};
+
+use self::manifest::Manifest;
+use crate::{
+    compile::{CompileError, Compiler},
+    config::Limits,
+    error::CallError,
+    generation::{Generation, PoolSettings},
+    generation_store::{ComponentFile, GenerationRecord, GenerationStore},
+    hash::Hash,
+    kinds::KindRef,
+    plugin_config::PluginConfig,
+    runtime::{
+        bindings::exports::cqar::plugin::lifecycle,
+        engine::Engine,
+        instance_pool::Template,
+        sandbox::{self, Sandbox, Scope},
+        wasi,
+    },
+    stats::Stats,
+    text::clean,
+};
+
+/// Long enough for a signature of WIT, with its records, twice.
+const MAX_REASON_BYTES: usize = 4000;
+/// Components that are run at the same time to be tried: each has an instance or two.
+const TRIALS: usize = 4;
+
+/// Contents that may become a generation.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) name: Arc<str>,
+    /// Of the component.
+    pub(crate) hash: Hash,
+    /// Of all contents.
+    pub(crate) contents: Hash,
+    /// None if the file is no WebAssembly.
+    pub(crate) component: Option<Arc<ComponentFile>>,
+    pub(crate) bytes: u64,
+    /// What the file beside it says; the error says why it says nothing.
+    pub(crate) config: Result<PluginConfig, String>,
+    pub(crate) config_text: Option<String>,
+    /// Whether it is what served last, from the data directory.
+    pub(crate) is_record: bool,
+}
+
+/// Why a candidate does not serve.
+#[derive(Debug, Clone)]
+pub(crate) struct Rejection {
+    pub(crate) step: &'static str,
+    pub(crate) reason: String,
+    pub(crate) fault: Fault,
+    /// Whether the same contents are tried again.
+    pub(crate) is_retried: bool,
+}
+
+/// Whose fault it is that a candidate does not serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Its own: it is a bad file, and changes nothing.
+    File,
+    /// The machine's: a full disk, a database that is away. It may be a rule all the same.
+    Machine,
+}
+
+/// What a candidate says that it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Described {
+    /// Whether writes are its business.
+    pub(crate) judges_writes: bool,
+    pub(crate) subscriptions: Vec<EntityType>,
+}
+
+/// What candidates are tried with.
+pub(crate) struct Gate {
+    pub(crate) engine: Engine,
+    pub(crate) compiler: Compiler,
+    pub(crate) lookup: Arc<dyn Lookup>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: BTreeMap<String, Value>,
+    pub(crate) grants: BTreeMap<String, Vec<String>>,
+    pub(crate) limits: Limits,
+    pub(crate) store: Arc<GenerationStore>,
+    pub(crate) listing_place: Arc<Semaphore>,
+    pub(crate) trials: Semaphore,
+    pub(crate) tracker: TaskTracker,
+}
+
+impl Gate {
+    /// Places for trials: those of clients' calls are not taken.
+    pub(crate) fn trial_places() -> Semaphore {
+        Semaphore::new(TRIALS)
+    }
+
+    /// Tries a candidate, and keeps its bytes if it may serve. What it says that it is, is sent as soon as it is known.
+    pub(crate) async fn pass(
+        &self,
+        candidate: &Candidate,
+        stats: &Arc<Stats>,
+        described: mpsc::Sender<Described>,
+    ) -> Result<Arc<Generation>, Rejection> {
+        if !manifest::is_name(&candidate.name) {
+            return Err(at("name")("a plugin's file must be named as a slug: a-z, 0-9, _ and -".into()));
+        }
+        let config =
+            candidate.config.as_ref().map_err(|error| at("config")(format!("{}.toml: {error}", candidate.name)))?;
+        let component = self.compile(candidate).await?;
+        let version = interface::version(&component).map_err(at("interface"))?;
+        let component = self.engine.linker().instantiate_pre(&component).map_err(wasm("link"))?;
+        let kind = interface::kind(version, &component).map_err(at("interface"))?;
+
+        // Nobody closes it.
+        let _trial = self.trials.acquire().await;
+        let now = self.clock.now();
+        let mut template = self.template(candidate, config, component).map_err(wasm("interface"))?;
+        let mut manifest = self.describe(&template, now).await?;
+        if manifest.kind != kind {
+            let (says, is) = (manifest.kind.name(), kind.name());
+            return Err(at("describe")(format!("the manifest's kind is {says}, but the component is a {is}")));
+        }
+        if !manifest.unknown_fields.is_empty() {
+            let fields = manifest.unknown_fields.join(", ");
+            tracing::warn!(plugin = %candidate.name, fields, "manifest_fields_unknown");
+        }
+        // Before the operator's word narrows it: what that drops is meant.
+        let swap = self.compare(candidate, config, &manifest);
+        swap::narrow(&mut manifest, config).map_err(at("config"))?;
+        let said = Described { judges_writes: kind.0.judges_writes(), subscriptions: manifest.subscriptions.clone() };
+        // An error means that the server stops.
+        let _ = described.send(said).await;
+        let granted = config.grants.as_ref().or_else(|| self.grants.get(&*candidate.name));
+        swap::granted(&manifest, granted, &candidate.name).map_err(at("grants"))?;
+        swap.map_err(at("swap"))?;
+        if manifest.looks_up {
+            template.lookup = Some(Arc::clone(&self.lookup));
+        }
+        self.configure(&template, now).await?;
+
+        let inert_imports =
+            interface::imports(&template.component).into_iter().filter(|name| wasi::is_inert(name)).collect();
+        let settings = PoolSettings {
+            limits: &self.limits,
+            places: Arc::new(Semaphore::new(self.limits.concurrency)),
+            listing_place: &self.listing_place,
+            stats,
+            tracker: &self.tracker,
+        };
+        let interfaces = kind.0.interfaces(&Arc::new(template), &settings).map_err(wasm("interface"))?;
+        trial::run(&*interfaces, kind, &manifest, now).await?;
+        self.keep(candidate, kind, &manifest).await?;
+        Ok(Arc::new(Generation {
+            name: Arc::clone(&candidate.name),
+            hash: candidate.hash,
+            contents: candidate.contents,
+            manifest,
+            inert_imports,
+            interfaces,
+        }))
+    }
+
+    /// Refuses what would take a rule away.
+    fn compare(&self, candidate: &Candidate, config: &PluginConfig, manifest: &Manifest) -> Result<(), String> {
+        let record = self.store.record(&candidate.name).and_then(|record| record.current);
+        match record.filter(|record| record.hash != candidate.hash && !config.forces(&candidate.hash)) {
+            Some(record) => swap::compare(&record, manifest, &candidate.name, &candidate.hash),
+            None => Ok(()),
+        }
+    }
+
+    async fn compile(&self, candidate: &Candidate) -> Result<Component, Rejection> {
+        let Some(component) = &candidate.component else {
+            return Err(at("compile")(match candidate.bytes {
+                0 => "the file is empty".into(),
+                _ => "the file is not WebAssembly: it does not begin with its magic number".into(),
+            }));
+        };
+        let rejection = |error| match error {
+            CompileError::Refused(reason) => at("compile")(reason),
+            CompileError::MayPass(reason) => machine("compile")(reason),
+        };
+        let artefact = self.compiler.artefact(candidate.hash, Arc::clone(component)).await.map_err(rejection)?;
+        self.engine.load(artefact).await.ok_or_else(|| {
+            machine("compile")("what the compiler made cannot be loaded: is it of another build?".into())
+        })
+    }
+
+    fn template(
+        &self,
+        candidate: &Candidate,
+        config: &PluginConfig,
+        component: InstancePre<Sandbox>,
+    ) -> wasmtime::Result<Template> {
+        let of_server = || self.settings.get(&*candidate.name).map_or_else(|| "{}".to_owned(), Value::to_string);
+        Ok(Template {
+            plugin: Arc::clone(&candidate.name),
+            hash: candidate.hash,
+            lifecycle: lifecycle::GuestIndices::new(&component)?,
+            component,
+            lookup: None,
+            settings: config.settings.clone().map_or_else(of_server, |settings| Value::Object(settings).to_string()),
+        })
+    }
+
+    async fn describe(&self, template: &Template, now: Timestamp) -> Result<Manifest, Rejection> {
+        let limits = &self.limits;
+        let (mut store, instance) = template.instance(now, limits).await.map_err(call("instantiate"))?;
+        let guest = template.lifecycle.load(&mut store, &instance).map_err(wasm("interface"))?;
+        sandbox::begin(&mut store, &Scope::at(now), limits.setup, limits);
+        let described = timeout(limits.setup.total, guest.call_describe(&mut store)).await;
+        let document = sandbox::end(&mut store, described).map_err(call("describe"))?;
+        Manifest::read(&document, &template.plugin).map_err(at("describe"))
+    }
+
+    async fn configure(&self, template: &Template, now: Timestamp) -> Result<(), Rejection> {
+        let (mut store, instance) = template.instance(now, &self.limits).await.map_err(call("instantiate"))?;
+        template.configure(&mut store, &instance, now, &self.limits).await.map_err(call("configure"))
+    }
+
+    async fn keep(&self, candidate: &Candidate, kind: KindRef, manifest: &Manifest) -> Result<(), Rejection> {
+        let Some(component) = candidate.component.clone() else { return Ok(()) };
+        let (store, name) = (Arc::clone(&self.store), Arc::clone(&candidate.name));
+        let generation =
+            GenerationRecord::new(candidate.hash, kind, &manifest.subscriptions, candidate.config_text.clone());
+        if store.record(&name).and_then(|record| record.current).as_ref() == Some(&generation) && candidate.is_record {
+            return Ok(());
+        }
+        let keeping = spawn_blocking(move || store.keep(&name, generation, &component));
+        let kept = keeping.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        kept.map_err(|error| machine("keep")(format!("its bytes cannot be kept for a restart: {error}")))
+    }
+}
+
+/// The file's fault.
+fn at(step: &'static str) -> impl Fn(String) -> Rejection {
+    move |reason| Rejection { step, reason: clean(&reason, MAX_REASON_BYTES), fault: Fault::File, is_retried: false }
+}
+
+/// The machine's fault.
+fn machine(step: &'static str) -> impl Fn(String) -> Rejection {
+    move |reason| Rejection { fault: Fault::Machine, is_retried: true, ..at(step)(reason) }
+}
+
+fn wasm(step: &'static str) -> impl Fn(wasmtime::Error) -> Rejection {
+    move |error| at(step)(format!("{error:#}"))
+}
+
+/// Of a call that looks nothing up. What takes too long is tried again, as it may have been the machine; but it is taken for the
+/// file's fault, so that a loop is a bad file.
+fn call(step: &'static str) -> impl Fn(CallError) -> Rejection {
+    move |error| Rejection { is_retried: error.may_pass(), ..at(step)(error.to_string()) }
+}

@@ -1,0 +1,52 @@
+//! What a new generation may not do without its operator's word: become another kind, drop a subscription, be granted more.
+
+use cqar_domain::id::EntityType;
+
+use super::manifest::{Manifest, REGISTRY_GRANT};
+use crate::{generation_store::GenerationRecord, hash::Hash, plugin_config::PluginConfig};
+
+/// Leaves the subscriptions that the operator wants; the error names one that the plugin has not.
+pub(super) fn narrow(manifest: &mut Manifest, config: &PluginConfig) -> Result<(), String> {
+    let Some(wanted) = &config.subscriptions else { return Ok(()) };
+    if let Some(unknown) = wanted.iter().find(|it| !manifest.subscribes(**it)) {
+        let has = names(manifest.subscriptions.iter());
+        return Err(format!("subscriptions: the plugin does not subscribe to {unknown}, but to {has}"));
+    }
+    if wanted.is_empty() && manifest.kind.0.judges_writes() {
+        return Err("subscriptions: none is left; write `enabled = false` to take the plugin out of service".into());
+    }
+    manifest.subscriptions.clone_from(wanted);
+    Ok(())
+}
+
+/// Refuses a plugin that wants more than its operator granted.
+pub(super) fn granted(manifest: &Manifest, granted: Option<&Vec<String>>, name: &str) -> Result<(), String> {
+    let is_granted = granted.is_some_and(|granted| granted.iter().any(|it| it == REGISTRY_GRANT));
+    if !manifest.looks_up || is_granted {
+        return Ok(());
+    }
+    Err(format!(
+        "it wants to look up entities of the registry, which is not granted; to grant it, write into {name}.toml: \
+         grants = [\"{REGISTRY_GRANT}\"]"
+    ))
+}
+
+/// Refuses what would take a rule away.
+pub(super) fn compare(before: &GenerationRecord, manifest: &Manifest, name: &str, hash: &Hash) -> Result<(), String> {
+    let digits = &hash.to_string()[..16];
+    let allowed = format!("to allow it, write into {name}.toml: force = \"{digits}\"");
+    let (was, is) = (before.kind().name(), manifest.kind.name());
+    if was != is {
+        return Err(format!("it is a {is}, and what serves is a {was}; {allowed}"));
+    }
+    let dropped = EntityType::ALL.into_iter().filter(|it| before.subscribes(*it) && !manifest.subscribes(*it));
+    let dropped: Vec<EntityType> = dropped.collect();
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    Err(format!("it no longer subscribes to {}; {allowed}", names(dropped.iter())))
+}
+
+fn names<'a>(types: impl Iterator<Item = &'a EntityType>) -> String {
+    types.map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

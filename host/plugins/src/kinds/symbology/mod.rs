@@ -1,0 +1,160 @@
+//! What a symbology reads in symbols and listings, in the domain's words.
+
+mod call;
+mod case;
+mod listing;
+mod market;
+mod reading;
+
+use std::sync::Arc;
+
+pub(crate) use call::{Format, NormalizeAssets, Parse, ReadListing};
+pub(crate) use listing::listing_url;
+pub use listing::{Coverage, Listed, ListedAsset, Page, RejectedItem, Source};
+pub use market::{ListedMarket, RowProblem, Stated};
+pub use reading::{Code, Expiry, FormatProblem, Parsed, Query, Reading};
+
+use super::{Interfaces, Kind, case::CaseInput};
+use crate::{
+    config::LISTING_BYTES,
+    context::CallContext,
+    error::CallError,
+    gate::{
+        interface::{Answer, Exports},
+        manifest::Manifest,
+    },
+    generation::PoolSettings,
+    runtime::{
+        bindings::{
+            cqar::plugin::types::Problem,
+            exports::cqar::plugin::{listing as listing_exports, symbology as symbol_exports},
+        },
+        chunk::chunks,
+        instance_pool::{InstancePool, Template},
+        sandbox::Scope,
+    },
+};
+
+/// The symbology plugin of a venue, as it serves now.
+#[derive(Clone)]
+pub struct Symbology {
+    pub(crate) symbols: Arc<InstancePool<symbol_exports::Guest>>,
+    pub(crate) listings: Arc<InstancePool<listing_exports::Guest>>,
+}
+
+/// The kind.
+pub(crate) struct Symbologies;
+
+impl Kind for Symbologies {
+    fn name(&self) -> &'static str {
+        "symbology"
+    }
+
+    fn check(&self, exports: &Exports<'_>) -> Result<(), String> {
+        type Parsed = Answer<Vec<symbol_exports::Parsed>>;
+        type Normalized = Answer<Vec<Option<String>>>;
+        type Formatted = Answer<Vec<Result<String, Problem>>>;
+        exports.check::<(&str, &[symbol_exports::Query<'_>]), Parsed>("symbology", "parse")?;
+        exports.check::<(&str, &[symbol_exports::ReadingParam<'_>]), Formatted>("symbology", "format")?;
+        exports.check::<(&str, &[symbol_exports::Code<'_>]), Normalized>("symbology", "normalize-assets")?;
+        type Page = Answer<listing_exports::Page>;
+        exports.check::<(&str, &[listing_exports::Source<'_>]), Page>("listing", "read-listing")
+    }
+
+    fn interfaces(
+        &self,
+        template: &Arc<Template>,
+        settings: &PoolSettings<'_>,
+    ) -> wasmtime::Result<Arc<dyn Interfaces>> {
+        let indices = symbol_exports::GuestIndices::new(&template.component)?;
+        let symbols = settings.pool(template, indices, &["parse", "format", "normalize-assets"]);
+        let indices = listing_exports::GuestIndices::new(&template.component)?;
+        let listings = settings.listing_pool(template, indices, &["read-listing"]);
+        Ok(Arc::new(Symbology { symbols, listings }))
+    }
+
+    fn samples(&self, manifest: &Manifest) -> Vec<CaseInput> {
+        case::samples(manifest)
+    }
+}
+
+/// A plugin that was asked for does not serve.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the plugin {plugin} does not serve: {reason}")]
+pub struct NotServing {
+    /// Which.
+    pub plugin: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Symbology {
+    /// Reads symbols: one answer for each, in order. A symbol that makes the plugin trap, or answer nonsense, fails alone.
+    pub async fn parse(&self, context: &CallContext, queries: Vec<Query>) -> Vec<Result<Parsed, CallError>> {
+        let (document, queries) = (document(context), Arc::<[Query]>::from(queries));
+        let call = |range| {
+            let call = Parse { call: Arc::clone(&document), queries: Arc::clone(&queries), range };
+            self.symbols.call(call, Scope::at(context.now))
+        };
+        let mut answers = Vec::with_capacity(queries.len());
+        for range in chunks(queries.iter().map(|query| query.symbol.len()), false) {
+            match call(range.clone()).await {
+                Ok(parsed) => answers.extend(parsed.into_iter().map(Ok)),
+                Err(CallError::Trap { .. } | CallError::BadAnswer(_)) if range.len() > 1 => {
+                    for index in range {
+                        let alone = call(index..index + 1).await;
+                        answers
+                            .extend(alone.map_or_else(|error| vec![Err(error)], |it| it.into_iter().map(Ok).collect()));
+                    }
+                }
+                Err(error) => answers.extend(range.map(|_| Err(error.clone()))),
+            }
+        }
+        answers
+    }
+
+    /// Writes symbols: one answer for each reading, in order.
+    pub async fn format(
+        &self,
+        context: &CallContext,
+        readings: Vec<Reading>,
+    ) -> Result<Vec<Result<String, FormatProblem>>, CallError> {
+        let (document, readings) = (document(context), Arc::<[Reading]>::from(readings));
+        let mut answers = Vec::with_capacity(readings.len());
+        for range in chunks(readings.iter().map(Reading::bytes), false) {
+            let call = Format { call: Arc::clone(&document), readings: Arc::clone(&readings), range };
+            answers.append(&mut self.symbols.call(call, Scope::at(context.now)).await?);
+        }
+        Ok(answers)
+    }
+
+    /// The symbols that the venue's codes for assets usually mean, in order; none where a code can be no asset's.
+    pub async fn normalize_assets(
+        &self,
+        context: &CallContext,
+        codes: Vec<Code>,
+    ) -> Result<Vec<Option<String>>, CallError> {
+        let (document, codes) = (document(context), Arc::<[Code]>::from(codes));
+        let mut answers = Vec::with_capacity(codes.len());
+        for range in chunks(codes.iter().map(|code| code.code.len()), false) {
+            let call = NormalizeAssets { call: Arc::clone(&document), codes: Arc::clone(&codes), range };
+            answers.append(&mut self.symbols.call(call, Scope::at(context.now)).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Reads the venue's own responses. A row that cannot be understood is among the rejected, a field that cannot is
+    /// among its row's problems.
+    pub async fn read_listing(&self, context: &CallContext, sources: Vec<Source>) -> Result<Page, CallError> {
+        let bytes = sources.iter().map(|source| source.body.len()).sum();
+        if bytes > LISTING_BYTES {
+            return Err(CallError::Input { bytes, limit_bytes: LISTING_BYTES });
+        }
+        let call = ReadListing { call: document(context), sources: sources.into() };
+        self.listings.call(call, Scope::at(context.now)).await
+    }
+}
+
+fn document(context: &CallContext) -> Arc<str> {
+    context.document().into()
+}

@@ -1,0 +1,102 @@
+//! `<name>.toml`, the file beside `<name>.wasm`: what its operator says of one plugin. Both are taken together, in one step.
+
+use cqar_domain::id::EntityType;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+
+use crate::{gate::manifest::REGISTRY_GRANT, hash::Hash};
+
+/// What the file says. Without one, all is as the server's configuration has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct PluginConfig {
+    /// Whether it serves at all. `false` takes it out of service at once, and for good.
+    pub(crate) enabled: bool,
+    /// Its settings, in place of those of the server's configuration.
+    pub(crate) settings: Option<Map<String, Value>>,
+    /// Which of the manifest's subscriptions count.
+    #[serde(deserialize_with = "subscriptions")]
+    pub(crate) subscriptions: Option<Vec<EntityType>>,
+    /// What it is granted, in place of what the server's configuration grants it.
+    #[serde(deserialize_with = "grants")]
+    pub(crate) grants: Option<Vec<String>>,
+    /// The hash, or its first digits, of a component that may become another kind, drop a subscription or be granted more.
+    #[serde(deserialize_with = "force")]
+    pub(crate) force: Option<String>,
+}
+
+impl Default for PluginConfig {
+    fn default() -> Self {
+        Self { enabled: true, settings: None, subscriptions: None, grants: None, force: None }
+    }
+}
+
+/// Fewer could name another file by chance.
+const MIN_FORCE_DIGITS: usize = 12;
+
+impl PluginConfig {
+    /// Reads the file; the error says in which line what is wrong.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim().to_owned())
+    }
+
+    /// Whether this component may do what a swap may not.
+    pub(crate) fn forces(&self, hash: &Hash) -> bool {
+        self.force.as_ref().is_some_and(|force| hash.to_string().starts_with(force))
+    }
+}
+
+fn subscriptions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<EntityType>>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    let read = |name: &String| {
+        EntityType::from_name(name).ok_or_else(|| de::Error::custom(format!("there is no entity type {name:?}")))
+    };
+    names.iter().map(read).collect::<Result<_, _>>().map(Some)
+}
+
+fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let grants = Vec::<String>::deserialize(deserializer)?;
+    match grants.iter().find(|grant| *grant != REGISTRY_GRANT) {
+        Some(unknown) => Err(de::Error::custom(format!("there is no grant {unknown:?}, only {REGISTRY_GRANT:?}"))),
+        None => Ok(Some(grants)),
+    }
+}
+
+fn force<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let digits = String::deserialize(deserializer)?;
+    if (MIN_FORCE_DIGITS..=64).contains(&digits.len()) && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    {
+        return Ok(Some(digits));
+    }
+    Err(de::Error::custom(format!("must be the hash of the component, or its first {MIN_FORCE_DIGITS} or more digits")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_misspelt_is_refused_with_its_line() {
+        let text = "enabled = true\nsetings = { max_fee = \"0.1\" }\n";
+        let error = PluginConfig::read(text).unwrap_err();
+        assert!(error.contains("line 2") && error.contains("setings"), "{error}");
+        for (text, says) in [
+            ("subscriptions = [\"token\"]", "no entity type"),
+            ("grants = [\"files\"]", "no grant"),
+            ("force = \"true\"", "must be the hash"),
+            ("force = true", "string"),
+        ] {
+            let error = PluginConfig::read(text).unwrap_err();
+            assert!(error.contains("line 1") && error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_changes_nothing_and_a_force_holds_for_one_component() {
+        let config = PluginConfig::read("").unwrap();
+        assert!(config.enabled && config.settings.is_none() && config.grants.is_none());
+        let (hash, other) = (Hash::of(b"a"), Hash::of(b"b"));
+        let config = PluginConfig::read(&format!("force = \"{:.16}\"", hash.to_string())).unwrap();
+        assert!(config.forces(&hash) && !config.forces(&other));
+    }
+}

@@ -1,0 +1,79 @@
+//! Shadow replay: before a new generation serves, it is asked what the one before was asked, and its answers are compared.
+
+mod ring;
+
+use std::{sync::Arc, time::Duration};
+
+use cqar_domain::time::Timestamp;
+use cqar_proto::v1;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+pub(crate) use self::ring::{CallRing, RecordedCall};
+use crate::{
+    error::CallError,
+    kinds::{Interfaces, case},
+    runtime::sandbox::{Purpose, Scope},
+    text::clean,
+};
+
+/// A swap waits no longer for it.
+const TIME: Duration = Duration::from_secs(2);
+/// Changes that are shown, and how much of each.
+const MAX_SHOWN: usize = 10;
+const MAX_SHOWN_BYTES: usize = 2000;
+
+/// What a replay found.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Replay {
+    pub(crate) report: v1::ReplayReport,
+    /// The calls with the new generation's answers, the newest first.
+    pub(crate) answered: Vec<RecordedCall>,
+}
+
+/// Asks a new generation what the ring has, the newest calls first.
+pub(crate) async fn replay(ring: &CallRing, interfaces: &dyn Interfaces, now: Timestamp) -> Replay {
+    let ends = Instant::now() + TIME;
+    let mut replay = Replay::default();
+    let report = &mut replay.report;
+    for call in ring.calls() {
+        report.calls += 1;
+        let at = call.input.now().unwrap_or(now);
+        let scope = Scope { purpose: Purpose::Replay(Arc::from(call.input.lookups.as_slice())), ..Scope::at(at) };
+        let Ok(answer) = timeout_at(ends, interfaces.evaluate(&call.input, scope)).await else {
+            report.not_reached += 1;
+            continue;
+        };
+        if matches!(answer, Err(CallError::Inconclusive)) {
+            report.inconclusive += 1;
+            continue;
+        }
+        let output = output(answer);
+        if case::is_same(&call.input.export, &call.output, &output) {
+            report.same += 1;
+        } else {
+            report.changed += 1;
+            if report.changes.len() < MAX_SHOWN {
+                report.changes.push(v1::ReplayChange {
+                    export: call.input.export.clone(),
+                    input: shown(&call.input.input),
+                    before: shown(&call.output),
+                    after: shown(&output),
+                });
+            }
+        }
+        replay.answered.push(RecordedCall::new(call.input, output));
+    }
+    replay
+}
+
+/// What a call was answered, or how it failed.
+pub(crate) fn output(answer: Result<Value, CallError>) -> Value {
+    answer.unwrap_or_else(|error| json!({"failed": error.kind()}))
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    let cut = clean(&text, MAX_SHOWN_BYTES);
+    if cut.len() < text.len() { format!("{cut}…") } else { cut }
+}

@@ -1,0 +1,246 @@
+//! The look-ups of a call: what is granted, how many are left, and the trace of what was seen.
+
+use std::sync::Arc;
+
+use cqar_domain::{
+    id::{EntityKey, EntityType},
+    lookup::{IndexKey, Lookup, LookupError, LookupIndex, ReadSet},
+};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    bindings::cqar::plugin::{
+        registry::{self, Found},
+        types::Failure,
+    },
+    sandbox::{Purpose, Sandbox, Scope},
+};
+use crate::{
+    config::Limits,
+    error::CallError,
+    text::{MAX_CODE_BYTES, clean},
+};
+
+/// A look-up, and what it was answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RecordedLookup {
+    pub(crate) request: LookupRequest,
+    pub(crate) answer: LookupAnswer,
+}
+
+/// What is looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LookupRequest {
+    Get { entity_type: String, ids: Vec<String> },
+    Find { index: String, keys: Vec<Vec<String>> },
+}
+
+/// What a look-up is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LookupAnswer {
+    Got(Vec<Option<String>>),
+    Found(Vec<FoundAnswer>),
+    Refused { code: String, message: String },
+}
+
+/// What an index finds for one key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FoundAnswer {
+    documents: Vec<String>,
+    more: bool,
+}
+
+/// What one instance may look up.
+pub(crate) struct Lookups {
+    /// None where none are granted.
+    lookup: Option<Arc<dyn Lookup>>,
+    /// What answers instead, in a replay.
+    recorded: Option<Arc<[RecordedLookup]>>,
+    read_set: SharedReadSet,
+    keys_left: usize,
+    max_bytes: usize,
+}
+
+/// The trace of the look-ups of one or more calls.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SharedReadSet(Arc<Mutex<Observed>>);
+
+/// What was looked up, in how many snapshots.
+#[derive(Debug, Default)]
+struct Observed {
+    read: ReadSet,
+    snapshots: usize,
+}
+
+impl SharedReadSet {
+    /// What was looked up.
+    pub(crate) fn take(&self) -> ReadSet {
+        std::mem::take(&mut *self.0.lock()).read
+    }
+
+    /// Whether all that was looked up is one state. What one snapshot showed is; of more, all must be now as it was.
+    pub(crate) async fn is_one_state(&self, lookup: &dyn Lookup) -> Result<bool, LookupError> {
+        let (read, snapshots) = {
+            let seen = self.0.lock();
+            (seen.read.clone(), seen.snapshots)
+        };
+        Ok(snapshots < 2 || lookup.read_again(&read).await? == read)
+    }
+
+    /// Notes what a snapshot showed. False if it is no one state with what was seen before.
+    fn note(&self, add: impl FnOnce(&mut ReadSet) -> bool) -> bool {
+        let mut seen = self.0.lock();
+        seen.snapshots += 1;
+        add(&mut seen.read)
+    }
+}
+
+/// A look-up that the plugin may hear of as refused. What the plugin must not judge by ends the call instead.
+type Answer<T> = wasmtime::Result<Result<Vec<T>, Failure>>;
+
+impl Lookups {
+    pub(crate) fn new(lookup: Option<Arc<dyn Lookup>>) -> Self {
+        Self { lookup, recorded: None, read_set: SharedReadSet::default(), keys_left: 0, max_bytes: 0 }
+    }
+
+    /// Gets ready for a call.
+    pub(crate) fn begin(&mut self, scope: &Scope, limits: &Limits) {
+        self.read_set = scope.read_set.clone();
+        self.recorded = match &scope.purpose {
+            Purpose::Replay(recorded) => Some(Arc::clone(recorded)),
+            Purpose::Live | Purpose::Trial => None,
+        };
+        (self.keys_left, self.max_bytes) = (limits.lookup_keys, limits.lookup_bytes);
+    }
+
+    /// What a replay answers; None where look-ups are live. The error ends the call: it was never asked that.
+    fn replayed(&self, request: impl FnOnce() -> LookupRequest) -> Option<Result<LookupAnswer, CallError>> {
+        let recorded = self.recorded.as_ref()?;
+        let request = request();
+        let answer = recorded.iter().find(|it| it.request == request).map(|it| it.answer.clone());
+        Some(answer.ok_or(CallError::Inconclusive))
+    }
+
+    /// What answers a look-up of so many keys, if it is granted and within the limits.
+    fn admit(&mut self, keys: usize) -> Result<Arc<dyn Lookup>, Failure> {
+        let Some(lookup) = &self.lookup else {
+            return Err(refused("NOT_GRANTED", "the manifest asks for no look-ups"));
+        };
+        let Some(left) = self.keys_left.checked_sub(keys.max(1)) else {
+            let message = format!("a call looks up so many keys at most, and has {} left", self.keys_left);
+            return Err(refused("TOO_MANY_LOOKUPS", &message));
+        };
+        self.keys_left = left;
+        Ok(Arc::clone(lookup))
+    }
+}
+
+impl registry::Host for Sandbox {
+    async fn get(&mut self, entity_type: String, keys: Vec<String>) -> Answer<Option<String>> {
+        let request = || LookupRequest::Get { entity_type: entity_type.clone(), ids: keys.clone() };
+        match self.lookups.replayed(request) {
+            None => {}
+            Some(Ok(LookupAnswer::Got(documents))) => return Ok(Ok(documents)),
+            Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
+            Some(Ok(LookupAnswer::Found(_))) => return Err(self.stop(CallError::Inconclusive)),
+            Some(Err(error)) => return Err(self.stop(error)),
+        }
+        let lookup = match self.lookups.admit(keys.len()) {
+            Ok(lookup) => lookup,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(entity_type) = EntityType::from_name(&entity_type) else {
+            return Ok(Err(refused("UNKNOWN_ENTITY_TYPE", "there is no such entity type")));
+        };
+        let keys: Vec<EntityKey> = match keys.iter().map(|id| lookup.key(entity_type, id)).collect() {
+            Ok(keys) => keys,
+            Err(error) => return self.not_answered(error),
+        };
+        let found = match lookup.get(&keys, self.lookups.max_bytes).await {
+            Ok(found) => found,
+            Err(error) => return self.not_answered(error),
+        };
+        self.seen(keys, &found, |read, key, found| read.add(key, found.as_ref().map(|it| it.revision)))?;
+        Ok(Ok(found.into_iter().map(|found| found.map(|found| found.document)).collect()))
+    }
+
+    async fn find(&mut self, index: String, keys: Vec<Vec<String>>) -> Answer<Found> {
+        let request = || LookupRequest::Find { index: index.clone(), keys: keys.clone() };
+        match self.lookups.replayed(request) {
+            None => {}
+            Some(Ok(LookupAnswer::Found(found))) => return Ok(Ok(found.into_iter().map(Found::from).collect())),
+            Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
+            Some(Ok(LookupAnswer::Got(_))) => return Err(self.stop(CallError::Inconclusive)),
+            Some(Err(error)) => return Err(self.stop(error)),
+        }
+        let lookup = match self.lookups.admit(keys.len()) {
+            Ok(lookup) => lookup,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let Some(index) = LookupIndex::from_name(&index) else {
+            return Ok(Err(no_index(&index)));
+        };
+        let keys: Vec<IndexKey> = match keys.into_iter().map(|parts| IndexKey::new(index, parts)).collect() {
+            Ok(keys) => keys,
+            Err(error) => return self.not_answered(error),
+        };
+        let found = match lookup.find(&keys, self.lookups.max_bytes).await {
+            Ok(found) => found,
+            Err(error) => return self.not_answered(error),
+        };
+        self.seen(keys, &found, ReadSet::add_found)?;
+        let answer = found.into_iter().map(|found| Found {
+            documents: found.documents.into_iter().map(|it| it.document).collect(),
+            more: found.more,
+        });
+        Ok(Ok(answer.collect()))
+    }
+}
+
+impl Sandbox {
+    /// Notes what was found, which must be one state with what was seen before.
+    fn seen<K, F>(
+        &mut self,
+        keys: Vec<K>,
+        found: &[F],
+        mut add: impl FnMut(&mut ReadSet, K, &F) -> bool,
+    ) -> wasmtime::Result<()> {
+        if keys.len() != found.len() {
+            return Err(self.stop(CallError::Lookup("the answer has another number of documents".into())));
+        }
+        let found = keys.into_iter().zip(found);
+        let is_one_state =
+            self.lookups.read_set.note(|read| found.fold(true, |same, (key, it)| add(read, key, it) && same));
+        if is_one_state { Ok(()) } else { Err(self.stop(CallError::Moved)) }
+    }
+
+    fn not_answered<T>(&mut self, error: LookupError) -> Answer<T> {
+        match error {
+            LookupError::InvalidKey(message) => Ok(Err(refused("INVALID_KEY", &message))),
+            error @ LookupError::TooLarge { .. } => Ok(Err(refused("ANSWER_TOO_LARGE", &error.to_string()))),
+            LookupError::Unavailable(error) => Err(self.stop(CallError::Lookup(error.to_string()))),
+        }
+    }
+}
+
+impl From<FoundAnswer> for Found {
+    fn from(found: FoundAnswer) -> Self {
+        Self { documents: found.documents, more: found.more }
+    }
+}
+
+fn no_index(name: &str) -> Failure {
+    if LookupIndex::ABSENT.contains(&name) {
+        return refused("NO_INDEX", &format!("{name}: the registry has no such entities yet"));
+    }
+    let (name, names) = (clean(name, MAX_CODE_BYTES), LookupIndex::ALL.map(LookupIndex::name).join(", "));
+    refused("UNKNOWN_INDEX", &format!("there is no index {name:?}; there are {names}"))
+}
+
+fn refused(code: &str, message: &str) -> Failure {
+    Failure { code: code.to_owned(), message: message.to_owned(), retryable: false }
+}
