@@ -112,6 +112,12 @@ pub(crate) fn status(error: Error) -> Status {
         Error::PluginFailed { plugin, reason: _ } => {
             refuse(Unavailable, ErrorReason::PluginFailed).with("plugin", plugin).retry_after(RETRY_LATER)
         }
+        Error::PluginNotFound { plugin } => {
+            refuse(NotFound, ErrorReason::PluginNotFound).with_resource("plugin", plugin)
+        }
+        Error::PluginOperationRefused { plugin, reason: _ } => {
+            refuse(FailedPrecondition, ErrorReason::PluginOperationRefused).with("plugin", plugin)
+        }
         Error::RevisionNotReached { wanted, applied } => refuse(Unavailable, ErrorReason::RevisionNotReached)
             .with("wanted_revision", wanted)
             .with("applied_revision", applied)
@@ -385,6 +391,12 @@ mod tests {
                 "PLUGIN_NOT_SERVING",
             ),
             (Error::PluginFailed { plugin: "p".into(), reason: "r".into() }, Code::Unavailable, "PLUGIN_FAILED"),
+            (Error::PluginNotFound { plugin: "p".into() }, Code::NotFound, "PLUGIN_NOT_FOUND"),
+            (
+                Error::PluginOperationRefused { plugin: "p".into(), reason: "r".into() },
+                Code::FailedPrecondition,
+                "PLUGIN_OPERATION_REFUSED",
+            ),
             (Error::RevisionNotReached { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
         ];
         for (error, code, expected) in table {

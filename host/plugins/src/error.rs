@@ -102,6 +102,26 @@ impl CallError {
         }
     }
 
+    /// Whether the plugin is to blame, and not the caller, its neighbours or the registry: one that looks up may have waited for it.
+    pub(crate) const fn is_of_plugin(&self, looks_up: bool) -> bool {
+        match self {
+            Self::Timeout { .. } => !looks_up,
+            Self::Deadline { .. }
+            | Self::Memory { .. }
+            | Self::Trap { .. }
+            | Self::Failure { .. }
+            | Self::BadAnswer(_)
+            | Self::Setup(_) => true,
+            Self::Busy(_)
+            | Self::TooManyWaiting
+            | Self::Moved
+            | Self::Lookup(_)
+            | Self::Inconclusive
+            | Self::Case(_)
+            | Self::Input { .. } => false,
+        }
+    }
+
     /// The label in the metrics.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {

@@ -2,6 +2,7 @@
 
 use std::{any::Any, sync::Arc};
 
+use cqar_proto::v1::ReplayReport;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -10,8 +11,8 @@ use crate::{
     gate::manifest::Manifest,
     hash::Hash,
     kinds::Interfaces,
+    monitor::CallMonitor,
     runtime::instance_pool::{InstancePool, Interface, Template},
-    stats::Stats,
 };
 
 /// A component that passed the gate. Running calls hold it; the last of them drops it.
@@ -24,6 +25,12 @@ pub(crate) struct Generation {
     pub(crate) manifest: Manifest,
     pub(crate) inert_imports: Vec<String>,
     pub(crate) interfaces: Arc<dyn Interfaces>,
+    pub(crate) monitor: Arc<CallMonitor>,
+    pub(crate) limits: Limits,
+    /// What it was configured with, as JSON.
+    pub(crate) settings: String,
+    /// What it changed of what the generation before answered; none for the first.
+    pub(crate) replay: Option<ReplayReport>,
 }
 
 impl Generation {
@@ -41,7 +48,7 @@ pub(crate) struct PoolSettings<'a> {
     pub(crate) places: Arc<Semaphore>,
     /// The one place of `read-listing` in the host.
     pub(crate) listing_place: &'a Arc<Semaphore>,
-    pub(crate) stats: &'a Arc<Stats>,
+    pub(crate) monitor: &'a Arc<CallMonitor>,
     pub(crate) tracker: &'a TaskTracker,
 }
 
@@ -75,6 +82,6 @@ impl PoolSettings<'_> {
         places: &Arc<Semaphore>,
     ) -> Arc<InstancePool<G>> {
         let places = Arc::clone(places);
-        InstancePool::new(Arc::clone(template), indices, limits, places, functions, self.stats, self.tracker)
+        InstancePool::new(Arc::clone(template), indices, limits, places, functions, self.monitor, self.tracker)
     }
 }

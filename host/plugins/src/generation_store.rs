@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    directory::scan::{Beside, contents_hash},
     error::StartError,
     hash::{Hash, StreamHasher},
     kinds::KindRef,
@@ -48,6 +49,36 @@ pub(crate) struct PluginRecord {
     /// What served before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) previous: Option<GenerationRecord>,
+    /// Components that were rolled back, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) quarantined: Vec<Quarantined>,
+    /// Whether an operator disabled it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) is_disabled: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// A component, with what lay beside it, that is not tried again until its operator says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Quarantined {
+    pub(crate) hash: Hash,
+    pub(crate) contents: Hash,
+    /// What it did, and when.
+    pub(crate) reason: String,
+}
+
+/// Components that are remembered as quarantined: each is one that an operator put there.
+const MAX_QUARANTINED: usize = 16;
+
+impl PluginRecord {
+    /// Whether nothing is known that would have to be remembered.
+    fn is_empty(&self) -> bool {
+        self.current.is_none() && self.quarantined.is_empty() && !self.is_disabled
+    }
 }
 
 /// A generation that was activated.
@@ -56,14 +87,27 @@ pub(crate) struct GenerationRecord {
     pub(crate) hash: Hash,
     kind: KindRef,
     subscriptions: Vec<String>,
-    /// The text of the file beside it.
+    /// What lay beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) config: Option<String>,
+    config: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cases: Option<String>,
 }
 
 impl GenerationRecord {
-    pub(crate) fn new(hash: Hash, kind: KindRef, subscriptions: &[EntityType], config: Option<String>) -> Self {
-        Self { hash, kind, subscriptions: subscriptions.iter().map(ToString::to_string).collect(), config }
+    pub(crate) fn new(hash: Hash, kind: KindRef, subscriptions: &[EntityType], beside: Beside<String>) -> Self {
+        let subscriptions = subscriptions.iter().map(ToString::to_string).collect();
+        Self { hash, kind, subscriptions, config: beside.config, cases: beside.cases }
+    }
+
+    /// What lay beside it.
+    pub(crate) fn beside(&self) -> Beside<String> {
+        Beside { config: self.config.clone(), cases: self.cases.clone() }
+    }
+
+    /// Names the component together with what lay beside it.
+    pub(crate) fn contents(&self) -> Hash {
+        contents_hash(&self.hash, &self.beside())
     }
 
     pub(crate) const fn kind(&self) -> KindRef {
@@ -78,11 +122,6 @@ impl GenerationRecord {
     /// Whether it subscribed to this type.
     pub(crate) fn subscribes(&self, entity_type: EntityType) -> bool {
         self.subscriptions.iter().any(|it| it == entity_type.name())
-    }
-
-    /// What it subscribed to, by name.
-    pub(crate) fn subscriptions(&self) -> &[String] {
-        &self.subscriptions
     }
 }
 
@@ -216,7 +255,7 @@ impl GenerationStore {
         let record = next.plugins.entry(name.into()).or_default();
         let before = record.current.replace(generation);
         if let Some(before) = before
-            && record.current.as_ref().is_some_and(|current| current.hash != before.hash)
+            && record.current.as_ref().is_some_and(|current| current.contents() != before.contents())
         {
             record.previous = Some(before);
         }
@@ -225,12 +264,46 @@ impl GenerationStore {
 
     /// Forgets a plugin.
     pub(crate) fn forget(&self, name: &str) -> io::Result<()> {
+        self.change(name, |record| *record = PluginRecord::default())
+    }
+
+    /// Forgets what served: its absence is wanted.
+    pub(crate) fn retire(&self, name: &str) -> io::Result<()> {
+        self.change(name, |record| (record.current, record.previous) = (None, None))
+    }
+
+    /// Quarantines a component, and goes back to the generation before, if it is what serves.
+    pub(crate) fn quarantine(&self, name: &str, failed: Quarantined) -> io::Result<()> {
+        self.change(name, |record| {
+            if record.current.as_ref().is_some_and(|current| current.contents() == failed.contents) {
+                record.current = record.previous.take();
+            }
+            record.quarantined.retain(|it| it.contents != failed.contents);
+            record.quarantined.push(failed);
+            let excess = record.quarantined.len().saturating_sub(MAX_QUARANTINED);
+            record.quarantined.drain(..excess);
+        })
+    }
+
+    /// Lifts the quarantine of a plugin.
+    pub(crate) fn lift(&self, name: &str) -> io::Result<()> {
+        self.change(name, |record| record.quarantined.clear())
+    }
+
+    /// Notes whether an operator disabled a plugin.
+    pub(crate) fn set_disabled(&self, name: &str, is_disabled: bool) -> io::Result<()> {
+        self.change(name, |record| record.is_disabled = is_disabled)
+    }
+
+    fn change(&self, name: &str, change: impl FnOnce(&mut PluginRecord)) -> io::Result<()> {
         let mut state = self.state.lock();
         let mut next = state.clone();
-        if next.plugins.remove(name).is_some() {
-            self.save(&mut state, next)?;
+        let record = next.plugins.entry(name.into()).or_default();
+        change(record);
+        if record.is_empty() {
+            next.plugins.remove(name);
         }
-        Ok(())
+        self.save(&mut state, next)
     }
 
     fn path(&self, hash: &Hash) -> PathBuf {
@@ -278,7 +351,7 @@ mod tests {
     fn keep(store: &GenerationStore, bytes: &[u8]) -> Hash {
         let received = receive(store, bytes);
         let kind = KindRef::from_name("validator").unwrap();
-        let generation = GenerationRecord::new(received.hash, kind, &[EntityType::Market], None);
+        let generation = GenerationRecord::new(received.hash, kind, &[EntityType::Market], Beside::default());
         store.keep("a", generation, received.component.as_ref().unwrap()).unwrap();
         received.hash
     }
@@ -300,6 +373,25 @@ mod tests {
         store.forget("a").unwrap();
         assert!(GenerationStore::open(dir.path()).unwrap().records().is_empty());
         assert!(store.component(&third).is_err());
+    }
+
+    #[test]
+    fn what_is_quarantined_gives_way_to_the_generation_before_and_stays_so_over_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = GenerationStore::open(dir.path()).unwrap();
+        let [first, second] = [b"1", b"2"].map(|bytes| keep(&store, bytes));
+        let contents = contents_hash(&second, &Beside::default());
+        store.quarantine("a", Quarantined { hash: second, contents, reason: "it failed".into() }).unwrap();
+        store.set_disabled("a", true).unwrap();
+
+        let store = GenerationStore::open(dir.path()).unwrap();
+        let record = store.record("a").unwrap();
+        assert_eq!((record.current.unwrap().hash, record.previous.is_none(), record.is_disabled), (first, true, true));
+        assert_eq!(record.quarantined[0].hash, second);
+        store.lift("a").unwrap();
+        store.retire("a").unwrap();
+        store.set_disabled("a", false).unwrap();
+        assert!(store.record("a").is_none(), "nothing is left to be remembered");
     }
 
     #[test]

@@ -1,23 +1,34 @@
 //! The host: starts everything, and hands out what serves.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use cqar_domain::{lookup::Lookup, relay::Transforms, time::Clock};
+use cqar_proto::v1::{self, PluginEvent};
 use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
+    sync::{Semaphore, broadcast, mpsc, oneshot, watch},
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     compile::Compiler,
     config::HostConfig,
-    directory::{scan, watcher::Watcher},
-    error::StartError,
+    directory::{
+        operations::{Command, OperateError, Operation},
+        scan,
+        watcher::{Channels, Watcher},
+    },
+    error::{CallError, StartError},
     gate::Gate,
+    generation::Generation,
     generation_store::GenerationStore,
+    kinds::case::CaseInput,
     plugin_set::PluginSet,
-    runtime::engine::Engine,
+    replay::RecordedCall,
+    runtime::{
+        engine::Engine,
+        sandbox::{Purpose, Scope},
+    },
     stats::Metrics,
     table::{PluginStatus, PluginTable},
     transforms::EnabledTransforms,
@@ -27,6 +38,40 @@ use crate::{
 pub struct PluginHost {
     table: Arc<PluginTable>,
     transforms: Arc<EnabledTransforms>,
+    commands: mpsc::Sender<Command>,
+    events: broadcast::Sender<PluginEvent>,
+    clock: Arc<dyn Clock>,
+}
+
+/// What becomes of plugins, for those who watch it: more than happens in the time of a slow connection.
+const MAX_EVENTS: usize = 256;
+
+/// What a plugin answered to a case.
+#[derive(Debug, Clone)]
+pub struct Evaluated {
+    /// As JSON: `{"ok": …}` or `{"err": …}`.
+    pub output: String,
+    /// SHA-256 of the component, in hex.
+    pub hash: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Why a plugin gave no answer to a case.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EvaluateError {
+    /// Nothing of that name was seen.
+    #[error("no file of such a plugin was seen")]
+    NotFound,
+    /// Nothing of it serves.
+    #[error("it does not serve: {0}")]
+    NotServing(String),
+    /// The case cannot be read.
+    #[error("{0}")]
+    Case(String),
+    /// The call did not end well.
+    #[error("{0}")]
+    Failed(CallError),
 }
 
 impl PluginHost {
@@ -53,16 +98,21 @@ impl PluginHost {
             store: Arc::new(GenerationStore::open(&config.data_dir)?),
             listing_place: Arc::new(Semaphore::new(1)),
             trials: Gate::trial_places(),
+            failing: Arc::default(),
             tracker: tracker.clone(),
         };
         let table = Arc::new(PluginTable::new(config.settle_timeout));
+        // Operators wait for one another.
+        let (commands, received) = mpsc::channel(1);
+        let events = broadcast::Sender::new(MAX_EVENTS);
+        let channels = Channels { commands: received, events: events.clone(), token };
         let mut watcher = Watcher::new(
             config.dir,
             config.required.into_iter().collect(),
             Arc::new(gate),
             Arc::clone(&table),
             metrics,
-            token,
+            channels,
         );
         watcher.start().await;
         let (settled, mut settles) = watch::channel(false);
@@ -70,8 +120,9 @@ impl PluginHost {
         if timeout(config.start_timeout, settles.wait_for(|settled| *settled)).await.is_err() {
             tracing::warn!(waited = ?config.start_timeout, "some plugins are still being tried");
         }
-        let transforms = Arc::new(EnabledTransforms::new(config.transforms, Arc::clone(&table), lookup, clock));
-        Ok(Arc::new(Self { table, transforms }))
+        let transforms = EnabledTransforms::new(config.transforms, Arc::clone(&table), lookup, Arc::clone(&clock));
+        let transforms = Arc::new(transforms);
+        Ok(Arc::new(Self { table, transforms, commands, events, clock }))
     }
 
     /// All plugins as they serve now. One request works with one snapshot.
@@ -87,6 +138,58 @@ impl PluginHost {
     /// Counts the changes of what [`Self::list`] says, figures apart: to wait for one.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.table.subscribe()
+    }
+
+    /// Does what an operator wants with a plugin.
+    pub async fn operate(&self, name: &str, operation: Operation) -> Result<(), OperateError> {
+        let (reply, done) = oneshot::channel();
+        let command = Command { name: name.to_owned(), operation, reply };
+        self.commands.send(command).await.map_err(|_| OperateError::Stopping)?;
+        done.await.map_err(|_| OperateError::Stopping)?
+    }
+
+    /// What becomes of plugins from now on.
+    pub fn events(&self) -> broadcast::Receiver<PluginEvent> {
+        self.events.subscribe()
+    }
+
+    /// Asks the generation that serves; nothing comes of its answer.
+    pub async fn evaluate(&self, name: &str, case: &str) -> Result<Evaluated, EvaluateError> {
+        let generation = self.serving(name)?;
+        let input: CaseInput = serde_json::from_str(case).map_err(|error| EvaluateError::Case(error.to_string()))?;
+        let mut scope = Scope::trial(input.now().unwrap_or_else(|| self.clock.now()));
+        if !input.lookups.is_empty() {
+            scope.purpose = Purpose::Replay(Arc::from(input.lookups.as_slice()));
+        }
+        let started = Instant::now();
+        let output = generation.interfaces.evaluate(&input, scope).await.map_err(|error| match error {
+            CallError::Case(why) => EvaluateError::Case(why),
+            error => EvaluateError::Failed(error),
+        })?;
+        let hash = generation.hash.to_string();
+        Ok(Evaluated { output: output.to_string(), hash, took: started.elapsed() })
+    }
+
+    /// The newest recorded calls of a plugin, of one exported function or any.
+    pub fn capture(&self, name: &str, export: &str, count: usize) -> Result<Vec<v1::CapturedCall>, EvaluateError> {
+        let plugins = self.table.load();
+        let generation = self.serving(name)?;
+        let Some(plugin) = plugins.by_name.get(name) else { return Ok(Vec::new()) };
+        let of_export = |call: &RecordedCall| export.is_empty() || call.input.export == export;
+        let calls = plugin.shared.ring.calls().into_iter().filter(of_export).take(count);
+        let captured = |call: RecordedCall| v1::CapturedCall {
+            case: cqar_proto::document::json(&call.input),
+            output: call.output.to_string(),
+            hash: generation.hash.to_string(),
+            settings: generation.settings.clone(),
+        };
+        Ok(calls.map(captured).collect())
+    }
+
+    fn serving(&self, name: &str) -> Result<Arc<Generation>, EvaluateError> {
+        let plugins = self.table.load();
+        let plugin = plugins.by_name.get(name).ok_or(EvaluateError::NotFound)?;
+        plugin.serving.clone().ok_or_else(|| EvaluateError::NotServing(plugin.reason()))
     }
 
     /// The enabled transforms, for the relay.

@@ -18,6 +18,8 @@
 //! | `kinds` | validators, symbologies, transforms: their WIT, their calls, their samples, in the domain's words |
 //! | `runtime` | the engine, instances, their limits, their imports |
 //! | [`context`](CallContext) | what a call belongs to |
+//! | `monitor`, `failure_window` | what is learnt of the calls of a generation |
+//! | `replay` | the last calls, and what a new generation answers to them |
 //! | `stats` | metrics, and the figures of each plugin |
 //!
 //! ```no_run
@@ -59,14 +61,17 @@ mod config;
 mod context;
 mod directory;
 mod error;
+mod failure_window;
 mod gate;
 mod generation;
 mod generation_store;
 mod hash;
 mod host;
 mod kinds;
+mod monitor;
 mod plugin_config;
 mod plugin_set;
+mod replay;
 mod runtime;
 mod stats;
 mod table;
@@ -76,8 +81,9 @@ mod transforms;
 pub use compile::{CompilerConfig, child::compile_main};
 pub use config::{HostConfig, Limits, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
 pub use context::CallContext;
+pub use directory::operations::{OperateError, Operation as PluginOperation};
 pub use error::{CallError, StartError};
-pub use host::PluginHost;
+pub use host::{EvaluateError, Evaluated, PluginHost};
 pub use kinds::{
     symbology::{
         Code, Coverage, Expiry, FormatProblem, Listed, ListedAsset, ListedMarket, NotServing, Page, Parsed, Query,

@@ -4,7 +4,7 @@ use cqar_domain::id::EntityType;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
-use crate::{gate::manifest::REGISTRY_GRANT, hash::Hash};
+use crate::{directory::scan::Beside, gate::manifest::REGISTRY_GRANT, hash::Hash};
 
 /// What the file says. Without one, all is as the server's configuration has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -23,11 +23,31 @@ pub(crate) struct PluginConfig {
     /// The hash, or its first digits, of a component that may become another kind, drop a subscription or be granted more.
     #[serde(deserialize_with = "force")]
     pub(crate) force: Option<String>,
+    /// What a replay decides.
+    pub(crate) replay: ReplayPolicy,
+}
+
+/// What comes of a component that answers recorded calls otherwise than the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ReplayPolicy {
+    /// It is said.
+    #[default]
+    Report,
+    /// It is refused, and so is one that could not be compared.
+    RefuseChanges,
 }
 
 impl Default for PluginConfig {
     fn default() -> Self {
-        Self { enabled: true, settings: None, subscriptions: None, grants: None, force: None }
+        Self {
+            enabled: true,
+            settings: None,
+            subscriptions: None,
+            grants: None,
+            force: None,
+            replay: ReplayPolicy::Report,
+        }
     }
 }
 
@@ -38,6 +58,11 @@ impl PluginConfig {
     /// Reads the file; the error says in which line what is wrong.
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.to_string().trim().to_owned())
+    }
+
+    /// Reads the file beside a component; where there is none, all is as the server's configuration has it.
+    pub(crate) fn beside(beside: &Beside<String>) -> Result<Self, String> {
+        beside.config.as_deref().map_or_else(|| Ok(Self::default()), Self::read)
     }
 
     /// Whether this component may do what a swap may not.

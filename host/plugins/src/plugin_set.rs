@@ -87,8 +87,17 @@ impl PluginSet {
     /// How every plugin stands, in the order of their names.
     pub(crate) fn statuses(&self) -> Vec<PluginStatus> {
         let status = |plugin: &Plugin| {
-            let (calls, failed_calls, last_failure) = plugin.stats.figures();
-            PluginStatus { calls, failed_calls, last_failure, ..plugin.status.clone() }
+            let (calls, failed_calls) = plugin.shared.stats.figures();
+            let status = PluginStatus { calls, failed_calls, ..plugin.status.clone() };
+            let Some(generation) = &plugin.serving else { return status };
+            let monitor = &generation.monitor;
+            PluginStatus {
+                last_failure: monitor.last_failure(),
+                failures: monitor.failures(),
+                memory_peak_bytes: monitor.memory_peak_bytes(),
+                instances: monitor.instances(),
+                ..status
+            }
         };
         self.plugins.by_name.values().map(status).collect()
     }

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::error::CallError;
@@ -18,9 +17,13 @@ use crate::error::CallError;
 pub(crate) struct Metrics {
     durations: HistogramVec,
     errors: IntCounterVec,
+    memory_peak: IntGaugeVec,
+    pub(crate) instances: IntGaugeVec,
+    pub(crate) waiting: IntGaugeVec,
     pub(crate) generation: IntGaugeVec,
     pub(crate) swaps: IntCounterVec,
     pub(crate) rejections: IntCounterVec,
+    pub(crate) rollbacks: IntCounterVec,
 }
 
 impl Metrics {
@@ -29,13 +32,26 @@ impl Metrics {
         let buckets = prometheus::exponential_buckets(2e-6, 4.0, 13)?;
         let durations = HistogramOpts::new(
             "cqar_plugin_call_duration_seconds",
-            "How long calls of plugins took, by plugin and exported function",
+            "How long calls of plugins took, by plugin, generation and exported function",
         );
+        let generation = &["plugin", "generation"];
         let metrics = Self {
-            durations: HistogramVec::new(durations.buckets(buckets), &["plugin", "export"])?,
-            errors: counter("cqar_plugin_errors_total", "Calls that did not end well, by kind", &["plugin", "kind"])?,
-            generation: IntGaugeVec::new(
-                Opts::new("cqar_plugin_generation", "Activations since the start; 0 while nothing serves"),
+            durations: HistogramVec::new(durations.buckets(buckets), &["plugin", "generation", "export"])?,
+            errors: counter(
+                "cqar_plugin_errors_total",
+                "Calls that did not end well, by kind: deadline, timeout, memory, trap and others",
+                &["plugin", "generation", "kind"],
+            )?,
+            memory_peak: gauge(
+                "cqar_plugin_memory_peak_bytes",
+                "The most memory that an instance of a generation had",
+                generation,
+            )?,
+            instances: gauge("cqar_plugin_instances", "Instances, running and idle", &["plugin"])?,
+            waiting: gauge("cqar_plugin_waiting_calls", "Calls that wait for a place", &["plugin"])?,
+            generation: gauge(
+                "cqar_plugin_generation",
+                "Activations since the start; 0 while nothing serves",
                 &["plugin"],
             )?,
             swaps: counter("cqar_plugin_swaps_total", "Generations that were activated", &["plugin"])?,
@@ -44,29 +60,53 @@ impl Metrics {
                 "Files that the gate refused, by step",
                 &["plugin", "step"],
             )?,
+            rollbacks: counter("cqar_plugin_rollbacks_total", "Generations that were taken back", &["plugin"])?,
         };
         registry.register(Box::new(metrics.durations.clone()))?;
-        registry.register(Box::new(metrics.errors.clone()))?;
-        registry.register(Box::new(metrics.generation.clone()))?;
-        registry.register(Box::new(metrics.swaps.clone()))?;
-        registry.register(Box::new(metrics.rejections.clone()))?;
+        for counter in [&metrics.errors, &metrics.swaps, &metrics.rejections, &metrics.rollbacks] {
+            registry.register(Box::new(counter.clone()))?;
+        }
+        for gauge in [&metrics.memory_peak, &metrics.instances, &metrics.waiting, &metrics.generation] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
         Ok(metrics)
     }
 
     /// The histogram of one function.
-    pub(crate) fn duration(&self, plugin: &str, export: &str) -> Histogram {
-        self.durations.with_label_values(&[plugin, export])
+    pub(crate) fn duration(&self, plugin: &str, generation: &str, export: &str) -> Histogram {
+        self.durations.with_label_values(&[plugin, generation, export])
+    }
+
+    /// Notes the most memory that an instance had.
+    pub(crate) fn memory_peak(&self, plugin: &str, generation: &str, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.memory_peak.with_label_values(&[plugin, generation]).set(bytes);
     }
 
     /// Forgets a plugin that is gone, but for what adds up.
     pub(crate) fn forget(&self, plugin: &str) {
-        // An error means that there was none.
-        let _ = self.generation.remove_label_values(&[plugin]);
+        for gauge in [&self.generation, &self.instances, &self.waiting] {
+            // An error means that there was none.
+            let _ = gauge.remove_label_values(&[plugin]);
+        }
+    }
+
+    /// Forgets a generation that nothing calls any more: a plugin that is swapped often would else leave a series for each.
+    pub(crate) fn forget_generation(&self, plugin: &str, generation: &str) {
+        let labels = &std::collections::HashMap::from([("plugin", plugin), ("generation", generation)]);
+        for export in ["validate", "parse", "format", "normalize-assets", "read-listing", "transform"] {
+            let _ = self.durations.remove_label_values(&[plugin, generation, export]);
+        }
+        let _ = self.memory_peak.remove(labels);
     }
 }
 
 fn counter(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
     IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+fn gauge(name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(Opts::new(name, help), labels)
 }
 
 /// The figures of one plugin, over all its generations.
@@ -75,34 +115,31 @@ pub(crate) struct Stats {
     metrics: Metrics,
     calls: AtomicI64,
     failed_calls: AtomicI64,
-    last_failure: Mutex<String>,
 }
 
 impl Stats {
     pub(crate) fn new(plugin: &str, metrics: &Metrics) -> Self {
-        Self {
-            plugin: plugin.into(),
-            metrics: metrics.clone(),
-            calls: AtomicI64::new(0),
-            failed_calls: AtomicI64::new(0),
-            last_failure: Mutex::default(),
-        }
+        let (calls, failed_calls) = (AtomicI64::new(0), AtomicI64::new(0));
+        Self { plugin: plugin.into(), metrics: metrics.clone(), calls, failed_calls }
+    }
+
+    pub(crate) fn plugin(&self) -> &str {
+        &self.plugin
     }
 
     pub(crate) const fn metrics(&self) -> &Metrics {
         &self.metrics
     }
 
-    /// Calls, those that failed, and why the last of them did.
-    pub(crate) fn figures(&self) -> (i64, i64, String) {
-        let count = |counter: &AtomicI64| counter.load(Ordering::Relaxed);
-        (count(&self.calls), count(&self.failed_calls), self.last_failure.lock().clone())
+    /// Calls, and those that failed.
+    pub(crate) fn figures(&self) -> (i64, i64) {
+        (self.calls.load(Ordering::Relaxed), self.failed_calls.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn called(&self, export: &'static str, took: Duration, error: Option<&CallError>) {
+    pub(crate) fn called(&self, export: &'static str, generation: &str, took: Duration, error: Option<&CallError>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let Some(error) = error else { return };
-        self.metrics.errors.with_label_values(&[&*self.plugin, error.kind()]).inc();
+        self.metrics.errors.with_label_values(&[&*self.plugin, generation, error.kind()]).inc();
         // What moved is the registry, and the call is made again: the plugin did nothing wrong.
         if matches!(error, CallError::Moved) {
             return;
@@ -110,11 +147,5 @@ impl Stats {
         self.failed_calls.fetch_add(1, Ordering::Relaxed);
         let took_ms = took.as_secs_f64() * 1000.0;
         tracing::warn!(plugin = &*self.plugin, export, took_ms, %error, "plugin call failed");
-        self.note_failure(format!("{export} {error}"));
-    }
-
-    /// Why the plugin gave no answer, where its call itself ended well.
-    pub(crate) fn note_failure(&self, message: String) {
-        *self.last_failure.lock() = message;
     }
 }

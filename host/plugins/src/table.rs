@@ -7,7 +7,7 @@ use cqar_domain::id::EntityType;
 use cqar_proto::v1::{self, plugin::State};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{generation::Generation, generation_store::GenerationRecord, stats::Stats};
+use crate::{gate::PluginShared, generation::Generation, generation_store::GenerationRecord};
 
 /// How a plugin stands: the facts of `cqar.v1.Plugin`.
 pub type PluginStatus = v1::Plugin;
@@ -24,7 +24,7 @@ pub(crate) struct Plugin {
     pub(crate) is_pending: bool,
     /// All but the figures, which change with every call.
     pub(crate) status: PluginStatus,
-    pub(crate) stats: Arc<Stats>,
+    pub(crate) shared: PluginShared,
 }
 
 /// Which writes a plugin might have to judge.
@@ -114,7 +114,9 @@ impl Plugin {
     /// What is wrong with it, if anything is.
     pub(crate) fn problem(&self) -> Option<String> {
         match self.status.state() {
-            State::Serving | State::Unspecified => None,
+            State::Serving if self.status.reason.is_empty() => None,
+            State::Serving => Some(self.status.reason.clone()),
+            State::Unspecified => None,
             State::Disabled if !self.required => None,
             State::Pending if self.serving.is_some() || !(self.required || self.unsettled.is_some()) => None,
             State::Pending | State::Missing | State::Rejected | State::Disabled => {

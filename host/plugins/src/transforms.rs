@@ -117,8 +117,9 @@ impl EnabledTransforms {
         }
         if let Some(failure) = failure
             && let Some(plugin) = self.table.load().by_name.get(&failure.plugin)
+            && let Some(generation) = &plugin.serving
         {
-            plugin.stats.note_failure(failure.message.clone());
+            generation.monitor.note_failure("transform", failure.message.clone());
         }
         *held = failure.cloned();
     }

@@ -199,6 +199,20 @@ pub enum Error {
         /// How.
         reason: String,
     },
+    /// No file of such a plugin was seen.
+    #[error("no file of a plugin {plugin:?} was seen")]
+    PluginNotFound {
+        /// Its name.
+        plugin: String,
+    },
+    /// A plugin may not be operated so.
+    #[error("plugin {plugin}: {reason}")]
+    PluginOperationRefused {
+        /// Its name.
+        plugin: String,
+        /// What to change first.
+        reason: String,
+    },
     /// This replica has not reached the revision in time.
     #[error("this server has reached revision {applied}, not yet {wanted}")]
     RevisionNotReached {

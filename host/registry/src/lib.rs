@@ -14,6 +14,7 @@
 //! | `caller` | work that goes on without its caller |
 //! | `plan`, `caller_rules` | from what a write asks for to what it changes: every invariant of the core, and of callers |
 //! | [`lookup`](StoreLookup) | what plugins may ask |
+//! | `plugins` | the plugins of this server, for their operator |
 //! | `status`, `unresolved`, `symbologies` | how the registry is |
 //! | [`error`](Error) | why a call was refused |
 
@@ -31,6 +32,7 @@ mod listings;
 mod loader;
 mod lookup;
 mod plan;
+mod plugins;
 mod reading;
 mod reads;
 mod registry;
@@ -43,6 +45,7 @@ mod write;
 
 pub use caches::Caches;
 pub use cqar_events::watch::{WatchError, WatchFilter, WatchItem, WatchStart};
+pub use cqar_plugins::{Evaluated, PluginOperation};
 pub use cqar_store::{Error as StoreError, Filter, filters};
 pub use error::{Candidate, Error};
 pub use format::{FindQuery, FormatQuery, FoundMarkets, InstrumentSelector};

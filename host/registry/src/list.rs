@@ -2,7 +2,6 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
-use cqar_proto::v1;
 use cqar_store::{Filter, ListPage, PageBounds};
 use sha2::{Digest, Sha256};
 
@@ -52,24 +51,10 @@ impl Registry {
         let next_page_token = next_after.map(|last| token(&fingerprint, &last.id())).unwrap_or_default();
         Ok(Revisioned { revision: snapshot.revision(), value: EntityPage { entities, next_page_token } })
     }
-
-    /// The plugins, in the order of their names, and what asks for the next page; empty if this is the last.
-    pub fn list_plugins(&self, page: &PageRequest) -> Result<(Vec<v1::Plugin>, String), Error> {
-        const FINGERPRINT: &str = "plugins";
-        let size = page.size()?;
-        let after: Option<String> = read_token(FINGERPRINT, &page.token, Some)?;
-        let mut plugins = self.plugins();
-        plugins.retain(|plugin| after.as_ref().is_none_or(|after| plugin.name > *after));
-        let has_more = plugins.len() > size as usize;
-        plugins.truncate(size as usize);
-        let last = plugins.last().filter(|_| has_more);
-        let next_page_token = last.map(|last| token(FINGERPRINT, &last.name)).unwrap_or_default();
-        Ok((plugins, next_page_token))
-    }
 }
 
 impl PageRequest {
-    fn size(&self) -> Result<u32, Error> {
+    pub(crate) fn size(&self) -> Result<u32, Error> {
         match u32::try_from(self.size) {
             Ok(0) => Ok(DEFAULT_PAGE),
             Ok(size) => Ok(size.min(MAX_PAGE)),
@@ -79,13 +64,17 @@ impl PageRequest {
 }
 
 /// What asks for the page after the last item of this one, in the same list.
-fn token(fingerprint: &str, last: &str) -> String {
+pub(crate) fn token(fingerprint: &str, last: &str) -> String {
     let bytes = [filter_hash(fingerprint).as_slice(), last.as_bytes()].concat();
     BASE64_URL_SAFE_NO_PAD.encode(bytes)
 }
 
 /// The item after which a page begins; none for the first page.
-fn read_token<T>(fingerprint: &str, token: &str, item: impl Fn(String) -> Option<T>) -> Result<Option<T>, Error> {
+pub(crate) fn read_token<T>(
+    fingerprint: &str,
+    token: &str,
+    item: impl Fn(String) -> Option<T>,
+) -> Result<Option<T>, Error> {
     if token.is_empty() {
         return Ok(None);
     }

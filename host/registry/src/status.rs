@@ -35,11 +35,6 @@ impl Registry {
         vec![self.database(), self.l2_cache(), self.event_bus(), self.plugin_host()]
     }
 
-    /// Every plugin, in the order of their names.
-    pub fn plugins(&self) -> Vec<v1::Plugin> {
-        self.inner.plugins.list()
-    }
-
     fn database(&self) -> v1::Component {
         let health = self.inner.tailer.health();
         match (health.fault, self.inner.store.write_health()) {

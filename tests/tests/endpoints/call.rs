@@ -62,7 +62,7 @@ pub async fn call(
     let mut client: Grpc<Channel> = Grpc::new(server.channel().await);
     client.ready().await.unwrap();
     let answers = client.streaming(request, path, Bytes).await?.into_inner();
-    let limit = if method.name() == "Watch" { 1 } else { usize::MAX };
+    let limit = if method.name().starts_with("Watch") { 1 } else { usize::MAX };
     let decode = |bytes: Vec<u8>| DynamicMessage::decode(method.output(), bytes.as_slice()).unwrap();
     answers.take(limit).map_ok(decode).try_collect().await
 }

@@ -186,5 +186,17 @@ fn others() -> Vec<Case> {
         case("EventService/Watch", none(), json!({"start_revision": "0"})),
         case("PluginService/ListPlugins", none(), json!({})),
         case("PluginService/GetPlugin", none(), json!({"name": "market-sanity"})),
+        case("PluginService/DisablePlugin", none(), json!({"name": "route-by-venue"})),
+        case("PluginService/EnablePlugin", none(), json!({"name": "route-by-venue"})),
+        case("PluginService/RemovePlugin", none(), json!({"name": "route-by-venue"})),
+        case("PluginService/ReloadPlugin", none(), json!({"name": "market-sanity"})),
+        case("PluginService/LiftPlugin", none(), json!({"name": "market-sanity"})),
+        case(
+            "PluginService/EvaluatePlugin",
+            none(),
+            json!({"name": "market-sanity", "case": "{\"export\": \"validate\", \"input\": []}"}),
+        ),
+        case("PluginService/CapturePlugin", create("asset", &asset()), json!({"name": "market-sanity"})),
+        case("PluginService/WatchPlugins", none(), json!({})),
     ]
 }

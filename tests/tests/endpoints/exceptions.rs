@@ -16,6 +16,9 @@ pub enum Rule {
 /// Why lists name no past state.
 const LISTS: &str = "a list of a past state is an export, which is a call of its own";
 
+/// Why plugins have none of it.
+const PLUGINS: &str = "plugins are this server's, and have no revision";
+
 /// Method, rule, reason.
 pub const EXCEPTIONS: &[(&str, Rule, &str)] = &[
     (
@@ -31,12 +34,28 @@ pub const EXCEPTIONS: &[(&str, Rule, &str)] = &[
     ("MarketService/ListMarkets", Rule::ReadsReachBack, LISTS),
     ("RegistryService/GetStatus", Rule::ReadsReachBack, "it says how this server is now"),
     ("EventService/Watch", Rule::ReadsReachBack, "it names a position of the log, which is every state after it"),
-    ("PluginService/ListPlugins", Rule::ReadsReachBack, "plugins are this server's, and have no revision"),
-    ("PluginService/GetPlugin", Rule::ReadsReachBack, "plugins are this server's, and have no revision"),
+    ("PluginService/ListPlugins", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/GetPlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/DisablePlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/EnablePlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/RemovePlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/ReloadPlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/LiftPlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/EvaluatePlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/CapturePlugin", Rule::ReadsReachBack, PLUGINS),
+    ("PluginService/WatchPlugins", Rule::ReadsReachBack, PLUGINS),
     ("RegistryService/GetStatus", Rule::ReadsNameTheirState, "it says how this server is, whatever state that is"),
     ("EventService/Watch", Rule::ReadsNameTheirState, "it names a position of the log, which is every state after it"),
-    ("PluginService/ListPlugins", Rule::ReadsNameTheirState, "plugins are this server's, and have no revision"),
-    ("PluginService/GetPlugin", Rule::ReadsNameTheirState, "plugins are this server's, and have no revision"),
+    ("PluginService/ListPlugins", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/GetPlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/DisablePlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/EnablePlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/RemovePlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/ReloadPlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/LiftPlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/EvaluatePlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/CapturePlugin", Rule::ReadsNameTheirState, PLUGINS),
+    ("PluginService/WatchPlugins", Rule::ReadsNameTheirState, PLUGINS),
 ];
 
 /// Whether the rule does not hold for the method.

@@ -75,6 +75,9 @@ impl Connection {
     }
 }
 
+/// The client of plugins.
+pub type Plugins = v1::plugin_service_client::PluginServiceClient<Authorized>;
+
 macro_rules! clients {
     ($($(#[doc = $doc:literal])* $name:ident: $module:ident::$client:ident;)*) => {
         impl Connection {

@@ -1,16 +1,17 @@
 //! What is known of one plugin: the files that were seen, the contents that are tried, the generation that serves.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
 use cqar_domain::{id::EntityType, time::Timestamp};
-use cqar_proto::v1::plugin::State;
+use cqar_proto::v1::{PluginEvent, PluginLimits, ReplayReport, plugin::State};
 use tokio::time::Instant;
 
 use super::scan::{Found, PluginFiles};
 use crate::{
-    gate::{Candidate, Described, Fault, Rejection, manifest::REGISTRY_GRANT},
+    config::Limits,
+    gate::{Candidate, Described, Fault, Passed, PluginShared, Rejection, manifest::REGISTRY_GRANT},
     generation::Generation,
-    generation_store::GenerationRecord,
+    generation_store::PluginRecord,
     hash::Hash,
     stats::Stats,
     table::{Plugin, PluginStatus, Unsettled},
@@ -39,13 +40,30 @@ pub(crate) struct Entry {
     /// When the generation on record may be tried again, if it did not serve anew for a reason that may pass. What the file holds may
     /// be something else.
     record_retry: Option<Retry>,
-    /// Whether its operator took it out of service.
-    is_disabled: bool,
+    /// Who took it out of service, if somebody did.
+    disabled: Option<DisabledBy>,
+    /// Whether its files are tried though they serve.
+    is_reloaded: bool,
+    /// What served before, since the start.
+    previous: Option<Arc<Generation>>,
     activations: i64,
-    /// What served last, over restarts.
-    pub(crate) record: Option<GenerationRecord>,
-    pub(crate) stats: Arc<Stats>,
+    /// What is known of it over restarts.
+    pub(crate) record: PluginRecord,
+    pub(crate) shared: PluginShared,
+    history: VecDeque<PluginEvent>,
 }
+
+/// Who took a plugin out of service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DisabledBy {
+    /// The file beside it.
+    File,
+    /// An operator, by a call.
+    Operator,
+}
+
+/// What became of a plugin that is shown: the last month of one that is built every day.
+const MAX_HISTORY: usize = 32;
 
 /// Files in the directory.
 struct Observed {
@@ -56,8 +74,7 @@ struct Observed {
 
 enum Reading {
     Unread,
-    /// The hash of all contents.
-    Read(Hash),
+    Read,
     /// Why they could not be.
     Unreadable(String),
 }
@@ -78,6 +95,7 @@ struct Refused {
     fault: Fault,
     described: Option<Described>,
     retry: Option<Retry>,
+    replay: Option<Box<ReplayReport>>,
 }
 
 /// When a candidate is tried again, and after how long that is.
@@ -104,10 +122,13 @@ impl Entry {
             serving: None,
             refused: None,
             record_retry: None,
-            is_disabled: false,
+            disabled: None,
+            is_reloaded: false,
+            previous: None,
             activations: 0,
-            record: None,
-            stats: Arc::new(stats),
+            record: PluginRecord::default(),
+            shared: PluginShared { stats: Arc::new(stats), ring: Arc::default() },
+            history: VecDeque::new(),
         }
     }
 
@@ -120,7 +141,7 @@ impl Entry {
             Some(it) if it.files == found.files => {
                 let is_due = match it.reading {
                     Reading::Unread => true,
-                    Reading::Read(_) => false,
+                    Reading::Read => false,
                     Reading::Unreadable(_) => again,
                 };
                 is_due && now.duration_since(it.since) >= SETTLE
@@ -147,13 +168,17 @@ impl Entry {
     pub(crate) fn contents(&mut self, candidate: Candidate) {
         let contents = candidate.contents;
         if let Some(observed) = &mut self.observed {
-            observed.reading = Reading::Read(contents);
+            observed.reading = Reading::Read;
         }
         if candidate.config.as_ref().is_ok_and(|config| !config.enabled) {
-            self.disable();
+            self.disable(DisabledBy::File);
             return;
         }
-        self.is_disabled = false;
+        match self.disabled {
+            Some(DisabledBy::Operator) => return,
+            Some(DisabledBy::File) => self.disabled = None,
+            None => {}
+        }
         let is_refused = self.refused.as_ref().is_some_and(|it| it.contents == Some(contents));
         let serves = self.serving.as_ref().is_some_and(|serving| serving.generation.contents == contents);
         if serves {
@@ -161,7 +186,8 @@ impl Entry {
         }
         // Newest bytes win: what waited is forgotten.
         let is_tried = self.trying.as_ref().is_some_and(|attempt| attempt.contents == contents);
-        let idle = is_refused || (serves && self.trying.is_none()) || is_tried;
+        let is_reloaded = std::mem::take(&mut self.is_reloaded);
+        let idle = !is_reloaded && (is_refused || (serves && self.trying.is_none()) || is_tried);
         self.waiting = if idle { None } else { Some(candidate) };
     }
 
@@ -172,21 +198,47 @@ impl Entry {
         }
     }
 
-    /// Takes it out of service. What it was is forgotten: its absence is wanted.
-    fn disable(&mut self) {
-        self.is_disabled = true;
+    /// Takes it out of service: its absence is wanted.
+    pub(crate) fn disable(&mut self, by: DisabledBy) {
+        self.disabled = Some(by);
         self.is_unknown_since_start = false;
-        (self.waiting, self.refused, self.serving, self.record_retry) = (None, None, None, None);
+        (self.waiting, self.refused, self.serving, self.record_retry, self.previous) = (None, None, None, None, None);
     }
 
-    /// Whether its operator took it out of service.
-    pub(crate) const fn is_disabled(&self) -> bool {
-        self.is_disabled
+    /// Who took it out of service.
+    pub(crate) const fn disabled(&self) -> Option<DisabledBy> {
+        self.disabled
+    }
+
+    /// Puts it into service again, and reads its files anew. What served last is tried first, if there is `record`.
+    pub(crate) fn enable(&mut self, record: Option<Candidate>) {
+        self.disabled = None;
+        self.waiting = record;
+        self.reload();
+    }
+
+    /// Reads its files anew, and tries them whatever is known about them.
+    pub(crate) fn reload(&mut self) {
+        self.is_reloaded = true;
+        self.refused = None;
+        if let Some(observed) = &mut self.observed {
+            observed.reading = Reading::Unread;
+        }
+    }
+
+    /// The component in its file, as far as it was read and refused.
+    pub(crate) fn refused_hash(&self) -> Option<Hash> {
+        self.refused.as_ref()?.hash
+    }
+
+    /// Its file, as it lies in the directory.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.observed.as_ref().map(|it| it.files.path.as_path())
     }
 
     /// What is to be tried next, if nothing is being tried: what is new, else what was refused for a reason that may have passed.
     pub(crate) fn next(&mut self, now: Instant) -> Option<Candidate> {
-        if self.trying.is_some() || self.is_disabled {
+        if self.trying.is_some() || self.disabled.is_some() {
             return None;
         }
         let due = |retry: &Retry| (now >= retry.at).then(|| retry.candidate.clone());
@@ -213,17 +265,72 @@ impl Entry {
     }
 
     /// A candidate passed the gate: it serves from now on.
-    pub(crate) fn activate(&mut self, generation: Arc<Generation>, now: Timestamp) -> i64 {
+    pub(crate) fn activate(&mut self, passed: Passed, is_record: bool, now: Timestamp) {
         self.trying = None;
-        if self.is_disabled {
-            return self.activations;
+        if self.disabled.is_some() {
+            return;
         }
+        self.shared.ring.replace(passed.answered);
         self.is_unknown_since_start = false;
-        self.refused = None;
+        // What is in the file was refused, and is so still.
+        if !is_record {
+            self.refused = None;
+        }
         self.record_retry = None;
+        let before = self.serving.take().map(|serving| serving.generation);
+        if let Some(before) = before.filter(|before| before.contents != passed.generation.contents) {
+            before.interfaces.evict_idle();
+            self.previous = Some(before);
+        }
+        self.serve(passed.generation, now);
+    }
+
+    fn serve(&mut self, generation: Arc<Generation>, now: Timestamp) {
         self.activations += 1;
         self.serving = Some(Serving { generation, since: now });
+    }
+
+    /// How often a generation was activated.
+    pub(crate) const fn activations(&self) -> i64 {
         self.activations
+    }
+
+    /// The generation that serves.
+    pub(crate) fn serving(&self) -> Option<&Arc<Generation>> {
+        self.serving.as_ref().map(|it| &it.generation)
+    }
+
+    /// Whether there is a generation before the one that serves, now or on record.
+    pub(crate) const fn has_previous(&self) -> bool {
+        self.previous.is_some() || self.record.previous.is_some()
+    }
+
+    /// Puts the generation before in place of the one that failed. False if it is to be loaded first.
+    pub(crate) fn roll_back(&mut self, reason: String, now: Timestamp) -> bool {
+        let Some(failed) = &self.serving else { return false };
+        let (contents, hash) = (failed.generation.contents, failed.generation.hash);
+        self.refused = Some(Refused {
+            contents: Some(contents),
+            hash: Some(hash),
+            reason: format!("quarantine: {reason}"),
+            fault: Fault::File,
+            described: None,
+            retry: None,
+            replay: None,
+        });
+        match self.previous.take() {
+            Some(previous) => {
+                self.serve(previous, now);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Notes what became of it.
+    pub(crate) fn happened(&mut self, event: PluginEvent) {
+        self.history.truncate(MAX_HISTORY - 1);
+        self.history.push_front(event);
     }
 
     /// A candidate was refused: what serves goes on.
@@ -231,7 +338,7 @@ impl Entry {
         let described = self.trying.take().and_then(|attempt| attempt.described);
         let contents = candidate.contents;
         let before = self.refused.as_ref().filter(|it| it.contents == Some(contents)).and_then(|it| it.retry.as_ref());
-        let is_record = candidate.is_record && self.serving.is_none();
+        let is_record = candidate.is_record;
         let before = if is_record { self.record_retry.as_ref() } else { before };
         let pause = before.map_or(FIRST_RETRY, |retry| (retry.pause * 2).min(LAST_RETRY));
         let retry = || rejection.is_retried.then(|| Retry { candidate: candidate.clone(), at: now + pause, pause });
@@ -247,6 +354,7 @@ impl Entry {
             fault: rejection.fault,
             described,
             retry: if is_record { None } else { retry() },
+            replay: rejection.replay,
         });
     }
 
@@ -259,6 +367,7 @@ impl Entry {
             fault: Fault::Machine,
             described: None,
             retry: None,
+            replay: None,
         });
     }
 
@@ -269,13 +378,13 @@ impl Entry {
 
     /// Whether its absence would be a rule that is missing.
     pub(crate) const fn is_known(&self) -> bool {
-        !self.is_disabled && (self.serving.is_some() || self.record.is_some())
+        self.disabled.is_none() && (self.serving.is_some() || self.record.current.is_some())
     }
 
     /// Whether something is to come of it yet.
     pub(crate) fn is_pending(&self) -> bool {
         let is_unread = self.observed.as_ref().is_some_and(|it| matches!(it.reading, Reading::Unread));
-        !self.is_disabled && (is_unread || self.waiting.is_some() || self.trying.is_some())
+        self.disabled.is_none() && (is_unread || self.waiting.is_some() || self.trying.is_some())
     }
 
     /// When it is to be looked at again without an event.
@@ -288,7 +397,7 @@ impl Entry {
 
     /// When something that was refused is tried again.
     pub(crate) fn retried_at(&self) -> Option<Instant> {
-        if self.trying.is_some() || self.is_disabled {
+        if self.trying.is_some() || self.disabled.is_some() {
             return None;
         }
         let of_file = self.refused.as_ref().and_then(|it| it.retry.as_ref());
@@ -300,12 +409,12 @@ impl Entry {
     fn unsettled(&self) -> Option<Unsettled> {
         let is_unreadable = self.observed.as_ref().is_some_and(|it| matches!(it.reading, Reading::Unreadable(_)));
         let may_pass = self.refused.as_ref().is_some_and(|it| it.fault == Fault::Machine);
-        if self.serving.is_some() || self.is_disabled || !(self.is_pending() || may_pass || is_unreadable) {
+        if self.serving.is_some() || self.disabled.is_some() || !(self.is_pending() || may_pass || is_unreadable) {
             return None;
         }
         let of_attempt = self.trying.as_ref().and_then(|it| it.described.as_ref());
         let described = of_attempt.or_else(|| self.refused.as_ref()?.described.as_ref());
-        match (described, &self.record) {
+        match (described, &self.record.current) {
             (Some(described), _) => described.judges_writes.then(|| Unsettled::Types(described.subscriptions.clone())),
             // What it judged is on record.
             (None, Some(_)) => None,
@@ -318,11 +427,11 @@ impl Entry {
         Plugin {
             serving: self.serving.as_ref().map(|it| Arc::clone(&it.generation)),
             required,
-            record: self.record.clone().filter(|_| !self.is_disabled),
+            record: self.record.current.clone().filter(|_| self.disabled.is_none()),
             unsettled: self.unsettled(),
             is_pending: self.is_pending(),
             status: self.status(name, required),
-            stats: Arc::clone(&self.stats),
+            shared: self.shared.clone(),
         }
     }
 
@@ -349,14 +458,26 @@ impl Entry {
             status.segments = generation.manifest.segments.iter().map(ToString::to_string).collect();
             status.sources.clone_from(&generation.manifest.sources);
             status.unknown_fields.clone_from(&generation.manifest.unknown_fields);
+            status.limits = Some(limits(&generation.limits));
+            status.replay.clone_from(&generation.replay);
+        }
+        if let Some(replay) = self.refused.as_ref().and_then(|it| it.replay.as_deref()) {
+            status.replay = Some(replay.clone());
+        }
+        status.history = self.history.iter().cloned().collect();
+        status.quarantined_hashes = self.record.quarantined.iter().map(|it| it.hash.to_string()).collect();
+        if let Some(previous) = &self.record.previous {
+            status.previous_hash = previous.hash.to_string();
         }
         status
     }
 
     fn state(&self) -> (State, String) {
         let fallback = if self.serving.is_some() { State::ServingLastGood } else { State::Rejected };
-        if self.is_disabled {
-            return (State::Disabled, "its file says `enabled = false`".into());
+        match self.disabled {
+            Some(DisabledBy::File) => return (State::Disabled, "its NAME.toml says `enabled = false`".into()),
+            Some(DisabledBy::Operator) => return (State::Disabled, "an operator disabled it".into()),
+            None => {}
         }
         if self.is_pending() {
             return (State::Pending, self.refused.as_ref().map(|it| it.reason.clone()).unwrap_or_default());
@@ -366,10 +487,30 @@ impl Entry {
         }
         match (&self.refused, &self.observed, &self.serving) {
             (Some(refused), _, _) => (fallback, refused.reason.clone()),
-            (None, Some(_), Some(_)) => (State::Serving, String::new()),
+            (None, Some(_), Some(serving)) => (State::Serving, failing(&serving.generation)),
             (None, None, Some(_)) => (State::ServingLastGood, "its file is gone".into()),
             (None, _, None) => (State::Missing, String::new()),
         }
+    }
+}
+
+/// What is said of a generation that fails and cannot be rolled back.
+fn failing(generation: &Generation) -> String {
+    let failing = generation.monitor.failing();
+    failing.map(|why| format!("failing, and there is no generation before it: {why}")).unwrap_or_default()
+}
+
+fn limits(limits: &Limits) -> PluginLimits {
+    let duration = |limit: Duration| cqar_proto::well_known::Duration::try_from(limit).ok();
+    let bytes = |limit: usize| i64::try_from(limit).unwrap_or(i64::MAX);
+    let number = |limit: usize| i32::try_from(limit).unwrap_or(i32::MAX);
+    PluginLimits {
+        deadline: duration(limits.call.guest),
+        call_timeout: duration(limits.call.total),
+        memory_bytes: bytes(limits.memory_bytes),
+        output_bytes: bytes(limits.output_bytes),
+        concurrency: number(limits.concurrency),
+        lookup_keys: number(limits.lookup_keys),
     }
 }
 
@@ -382,7 +523,10 @@ mod tests {
     use prometheus::Registry;
 
     use super::*;
-    use crate::{kinds::KindRef, plugin_config::PluginConfig, stats::Metrics};
+    use crate::{
+        directory::scan::Beside, generation_store::GenerationRecord, kinds::KindRef, plugin_config::PluginConfig,
+        stats::Metrics,
+    };
 
     fn entry() -> Entry {
         Entry::new(Stats::new("rule", &Metrics::register(&Registry::new()).unwrap()))
@@ -390,21 +534,12 @@ mod tests {
 
     fn candidate(bytes: &[u8]) -> Candidate {
         let hash = Hash::of(bytes);
-        let (component, config) = (None, Ok(PluginConfig::default()));
-        Candidate {
-            name: "rule".into(),
-            hash,
-            contents: hash,
-            component,
-            bytes: 0,
-            config,
-            config_text: None,
-            is_record: false,
-        }
+        let (component, config, beside) = (None, Ok(PluginConfig::default()), Beside::default());
+        Candidate { name: "rule".into(), hash, contents: hash, component, bytes: 0, config, beside, is_record: false }
     }
 
     fn refusal(fault: Fault, is_retried: bool) -> Rejection {
-        Rejection { step: "describe", reason: "took longer".into(), fault, is_retried }
+        Rejection { step: "describe", reason: "took longer".into(), fault, is_retried, replay: None }
     }
 
     #[test]
@@ -432,7 +567,7 @@ mod tests {
         let mut entry = entry();
         let (good, bad) = (Candidate { is_record: true, ..candidate(b"good") }, candidate(b"bad"));
         let kind = KindRef::from_name("validator").unwrap();
-        entry.record = Some(GenerationRecord::new(good.hash, kind, &[EntityType::Market], None));
+        entry.record.current = Some(GenerationRecord::new(good.hash, kind, &[EntityType::Market], Beside::default()));
         let started = Instant::now();
         entry.reject(&good, refusal(Fault::Machine, true), started);
         entry.reject(&bad, refusal(Fault::File, false), started);

@@ -11,7 +11,7 @@ use std::{
 use crate::{
     config::MAX_COMPONENT_BYTES,
     generation_store::{GenerationStore, Received},
-    hash::Hash,
+    hash::{Hash, StreamHasher},
 };
 
 /// A directory with more is refused: some dozen venues and rules are what one server has.
@@ -39,8 +39,36 @@ pub(crate) struct PluginFiles {
     pub(crate) path: PathBuf,
     /// `<name>.wasm`; the error says why it cannot be looked at.
     component: Result<Fingerprint, String>,
+    /// What lies beside it.
+    beside: Beside<Fingerprint>,
+}
+
+/// What may lie beside a component.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Beside<T> {
     /// `<name>.toml`
-    config: Option<Fingerprint>,
+    pub(crate) config: Option<T>,
+    /// `<name>.tests.json`
+    pub(crate) cases: Option<T>,
+}
+
+impl<T> Beside<T> {
+    /// Makes something of each file.
+    fn try_map<U, E>(&self, mut make: impl FnMut(&T) -> Result<U, E>) -> Result<Beside<U>, E> {
+        Ok(Beside {
+            config: self.config.as_ref().map(&mut make).transpose()?,
+            cases: self.cases.as_ref().map(&mut make).transpose()?,
+        })
+    }
+}
+
+impl Beside<Fingerprint> {
+    /// What lies beside the component now.
+    fn of(component: &Path) -> io::Result<Self> {
+        // One that was just removed is none.
+        let look = |extension: &str| fingerprint(&component.with_extension(extension)).or_else(absent);
+        Ok(Self { config: look("toml")?, cases: look("tests.json")? })
+    }
 }
 
 /// A plugin in the directory.
@@ -54,23 +82,19 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) component: Received,
-    /// The text of `<name>.toml`.
-    pub(crate) config: Option<String>,
-}
-
-impl Contents {
-    /// Names the contents of all files together.
-    pub(crate) fn hash(&self) -> Hash {
-        contents_hash(&self.component.hash, self.config.as_deref())
-    }
+    pub(crate) beside: Beside<String>,
 }
 
 /// Names a component together with what lies beside it.
-pub(crate) fn contents_hash(component: &Hash, config: Option<&str>) -> Hash {
-    match config {
-        None => *component,
-        Some(config) => Hash::of(&[component.bytes(), config.as_bytes()].concat()),
+pub(crate) fn contents_hash(component: &Hash, beside: &Beside<String>) -> Hash {
+    let mut hasher = StreamHasher::default();
+    hasher.update(component.bytes());
+    for text in [&beside.config, &beside.cases] {
+        // That one is there and empty is another thing than that it is not there.
+        hasher.update(&[u8::from(text.is_some())]);
+        hasher.update(Hash::of(text.as_deref().unwrap_or_default().as_bytes()).bytes());
     }
+    hasher.finish()
 }
 
 /// Which directory a path leads to.
@@ -106,15 +130,27 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Found>> {
             // A link whose target is not there yet: what cannot be looked at is not deleted.
             Err(error) => Err(error.to_string()),
         };
-        // One that was just removed is none.
-        let config = fingerprint(&path.with_extension("toml")).or_else(absent)?;
-        found.insert(stem.to_owned(), PluginFiles { path, component, config });
+        let beside = Beside::of(&path)?;
+        found.insert(stem.to_owned(), PluginFiles { path, component, beside });
     }
     // None of them is passed over: it would look deleted, and a rule would be gone.
     if found.len() > MAX_FILES {
         return Err(io::Error::other(format!("has {} plugins, and must have at most {MAX_FILES}", found.len())));
     }
     Ok(found.into_iter().map(|(stem, files)| Found { stem, files }).collect())
+}
+
+/// Deletes a component, and what lies beside it.
+pub(crate) fn remove(component: &Path) -> io::Result<()> {
+    for path in [component.to_path_buf(), component.with_extension("toml"), component.with_extension("tests.json")] {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn absent(error: io::Error) -> io::Result<Option<Fingerprint>> {
@@ -129,13 +165,10 @@ pub(crate) fn read(files: &PluginFiles, store: &GenerationStore) -> io::Result<O
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("is larger than {limit_mib} MiB")));
     }
     let received = store.receive(&component.path)?;
-    let config = files.config.as_ref().map(read_text).transpose()?;
-    let unchanged = |path: &Path, before: Option<&Fingerprint>| {
-        io::Result::Ok(fingerprint(path).or_else(absent)?.as_ref() == before)
-    };
-    let are_unchanged = unchanged(&files.path, Some(component))?
-        && unchanged(&files.path.with_extension("toml"), files.config.as_ref())?;
-    Ok(are_unchanged.then_some(Contents { component: received, config }))
+    let beside = files.beside.try_map(read_text)?;
+    let is_unchanged = fingerprint(&files.path).or_else(absent)?.as_ref() == Some(component)
+        && Beside::of(&files.path)? == files.beside;
+    Ok(is_unchanged.then_some(Contents { component: received, beside }))
 }
 
 fn read_text(file: &Fingerprint) -> io::Result<String> {
@@ -185,7 +218,7 @@ mod tests {
         assert_eq!(found.iter().map(|it| it.stem.as_str()).collect::<Vec<_>>(), ["dangling", "linked", "plain"]);
         assert!(read(&found[0].files, &store).is_err(), "what cannot be looked at is there all the same");
         assert_eq!(read(&found[1].files, &store).unwrap().unwrap().component.hash, Hash::of(b"linked"));
-        assert_eq!(read(&found[2].files, &store).unwrap().unwrap().config.as_deref(), Some("plain"));
+        assert_eq!(read(&found[2].files, &store).unwrap().unwrap().beside.config.as_deref(), Some("plain"));
 
         fs::write(&target, b"linked anew").unwrap();
         assert!(read(&found[1].files, &store).unwrap().is_none(), "it changed since it was listed");

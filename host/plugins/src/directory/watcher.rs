@@ -6,27 +6,29 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use cqar_proto::v1::{PluginEvent, plugin_event::Type};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, broadcast, mpsc, watch},
     task::spawn_blocking,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    entry::Entry,
+    entry::{DisabledBy, Entry},
+    operations::{Command, OperateError, Operation},
     scan::{self, Contents, DirectoryId, Found},
 };
 use crate::{
-    gate::{Candidate, Described, Gate, Rejection},
-    generation::Generation,
-    generation_store::{ComponentFile, GenerationRecord},
+    gate::{Candidate, Described, Gate, Passed, PluginShared, Rejection},
+    generation_store::{GenerationRecord, GenerationStore, Quarantined},
+    hash::Hash,
     plugin_config::PluginConfig,
     stats::{Metrics, Stats},
     table::{PluginTable, Plugins},
@@ -41,7 +43,15 @@ enum Outcome {
     /// It said what it is.
     Described(Candidate, Described),
     /// It serves, or is refused.
-    Ended(Candidate, Result<Arc<Generation>, Rejection>),
+    Ended(Candidate, Result<Passed, Rejection>),
+}
+
+/// What the task needs of others, and others of it.
+pub(crate) struct Channels {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    /// What becomes of plugins.
+    pub(crate) events: broadcast::Sender<PluginEvent>,
+    pub(crate) token: CancellationToken,
 }
 
 /// The task's state.
@@ -51,7 +61,7 @@ pub(crate) struct Watcher {
     gate: Arc<Gate>,
     table: Arc<PluginTable>,
     metrics: Metrics,
-    token: CancellationToken,
+    channels: Channels,
     entries: BTreeMap<String, Entry>,
     directory_failure: Option<String>,
     watched: Option<(DirectoryId, Option<RecommendedWatcher>)>,
@@ -67,7 +77,7 @@ impl Watcher {
         gate: Arc<Gate>,
         table: Arc<PluginTable>,
         metrics: Metrics,
-        token: CancellationToken,
+        channels: Channels,
     ) -> Self {
         Self {
             dir,
@@ -75,7 +85,7 @@ impl Watcher {
             gate,
             table,
             metrics,
-            token,
+            channels,
             entries: BTreeMap::new(),
             directory_failure: None,
             watched: None,
@@ -99,9 +109,11 @@ impl Watcher {
             let due = self.due().map_or(poll_at, |due| due.min(poll_at));
             let due = if event { due.min(scanned) } else { due }.max(scanned + BETWEEN_SCANS);
             let retried_at = self.entries.values().filter_map(Entry::retried_at).min();
-            let token = self.token.clone();
+            let (token, failing) = (self.channels.token.clone(), Arc::clone(&self.gate.failing));
             tokio::select! {
                 () = token.cancelled() => return,
+                Some(command) = self.channels.commands.recv() => self.command(command).await,
+                () = failing.notified() => self.roll_back_failing().await,
                 Some(outcome) = self.outcomes.1.recv() => self.ended(outcome).await,
                 () = self.events.notified(), if !event => event = true,
                 () = sleep_until(retried_at.unwrap_or(poll_at)), if retried_at.is_some() => {}
@@ -137,20 +149,38 @@ impl Watcher {
             self.entry(&name);
         }
         for (name, record) in self.gate.store.records() {
-            let Some(generation) = record.current else { continue };
-            self.entry(&name).record = Some(generation.clone());
-            let store = Arc::clone(&self.gate.store);
-            let hash = generation.hash;
-            let read = spawn_blocking(move || store.component(&hash)).await;
             let entry = self.entry(&name);
-            match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
-                Ok(component) => entry.start_with(of_record(&name, &generation, component)),
-                Err(error) => {
-                    tracing::error!(plugin = name, %hash, %error, "the last good bytes of a plugin cannot be read");
-                    entry.lost(&error.to_string());
+            entry.record = record.clone();
+            if record.is_disabled {
+                entry.disable(DisabledBy::Operator);
+            } else if let Some(generation) = record.current {
+                match self.of_record(&name, &generation).await {
+                    Ok(candidate) => self.entry(&name).start_with(candidate),
+                    Err(error) => self.entry(&name).lost(&error.to_string()),
                 }
             }
         }
+    }
+
+    /// A generation on record, to be tried.
+    async fn of_record(&self, name: &str, generation: &GenerationRecord) -> io::Result<Candidate> {
+        let (store, hash) = (Arc::clone(&self.gate.store), generation.hash);
+        let read = spawn_blocking(move || store.component(&hash)).await;
+        let component = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let component = component.inspect_err(|error| {
+            tracing::error!(plugin = name, %hash, %error, "the last good bytes of a plugin cannot be read");
+        })?;
+        let beside = generation.beside();
+        Ok(Candidate {
+            name: name.into(),
+            hash: generation.hash,
+            contents: scan::contents_hash(&generation.hash, &beside),
+            bytes: component.bytes(),
+            component: Some(Arc::new(component)),
+            config: PluginConfig::beside(&beside),
+            beside,
+            is_record: true,
+        })
     }
 
     /// Looks at the directory, and reads what held for long enough: at a poll, also what could not be read before.
@@ -196,11 +226,11 @@ impl Watcher {
         let entry = self.entry(&stem);
         match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(Some(contents)) => {
-                let was_disabled = entry.is_disabled();
+                let before = entry.disabled();
                 entry.contents(of_directory(&stem, contents));
-                if entry.is_disabled() && !was_disabled {
-                    tracing::info!(plugin = stem, "plugin disabled");
-                    self.forget(&stem).await;
+                if entry.disabled() == Some(DisabledBy::File) && before != Some(DisabledBy::File) {
+                    self.happened(&stem, Type::Disabled, None, "its NAME.toml says `enabled = false`");
+                    self.store(&stem, GenerationStore::retire).await;
                 }
             }
             // It changed meanwhile: the next scan sees it anew.
@@ -218,23 +248,155 @@ impl Watcher {
             }
         }
         for name in deleted {
-            tracing::info!(plugin = name, "plugin removed");
-            self.entries.remove(&name);
-            self.metrics.forget(&name);
-            self.forget(&name).await;
+            self.forget(&name, "its file was deleted").await;
         }
     }
 
-    /// Forgets what served: its absence is wanted.
-    async fn forget(&mut self, name: &str) {
-        if let Some(entry) = self.entries.get_mut(name) {
-            entry.record = None;
-        }
+    /// Forgets a plugin: its absence is wanted.
+    async fn forget(&mut self, name: &str, why: &str) {
+        self.happened(name, Type::Removed, None, why);
+        self.store(name, GenerationStore::forget).await;
+        self.entries.remove(name);
+        self.metrics.forget(name);
+    }
+
+    /// Changes what is known of a plugin over restarts. False, and said, if it cannot be written.
+    async fn store(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&GenerationStore, &str) -> io::Result<()> + Send + 'static,
+    ) -> bool {
         let (store, plugin) = (Arc::clone(&self.gate.store), name.to_owned());
-        let forgotten = spawn_blocking(move || store.forget(&plugin)).await;
-        if let Err(error) = forgotten.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            // It is back after a restart, which is safer than a rule that is gone.
-            tracing::error!(plugin = name, %error, "a removed plugin is still in the data directory");
+        let changed = spawn_blocking(move || change(&store, &plugin)).await;
+        let changed = changed.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if let Err(error) = &changed {
+            // It is as before after a restart.
+            tracing::error!(plugin = name, %error, "what became of a plugin is not remembered");
+        }
+        let record = self.gate.store.record(name).unwrap_or_default();
+        if let Some(entry) = self.entries.get_mut(name) {
+            entry.record = record;
+        }
+        changed.is_ok()
+    }
+
+    /// Says what became of a plugin, of which component, everywhere.
+    fn happened(&mut self, name: &str, what: Type, generation: Option<(Hash, &str)>, reason: &str) {
+        let (hash, version) =
+            generation.map(|(hash, version)| (hash.to_string(), version.to_owned())).unwrap_or_default();
+        match what {
+            Type::Rejected | Type::RolledBack | Type::Quarantined => {
+                tracing::warn!(plugin = name, hash, version, reason, what = what.as_str_name(), "plugin_changed");
+            }
+            _ => tracing::info!(plugin = name, hash, version, reason, what = what.as_str_name(), "plugin_changed"),
+        }
+        let event_time = Some(self.gate.clock.now().into());
+        let (name, reason) = (name.to_owned(), reason.to_owned());
+        let event = PluginEvent { name: name.clone(), r#type: what.into(), event_time, hash, version, reason };
+        if let Some(entry) = self.entries.get_mut(&name) {
+            entry.happened(event.clone());
+        }
+        // An error means that nobody watches.
+        let _ = self.channels.events.send(event);
+    }
+
+    /// Does what an operator asks for.
+    async fn command(&mut self, command: Command) {
+        let Command { name, operation, reply } = command;
+        let done = if self.entries.contains_key(&name) {
+            self.operate(&name, operation).await
+        } else {
+            Err(OperateError::NotFound)
+        };
+        self.publish();
+        // An error means that nobody waits any more.
+        let _ = reply.send(done);
+    }
+
+    async fn operate(&mut self, name: &str, operation: Operation) -> Result<(), OperateError> {
+        let is_required = self.required.contains(name);
+        if is_required && matches!(operation, Operation::Disable | Operation::Remove) {
+            let why = "the configuration requires it: take it out of plugins.required first";
+            return Err(OperateError::Refused(why.into()));
+        }
+        let unwritten = |written: bool| if written { Ok(()) } else { Err(OperateError::NotRemembered) };
+        match operation {
+            Operation::Disable => {
+                unwritten(self.store(name, |store, name| store.set_disabled(name, true)).await)?;
+                self.entry(name).disable(DisabledBy::Operator);
+                self.happened(name, Type::Disabled, None, "an operator disabled it");
+            }
+            Operation::Enable => {
+                if self.entry(name).disabled() == Some(DisabledBy::File) {
+                    let why = format!("{name}.toml says `enabled = false`: change it there");
+                    return Err(OperateError::Refused(why));
+                }
+                unwritten(self.store(name, |store, name| store.set_disabled(name, false)).await)?;
+                if self.entry(name).disabled().is_some() {
+                    let candidate = match self.entry(name).record.current.clone() {
+                        Some(generation) => self.of_record(name, &generation).await.ok(),
+                        None => None,
+                    };
+                    self.entry(name).enable(candidate);
+                    self.events.notify_one();
+                }
+            }
+            Operation::Remove => {
+                if let Some(file) = self.entry(name).file().map(Path::to_path_buf) {
+                    let removed = spawn_blocking(move || scan::remove(&file)).await;
+                    removed
+                        .unwrap_or_else(|error| Err(io::Error::other(error)))
+                        .map_err(|error| OperateError::Refused(format!("its files cannot be deleted: {error}")))?;
+                }
+                self.forget(name, "an operator removed it").await;
+            }
+            Operation::Reload => {
+                if let Some(hash) = self.entry(name).refused_hash() {
+                    self.gate.compiler.forget_refusal(&hash);
+                }
+                self.entry(name).reload();
+                self.events.notify_one();
+            }
+            Operation::Lift => {
+                unwritten(self.store(name, GenerationStore::lift).await)?;
+                self.happened(name, Type::Lifted, None, "an operator lifted its quarantine");
+                self.entry(name).reload();
+                self.events.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back generations that fail, where there is one before.
+    async fn roll_back_failing(&mut self) {
+        let failing = |(name, entry): (&String, &Entry)| {
+            let serving = entry.serving()?;
+            let reason = serving.monitor.failing()?;
+            let is_quarantined = entry.record.quarantined.iter().any(|it| it.contents == serving.contents);
+            (entry.has_previous() && !is_quarantined).then(|| (name.clone(), Arc::clone(serving), reason))
+        };
+        for (name, generation, reason) in self.entries.iter().filter_map(failing).collect::<Vec<_>>() {
+            let (hash, version) = (generation.hash, generation.manifest.version.clone());
+            let now = self.gate.clock.now();
+            let previous = self.entry(&name).record.previous.clone();
+            let said = format!("rolled back at {now}: {reason}");
+            let failed = Quarantined { hash, contents: generation.contents, reason: said.clone() };
+            self.store(&name, move |store, name| store.quarantine(name, failed)).await;
+            self.metrics.rollbacks.with_label_values(&[&name]).inc();
+            if !self.entry(&name).roll_back(said.clone(), now)
+                && let Some(previous) = previous
+            {
+                // It was not loaded since the start.
+                match self.of_record(&name, &previous).await {
+                    Ok(candidate) => self.entry(&name).start_with(candidate),
+                    Err(error) => tracing::error!(plugin = name, %error, "the generation before cannot be loaded"),
+                }
+            }
+            let activations = self.entry(&name).activations();
+            self.metrics.generation.with_label_values(&[&name]).set(activations);
+            self.happened(&name, Type::RolledBack, Some((hash, &version)), &said);
+            let lift = format!("not tried again before another file, or `cqar plugin lift {name}`");
+            self.happened(&name, Type::Quarantined, Some((hash, &version)), &lift);
         }
     }
 
@@ -269,10 +431,10 @@ impl Watcher {
         let now = Instant::now();
         for entry in self.entries.values_mut() {
             let Some(candidate) = entry.next(now) else { continue };
-            let (gate, stats, outcomes) = (Arc::clone(&self.gate), Arc::clone(&entry.stats), self.outcomes.0.clone());
-            let token = self.token.clone();
+            let (gate, shared, outcomes) = (Arc::clone(&self.gate), entry.shared.clone(), self.outcomes.0.clone());
+            let token = self.channels.token.clone();
             self.gate.tracker.spawn(async move {
-                let _ = token.run_until_cancelled_owned(attempt(&gate, candidate, &stats, &outcomes)).await;
+                let _ = token.run_until_cancelled_owned(attempt(&gate, candidate, &shared, &outcomes)).await;
             });
         }
     }
@@ -285,26 +447,34 @@ impl Watcher {
             Outcome::Ended(candidate, result) => (candidate, result),
         };
         let (name, hash) = (Arc::clone(&candidate.name), candidate.hash);
-        let record = self.gate.store.record(&name).and_then(|record| record.current);
-        let now = self.gate.clock.now();
-        let metrics = self.metrics.clone();
-        let entry = self.entry(&name);
+        let (record, now) = (self.gate.store.record(&name).unwrap_or_default(), self.gate.clock.now());
         match result {
-            Ok(generation) => {
-                let manifest = &generation.manifest;
-                tracing::info!(plugin = &*name, version = manifest.version, %hash, "plugin serves");
-                metrics.swaps.with_label_values(&[&*name]).inc();
-                metrics.generation.with_label_values(&[&*name]).set(entry.activate(generation, now));
+            Ok(passed) => {
+                let version = passed.generation.manifest.version.clone();
+                let replay = passed.generation.replay.as_ref();
+                let said = replay.filter(|it| it.changed > 0);
+                let said =
+                    said.map(|it| format!("{} of {} recorded calls are answered otherwise", it.changed, it.calls));
+                let entry = self.entry(&name);
                 entry.record = record;
-                if entry.is_disabled() {
-                    self.forget(&name).await;
+                entry.activate(passed, candidate.is_record, now);
+                let activations = entry.activations();
+                if entry.disabled().is_some() {
+                    // It was taken out of service while it was tried, which kept its bytes.
+                    if entry.disabled() == Some(DisabledBy::File) {
+                        self.store(&name, GenerationStore::retire).await;
+                    }
+                    return;
                 }
+                self.metrics.swaps.with_label_values(&[&*name]).inc();
+                self.metrics.generation.with_label_values(&[&*name]).set(activations);
+                self.happened(&name, Type::Activated, Some((hash, &version)), &said.unwrap_or_default());
             }
             Err(rejection) => {
-                let (step, reason) = (rejection.step, &*rejection.reason);
-                tracing::warn!(plugin = &*name, %hash, step, reason, "plugin refused");
-                metrics.rejections.with_label_values(&[&*name, step]).inc();
-                entry.reject(&candidate, rejection, Instant::now());
+                let (step, reason) = (rejection.step, format!("{}: {}", rejection.step, rejection.reason));
+                self.metrics.rejections.with_label_values(&[&*name, step]).inc();
+                self.entry(&name).reject(&candidate, rejection, Instant::now());
+                self.happened(&name, Type::Rejected, Some((hash, "")), &reason);
             }
         }
     }
@@ -326,7 +496,7 @@ impl Watcher {
 }
 
 /// Tries a candidate, and tells the watcher what it is as soon as it is known.
-async fn attempt(gate: &Gate, candidate: Candidate, stats: &Arc<Stats>, outcomes: &mpsc::Sender<Outcome>) {
+async fn attempt(gate: &Gate, candidate: Candidate, shared: &PluginShared, outcomes: &mpsc::Sender<Outcome>) {
     let (described, mut descriptions) = mpsc::channel(1);
     let forward = async {
         if let Some(described) = descriptions.recv().await {
@@ -334,35 +504,20 @@ async fn attempt(gate: &Gate, candidate: Candidate, stats: &Arc<Stats>, outcomes
             let _ = outcomes.send(Outcome::Described(candidate.clone(), described)).await;
         }
     };
-    let ((), result) = tokio::join!(forward, gate.pass(&candidate, stats, described));
+    let ((), result) = tokio::join!(forward, gate.pass(&candidate, shared, described));
     let _ = outcomes.send(Outcome::Ended(candidate, result)).await;
 }
 
-fn of_record(name: &str, generation: &GenerationRecord, component: ComponentFile) -> Candidate {
-    let config_text = generation.config.clone();
-    Candidate {
-        name: name.into(),
-        hash: generation.hash,
-        contents: scan::contents_hash(&generation.hash, config_text.as_deref()),
-        bytes: component.bytes(),
-        component: Some(Arc::new(component)),
-        config: config_text.as_deref().map_or_else(|| Ok(PluginConfig::default()), PluginConfig::read),
-        config_text,
-        is_record: true,
-    }
-}
-
 fn of_directory(name: &str, contents: Contents) -> Candidate {
-    let all = contents.hash();
-    let Contents { component, config: config_text } = contents;
+    let Contents { component, beside } = contents;
     Candidate {
         name: name.into(),
         hash: component.hash,
-        contents: all,
+        contents: scan::contents_hash(&component.hash, &beside),
         bytes: component.bytes,
         component: component.component.map(Arc::new),
-        config: config_text.as_deref().map_or_else(|| Ok(PluginConfig::default()), PluginConfig::read),
-        config_text,
+        config: PluginConfig::beside(&beside),
+        beside,
         is_record: false,
     }
 }

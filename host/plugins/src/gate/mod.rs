@@ -1,5 +1,6 @@
 //! The gate: what a file must pass before it serves. Every step is limited, and is named where it fails.
 
+mod cases;
 pub(crate) mod interface;
 pub(crate) mod manifest;
 mod swap;
@@ -12,25 +13,29 @@ use cqar_domain::{
     lookup::Lookup,
     time::{Clock, Timestamp},
 };
+use cqar_proto::v1::ReplayReport;
 use serde_json::Value;
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::spawn_blocking,
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
 use wasmtime::component::{Component, InstancePre};
 
-use self::manifest::Manifest;
+use self::{cases::Case, manifest::Manifest, trial::Trial};
 use crate::{
     compile::{CompileError, Compiler},
     config::Limits,
+    directory::scan::Beside,
     error::CallError,
     generation::{Generation, PoolSettings},
     generation_store::{ComponentFile, GenerationRecord, GenerationStore},
     hash::Hash,
     kinds::KindRef,
-    plugin_config::PluginConfig,
+    monitor::CallMonitor,
+    plugin_config::{PluginConfig, ReplayPolicy},
+    replay::{self, CallRing, RecordedCall, Replay},
     runtime::{
         bindings::exports::cqar::plugin::lifecycle,
         engine::Engine,
@@ -60,7 +65,8 @@ pub(crate) struct Candidate {
     pub(crate) bytes: u64,
     /// What the file beside it says; the error says why it says nothing.
     pub(crate) config: Result<PluginConfig, String>,
-    pub(crate) config_text: Option<String>,
+    /// The texts of the files beside it.
+    pub(crate) beside: Beside<String>,
     /// Whether it is what served last, from the data directory.
     pub(crate) is_record: bool,
 }
@@ -73,6 +79,22 @@ pub(crate) struct Rejection {
     pub(crate) fault: Fault,
     /// Whether the same contents are tried again.
     pub(crate) is_retried: bool,
+    /// What a replay found, if it was the reason.
+    pub(crate) replay: Option<Box<ReplayReport>>,
+}
+
+/// A candidate that may serve.
+pub(crate) struct Passed {
+    pub(crate) generation: Arc<Generation>,
+    /// The recorded calls, with its answers.
+    pub(crate) answered: Vec<RecordedCall>,
+}
+
+/// What the generations of one plugin share.
+#[derive(Clone)]
+pub(crate) struct PluginShared {
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) ring: Arc<CallRing>,
 }
 
 /// Whose fault it is that a candidate does not serve.
@@ -104,6 +126,8 @@ pub(crate) struct Gate {
     pub(crate) store: Arc<GenerationStore>,
     pub(crate) listing_place: Arc<Semaphore>,
     pub(crate) trials: Semaphore,
+    /// Tells the watcher that a generation is failing.
+    pub(crate) failing: Arc<Notify>,
     pub(crate) tracker: TaskTracker,
 }
 
@@ -117,14 +141,15 @@ impl Gate {
     pub(crate) async fn pass(
         &self,
         candidate: &Candidate,
-        stats: &Arc<Stats>,
+        shared: &PluginShared,
         described: mpsc::Sender<Described>,
-    ) -> Result<Arc<Generation>, Rejection> {
+    ) -> Result<Passed, Rejection> {
         if !manifest::is_name(&candidate.name) {
             return Err(at("name")("a plugin's file must be named as a slug: a-z, 0-9, _ and -".into()));
         }
         let config =
             candidate.config.as_ref().map_err(|error| at("config")(format!("{}.toml: {error}", candidate.name)))?;
+        self.quarantine(candidate)?;
         let component = self.compile(candidate).await?;
         let version = interface::version(&component).map_err(at("interface"))?;
         let component = self.engine.linker().instantiate_pre(&component).map_err(wasm("link"))?;
@@ -159,24 +184,69 @@ impl Gate {
 
         let inert_imports =
             interface::imports(&template.component).into_iter().filter(|name| wasi::is_inert(name)).collect();
+        let (looks_up, configured) = (manifest.looks_up, template.settings.clone());
+        let monitor =
+            CallMonitor::new(&candidate.hash, looks_up, &shared.stats, &shared.ring, &self.failing, &self.clock);
         let settings = PoolSettings {
             limits: &self.limits,
             places: Arc::new(Semaphore::new(self.limits.concurrency)),
             listing_place: &self.listing_place,
-            stats,
+            monitor: &monitor,
             tracker: &self.tracker,
         };
         let interfaces = kind.0.interfaces(&Arc::new(template), &settings).map_err(wasm("interface"))?;
-        trial::run(&*interfaces, kind, &manifest, now).await?;
+        let cases = self.cases(candidate).await?;
+        Trial { interfaces: &*interfaces, manifest: &manifest, now }.run(kind, &cases).await?;
+        let Replay { report, answered } = replay::replay(&shared.ring, &*interfaces, now).await;
+        let is_first = candidate.is_record || self.store.record(&candidate.name).is_none_or(|it| it.current.is_none());
+        if config.replay == ReplayPolicy::RefuseChanges && !is_first {
+            swap::unchanged(&report)
+                .map_err(|reason| Rejection { replay: Some(Box::new(report.clone())), ..at("replay")(reason) })?;
+        }
         self.keep(candidate, kind, &manifest).await?;
-        Ok(Arc::new(Generation {
+        let generation = Generation {
             name: Arc::clone(&candidate.name),
             hash: candidate.hash,
             contents: candidate.contents,
             manifest,
             inert_imports,
             interfaces,
-        }))
+            monitor,
+            limits: self.limits.clone(),
+            settings: configured,
+            replay: (!is_first).then_some(report),
+        };
+        Ok(Passed { generation: Arc::new(generation), answered })
+    }
+
+    /// Refuses what was rolled back.
+    fn quarantine(&self, candidate: &Candidate) -> Result<(), Rejection> {
+        let Some(record) = self.store.record(&candidate.name) else { return Ok(()) };
+        match record.quarantined.iter().find(|it| it.contents == candidate.contents) {
+            None => Ok(()),
+            Some(quarantined) => Err(at("quarantine")(format!(
+                "{}; put another file there, or try it again by `cqar plugin lift {}`",
+                quarantined.reason, candidate.name
+            ))),
+        }
+    }
+
+    /// The cases of the component, and those beside it.
+    async fn cases(&self, candidate: &Candidate) -> Result<Vec<Case>, Rejection> {
+        let Some(component) = candidate.component.clone() else { return Ok(Vec::new()) };
+        let section = spawn_blocking(move || cases::section(&component)).await;
+        let section = section.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let section = section.map_err(|error| machine("cases")(error.to_string()))?;
+        let of_section = section.map(|text| String::from_utf8_lossy(&text).into_owned());
+        let beside = candidate.beside.cases.as_deref();
+        let mut all = Vec::new();
+        for (text, place) in
+            [(of_section.as_deref(), "its section cqar:tests"), (beside, "the file of tests beside it")]
+        {
+            let Some(text) = text else { continue };
+            all.append(&mut cases::read(text).map_err(|error| at("cases")(format!("{place}: {error}")))?);
+        }
+        Ok(all)
     }
 
     /// Refuses what would take a rule away.
@@ -240,8 +310,7 @@ impl Gate {
     async fn keep(&self, candidate: &Candidate, kind: KindRef, manifest: &Manifest) -> Result<(), Rejection> {
         let Some(component) = candidate.component.clone() else { return Ok(()) };
         let (store, name) = (Arc::clone(&self.store), Arc::clone(&candidate.name));
-        let generation =
-            GenerationRecord::new(candidate.hash, kind, &manifest.subscriptions, candidate.config_text.clone());
+        let generation = GenerationRecord::new(candidate.hash, kind, &manifest.subscriptions, candidate.beside.clone());
         if store.record(&name).and_then(|record| record.current).as_ref() == Some(&generation) && candidate.is_record {
             return Ok(());
         }
@@ -253,7 +322,13 @@ impl Gate {
 
 /// The file's fault.
 fn at(step: &'static str) -> impl Fn(String) -> Rejection {
-    move |reason| Rejection { step, reason: clean(&reason, MAX_REASON_BYTES), fault: Fault::File, is_retried: false }
+    move |reason| Rejection {
+        step,
+        reason: clean(&reason, MAX_REASON_BYTES),
+        fault: Fault::File,
+        is_retried: false,
+        replay: None,
+    }
 }
 
 /// The machine's fault.

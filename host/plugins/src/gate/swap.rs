@@ -1,6 +1,7 @@
 //! What a new generation may not do without its operator's word: become another kind, drop a subscription, be granted more.
 
 use cqar_domain::id::EntityType;
+use cqar_proto::v1::ReplayReport;
 
 use super::manifest::{Manifest, REGISTRY_GRANT};
 use crate::{generation_store::GenerationRecord, hash::Hash, plugin_config::PluginConfig};
@@ -45,6 +46,28 @@ pub(super) fn compare(before: &GenerationRecord, manifest: &Manifest, name: &str
         return Ok(());
     }
     Err(format!("it no longer subscribes to {}; {allowed}", names(dropped.iter())))
+}
+
+/// Refuses what answers otherwise, and what could not be compared.
+pub(super) fn unchanged(report: &ReplayReport) -> Result<(), String> {
+    const POLICY: &str = "replay = \"refuse-changes\"";
+    if report.changed > 0 {
+        let first = report.changes.first();
+        let first = first.map(|it| format!("{}: {}: before {}, now {}", it.export, it.input, it.before, it.after));
+        return Err(format!(
+            "{} of {} recorded calls are answered otherwise ({POLICY}); the first: {}",
+            report.changed,
+            report.calls,
+            first.unwrap_or_default()
+        ));
+    }
+    if report.same == 0 {
+        return Err(format!(
+            "none of {} recorded calls could be compared, and {POLICY} wants one at least: write replay = \"report\" for this swap",
+            report.calls
+        ));
+    }
+    Ok(())
 }
 
 fn names<'a>(types: impl Iterator<Item = &'a EntityType>) -> String {

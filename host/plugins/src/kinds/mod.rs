@@ -54,6 +54,9 @@ pub(crate) trait Interfaces: Any + Send + Sync {
     /// Makes the call that a case describes, and gives what the plugin returned as JSON: `{"ok": …}`, or `{"err": …}` where the
     /// plugin says that it cannot answer. What the host would not take as an answer is an error.
     async fn evaluate(&self, input: &CaseInput, scope: Scope) -> Result<Value, CallError>;
+
+    /// Gives back the memory of instances that wait for their next call.
+    fn evict_idle(&self);
 }
 
 /// Which kind, in records and manifests.

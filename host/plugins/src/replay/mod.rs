@@ -48,7 +48,7 @@ pub(crate) async fn replay(ring: &CallRing, interfaces: &dyn Interfaces, now: Ti
             report.inconclusive += 1;
             continue;
         }
-        let output = output(answer);
+        let output = answer.unwrap_or_else(|error| failed(Some(&error)));
         if case::is_same(&call.input.export, &call.output, &output) {
             report.same += 1;
         } else {
@@ -67,9 +67,9 @@ pub(crate) async fn replay(ring: &CallRing, interfaces: &dyn Interfaces, now: Ti
     replay
 }
 
-/// What a call was answered, or how it failed.
-pub(crate) fn output(answer: Result<Value, CallError>) -> Value {
-    answer.unwrap_or_else(|error| json!({"failed": error.kind()}))
+/// What a call was answered that failed.
+pub(crate) fn failed(error: Option<&CallError>) -> Value {
+    json!({"failed": error.map(CallError::kind)})
 }
 
 fn shown(value: &Value) -> String {

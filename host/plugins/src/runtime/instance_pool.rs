@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::spawn_blocking,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 use wasmtime::{
@@ -28,14 +28,16 @@ use wasmtime::{
 
 use super::{
     bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::lifecycle},
+    lookups::RecordedLookup,
     sandbox::{self, Sandbox, Scope},
 };
 use crate::{
     config::Limits,
     error::CallError,
     hash::Hash,
-    kinds::case,
-    stats::Stats,
+    kinds::case::{self, CaseInput},
+    monitor::{CallMonitor, InstanceCount},
+    replay::{self, RecordedCall},
     text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, cleaned, some},
 };
 
@@ -49,7 +51,7 @@ pub(crate) trait Interface: Sized + Send + Sync + 'static {
 }
 
 /// One call of a function of an interface.
-pub(crate) trait Call<G>: Send + Sized + 'static {
+pub(crate) trait Call<G>: Clone + Send + Sized + 'static {
     /// The function's name.
     const EXPORT: &'static str;
     /// Whether what it returns may be as large as a venue's listing, which takes a while to read.
@@ -124,6 +126,14 @@ impl Template {
 struct IdleInstance<G> {
     store: Store<Sandbox>,
     guest: G,
+    _counted: InstanceCount,
+}
+
+/// What came of a call that ran to its end.
+struct Ran<T> {
+    value: T,
+    /// The look-ups that it made, if they were recorded, and were not too large for that.
+    lookups: Option<Vec<RecordedLookup>>,
 }
 
 /// Calls of one interface that wait for a place: as many as one connection of the server's has. More fail at once.
@@ -138,7 +148,7 @@ pub(crate) struct InstancePool<G: Interface> {
     /// Calls that may wait for a place.
     waiting: Semaphore,
     idle: Mutex<Vec<IdleInstance<G>>>,
-    stats: Arc<Stats>,
+    monitor: Arc<CallMonitor>,
     durations: Vec<(&'static str, Histogram)>,
     tracker: TaskTracker,
 }
@@ -151,11 +161,10 @@ impl<G: Interface> InstancePool<G> {
         limits: Limits,
         places: Arc<Semaphore>,
         exports: &[&'static str],
-        stats: &Arc<Stats>,
+        monitor: &Arc<CallMonitor>,
         tracker: &TaskTracker,
     ) -> Arc<Self> {
-        let durations =
-            exports.iter().map(|&export| (export, stats.metrics().duration(&template.plugin, export))).collect();
+        let durations = exports.iter().map(|&export| (export, monitor.duration(export))).collect();
         Arc::new(Self {
             template,
             indices,
@@ -163,7 +172,7 @@ impl<G: Interface> InstancePool<G> {
             places,
             waiting: Semaphore::new(MAX_WAITING),
             idle: Mutex::default(),
-            stats: Arc::clone(stats),
+            monitor: Arc::clone(monitor),
             durations,
             tracker: tracker.clone(),
         })
@@ -173,19 +182,55 @@ impl<G: Interface> InstancePool<G> {
     /// gone, so that a client that cancels costs no instance.
     pub(crate) async fn call<C: Call<G>>(self: &Arc<Self>, call: C, scope: Scope) -> Result<C::Answer, CallError> {
         let started = Instant::now();
-        let place =
-            self.place().await.inspect_err(|error| self.stats.called(C::EXPORT, started.elapsed(), Some(error)))?;
-        let pool = Arc::clone(self);
-        let running = async move {
-            let answer = pool.run(call, &scope, place, Self::accept).await;
-            let took = started.elapsed();
-            if let Some((_, durations)) = pool.durations.iter().find(|(export, _)| *export == C::EXPORT) {
-                durations.observe(took.as_secs_f64());
+        let place = match self.place().await {
+            Ok(place) => place,
+            Err(error) => {
+                self.monitor.called(C::EXPORT, started.elapsed(), Some(&error), String::new);
+                return Err(error);
             }
-            pool.stats.called(C::EXPORT, took, answer.as_ref().err());
-            answer
         };
+        let pool = Arc::clone(self);
+        let running = async move { pool.counted(call, scope, place, started).await };
         DetachOnDrop { running: Some(Box::pin(running)), tracker: self.tracker.clone() }.await
+    }
+
+    async fn counted<C: Call<G>>(
+        &self,
+        call: C,
+        mut scope: Scope,
+        _place: OwnedSemaphorePermit,
+        started: Instant,
+    ) -> Result<C::Answer, CallError> {
+        let ring = self.monitor.ring();
+        scope.is_recorded = !C::LARGE && ring.is_due(started);
+        let is_recorded = scope.is_recorded;
+        let asked = call.clone();
+        let read = move |call: C, returned: Result<C::Raw, Failure>| {
+            let output = is_recorded.then(|| case::output(&returned));
+            Ok((Self::accept(call, returned), output))
+        };
+        let ran = self.run(call, &scope, read).await;
+        let (answer, output, lookups) = match ran {
+            Ok(Ran { value: (Ok(answer), output), lookups }) => (Ok(answer), output, lookups),
+            Ok(Ran { value: (Err(error), output), lookups }) => (Err(error), output, lookups),
+            Err(error) => (Err(error), None, Some(Vec::new())),
+        };
+        let took = started.elapsed();
+        if let Some((_, durations)) = self.durations.iter().find(|(export, _)| *export == C::EXPORT) {
+            durations.observe(took.as_secs_f64());
+        }
+        self.monitor.called(C::EXPORT, took, answer.as_ref().err(), || asked.input().to_string());
+        if is_recorded && let Some(lookups) = lookups {
+            let input = CaseInput {
+                export: C::EXPORT.to_owned(),
+                call: serde_json::from_str(asked.context()).unwrap_or_default(),
+                input: asked.input(),
+                lookups,
+            };
+            let failed = || replay::failed(answer.as_ref().err());
+            ring.push(RecordedCall::new(input, output.unwrap_or_else(failed)), Instant::now());
+        }
+        answer
     }
 
     /// Makes a call that is none of a client's: what it returned, as JSON. It takes no place from those that are, and is not
@@ -200,9 +245,15 @@ impl<G: Interface> InstancePool<G> {
                 }
                 Ok(output)
             };
-            pool.run(call, &scope, None, output).await
+            pool.run(call, &scope, output).await.map(|ran| ran.value)
         });
         DetachOnDrop { running: Some(running), tracker: self.tracker.clone() }.await
+    }
+
+    /// Gives back the memory of idle instances.
+    pub(crate) fn evict_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        drop(idle);
     }
 
     fn accept<C: Call<G>>(call: C, returned: Result<C::Raw, Failure>) -> Result<C::Answer, CallError> {
@@ -215,14 +266,15 @@ impl<G: Interface> InstancePool<G> {
     }
 
     /// A place, which is waited for within bounds of number and time.
-    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, CallError> {
+    async fn place(&self) -> Result<OwnedSemaphorePermit, CallError> {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
-            return Ok(Some(place));
+            return Ok(place);
         }
         let Ok(_waiting) = self.waiting.try_acquire() else { return Err(CallError::TooManyWaiting) };
+        let _counted = self.monitor.waiting();
         let busy = CallError::Busy(self.limits.queue_timeout);
         match timeout(self.limits.queue_timeout, Arc::clone(&self.places).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(Some(place)),
+            Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(busy),
         }
     }
@@ -231,9 +283,8 @@ impl<G: Interface> InstancePool<G> {
         &self,
         call: C,
         scope: &Scope,
-        _place: Option<OwnedSemaphorePermit>,
         read: impl FnOnce(C, Result<C::Raw, Failure>) -> Result<T, CallError> + Send + 'static,
-    ) -> Result<T, CallError> {
+    ) -> Result<Ran<T>, CallError> {
         let idle = self.idle.lock().pop();
         let mut instance = match idle {
             Some(instance) => instance,
@@ -243,12 +294,14 @@ impl<G: Interface> InstancePool<G> {
         sandbox::begin(&mut instance.store, scope, time, &self.limits);
         let ends = Instant::now() + time.total;
         let ended = timeout(time.total, call.run(&instance.guest, &mut instance.store)).await;
+        let memory_bytes = instance.store.data().memory_bytes();
+        self.monitor.memory(memory_bytes);
         let returned = sandbox::end(&mut instance.store, ended)?;
         let answered = returned.is_ok();
-        let answer = if C::LARGE {
+        let value = if C::LARGE {
             let reading = spawn_blocking(move || read(call, returned));
-            match tokio::time::timeout_at(ends, reading).await {
-                Ok(Ok(answer)) => answer?,
+            match timeout_at(ends, reading).await {
+                Ok(Ok(value)) => value?,
                 Ok(Err(error)) => return Err(CallError::BadAnswer(error.to_string())),
                 Err(_) => return Err(CallError::Timeout { limit: time.total, tail: String::new() }),
             }
@@ -256,13 +309,14 @@ impl<G: Interface> InstancePool<G> {
             // At most `output_bytes`, of which most was counted and cut before it is looked at.
             read(call, returned)?
         };
-        if answered && instance.store.data().memory_bytes() <= self.limits.reuse_bytes {
+        let lookups = instance.store.data_mut().lookups.take_recorded();
+        if answered && memory_bytes <= self.limits.reuse_bytes {
             let mut idle = self.idle.lock();
             if idle.len() < self.limits.concurrency {
                 idle.push(instance);
             }
         }
-        Ok(answer)
+        Ok(Ran { value, lookups })
     }
 
     async fn instance(&self, now: Timestamp) -> Result<IdleInstance<G>, CallError> {
@@ -270,7 +324,7 @@ impl<G: Interface> InstancePool<G> {
         self.template.configure(&mut store, &instance, now, &self.limits).await?;
         let guest = G::load(&self.indices, &mut store, &instance)
             .map_err(|error| CallError::Setup(error.root_cause().to_string()))?;
-        Ok(IdleInstance { store, guest })
+        Ok(IdleInstance { store, guest, _counted: self.monitor.instance() })
     }
 }
 

@@ -54,12 +54,32 @@ pub(crate) struct FoundAnswer {
     more: bool,
 }
 
+/// A call that looked up more is not recorded.
+const MAX_RECORDED_BYTES: usize = 1 << 20;
+
+impl LookupAnswer {
+    fn refused(failure: &Failure) -> Self {
+        Self::Refused { code: failure.code.clone(), message: failure.message.clone() }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Got(documents) => documents.iter().flatten().map(String::len).sum(),
+            Self::Found(found) => found.iter().flat_map(|it| &it.documents).map(String::len).sum(),
+            Self::Refused { .. } => 0,
+        }
+    }
+}
+
 /// What one instance may look up.
 pub(crate) struct Lookups {
     /// None where none are granted.
     lookup: Option<Arc<dyn Lookup>>,
     /// What answers instead, in a replay.
-    recorded: Option<Arc<[RecordedLookup]>>,
+    replayed: Option<Arc<[RecordedLookup]>>,
+    /// What was asked and answered, where that is recorded.
+    recorded: Option<Vec<RecordedLookup>>,
+    recorded_bytes: usize,
     read_set: SharedReadSet,
     keys_left: usize,
     max_bytes: usize,
@@ -104,13 +124,22 @@ type Answer<T> = wasmtime::Result<Result<Vec<T>, Failure>>;
 
 impl Lookups {
     pub(crate) fn new(lookup: Option<Arc<dyn Lookup>>) -> Self {
-        Self { lookup, recorded: None, read_set: SharedReadSet::default(), keys_left: 0, max_bytes: 0 }
+        Self {
+            lookup,
+            replayed: None,
+            recorded: None,
+            recorded_bytes: 0,
+            read_set: SharedReadSet::default(),
+            keys_left: 0,
+            max_bytes: 0,
+        }
     }
 
     /// Gets ready for a call.
     pub(crate) fn begin(&mut self, scope: &Scope, limits: &Limits) {
         self.read_set = scope.read_set.clone();
-        self.recorded = match &scope.purpose {
+        (self.recorded, self.recorded_bytes) = (scope.is_recorded.then(Vec::new), 0);
+        self.replayed = match &scope.purpose {
             Purpose::Replay(recorded) => Some(Arc::clone(recorded)),
             Purpose::Live | Purpose::Trial => None,
         };
@@ -119,10 +148,25 @@ impl Lookups {
 
     /// What a replay answers; None where look-ups are live. The error ends the call: it was never asked that.
     fn replayed(&self, request: impl FnOnce() -> LookupRequest) -> Option<Result<LookupAnswer, CallError>> {
-        let recorded = self.recorded.as_ref()?;
+        let recorded = self.replayed.as_ref()?;
         let request = request();
         let answer = recorded.iter().find(|it| it.request == request).map(|it| it.answer.clone());
         Some(answer.ok_or(CallError::Inconclusive))
+    }
+
+    /// What was recorded; none if nothing was to be, or it is too much.
+    pub(crate) fn take_recorded(&mut self) -> Option<Vec<RecordedLookup>> {
+        self.recorded.take()
+    }
+
+    fn record(&mut self, request: LookupRequest, answer: LookupAnswer) {
+        self.recorded_bytes += answer.bytes();
+        if self.recorded_bytes > MAX_RECORDED_BYTES {
+            self.recorded = None;
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.push(RecordedLookup { request, answer });
+        }
     }
 
     /// What answers a look-up of so many keys, if it is granted and within the limits.
@@ -140,23 +184,51 @@ impl Lookups {
 }
 
 impl registry::Host for Sandbox {
-    async fn get(&mut self, entity_type: String, keys: Vec<String>) -> Answer<Option<String>> {
-        let request = || LookupRequest::Get { entity_type: entity_type.clone(), ids: keys.clone() };
+    async fn get(&mut self, entity_type: String, ids: Vec<String>) -> Answer<Option<String>> {
+        let request = || LookupRequest::Get { entity_type: entity_type.clone(), ids: ids.clone() };
         match self.lookups.replayed(request) {
             None => {}
             Some(Ok(LookupAnswer::Got(documents))) => return Ok(Ok(documents)),
             Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
-            Some(Ok(LookupAnswer::Found(_))) => return Err(self.stop(CallError::Inconclusive)),
-            Some(Err(error)) => return Err(self.stop(error)),
+            Some(Ok(LookupAnswer::Found(_)) | Err(_)) => return Err(self.stop(CallError::Inconclusive)),
         }
-        let lookup = match self.lookups.admit(keys.len()) {
+        let recorded = self.lookups.recorded.is_some().then(request);
+        let answer = self.get_live(&entity_type, &ids).await?;
+        if let Some(request) = recorded {
+            let got = |documents: &Vec<_>| LookupAnswer::Got(documents.clone());
+            self.lookups.record(request, answer.as_ref().map_or_else(LookupAnswer::refused, got));
+        }
+        Ok(answer)
+    }
+
+    async fn find(&mut self, index: String, keys: Vec<Vec<String>>) -> Answer<Found> {
+        let request = || LookupRequest::Find { index: index.clone(), keys: keys.clone() };
+        match self.lookups.replayed(request) {
+            None => {}
+            Some(Ok(LookupAnswer::Found(found))) => return Ok(Ok(found.into_iter().map(Found::from).collect())),
+            Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
+            Some(Ok(LookupAnswer::Got(_)) | Err(_)) => return Err(self.stop(CallError::Inconclusive)),
+        }
+        let recorded = self.lookups.recorded.is_some().then(request);
+        let answer = self.find_live(&index, keys).await?;
+        if let Some(request) = recorded {
+            let found = |found: &Vec<Found>| LookupAnswer::Found(found.iter().map(FoundAnswer::from).collect());
+            self.lookups.record(request, answer.as_ref().map_or_else(LookupAnswer::refused, found));
+        }
+        Ok(answer)
+    }
+}
+
+impl Sandbox {
+    async fn get_live(&mut self, entity_type: &str, ids: &[String]) -> Answer<Option<String>> {
+        let lookup = match self.lookups.admit(ids.len()) {
             Ok(lookup) => lookup,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Some(entity_type) = EntityType::from_name(&entity_type) else {
+        let Some(entity_type) = EntityType::from_name(entity_type) else {
             return Ok(Err(refused("UNKNOWN_ENTITY_TYPE", "there is no such entity type")));
         };
-        let keys: Vec<EntityKey> = match keys.iter().map(|id| lookup.key(entity_type, id)).collect() {
+        let keys: Vec<EntityKey> = match ids.iter().map(|id| lookup.key(entity_type, id)).collect() {
             Ok(keys) => keys,
             Err(error) => return self.not_answered(error),
         };
@@ -168,21 +240,13 @@ impl registry::Host for Sandbox {
         Ok(Ok(found.into_iter().map(|found| found.map(|found| found.document)).collect()))
     }
 
-    async fn find(&mut self, index: String, keys: Vec<Vec<String>>) -> Answer<Found> {
-        let request = || LookupRequest::Find { index: index.clone(), keys: keys.clone() };
-        match self.lookups.replayed(request) {
-            None => {}
-            Some(Ok(LookupAnswer::Found(found))) => return Ok(Ok(found.into_iter().map(Found::from).collect())),
-            Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
-            Some(Ok(LookupAnswer::Got(_))) => return Err(self.stop(CallError::Inconclusive)),
-            Some(Err(error)) => return Err(self.stop(error)),
-        }
+    async fn find_live(&mut self, index: &str, keys: Vec<Vec<String>>) -> Answer<Found> {
         let lookup = match self.lookups.admit(keys.len()) {
             Ok(lookup) => lookup,
             Err(refused) => return Ok(Err(refused)),
         };
-        let Some(index) = LookupIndex::from_name(&index) else {
-            return Ok(Err(no_index(&index)));
+        let Some(index) = LookupIndex::from_name(index) else {
+            return Ok(Err(no_index(index)));
         };
         let keys: Vec<IndexKey> = match keys.into_iter().map(|parts| IndexKey::new(index, parts)).collect() {
             Ok(keys) => keys,
@@ -199,9 +263,7 @@ impl registry::Host for Sandbox {
         });
         Ok(Ok(answer.collect()))
     }
-}
 
-impl Sandbox {
     /// Notes what was found, which must be one state with what was seen before.
     fn seen<K, F>(
         &mut self,
@@ -224,6 +286,12 @@ impl Sandbox {
             error @ LookupError::TooLarge { .. } => Ok(Err(refused("ANSWER_TOO_LARGE", &error.to_string()))),
             LookupError::Unavailable(error) => Err(self.stop(CallError::Lookup(error.to_string()))),
         }
+    }
+}
+
+impl From<&Found> for FoundAnswer {
+    fn from(found: &Found) -> Self {
+        Self { documents: found.documents.clone(), more: found.more }
     }
 }
 

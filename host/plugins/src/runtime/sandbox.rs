@@ -46,6 +46,8 @@ pub(crate) struct Scope {
     pub(crate) read_set: SharedReadSet,
     /// What it is made for.
     pub(crate) purpose: Purpose,
+    /// Whether its look-ups are recorded.
+    pub(crate) is_recorded: bool,
 }
 
 /// What a call is made for.
@@ -62,7 +64,7 @@ pub(crate) enum Purpose {
 impl Scope {
     /// A call on its own.
     pub(crate) fn at(now: Timestamp) -> Self {
-        Self { now, read_set: SharedReadSet::default(), purpose: Purpose::Live }
+        Self { now, read_set: SharedReadSet::default(), purpose: Purpose::Live, is_recorded: false }
     }
 
     /// A call to see what the plugin does.

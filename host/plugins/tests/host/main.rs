@@ -10,6 +10,7 @@
 mod fixture;
 mod gate;
 mod limits;
+mod swaps;
 mod symbology;
 mod transforms;
 mod unjudged;

@@ -66,7 +66,7 @@ async fn a_transform_that_fails_holds_its_event_and_those_after_it() {
     assert_eq!(answers[0][0].subject_suffix, "binance");
     let failure = failure.unwrap();
     assert_eq!(failure.to_string(), "transform fail-on-demand: failed: ON_HOLD: told to hold it back");
-    assert_eq!(running.status("fail-on-demand").last_failure, "failed: ON_HOLD: told to hold it back");
+    assert_eq!(running.status("fail-on-demand").last_failure, "transform failed: ON_HOLD: told to hold it back");
     assert!(running.host.degraded().unwrap().contains("fail-on-demand: holds the events"));
     running.stop().await;
 

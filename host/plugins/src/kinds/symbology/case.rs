@@ -177,6 +177,11 @@ impl Interfaces for Symbology {
             _ => Err(input.unknown_export(&EXPORTS)),
         }
     }
+
+    fn evict_idle(&self) {
+        self.symbols.evict_idle();
+        self.listings.evict_idle();
+    }
 }
 
 impl SourceDocument {

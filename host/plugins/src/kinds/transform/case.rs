@@ -49,6 +49,10 @@ impl Interfaces for Transformer {
         let range = 0..documents.len();
         self.pool.evaluate(Transform { call: input.context(scope.now), documents, range }, scope).await
     }
+
+    fn evict_idle(&self) {
+        self.pool.evict_idle();
+    }
 }
 
 /// An update of every type that is subscribed to.

@@ -62,6 +62,10 @@ impl Interfaces for Validator {
         };
         self.pool.evaluate(call, scope).await
     }
+
+    fn evict_idle(&self) {
+        self.pool.evict_idle();
+    }
 }
 
 /// A creation, an update and a deletion of every type that is subscribed to.
