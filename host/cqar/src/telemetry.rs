@@ -8,6 +8,7 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider},
 };
 use std::io::IsTerminal;
+use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::sections::{Log, LogFormat, Tracing};
@@ -16,6 +17,8 @@ use crate::config::sections::{Log, LogFormat, Tracing};
 #[derive(Debug)]
 pub struct Telemetry {
     traces: Option<SdkTracerProvider>,
+    /// Its drop writes what waits.
+    _lines: WorkerGuard,
 }
 
 impl Telemetry {
@@ -27,7 +30,10 @@ impl Telemetry {
             LogFormat::Text => false,
             LogFormat::Auto => !std::io::stderr().is_terminal(),
         };
-        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        // A reader of standard error that stands still must not stop the server: lines wait in memory, and beyond 100,000 are dropped.
+        let (writer, written) =
+            tracing_appender::non_blocking::NonBlockingBuilder::default().lossy(true).finish(std::io::stderr());
+        let lines = tracing_subscriber::fmt::layer().with_writer(writer);
         let lines = if is_json {
             lines.json().flatten_event(true).with_current_span(false).boxed()
         } else {
@@ -42,7 +48,7 @@ impl Telemetry {
             layer.with_filter(EnvFilter::new("info"))
         });
         tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init()?;
-        Ok(Self { traces })
+        Ok(Self { traces, _lines: written })
     }
 
     /// Sends what is still waiting. Blocks for as long as the exporter allows itself.

@@ -36,6 +36,7 @@ pub mod finding;
 pub mod id;
 pub mod lookup;
 pub mod mutation;
+pub mod quantity;
 pub mod relay;
 pub mod text;
 pub mod time;

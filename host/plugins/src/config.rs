@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-pub use crate::compile::CompilerConfig;
+pub use crate::{compile::CompilerConfig, trust::TrustedKey};
 
 /// The configuration of the plugin host.
 #[derive(Debug, Clone)]
@@ -28,7 +28,14 @@ pub struct HostConfig {
     pub settle_timeout: Duration,
     /// What each plugin may use up.
     pub limits: Limits,
+    /// The memory of all instances together, but for the one that reads listings.
+    pub memory_budget_bytes: usize,
+    /// Whose plugins may serve: minisign keys, one of which must have signed each. None means anybody's.
+    pub trusted_keys: Option<Vec<TrustedKey>>,
 }
+
+/// The default of [`HostConfig::memory_budget_bytes`]: some thirty plugins at the default limit of an instance.
+pub const MEMORY_BUDGET_BYTES: usize = 2 << 30;
 
 /// The defaults of [`HostConfig::start_timeout`] and [`HostConfig::settle_timeout`]: components that were compiled before take less than a
 /// second together, and a client waits no longer for a write.
@@ -57,7 +64,8 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// Memories and tables of one instance, summed. `concurrency` times this is the most that a plugin can hold.
     pub memory_bytes: usize,
-    /// An instance that grew beyond this is not used again, so that one large call is not paid for ever after.
+    /// An instance that grew beyond this is not used again, so that one large call is not paid for ever after. An interpreter
+    /// of Python has 13 MiB when it has just begun.
     pub reuse_bytes: usize,
     /// What a plugin may hand over in one answer, or in one call of the host.
     pub output_bytes: usize,
@@ -67,6 +75,8 @@ pub struct Limits {
     pub lookup_keys: usize,
     /// Bytes of the documents that one look-up finds.
     pub lookup_bytes: usize,
+    /// Whether it is the class of `read-listing`, whose memory is its own.
+    pub(crate) is_listing: bool,
 }
 
 impl Default for Limits {
@@ -76,11 +86,12 @@ impl Default for Limits {
             setup: TimeLimit { guest: Duration::from_secs(5), total: Duration::from_secs(30) },
             queue_timeout: Duration::from_secs(2),
             memory_bytes: 64 << 20,
-            reuse_bytes: 16 << 20,
+            reuse_bytes: 32 << 20,
             output_bytes: 8 << 20,
             concurrency: 8,
             lookup_keys: 1024,
             lookup_bytes: 8 << 20,
+            is_listing: false,
         }
     }
 }
@@ -96,6 +107,7 @@ impl Limits {
             reuse_bytes: 0,
             output_bytes: LISTING_BYTES,
             concurrency: 1,
+            is_listing: true,
             ..self.clone()
         }
     }
@@ -113,3 +125,8 @@ pub(crate) const MAX_LOOKUP_CHUNK: usize = 64;
 /// The most bytes of documents in one call, unless one alone is larger: a sixteenth of the memory that a plugin has by
 /// default, as parsed JSON takes several times its text.
 pub(crate) const MAX_CHUNK_BYTES: usize = 4 << 20;
+/// What one request takes in of a plugin's answers: 10,000 readings have some 5 MiB, and 20,000 changes with a finding each 10.
+pub(crate) const MAX_REQUEST_OUTPUT_BYTES: usize = 64 << 20;
+/// Items of one request that are asked again alone because their chunk failed, and fail again. A chunk of which more do fails whole: each
+/// may take the time of a call.
+pub(crate) const MAX_FAILED_ITEMS: usize = 32;

@@ -29,6 +29,15 @@ pub enum CallError {
         /// The end of what it wrote to standard error, in brackets.
         tail: String,
     },
+    /// All plugins together have no more memory to give it, which is no fault of its own.
+    #[error("found no memory left in plugins.memory_budget")]
+    MemoryBudget,
+    /// It answered more than one request may take in.
+    #[error("answered more than {} MiB in one request", .limit_bytes >> 20)]
+    Output {
+        /// What is allowed.
+        limit_bytes: usize,
+    },
     /// It trapped, left, or broke the rules of the component model: handed over too much, say.
     #[error("{message}{tail}")]
     Trap {
@@ -59,6 +68,9 @@ pub enum CallError {
     /// Too many calls wait for one of its places.
     #[error("has too many calls waiting")]
     TooManyWaiting,
+    /// It failed for so many items of the request that the others were not asked one by one.
+    #[error("failed for too many items of the request")]
+    TooManyFailures,
     /// The registry changed between two look-ups of the call, which is to be made again on the new state.
     #[error("the registry changed during the call")]
     Moved,
@@ -89,13 +101,16 @@ impl CallError {
             | Self::Timeout { .. }
             | Self::Busy(_)
             | Self::TooManyWaiting
+            | Self::MemoryBudget
             | Self::Moved
             | Self::Lookup(_) => true,
             Self::Failure { retryable, .. } => *retryable,
             Self::Memory { .. }
+            | Self::Output { .. }
             | Self::Trap { .. }
             | Self::BadAnswer(_)
             | Self::Setup(_)
+            | Self::TooManyFailures
             | Self::Inconclusive
             | Self::Case(_)
             | Self::Input { .. } => false,
@@ -108,12 +123,15 @@ impl CallError {
             Self::Timeout { .. } => !looks_up,
             Self::Deadline { .. }
             | Self::Memory { .. }
+            | Self::Output { .. }
             | Self::Trap { .. }
             | Self::Failure { .. }
             | Self::BadAnswer(_)
             | Self::Setup(_) => true,
             Self::Busy(_)
             | Self::TooManyWaiting
+            | Self::MemoryBudget
+            | Self::TooManyFailures
             | Self::Moved
             | Self::Lookup(_)
             | Self::Inconclusive
@@ -128,12 +146,15 @@ impl CallError {
             Self::Deadline { .. } => "deadline",
             Self::Timeout { .. } => "timeout",
             Self::Memory { .. } => "memory",
+            Self::MemoryBudget => "memory_budget",
+            Self::Output { .. } => "output",
             Self::Trap { .. } => "trap",
             Self::Failure { .. } => "failure",
             Self::BadAnswer(_) => "bad_answer",
             Self::Setup(_) => "setup",
             Self::Busy(_) => "busy",
             Self::TooManyWaiting => "too_many_waiting",
+            Self::TooManyFailures => "too_many_failures",
             Self::Moved => "moved",
             Self::Inconclusive => "inconclusive",
             Self::Case(_) => "case",

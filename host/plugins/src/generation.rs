@@ -12,7 +12,11 @@ use crate::{
     hash::Hash,
     kinds::Interfaces,
     monitor::CallMonitor,
-    runtime::instance_pool::{InstancePool, Interface, Template},
+    plugin_config::{FailurePolicy, Mode},
+    runtime::{
+        instance_pool::{InstancePool, Interface, Template},
+        memory_budget::{EvictIdle, MemoryBudget},
+    },
 };
 
 /// A component that passed the gate. Running calls hold it; the last of them drops it.
@@ -27,10 +31,19 @@ pub(crate) struct Generation {
     pub(crate) interfaces: Arc<dyn Interfaces>,
     pub(crate) monitor: Arc<CallMonitor>,
     pub(crate) limits: Limits,
+    pub(crate) policy: Policy,
     /// What it was configured with, as JSON.
     pub(crate) settings: String,
     /// What it changed of what the generation before answered; none for the first.
     pub(crate) replay: Option<ReplayReport>,
+}
+
+/// What its operator wants to come of its judgement.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Policy {
+    pub(crate) order: i32,
+    pub(crate) mode: Mode,
+    pub(crate) failure: FailurePolicy,
 }
 
 impl Generation {
@@ -49,6 +62,7 @@ pub(crate) struct PoolSettings<'a> {
     /// The one place of `read-listing` in the host.
     pub(crate) listing_place: &'a Arc<Semaphore>,
     pub(crate) monitor: &'a Arc<CallMonitor>,
+    pub(crate) budget: &'a MemoryBudget,
     pub(crate) tracker: &'a TaskTracker,
 }
 
@@ -82,6 +96,10 @@ impl PoolSettings<'_> {
         places: &Arc<Semaphore>,
     ) -> Arc<InstancePool<G>> {
         let places = Arc::clone(places);
-        InstancePool::new(Arc::clone(template), indices, limits, places, functions, self.monitor, self.tracker)
+        let pool =
+            InstancePool::new(Arc::clone(template), indices, limits, places, functions, self.monitor, self.tracker);
+        let evicted: Arc<dyn EvictIdle> = pool.clone();
+        self.budget.register(Arc::downgrade(&evicted));
+        pool
     }
 }

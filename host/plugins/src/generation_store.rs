@@ -92,17 +92,19 @@ pub(crate) struct GenerationRecord {
     config: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cases: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
 }
 
 impl GenerationRecord {
     pub(crate) fn new(hash: Hash, kind: KindRef, subscriptions: &[EntityType], beside: Beside<String>) -> Self {
         let subscriptions = subscriptions.iter().map(ToString::to_string).collect();
-        Self { hash, kind, subscriptions, config: beside.config, cases: beside.cases }
+        Self { hash, kind, subscriptions, config: beside.config, cases: beside.cases, signature: beside.signature }
     }
 
     /// What lay beside it.
     pub(crate) fn beside(&self) -> Beside<String> {
-        Beside { config: self.config.clone(), cases: self.cases.clone() }
+        Beside { config: self.config.clone(), cases: self.cases.clone(), signature: self.signature.clone() }
     }
 
     /// Names the component together with what lay beside it.

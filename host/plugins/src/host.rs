@@ -27,6 +27,7 @@ use crate::{
     replay::RecordedCall,
     runtime::{
         engine::Engine,
+        memory_budget::MemoryBudget,
         sandbox::{Purpose, Scope},
     },
     stats::Metrics,
@@ -97,6 +98,8 @@ impl PluginHost {
             grants: config.grants,
             store: Arc::new(GenerationStore::open(&config.data_dir)?),
             listing_place: Arc::new(Semaphore::new(1)),
+            trusted_keys: config.trusted_keys,
+            budget: MemoryBudget::new(config.memory_budget_bytes),
             trials: Gate::trial_places(),
             failing: Arc::default(),
             tracker: tracker.clone(),

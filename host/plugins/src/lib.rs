@@ -20,6 +20,7 @@
 //! | [`context`](CallContext) | what a call belongs to |
 //! | `monitor`, `failure_window` | what is learnt of the calls of a generation |
 //! | `replay` | the last calls, and what a new generation answers to them |
+//! | `trust` | whose plugins may serve |
 //! | `stats` | metrics, and the figures of each plugin |
 //!
 //! ```no_run
@@ -27,7 +28,7 @@
 //! use std::{collections::BTreeMap, sync::Arc};
 //!
 //! use cqar_domain::time::SystemClock;
-//! use cqar_plugins::{CallContext, CompilerConfig, HostConfig, Limits, PluginHost, Query, SETTLE_TIMEOUT, START_TIMEOUT};
+//! use cqar_plugins::{CallContext, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, PluginHost, Query, SETTLE_TIMEOUT, START_TIMEOUT};
 //!
 //! let config = HostConfig {
 //!     dir: "target/plugins".into(),
@@ -44,6 +45,8 @@
 //!     start_timeout: START_TIMEOUT,
 //!     settle_timeout: SETTLE_TIMEOUT,
 //!     limits: Limits::default(),
+//!     memory_budget_bytes: MEMORY_BUDGET_BYTES,
+//!     trusted_keys: None,
 //! };
 //! let (registry, tracker, token) = Default::default();
 //! let clock = Arc::new(SystemClock);
@@ -77,9 +80,10 @@ mod stats;
 mod table;
 mod text;
 mod transforms;
+mod trust;
 
 pub use compile::{CompilerConfig, child::compile_main};
-pub use config::{HostConfig, Limits, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
+pub use config::{HostConfig, Limits, MEMORY_BUDGET_BYTES, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
 pub use context::CallContext;
 pub use directory::operations::{OperateError, Operation as PluginOperation};
 pub use error::{CallError, StartError};
@@ -93,3 +97,4 @@ pub use kinds::{
 };
 pub use plugin_set::PluginSet;
 pub use table::PluginStatus;
+pub use trust::TrustedKey;

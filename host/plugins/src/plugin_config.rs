@@ -1,10 +1,15 @@
 //! `<name>.toml`, the file beside `<name>.wasm`: what its operator says of one plugin. Both are taken together, in one step.
 
-use cqar_domain::id::EntityType;
+use std::{fmt, num::NonZeroUsize, time::Duration};
+
+use cqar_domain::{
+    id::EntityType,
+    quantity::{parse_byte_size, parse_duration},
+};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
-use crate::{directory::scan::Beside, gate::manifest::REGISTRY_GRANT, hash::Hash};
+use crate::{config::Limits, directory::scan::Beside, gate::manifest::REGISTRY_GRANT, hash::Hash};
 
 /// What the file says. Without one, all is as the server's configuration has it.
 #[derive(Debug, Clone, Deserialize)]
@@ -25,6 +30,71 @@ pub(crate) struct PluginConfig {
     pub(crate) force: Option<String>,
     /// What a replay decides.
     pub(crate) replay: ReplayPolicy,
+    /// Validators judge in this order, and those of one number in the order of their names.
+    pub(crate) order: i32,
+    /// What comes of a validator's findings.
+    pub(crate) mode: Mode,
+    /// What comes of a write whose validator fails.
+    pub(crate) failure: FailurePolicy,
+    /// Whether instances are used again.
+    pub(crate) isolation: Isolation,
+    /// Limits that are tighter than the server's.
+    limits: TighterLimits,
+}
+
+/// What comes of a validator's findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    /// They count.
+    #[default]
+    Enforce,
+    /// They are logged and counted, and refuse nothing.
+    Monitor,
+    /// It is not asked.
+    Off,
+}
+
+/// What comes of a write whose validator fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailurePolicy {
+    /// It is refused.
+    #[default]
+    Closed,
+    /// It passes, with a warning.
+    Open,
+    /// The generation before judges it; where that fails too, it is refused.
+    LastGood,
+}
+
+/// Whether instances are used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Isolation {
+    /// After a call that ended well.
+    #[default]
+    Reuse,
+    /// Each call has an instance of its own.
+    Fresh,
+}
+
+/// Limits that are tighter than the server's.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TighterLimits {
+    #[serde(deserialize_with = "duration")]
+    deadline: Option<Duration>,
+    #[serde(deserialize_with = "duration")]
+    call_timeout: Option<Duration>,
+    #[serde(deserialize_with = "byte_size")]
+    memory: Option<usize>,
+    #[serde(deserialize_with = "byte_size")]
+    reuse_memory: Option<usize>,
+    #[serde(deserialize_with = "byte_size")]
+    output: Option<usize>,
+    concurrency: Option<NonZeroUsize>,
+    lookup_keys: Option<usize>,
 }
 
 /// What comes of a component that answers recorded calls otherwise than the one before.
@@ -46,7 +116,12 @@ impl Default for PluginConfig {
             subscriptions: None,
             grants: None,
             force: None,
-            replay: ReplayPolicy::Report,
+            replay: ReplayPolicy::default(),
+            order: 0,
+            mode: Mode::default(),
+            failure: FailurePolicy::default(),
+            isolation: Isolation::default(),
+            limits: TighterLimits::default(),
         }
     }
 }
@@ -65,10 +140,48 @@ impl PluginConfig {
         beside.config.as_deref().map_or_else(|| Ok(Self::default()), Self::read)
     }
 
+    /// The limits of the plugin: the server's, or tighter ones. The error names one that is not.
+    pub(crate) fn limits(&self, server: &Limits) -> Result<Limits, String> {
+        let mut limits = server.clone();
+        let given = &self.limits;
+        tighten("deadline", given.deadline, &mut limits.call.guest)?;
+        tighten("call_timeout", given.call_timeout, &mut limits.call.total)?;
+        tighten("memory", given.memory, &mut limits.memory_bytes)?;
+        tighten("reuse_memory", given.reuse_memory, &mut limits.reuse_bytes)?;
+        tighten("output", given.output, &mut limits.output_bytes)?;
+        tighten("concurrency", given.concurrency.map(NonZeroUsize::get), &mut limits.concurrency)?;
+        tighten("lookup_keys", given.lookup_keys, &mut limits.lookup_keys)?;
+        if self.isolation == Isolation::Fresh {
+            limits.reuse_bytes = 0;
+        }
+        Ok(limits)
+    }
+
     /// Whether this component may do what a swap may not.
     pub(crate) fn forces(&self, hash: &Hash) -> bool {
         self.force.as_ref().is_some_and(|force| hash.to_string().starts_with(force))
     }
+}
+
+fn tighten<T: PartialOrd + fmt::Debug>(name: &str, given: Option<T>, limit: &mut T) -> Result<(), String> {
+    match given {
+        Some(given) if given > *limit => {
+            Err(format!("limits.{name}: {given:?} is more than the server's own limit {limit:?}, and may only be less"))
+        }
+        Some(given) => {
+            *limit = given;
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}
+
+fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    parse_byte_size(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
 }
 
 fn subscriptions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<EntityType>>, D::Error> {
@@ -114,6 +227,19 @@ mod tests {
             let error = PluginConfig::read(text).unwrap_err();
             assert!(error.contains("line 1") && error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn limits_only_become_tighter() {
+        let server = Limits::default();
+        let limits = |text: &str| PluginConfig::read(text).unwrap().limits(&server);
+        let tighter = limits("[limits]\nmemory = \"1MiB\"\ndeadline = \"5ms\"\nconcurrency = 1").unwrap();
+        assert_eq!((tighter.memory_bytes, tighter.call.guest.as_millis(), tighter.concurrency), (1 << 20, 5, 1));
+        assert_eq!(tighter.output_bytes, server.output_bytes);
+        let refused = limits("[limits]\nmemory = \"1GiB\"").unwrap_err();
+        assert!(refused.contains("limits.memory: 1073741824 is more than"), "{refused}");
+        assert_eq!(limits("isolation = \"fresh\"").unwrap().reuse_bytes, 0);
+        assert!(PluginConfig::read("[limits]\nmemory = 5").is_err() && PluginConfig::read("mode = \"on\"").is_err());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cqar_domain::finding::{Finding, Severity};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -11,9 +12,10 @@ use crate::{
     kinds::{
         symbology::{NotServing, Symbology},
         transform::Transformer,
-        validator::{self, Change, Judgement, ValidateError, Validator},
+        validator::{self, Change, Judgement, Question, ValidateError, Validator},
     },
-    runtime::lookups::SharedReadSet,
+    plugin_config::{FailurePolicy, Mode},
+    runtime::{chunk::OutputBudget, lookups::SharedReadSet},
     table::{Plugin, PluginStatus, PluginTable, Plugins},
 };
 
@@ -30,41 +32,33 @@ impl PluginSet {
         Self { plugins: table.load(), table: Arc::clone(table) }
     }
 
-    /// Has the validators judge changes, in the order of their names. Each sees only what it subscribes to, at most 256
-    /// changes at a time; all their look-ups see one state.
+    /// Has the validators judge changes, in their operators' order and then that of their names. Each sees only what it subscribes to,
+    /// at most 256 changes at a time; all their look-ups see one state.
     pub async fn validate(&self, call: &CallContext, changes: Arc<[Change]>) -> Result<Judgement, ValidateError> {
         let set = self.settled(&changes).await?;
-        let mut judgement = Judgement::default();
-        let read_set = SharedReadSet::default();
+        let judges = |plugin: &&Plugin| {
+            plugin
+                .serving
+                .as_ref()
+                .is_some_and(|it| it.interfaces::<Validator>().is_some() && it.policy.mode != Mode::Off)
+        };
+        let mut validators: Vec<&Plugin> = set.plugins.by_name.values().filter(judges).collect();
+        validators.sort_by_key(|plugin| plugin.serving.as_ref().map(|it| it.policy.order));
+        let (mut judgement, read_set, mut budget) =
+            (Judgement::default(), SharedReadSet::default(), OutputBudget::new());
         let mut document: Option<Arc<str>> = None;
-        for generation in set.plugins.by_name.values().filter_map(|plugin| plugin.serving.as_ref()) {
-            let Some(validator) = generation.interfaces::<Validator>() else { continue };
+        for plugin in validators {
+            let Some(generation) = &plugin.serving else { continue };
             let subscribes = |change: &Change| generation.manifest.subscribes(change.entity_type);
-            let seen: Vec<_> =
+            let seen: Arc<[usize]> =
                 changes.iter().enumerate().filter(|(_, it)| subscribes(it)).map(|(index, _)| index).collect();
             if seen.is_empty() {
                 continue;
             }
-            let document = document.get_or_insert_with(|| call.document().into());
-            let plugin = &generation.name;
-            let judged = validator::judge(
-                validator,
-                plugin,
-                document,
-                call.now,
-                &changes,
-                seen,
-                &read_set,
-                generation.manifest.looks_up,
-            )
-            .await;
-            let mut findings = judged.map_err(|error| match error {
-                CallError::Moved => ValidateError::Moved,
-                error => ValidateError::Failed { plugin: plugin.to_string(), reason: error.to_string() },
-            })?;
-            judgement.findings.append(&mut findings);
-            judgement.judged_by.push(format!("{plugin}@{}", generation.hash.short()));
-            judgement.subscriptions.push(generation.manifest.subscriptions.clone());
+            let call_document = document.get_or_insert_with(|| call.document().into());
+            let question =
+                Question { call: call_document, now: call.now, changes: &changes, seen: &seen, read_set: &read_set };
+            judge_by(plugin, generation, &question, &mut budget, &mut judgement).await?;
         }
         judgement.read = read_set.take();
         Ok(judgement)
@@ -133,6 +127,66 @@ impl PluginSet {
     fn missing(&self, changes: &[Change]) -> Option<(&String, &Plugin)> {
         let mut plugins = self.plugins.by_name.iter();
         plugins.find(|(_, plugin)| changes.iter().any(|change| plugin.is_missing_for(change.entity_type)))
+    }
+}
+
+/// Has one plugin judge, as its operator wants it.
+async fn judge_by(
+    plugin: &Plugin,
+    generation: &Arc<Generation>,
+    question: &Question<'_>,
+    budget: &mut OutputBudget,
+    judgement: &mut Judgement,
+) -> Result<(), ValidateError> {
+    let name = &generation.name;
+    let judged = validator::judge(generation, question, budget).await;
+    let mut judge = generation;
+    let judged = match (judged, generation.policy.failure, &plugin.previous) {
+        // The registry's trouble is nobody's choice.
+        (Err(error), FailurePolicy::LastGood, Some(previous)) if error.is_of_plugin(generation.manifest.looks_up) => {
+            judge = previous;
+            // What the first says counts, if the other fails too.
+            validator::judge(previous, question, budget).await.map_err(|_| error)
+        }
+        (judged, _, _) => judged,
+    };
+    let findings = match judged {
+        Ok(findings) => findings,
+        Err(CallError::Moved) => return Err(ValidateError::Moved),
+        Err(error) if generation.policy.mode == Mode::Monitor => {
+            tracing::info!(plugin = &**name, %error, "monitored_validator_failed");
+            return Ok(());
+        }
+        Err(error)
+            if generation.policy.failure == FailurePolicy::Open && error.is_of_plugin(generation.manifest.looks_up) =>
+        {
+            let unjudged = |index: &usize| (*index, unjudged(name, &error));
+            judgement.findings.extend(question.seen.iter().map(unjudged));
+            return Ok(());
+        }
+        Err(error) => return Err(ValidateError::Failed { plugin: name.to_string(), reason: error.to_string() }),
+    };
+    if generation.policy.mode == Mode::Monitor {
+        for (_, finding) in &findings {
+            let Finding { path, code, message, .. } = finding;
+            tracing::info!(plugin = &**name, path, code, message, "monitored_finding");
+        }
+        return Ok(());
+    }
+    judgement.findings.extend(findings);
+    judgement.judged_by.push(format!("{name}@{}", judge.hash.short()));
+    judgement.subscriptions.push(generation.manifest.subscriptions.clone());
+    Ok(())
+}
+
+/// The mark of a change that passed without its judge.
+fn unjudged(plugin: &str, error: &CallError) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        path: String::new(),
+        code: "NOT_JUDGED".to_owned(),
+        message: format!("its validator failed, and its operator lets such writes pass: {error}"),
+        plugin: plugin.to_owned(),
     }
 }
 

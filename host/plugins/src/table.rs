@@ -15,6 +15,8 @@ pub type PluginStatus = v1::Plugin;
 /// One plugin, and the generation that serves.
 pub(crate) struct Plugin {
     pub(crate) serving: Option<Arc<Generation>>,
+    /// What served before, since the start.
+    pub(crate) previous: Option<Arc<Generation>>,
     pub(crate) required: bool,
     /// What served last, over restarts.
     pub(crate) record: Option<GenerationRecord>,

@@ -191,7 +191,7 @@ impl Field {
             // An empty text takes the value back.
             Kind::Message(_) if text.is_empty() => Value::Null,
             Kind::Message(message) if message.name() == "Duration" => {
-                let duration = crate::config::values::parse_duration(text);
+                let duration = cqar_domain::quantity::parse_duration(text);
                 let duration = duration.map_err(|why| CliError::Usage(format!("--{} {why}", self.name())))?;
                 let nanos = duration.subsec_nanos();
                 let fraction = if nanos == 0 { String::new() } else { format!(".{nanos:09}") };

@@ -75,7 +75,7 @@ pub struct ClientArgs {
     #[arg(long, short, global = true, value_enum)]
     pub output: Option<OutputFormat>,
     /// How long a call may take, such as 500ms or 2m. By default 10s, and 5m for apply and import.
-    #[arg(long, global = true, value_name = "DURATION", value_parser = values::parse_duration)]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = cqar_domain::quantity::parse_duration)]
     pub timeout: Option<Duration>,
 }
 

@@ -29,7 +29,7 @@ The exit code is 0 if the server serves, with every part or without one that it 
 it is not ready, or does not answer.")]
 pub struct StatusArgs {
     /// Wait until the server is ready, for as long as this: 60s unless it is given.
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "60s", value_parser = values::parse_duration)]
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, default_missing_value = "60s", value_parser = cqar_domain::quantity::parse_duration)]
     wait: Option<Duration>,
 }
 

@@ -95,8 +95,12 @@ pub const KEYS: &[Key] = &[
     open("plugins.deadline", "PLUGINS_DEADLINE", TIMEOUT),
     open("plugins.call_timeout", "PLUGINS_CALL_TIMEOUT", TIMEOUT),
     open("plugins.memory", "PLUGINS_MEMORY", SIZE),
+    open("plugins.reuse_memory", "PLUGINS_REUSE_MEMORY", SIZE),
+    open("plugins.memory_budget", "PLUGINS_MEMORY_BUDGET", SIZE),
     open("plugins.output", "PLUGINS_OUTPUT", SIZE),
     open("plugins.concurrency", "PLUGINS_CONCURRENCY", COUNT),
+    open("plugins.trust", "PLUGINS_TRUST", "any or signed"),
+    open("plugins.trusted_keys", "PLUGINS_TRUSTED_KEYS", "minisign public keys, as a list or separated by commas"),
     open("plugins.compile_memory", "PLUGINS_COMPILE_MEMORY", SIZE),
     open("plugins.compiled_dir", "PLUGINS_COMPILED_DIR", "a directory, or empty"),
     secret(

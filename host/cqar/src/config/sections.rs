@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use cqar_plugins::TrustedKey;
 use serde::Deserialize;
 
 use super::values::{self, ApiKey, DatabaseUrl, HttpUrl, Secret};
@@ -164,6 +165,12 @@ pub struct Plugins {
     /// The memory of one instance, in bytes.
     #[serde(deserialize_with = "values::byte_size")]
     pub memory: usize,
+    /// What an instance may have to be used again, in bytes.
+    #[serde(deserialize_with = "values::byte_size")]
+    pub reuse_memory: usize,
+    /// The memory of all instances together, in bytes.
+    #[serde(deserialize_with = "values::byte_size")]
+    pub memory_budget: usize,
     /// The bytes that one call may return.
     #[serde(deserialize_with = "values::byte_size")]
     pub output: usize,
@@ -172,8 +179,23 @@ pub struct Plugins {
     /// The memory of the compiler, in bytes.
     #[serde(deserialize_with = "values::byte_size")]
     pub compile_memory: usize,
+    /// Whose plugins may serve.
+    pub trust: Trust,
+    /// The minisign keys, one of which must have signed each plugin.
+    #[serde(deserialize_with = "values::trusted_keys")]
+    pub trusted_keys: Vec<TrustedKey>,
     /// Where machine code is kept; empty means below `data_dir`.
     pub compiled_dir: PathBuf,
+}
+
+/// Whose plugins may serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// Anybody's who can write to the directory.
+    Any,
+    /// Those that a trusted key signed.
+    Signed,
 }
 
 /// Who may call.
@@ -255,6 +277,13 @@ impl Config {
         }
         if self.plugins.call_timeout < self.plugins.deadline {
             found.push(("plugins.call_timeout", "must be at least plugins.deadline, which is a part of it"));
+        }
+        if self.plugins.trust == Trust::Signed && self.plugins.trusted_keys.is_empty() {
+            found
+                .push(("plugins.trusted_keys", "must name a key while plugins.trust is `signed`: nothing could serve"));
+        }
+        if self.plugins.memory_budget < self.plugins.memory {
+            found.push(("plugins.memory_budget", "must be at least plugins.memory, which each plugin is guaranteed"));
         }
         if max_request_bytes > batch_memory {
             found.push((

@@ -99,6 +99,8 @@ fn every_variable_of_the_table_is_read() {
                 "cache.max_bytes",
                 "plugins.memory",
                 "plugins.compile_memory",
+                "plugins.reuse_memory",
+                "plugins.memory_budget",
                 "plugins.output",
             ]
             .contains(&path) =>
@@ -107,6 +109,8 @@ fn every_variable_of_the_table_is_read() {
             }
             path if ["cache.enabled", "tracing.enabled", "server.reflection_requires_key"].contains(&path) => "true",
             path if path.ends_with("port") => "4444",
+            "plugins.trust" => "any",
+            "plugins.trusted_keys" => "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3",
             "plugins.grants" => "lookup:registry",
             _ => "7",
         };

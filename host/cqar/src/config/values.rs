@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+use cqar_domain::quantity::{parse_byte_size, parse_duration};
+use cqar_plugins::TrustedKey;
 use cqar_store::without_credentials;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -146,6 +148,11 @@ pub fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
     Ok(grants)
 }
 
+/// Public keys of minisign, as a list or separated by commas.
+pub fn trusted_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TrustedKey>, D::Error> {
+    names(deserializer)?.iter().map(|key| key.parse().map_err(D::Error::custom)).collect()
+}
+
 /// Addresses of NATS servers. Credentials have keys of their own, which are never shown.
 pub fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let servers = names(deserializer)?;
@@ -172,32 +179,9 @@ pub fn call_memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, 
     if size >= cqar_registry::import::MAX_PAYLOAD_BYTES * 2 { Ok(size) } else { Err(D::Error::custom("too small")) }
 }
 
-/// Reads `50ms`, `30s`, `15m`, `1h` and combinations.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    // A bare number has no unit; jiff reads ISO 8601 (`PT30S`) too.
-    text.parse::<jiff::SignedDuration>()
-        .ok()
-        .and_then(|duration| Duration::try_from(duration).ok())
-        .ok_or_else(|| "must be a duration such as 50ms, 30s, 15m or 1h".to_owned())
-}
-
 /// A number of bytes, above 0.
 pub fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let text = text.trim();
-    let (digits, unit) = match text.find(|c: char| !c.is_ascii_digit()) {
-        Some(end) => text.split_at(end),
-        None => (text, ""),
-    };
-    let unit: usize = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(D::Error::custom("an unknown unit")),
-    };
-    let size = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
-    size.filter(|size| *size > 0).ok_or_else(|| D::Error::custom("not a size"))
+    parse_byte_size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// A share, 0 to 1.
@@ -240,37 +224,7 @@ pub fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
 
 #[cfg(test)]
 mod tests {
-    use serde::de::{IntoDeserializer, value::Error};
-
     use super::*;
-
-    fn size(text: &str) -> Result<usize, Error> {
-        byte_size(text.into_deserializer())
-    }
-
-    #[test]
-    fn durations_need_a_unit() {
-        let of = |text| parse_duration(text).unwrap();
-        assert_eq!(of("30s"), Duration::from_secs(30));
-        assert_eq!(of("15m"), Duration::from_mins(15));
-        assert_eq!(of("1h"), Duration::from_hours(1));
-        assert_eq!(of("50ms"), Duration::from_millis(50));
-        assert_eq!(of("1h30m"), Duration::from_mins(90));
-        assert_eq!(of("0s"), Duration::ZERO);
-        for bad in ["", "30", "-5s", "5 parsecs", "s", "30S0"] {
-            assert!(parse_duration(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn sizes_are_binary() {
-        assert_eq!(size("16MiB"), Ok(16 << 20));
-        assert_eq!(size("1 GiB"), Ok(1 << 30));
-        assert_eq!(size("1024"), Ok(1024));
-        for bad in ["", "0", "MiB", "16MB", "-1", "1.5GiB", "99999999999999GiB"] {
-            assert!(size(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn a_url_is_shown_without_its_password() {

@@ -38,7 +38,7 @@ use crate::{
     cli::error::chain,
     config::{
         Loaded,
-        sections::{self, Config},
+        sections::{self, Config, Trust},
     },
     starter,
     telemetry::Telemetry,
@@ -354,11 +354,14 @@ fn host_config(plugins: &sections::Plugins) -> HostConfig {
             },
             memory_bytes: plugins.compile_memory as u64,
         },
+        memory_budget_bytes: plugins.memory_budget,
+        trusted_keys: (plugins.trust == Trust::Signed).then(|| plugins.trusted_keys.clone()),
         start_timeout: START_TIMEOUT,
         settle_timeout: SETTLE_TIMEOUT,
         limits: Limits {
             call: TimeLimit { guest: plugins.deadline, total: plugins.call_timeout },
             memory_bytes: plugins.memory,
+            reuse_bytes: plugins.reuse_memory,
             output_bytes: plugins.output,
             concurrency: plugins.concurrency.get(),
             ..Limits::default()

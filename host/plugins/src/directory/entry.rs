@@ -13,6 +13,7 @@ use crate::{
     generation::Generation,
     generation_store::PluginRecord,
     hash::Hash,
+    runtime::{log_rate::LogRate, memory_budget::MemoryBudget},
     stats::Stats,
     table::{Plugin, PluginStatus, Unsettled},
 };
@@ -112,7 +113,7 @@ struct Serving {
 }
 
 impl Entry {
-    pub(crate) fn new(stats: Stats) -> Self {
+    pub(crate) fn new(stats: Stats, budget: &Arc<MemoryBudget>) -> Self {
         Self {
             observed: None,
             gone_since: None,
@@ -127,7 +128,12 @@ impl Entry {
             previous: None,
             activations: 0,
             record: PluginRecord::default(),
-            shared: PluginShared { stats: Arc::new(stats), ring: Arc::default() },
+            shared: PluginShared {
+                stats: Arc::new(stats),
+                ring: Arc::default(),
+                memory: budget.account(),
+                logs: Arc::new(LogRate::new(Instant::now())),
+            },
             history: VecDeque::new(),
         }
     }
@@ -426,6 +432,7 @@ impl Entry {
     pub(crate) fn publish(&self, name: &str, required: bool) -> Plugin {
         Plugin {
             serving: self.serving.as_ref().map(|it| Arc::clone(&it.generation)),
+            previous: self.previous.clone(),
             required,
             record: self.record.current.clone().filter(|_| self.disabled.is_none()),
             unsettled: self.unsettled(),
@@ -529,7 +536,7 @@ mod tests {
     };
 
     fn entry() -> Entry {
-        Entry::new(Stats::new("rule", &Metrics::register(&Registry::new()).unwrap()))
+        Entry::new(Stats::new("rule", &Metrics::register(&Registry::new()).unwrap()), &MemoryBudget::new(1))
     }
 
     fn candidate(bytes: &[u8]) -> Candidate {

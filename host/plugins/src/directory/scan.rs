@@ -50,6 +50,8 @@ pub(crate) struct Beside<T> {
     pub(crate) config: Option<T>,
     /// `<name>.tests.json`
     pub(crate) cases: Option<T>,
+    /// `<name>.wasm.minisig`
+    pub(crate) signature: Option<T>,
 }
 
 impl<T> Beside<T> {
@@ -58,6 +60,7 @@ impl<T> Beside<T> {
         Ok(Beside {
             config: self.config.as_ref().map(&mut make).transpose()?,
             cases: self.cases.as_ref().map(&mut make).transpose()?,
+            signature: self.signature.as_ref().map(&mut make).transpose()?,
         })
     }
 }
@@ -67,7 +70,7 @@ impl Beside<Fingerprint> {
     fn of(component: &Path) -> io::Result<Self> {
         // One that was just removed is none.
         let look = |extension: &str| fingerprint(&component.with_extension(extension)).or_else(absent);
-        Ok(Self { config: look("toml")?, cases: look("tests.json")? })
+        Ok(Self { config: look("toml")?, cases: look("tests.json")?, signature: look("wasm.minisig")? })
     }
 }
 
@@ -89,7 +92,7 @@ pub(crate) struct Contents {
 pub(crate) fn contents_hash(component: &Hash, beside: &Beside<String>) -> Hash {
     let mut hasher = StreamHasher::default();
     hasher.update(component.bytes());
-    for text in [&beside.config, &beside.cases] {
+    for text in [&beside.config, &beside.cases, &beside.signature] {
         // That one is there and empty is another thing than that it is not there.
         hasher.update(&[u8::from(text.is_some())]);
         hasher.update(Hash::of(text.as_deref().unwrap_or_default().as_bytes()).bytes());
@@ -106,9 +109,14 @@ pub(crate) struct DirectoryId {
     created: Option<SystemTime>,
 }
 
-/// The directory that the path leads to now, links resolved.
-pub(crate) fn directory(dir: &Path) -> io::Result<DirectoryId> {
+/// The directory that the path leads to now, links resolved. Where plugins must be `signed`, it is refused if others may write to it:
+/// who can change what lies beside a component can take a rule out of service.
+pub(crate) fn directory(dir: &Path, signed: bool) -> io::Result<DirectoryId> {
     let metadata = fs::metadata(dir)?;
+    if signed && metadata.mode() & 0o022 != 0 {
+        let message = "others may write to it, and plugins.trust is `signed`: chmod go-w";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
     Ok(DirectoryId { device: metadata.dev(), inode: metadata.ino(), created: metadata.created().ok() })
 }
 
@@ -142,7 +150,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Found>> {
 
 /// Deletes a component, and what lies beside it.
 pub(crate) fn remove(component: &Path) -> io::Result<()> {
-    for path in [component.to_path_buf(), component.with_extension("toml"), component.with_extension("tests.json")] {
+    for extension in ["wasm", "toml", "tests.json", "wasm.minisig"] {
+        let path = component.with_extension(extension);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(io::Error::new(error.kind(), format!("{}: {error}", path.display())));

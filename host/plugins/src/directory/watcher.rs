@@ -185,8 +185,8 @@ impl Watcher {
 
     /// Looks at the directory, and reads what held for long enough: at a poll, also what could not be read before.
     async fn rescan(&mut self, is_start: bool, poll: bool) {
-        let dir = self.dir.clone();
-        let listed = spawn_blocking(move || Ok((scan::directory(&dir)?, scan::list(&dir)))).await;
+        let (dir, signed) = (self.dir.clone(), self.gate.trusted_keys.is_some());
+        let listed = spawn_blocking(move || Ok((scan::directory(&dir, signed)?, scan::list(&dir)))).await;
         let listed = listed.unwrap_or_else(|error| Err(io::Error::other(error)));
         let found = listed.and_then(|(id, found)| {
             self.watch(id);
@@ -490,8 +490,8 @@ impl Watcher {
     }
 
     fn entry(&mut self, name: &str) -> &mut Entry {
-        let metrics = &self.metrics;
-        self.entries.entry(name.to_owned()).or_insert_with(|| Entry::new(Stats::new(name, metrics)))
+        let (metrics, budget) = (&self.metrics, &self.gate.budget);
+        self.entries.entry(name.to_owned()).or_insert_with(|| Entry::new(Stats::new(name, metrics), budget))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     runtime::{
         bindings::cqar::plugin::types::{Failure, Problem},
         sandbox::Sandbox,
+        wasi,
     },
     text::clean,
 };
@@ -71,6 +72,35 @@ fn kind_0_2(exports: &Exports<'_>) -> Result<KindRef, String> {
     exports.check::<(&str,), (Result<(), Vec<Problem>>,)>("lifecycle", "configure")?;
     kind.check(exports)?;
     Ok(KindRef(kind))
+}
+
+/// What a component imports that this host does not have, by name, and how to build it without; empty if there is nothing.
+pub(crate) fn unknown_imports(component: &Component) -> String {
+    const KNOWN: [&str; 7] = [
+        "cqar:plugin/types@",
+        "cqar:plugin/log@",
+        "cqar:plugin/registry@",
+        "wasi:io/",
+        "wasi:clocks/",
+        "wasi:random/",
+        "wasi:cli/",
+    ];
+    let types = component.component_type();
+    let known = |name: &str| KNOWN.iter().any(|known| name.starts_with(known)) || wasi::is_inert(name);
+    let imports = types.imports(component.engine());
+    let unknown: Vec<String> = imports.map(|(name, _)| name.to_owned()).filter(|name| !known(name)).collect();
+    if unknown.is_empty() {
+        return String::new();
+    }
+    let hint = |name: &String| match name.split(['/', '@']).next() {
+        Some("wasi:http") => {
+            "leave it out with `jco componentize --disable http`, or `componentize-js` with `disableFeatures: ['http']`"
+        }
+        Some("cqar:plugin") => "build the plugin against the WIT package of this server",
+        _ => "build the plugin for wasm32-wasip2 without the library or feature that asks for it",
+    };
+    let said = unknown.iter().take(8).map(|name| format!("{} ({})", clean(name, 100), hint(name)));
+    format!("it imports what this server does not have: {}", said.collect::<Vec<_>>().join("; "))
 }
 
 /// The names of what a component imports.

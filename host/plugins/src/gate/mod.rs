@@ -29,7 +29,7 @@ use crate::{
     config::Limits,
     directory::scan::Beside,
     error::CallError,
-    generation::{Generation, PoolSettings},
+    generation::{Generation, Policy, PoolSettings},
     generation_store::{ComponentFile, GenerationRecord, GenerationStore},
     hash::Hash,
     kinds::KindRef,
@@ -40,11 +40,14 @@ use crate::{
         bindings::exports::cqar::plugin::lifecycle,
         engine::Engine,
         instance_pool::Template,
+        log_rate::LogRate,
+        memory_budget::{MemoryAccount, MemoryBudget},
         sandbox::{self, Sandbox, Scope},
         wasi,
     },
     stats::Stats,
     text::clean,
+    trust::{self, TrustedKey},
 };
 
 /// Long enough for a signature of WIT, with its records, twice.
@@ -95,6 +98,8 @@ pub(crate) struct Passed {
 pub(crate) struct PluginShared {
     pub(crate) stats: Arc<Stats>,
     pub(crate) ring: Arc<CallRing>,
+    pub(crate) memory: Arc<MemoryAccount>,
+    pub(crate) logs: Arc<LogRate>,
 }
 
 /// Whose fault it is that a candidate does not serve.
@@ -123,6 +128,8 @@ pub(crate) struct Gate {
     pub(crate) settings: BTreeMap<String, Value>,
     pub(crate) grants: BTreeMap<String, Vec<String>>,
     pub(crate) limits: Limits,
+    pub(crate) trusted_keys: Option<Vec<TrustedKey>>,
+    pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) store: Arc<GenerationStore>,
     pub(crate) listing_place: Arc<Semaphore>,
     pub(crate) trials: Semaphore,
@@ -149,17 +156,23 @@ impl Gate {
         }
         let config =
             candidate.config.as_ref().map_err(|error| at("config")(format!("{}.toml: {error}", candidate.name)))?;
+        self.trust(candidate).await?;
         self.quarantine(candidate)?;
+        let limits = config.limits(&self.limits).map_err(at("config"))?;
         let component = self.compile(candidate).await?;
         let version = interface::version(&component).map_err(at("interface"))?;
-        let component = self.engine.linker().instantiate_pre(&component).map_err(wasm("link"))?;
+        let component = self.engine.linker().instantiate_pre(&component).map_err(|error| {
+            let unknown = interface::unknown_imports(&component);
+            at("link")(if unknown.is_empty() { format!("{error:#}") } else { unknown })
+        })?;
         let kind = interface::kind(version, &component).map_err(at("interface"))?;
 
+        shared.memory.guarantee(limits.memory_bytes).map_err(machine("memory"))?;
         // Nobody closes it.
         let _trial = self.trials.acquire().await;
         let now = self.clock.now();
-        let mut template = self.template(candidate, config, component).map_err(wasm("interface"))?;
-        let mut manifest = self.describe(&template, now).await?;
+        let mut template = self.template(candidate, config, component, shared).map_err(wasm("interface"))?;
+        let mut manifest = self.describe(&template, now, &limits).await?;
         if manifest.kind != kind {
             let (says, is) = (manifest.kind.name(), kind.name());
             return Err(at("describe")(format!("the manifest's kind is {says}, but the component is a {is}")));
@@ -170,6 +183,7 @@ impl Gate {
         }
         // Before the operator's word narrows it: what that drops is meant.
         let swap = self.compare(candidate, config, &manifest);
+        swap::allowed(kind, config).map_err(at("config"))?;
         swap::narrow(&mut manifest, config).map_err(at("config"))?;
         let said = Described { judges_writes: kind.0.judges_writes(), subscriptions: manifest.subscriptions.clone() };
         // An error means that the server stops.
@@ -180,7 +194,7 @@ impl Gate {
         if manifest.looks_up {
             template.lookup = Some(Arc::clone(&self.lookup));
         }
-        self.configure(&template, now).await?;
+        self.configure(&template, now, &limits).await?;
 
         let inert_imports =
             interface::imports(&template.component).into_iter().filter(|name| wasi::is_inert(name)).collect();
@@ -188,10 +202,11 @@ impl Gate {
         let monitor =
             CallMonitor::new(&candidate.hash, looks_up, &shared.stats, &shared.ring, &self.failing, &self.clock);
         let settings = PoolSettings {
-            limits: &self.limits,
-            places: Arc::new(Semaphore::new(self.limits.concurrency)),
+            limits: &limits,
+            places: Arc::new(Semaphore::new(limits.concurrency)),
             listing_place: &self.listing_place,
             monitor: &monitor,
+            budget: &self.budget,
             tracker: &self.tracker,
         };
         let interfaces = kind.0.interfaces(&Arc::new(template), &settings).map_err(wasm("interface"))?;
@@ -212,11 +227,22 @@ impl Gate {
             inert_imports,
             interfaces,
             monitor,
-            limits: self.limits.clone(),
+            limits,
+            policy: Policy { order: config.order, mode: config.mode, failure: config.failure },
             settings: configured,
             replay: (!is_first).then_some(report),
         };
         Ok(Passed { generation: Arc::new(generation), answered })
+    }
+
+    /// Refuses what nobody signed that is trusted, where that is asked for.
+    async fn trust(&self, candidate: &Candidate) -> Result<(), Rejection> {
+        let (Some(keys), Some(component)) = (self.trusted_keys.clone(), candidate.component.clone()) else {
+            return Ok(());
+        };
+        let signature = candidate.beside.signature.clone();
+        let verified = spawn_blocking(move || trust::verify(&keys, &component, signature.as_deref())).await;
+        verified.unwrap_or_else(|error| Err(error.to_string())).map_err(at("trust"))
     }
 
     /// Refuses what was rolled back.
@@ -280,6 +306,7 @@ impl Gate {
         candidate: &Candidate,
         config: &PluginConfig,
         component: InstancePre<Sandbox>,
+        shared: &PluginShared,
     ) -> wasmtime::Result<Template> {
         let of_server = || self.settings.get(&*candidate.name).map_or_else(|| "{}".to_owned(), Value::to_string);
         Ok(Template {
@@ -287,13 +314,14 @@ impl Gate {
             hash: candidate.hash,
             lifecycle: lifecycle::GuestIndices::new(&component)?,
             component,
+            memory: Arc::clone(&shared.memory),
+            logs: Arc::clone(&shared.logs),
             lookup: None,
             settings: config.settings.clone().map_or_else(of_server, |settings| Value::Object(settings).to_string()),
         })
     }
 
-    async fn describe(&self, template: &Template, now: Timestamp) -> Result<Manifest, Rejection> {
-        let limits = &self.limits;
+    async fn describe(&self, template: &Template, now: Timestamp, limits: &Limits) -> Result<Manifest, Rejection> {
         let (mut store, instance) = template.instance(now, limits).await.map_err(call("instantiate"))?;
         let guest = template.lifecycle.load(&mut store, &instance).map_err(wasm("interface"))?;
         sandbox::begin(&mut store, &Scope::at(now), limits.setup, limits);
@@ -302,9 +330,9 @@ impl Gate {
         Manifest::read(&document, &template.plugin).map_err(at("describe"))
     }
 
-    async fn configure(&self, template: &Template, now: Timestamp) -> Result<(), Rejection> {
-        let (mut store, instance) = template.instance(now, &self.limits).await.map_err(call("instantiate"))?;
-        template.configure(&mut store, &instance, now, &self.limits).await.map_err(call("configure"))
+    async fn configure(&self, template: &Template, now: Timestamp, limits: &Limits) -> Result<(), Rejection> {
+        let (mut store, instance) = template.instance(now, limits).await.map_err(call("instantiate"))?;
+        template.configure(&mut store, &instance, now, limits).await.map_err(call("configure"))
     }
 
     async fn keep(&self, candidate: &Candidate, kind: KindRef, manifest: &Manifest) -> Result<(), Rejection> {

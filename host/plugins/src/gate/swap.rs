@@ -4,7 +4,29 @@ use cqar_domain::id::EntityType;
 use cqar_proto::v1::ReplayReport;
 
 use super::manifest::{Manifest, REGISTRY_GRANT};
-use crate::{generation_store::GenerationRecord, hash::Hash, plugin_config::PluginConfig};
+use crate::{
+    generation_store::GenerationRecord,
+    hash::Hash,
+    kinds::KindRef,
+    plugin_config::{FailurePolicy, Mode, PluginConfig},
+};
+
+/// Refuses what is said of validators alone, and would be ignored.
+pub(super) fn allowed(kind: KindRef, config: &PluginConfig) -> Result<(), String> {
+    if kind.0.judges_writes() {
+        return Ok(());
+    }
+    let name = kind.name();
+    if config.mode != Mode::Enforce {
+        return Err(format!(
+            "mode: is of validators, and this is a {name}; write `enabled = false` to take it out of service"
+        ));
+    }
+    if config.failure != FailurePolicy::Closed {
+        return Err(format!("failure: is of validators, and this is a {name}"));
+    }
+    Ok(())
+}
 
 /// Leaves the subscriptions that the operator wants; the error names one that the plugin has not.
 pub(super) fn narrow(manifest: &mut Manifest, config: &PluginConfig) -> Result<(), String> {

@@ -1,8 +1,11 @@
-//! Cutting a batch into calls.
+//! Cutting a batch into calls, and what all of them may answer together.
 
 use std::ops::Range;
 
-use crate::config::{MAX_CHUNK, MAX_CHUNK_BYTES, MAX_LOOKUP_CHUNK};
+use crate::{
+    config::{MAX_CHUNK, MAX_CHUNK_BYTES, MAX_LOOKUP_CHUNK, MAX_REQUEST_OUTPUT_BYTES},
+    error::CallError,
+};
 
 /// Ranges of at most 256 items, 64 for a plugin that looks up, whose bytes sum up to at most 4 MiB, unless one item alone has
 /// more.
@@ -23,6 +26,29 @@ pub(crate) fn chunks(sizes_bytes: impl Iterator<Item = usize>, looks_up: bool) -
         }
     }
     ranges
+}
+
+/// What one request takes in of all its calls together, chunks and retries included.
+pub(crate) struct OutputBudget {
+    left_bytes: usize,
+}
+
+impl OutputBudget {
+    /// Of a request that takes in at most [`MAX_REQUEST_OUTPUT_BYTES`].
+    pub(crate) const fn new() -> Self {
+        Self { left_bytes: MAX_REQUEST_OUTPUT_BYTES }
+    }
+
+    /// Takes in so many bytes.
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), CallError> {
+        match self.left_bytes.checked_sub(bytes) {
+            Some(left) => {
+                self.left_bytes = left;
+                Ok(())
+            }
+            None => Err(CallError::Output { limit_bytes: MAX_REQUEST_OUTPUT_BYTES }),
+        }
+    }
 }
 
 #[cfg(test)]

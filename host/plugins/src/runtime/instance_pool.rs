@@ -28,7 +28,9 @@ use wasmtime::{
 
 use super::{
     bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::lifecycle},
+    log_rate::LogRate,
     lookups::RecordedLookup,
+    memory_budget::{EvictIdle, MemoryAccount},
     sandbox::{self, Sandbox, Scope},
 };
 use crate::{
@@ -84,6 +86,8 @@ pub(crate) struct Template {
     pub(crate) hash: Hash,
     pub(crate) component: InstancePre<Sandbox>,
     pub(crate) lifecycle: lifecycle::GuestIndices,
+    pub(crate) memory: Arc<MemoryAccount>,
+    pub(crate) logs: Arc<LogRate>,
     pub(crate) lookup: Option<Arc<dyn Lookup>>,
     pub(crate) settings: String,
 }
@@ -96,7 +100,10 @@ impl Template {
         limits: &Limits,
     ) -> Result<(Store<Sandbox>, Instance), CallError> {
         let (plugin, lookup) = (Arc::clone(&self.plugin), self.lookup.clone());
-        let mut store = Sandbox::store(self.component.engine(), plugin, &self.hash, lookup, limits);
+        // The one that reads listings is bounded by itself.
+        let memory = (!limits.is_listing).then(|| Arc::clone(&self.memory));
+        let logs = Arc::clone(&self.logs);
+        let mut store = Sandbox::store(self.component.engine(), plugin, &self.hash, lookup, memory, logs, limits);
         sandbox::begin(&mut store, &Scope::at(now), limits.setup, limits);
         let started = timeout(limits.setup.total, self.component.instantiate_async(&mut store)).await;
         let instance = sandbox::end(&mut store, started)?;
@@ -250,12 +257,6 @@ impl<G: Interface> InstancePool<G> {
         DetachOnDrop { running: Some(running), tracker: self.tracker.clone() }.await
     }
 
-    /// Gives back the memory of idle instances.
-    pub(crate) fn evict_idle(&self) {
-        let idle = std::mem::take(&mut *self.idle.lock());
-        drop(idle);
-    }
-
     fn accept<C: Call<G>>(call: C, returned: Result<C::Raw, Failure>) -> Result<C::Answer, CallError> {
         let raw = returned.map_err(|failure| CallError::Failure {
             code: cleaned(failure.code, MAX_CODE_BYTES),
@@ -325,6 +326,13 @@ impl<G: Interface> InstancePool<G> {
         let guest = G::load(&self.indices, &mut store, &instance)
             .map_err(|error| CallError::Setup(error.root_cause().to_string()))?;
         Ok(IdleInstance { store, guest, _counted: self.monitor.instance() })
+    }
+}
+
+impl<G: Interface> EvictIdle for InstancePool<G> {
+    fn evict_idle(&self) {
+        let idle = std::mem::take(&mut *self.idle.lock());
+        drop(idle);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cqar_domain::{lookup::Lookup, time::Timestamp};
-use tokio::time::error::Elapsed;
+use tokio::time::{Instant, error::Elapsed};
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
@@ -13,7 +13,9 @@ use super::{
         types,
     },
     engine::EPOCH,
+    log_rate::{Admitted, LogRate},
     lookups::{Lookups, RecordedLookup, SharedReadSet},
+    memory_budget::MemoryAccount,
     wasi::{self, CallClock, StderrTail},
 };
 use crate::{
@@ -86,6 +88,7 @@ pub(crate) struct Sandbox {
     clock: CallClock,
     stderr: StderrTail,
     memory: MemoryMeter,
+    logs: Arc<LogRate>,
     pub(crate) lookups: Lookups,
     log_lines_left: u32,
     /// Ticks of the clock that the guest may still see.
@@ -102,6 +105,8 @@ impl Sandbox {
         plugin: Arc<str>,
         seed: &Hash,
         lookup: Option<Arc<dyn Lookup>>,
+        memory: Option<Arc<MemoryAccount>>,
+        logs: Arc<LogRate>,
         limits: &Limits,
     ) -> Store<Self> {
         let (clock, stderr) = (CallClock::default(), StderrTail::default());
@@ -113,7 +118,8 @@ impl Sandbox {
             table,
             clock,
             stderr,
-            memory: MemoryMeter { limit_bytes: limits.memory_bytes, bytes: 0, refused: false },
+            memory: MemoryMeter { limit_bytes: limits.memory_bytes, bytes: 0, refused: None, account: memory },
+            logs,
             lookups: Lookups::new(lookup),
             log_lines_left: 0,
             ticks_left: 0,
@@ -152,7 +158,7 @@ pub(crate) fn begin(store: &mut Store<Sandbox>, scope: &Scope, time: TimeLimit, 
     sandbox.stderr.clear();
     sandbox.lookups.begin(scope, limits);
     sandbox.log_lines_left = if matches!(scope.purpose, Purpose::Replay(_)) { 0 } else { MAX_LOG_LINES };
-    sandbox.memory.refused = false;
+    sandbox.memory.refused = None;
     sandbox.ticks_left = time.guest.as_millis() / EPOCH.as_millis();
     sandbox.time = time;
     store.set_epoch_deadline(1);
@@ -174,8 +180,10 @@ pub(crate) fn end<T>(store: &mut Store<Sandbox>, ended: Result<wasmtime::Result<
     if matches!(error.downcast_ref(), Some(Trap::Interrupt)) {
         return Err(CallError::Deadline { limit: sandbox.time.guest, tail });
     }
-    if sandbox.memory.refused {
-        return Err(CallError::Memory { limit_bytes: sandbox.memory.limit_bytes, tail });
+    match sandbox.memory.refused {
+        Some(RefusedBy::Limit) => return Err(CallError::Memory { limit_bytes: sandbox.memory.limit_bytes, tail }),
+        Some(RefusedBy::Budget) => return Err(CallError::MemoryBudget),
+        None => {}
     }
     let message = match error.downcast_ref::<I32Exit>() {
         Some(I32Exit(code)) => format!("left with exit code {code}"),
@@ -196,6 +204,13 @@ impl log::Host for Sandbox {
     fn log(&mut self, level: Level, message: String, fields: Vec<Field>) -> wasmtime::Result<()> {
         let Some(left) = self.log_lines_left.checked_sub(1) else { return Ok(()) };
         self.log_lines_left = left;
+        let dropped = match self.logs.take(Instant::now()) {
+            Admitted::Yes { dropped } => dropped,
+            Admitted::No => return Ok(()),
+        };
+        if dropped > 0 {
+            tracing::warn!(plugin = &*self.plugin, dropped, "plugin_logs_dropped");
+        }
         let message = clean(&message, MAX_LOG_CHARS);
         let fields: Vec<_> = fields
             .iter()
@@ -226,19 +241,43 @@ impl Sandbox {
 struct MemoryMeter {
     limit_bytes: usize,
     bytes: usize,
-    refused: bool,
+    refused: Option<RefusedBy>,
+    /// What the plugin's instances have together; none for one that is bounded by itself.
+    account: Option<Arc<MemoryAccount>>,
+}
+
+/// Which bound an instance met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RefusedBy {
+    /// Its own.
+    Limit,
+    /// That of all plugins together.
+    Budget,
 }
 
 impl MemoryMeter {
     /// Growth that is refused is an allocation that fails: the guest may live with it.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
-        let sum = self.bytes.saturating_add(desired.saturating_sub(current));
+        let bytes = desired.saturating_sub(current);
+        let sum = self.bytes.saturating_add(bytes);
         if sum > self.limit_bytes {
-            self.refused = true;
+            self.refused = Some(RefusedBy::Limit);
+            return false;
+        }
+        if !self.account.as_ref().is_none_or(|account| account.take(bytes)) {
+            self.refused = Some(RefusedBy::Budget);
             return false;
         }
         self.bytes = sum;
         true
+    }
+}
+
+impl Drop for MemoryMeter {
+    fn drop(&mut self) {
+        if let Some(account) = &self.account {
+            account.give_back(self.bytes);
+        }
     }
 }
 
@@ -271,11 +310,11 @@ mod tests {
 
     #[test]
     fn memories_and_tables_share_one_limit() {
-        let mut meter = MemoryMeter { limit_bytes: 1 << 20, bytes: 0, refused: false };
+        let mut meter = MemoryMeter { limit_bytes: 1 << 20, bytes: 0, refused: None, account: None };
         assert!(meter.memory_growing(0, 512 << 10, None).unwrap());
         assert!(meter.table_growing(0, 1 << 10, None).unwrap());
         assert!(!meter.memory_growing(512 << 10, 1 << 20, None).unwrap());
-        assert!(meter.refused);
+        assert_eq!(meter.refused, Some(RefusedBy::Limit));
         assert_eq!(meter.bytes, (512 << 10) + (8 << 10));
     }
 }

@@ -16,8 +16,8 @@ use cqar_domain::{
     time::{SystemClock, Timestamp},
 };
 use cqar_plugins::{
-    CallContext, Change, CompilerConfig, HostConfig, Limits, Operation, PluginHost, PluginStatus, SETTLE_TIMEOUT,
-    START_TIMEOUT,
+    CallContext, Change, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, Operation, PluginHost, PluginStatus,
+    SETTLE_TIMEOUT, START_TIMEOUT,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -60,6 +60,8 @@ impl Fixture {
             start_timeout: START_TIMEOUT,
             settle_timeout: SETTLE_TIMEOUT,
             limits: Limits::default(),
+            memory_budget_bytes: MEMORY_BUDGET_BYTES,
+            trusted_keys: None,
         };
         fs::create_dir(&config.dir).unwrap();
         Self { root, config, lookup: Arc::new(Instruments::default()) }

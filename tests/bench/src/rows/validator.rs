@@ -21,7 +21,8 @@ use cqar_domain::{
     time::{Clock, SystemClock},
 };
 use cqar_plugins::{
-    CallContext, Change, CompilerConfig, HostConfig, Limits, Operation, PluginHost, SETTLE_TIMEOUT, START_TIMEOUT,
+    CallContext, Change, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, Operation, PluginHost,
+    SETTLE_TIMEOUT, START_TIMEOUT,
 };
 use cqar_proto::{convert, document::document, v1};
 use cqar_tests::server::{binary, testing_plugins};
@@ -64,6 +65,8 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
         start_timeout: START_TIMEOUT,
         settle_timeout: SETTLE_TIMEOUT,
         limits: Limits::default(),
+        memory_budget_bytes: MEMORY_BUDGET_BYTES,
+        trusted_keys: None,
     };
     let (clock, metrics) = (Arc::new(SystemClock), prometheus::Registry::new());
     let host = PluginHost::start(host_config, Arc::new(NoLookups), clock, &metrics, &tracker, token.clone()).await?;

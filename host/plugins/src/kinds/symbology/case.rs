@@ -18,6 +18,7 @@ use crate::{
             cqar::plugin::types::FieldResult,
             exports::cqar::plugin::symbology::{ExpiryResult, ReadingResult},
         },
+        memory_budget::EvictIdle as _,
         sandbox::Scope,
     },
 };

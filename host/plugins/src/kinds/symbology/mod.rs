@@ -16,7 +16,7 @@ pub use reading::{Code, Expiry, FormatProblem, Parsed, Query, Reading};
 
 use super::{Interfaces, Kind, case::CaseInput};
 use crate::{
-    config::LISTING_BYTES,
+    config::{LISTING_BYTES, MAX_FAILED_ITEMS},
     context::CallContext,
     error::CallError,
     gate::{
@@ -29,7 +29,7 @@ use crate::{
             cqar::plugin::types::Problem,
             exports::cqar::plugin::{listing as listing_exports, symbology as symbol_exports},
         },
-        chunk::chunks,
+        chunk::{OutputBudget, chunks},
         instance_pool::{InstancePool, Template},
         sandbox::Scope,
     },
@@ -96,18 +96,33 @@ impl Symbology {
             let call = Parse { call: Arc::clone(&document), queries: Arc::clone(&queries), range };
             self.symbols.call(call, Scope::at(context.now))
         };
-        let mut answers = Vec::with_capacity(queries.len());
+        let mut answers: Vec<Result<Parsed, CallError>> = Vec::with_capacity(queries.len());
+        let (mut budget, mut failed) = (OutputBudget::new(), 0);
         for range in chunks(queries.iter().map(|query| query.symbol.len()), false) {
-            match call(range.clone()).await {
-                Ok(parsed) => answers.extend(parsed.into_iter().map(Ok)),
-                Err(CallError::Trap { .. } | CallError::BadAnswer(_)) if range.len() > 1 => {
+            let chunk = match call(range.clone()).await {
+                Ok(parsed) => parsed.into_iter().map(Ok).collect(),
+                Err(CallError::Trap { .. } | CallError::BadAnswer(_))
+                    if range.len() > 1 && failed < MAX_FAILED_ITEMS =>
+                {
+                    let mut alone = Vec::with_capacity(range.len());
                     for index in range {
-                        let alone = call(index..index + 1).await;
-                        answers
-                            .extend(alone.map_or_else(|error| vec![Err(error)], |it| it.into_iter().map(Ok).collect()));
+                        let answer = match failed {
+                            MAX_FAILED_ITEMS => Err(CallError::TooManyFailures),
+                            _ => call(index..index + 1).await.map(Vec::into_iter).and_then(|mut it| {
+                                it.next().ok_or_else(|| CallError::BadAnswer("no answer".to_owned()))
+                            }),
+                        };
+                        failed += usize::from(answer.is_err() && failed < MAX_FAILED_ITEMS);
+                        alone.push(answer);
                     }
+                    alone
                 }
-                Err(error) => answers.extend(range.map(|_| Err(error.clone()))),
+                Err(error) => vec![Err(error); range.len()],
+            };
+            let bytes = chunk.iter().flatten().map(Parsed::bytes).sum();
+            match budget.take(bytes) {
+                Ok(()) => answers.extend(chunk),
+                Err(error) => answers.extend(vec![Err(error); chunk.len()]),
             }
         }
         answers
@@ -121,9 +136,12 @@ impl Symbology {
     ) -> Result<Vec<Result<String, FormatProblem>>, CallError> {
         let (document, readings) = (document(context), Arc::<[Reading]>::from(readings));
         let mut answers = Vec::with_capacity(readings.len());
+        let mut budget = OutputBudget::new();
         for range in chunks(readings.iter().map(Reading::bytes), false) {
             let call = Format { call: Arc::clone(&document), readings: Arc::clone(&readings), range };
-            answers.append(&mut self.symbols.call(call, Scope::at(context.now)).await?);
+            let mut formatted = self.symbols.call(call, Scope::at(context.now)).await?;
+            budget.take(formatted.iter().map(|it| it.as_ref().map_or_else(FormatProblem::bytes, String::len)).sum())?;
+            answers.append(&mut formatted);
         }
         Ok(answers)
     }
@@ -136,9 +154,12 @@ impl Symbology {
     ) -> Result<Vec<Option<String>>, CallError> {
         let (document, codes) = (document(context), Arc::<[Code]>::from(codes));
         let mut answers = Vec::with_capacity(codes.len());
+        let mut budget = OutputBudget::new();
         for range in chunks(codes.iter().map(|code| code.code.len()), false) {
             let call = NormalizeAssets { call: Arc::clone(&document), codes: Arc::clone(&codes), range };
-            answers.append(&mut self.symbols.call(call, Scope::at(context.now)).await?);
+            let mut normalized = self.symbols.call(call, Scope::at(context.now)).await?;
+            budget.take(normalized.iter().flatten().map(String::len).sum())?;
+            answers.append(&mut normalized);
         }
         Ok(answers)
     }

@@ -11,7 +11,10 @@ use cqar_domain::{
 };
 
 use crate::{
-    runtime::bindings::exports::cqar::plugin::symbology::{self, ExpiryResult, ReadingResult},
+    runtime::bindings::{
+        cqar::plugin::types::FieldResult,
+        exports::cqar::plugin::symbology::{self, ExpiryResult, ReadingResult},
+    },
     text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, clean, cleaned},
 };
 
@@ -117,10 +120,30 @@ pub struct FormatProblem {
 }
 
 impl Reading {
-    /// What it weighs in a call, about.
+    /// What its texts weigh.
     pub(super) fn bytes(&self) -> usize {
         let codes = [Some(&self.base), self.quote.as_ref(), self.settle.as_ref()];
-        codes.into_iter().flatten().map(String::len).sum()
+        let extra = self.extra.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        codes.into_iter().flatten().map(String::len).sum::<usize>() + extra
+    }
+}
+
+impl Parsed {
+    /// What it weighs, about.
+    pub(super) fn bytes(&self) -> usize {
+        let reading = |reading: &Reading| size_of::<Reading>() + reading.bytes();
+        match self {
+            Self::One(one) => reading(one),
+            Self::Ambiguous(several) => several.iter().map(reading).sum(),
+            Self::Unknown(why) => why.len(),
+        }
+    }
+}
+
+impl FormatProblem {
+    /// What its texts weigh.
+    pub(super) fn bytes(&self) -> usize {
+        self.path.len() + self.code.len() + self.message.len()
     }
 }
 
@@ -174,8 +197,11 @@ pub(super) fn reading(raw: ReadingResult) -> Result<Reading, String> {
     for (field, code) in codes {
         code.map_or(Ok(()), |code| code_length(field, code))?;
     }
-    if raw.extra.len() > MAX_EXTRA {
-        return Err(format!("extra: at most {MAX_EXTRA}"));
+    let is_short = |it: &FieldResult| it.key.len() <= MAX_CODE_BYTES && it.value.len() <= MAX_MESSAGE_BYTES;
+    if raw.extra.len() > MAX_EXTRA || !raw.extra.iter().all(is_short) {
+        return Err(format!(
+            "extra: at most {MAX_EXTRA}, with keys of {MAX_CODE_BYTES} and values of {MAX_MESSAGE_BYTES} bytes"
+        ));
     }
     let read = Reading {
         segment: field("segment", &raw.segment)?,
@@ -241,7 +267,7 @@ pub(super) fn optional<T: FromStr<Err: Display>>(name: &str, text: Option<&str>)
 }
 
 pub(super) fn field<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, String> {
-    text.parse().map_err(|error| format!("{name}: {error}"))
+    text.parse().map_err(|error| clean(&format!("{name}: {error}"), MAX_MESSAGE_BYTES))
 }
 
 #[cfg(test)]

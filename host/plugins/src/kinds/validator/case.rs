@@ -16,7 +16,7 @@ use crate::{
         case::{CaseInput, DocumentValue},
         sample_documents::{SAMPLE_ID, sample_document},
     },
-    runtime::sandbox::Scope,
+    runtime::{memory_budget::EvictIdle as _, sandbox::Scope},
 };
 
 #[derive(Deserialize)]

@@ -21,10 +21,10 @@ use crate::{
         interface::{Answer, Exports},
         manifest::Manifest,
     },
-    generation::PoolSettings,
+    generation::{Generation, PoolSettings},
     runtime::{
         bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::validator},
-        chunk::chunks,
+        chunk::{OutputBudget, chunks},
         instance_pool::{Call, InstancePool, Interface, Template},
         lookups::SharedReadSet,
         sandbox::{Sandbox, Scope},
@@ -124,34 +124,46 @@ pub enum ValidateError {
 /// More findings in one change than this are no answer: they would not fit into its event.
 const MAX_FINDINGS: usize = 32;
 
-/// Has one validator judge those changes whose indices are given. Findings carry the index within all changes.
-#[expect(clippy::too_many_arguments, reason = "what one validator is asked, and what of it others share")]
+/// What a validator is asked to judge, and what of it all share.
+pub(crate) struct Question<'a> {
+    pub(crate) call: &'a Arc<str>,
+    pub(crate) now: Timestamp,
+    pub(crate) changes: &'a Arc<[Change]>,
+    /// The indices of the changes that the validator sees.
+    pub(crate) seen: &'a Arc<[usize]>,
+    pub(crate) read_set: &'a SharedReadSet,
+}
+
+/// Has one validator judge. Findings carry the index within all changes.
 pub(crate) async fn judge(
-    validator: &Validator,
-    plugin: &Arc<str>,
-    call: &Arc<str>,
-    now: Timestamp,
-    changes: &Arc<[Change]>,
-    seen: Vec<usize>,
-    read_set: &SharedReadSet,
-    looks_up: bool,
+    generation: &Generation,
+    question: &Question<'_>,
+    budget: &mut OutputBudget,
 ) -> Result<Vec<(usize, Finding)>, CallError> {
+    let Some(validator) = generation.interfaces::<Validator>() else { return Ok(Vec::new()) };
+    let Question { call, now, changes, seen, read_set } = question;
     let bytes = |index: &usize| changes.get(*index).map_or(0, Change::bytes);
-    let ranges = chunks(seen.iter().map(bytes), looks_up);
-    let seen: Arc<[usize]> = seen.into();
     let mut findings = Vec::new();
-    for range in ranges {
+    for range in chunks(seen.iter().map(bytes), generation.manifest.looks_up) {
         let call = Validate {
-            plugin: Arc::clone(plugin),
+            plugin: Arc::clone(&generation.name),
             call: Arc::clone(call),
             changes: Arc::clone(changes),
-            seen: Arc::clone(&seen),
+            seen: Arc::clone(seen),
             range,
         };
-        let scope = Scope { read_set: read_set.clone(), ..Scope::at(now) };
-        findings.append(&mut validator.pool.call(call, scope).await?);
+        let scope = Scope { read_set: (*read_set).clone(), ..Scope::at(*now) };
+        let mut found = validator.pool.call(call, scope).await?;
+        budget.take(found.iter().map(|(_, finding)| finding_bytes(finding)).sum())?;
+        findings.append(&mut found);
     }
     Ok(findings)
+}
+
+/// What a finding weighs.
+fn finding_bytes(finding: &Finding) -> usize {
+    let texts = [&finding.path, &finding.code, &finding.message, &finding.plugin];
+    size_of::<Finding>() + texts.map(String::len).iter().sum::<usize>()
 }
 
 impl Change {
