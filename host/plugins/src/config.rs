@@ -76,7 +76,7 @@ pub struct Limits {
     /// Bytes of the documents that one look-up finds.
     pub lookup_bytes: usize,
     /// Whether it is the class of `read-listing`, whose memory is its own.
-    pub(crate) is_listing: bool,
+    pub is_listing: bool,
 }
 
 impl Default for Limits {

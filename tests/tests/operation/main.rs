@@ -31,6 +31,7 @@ mod drain;
 mod fixture;
 mod follower;
 mod garbage;
+mod hostile;
 mod keys;
 mod load;
 mod lookups;

@@ -46,7 +46,7 @@ use self::{
 use crate::{
     config::{
         self as configuration, LoadOptions, Loaded,
-        values::{self, Secret},
+        values::Secret,
     },
     serve::{self, ServeOptions, Starter},
 };

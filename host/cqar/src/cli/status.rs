@@ -12,7 +12,6 @@ use super::{
     error::{CliError, Exit},
     output,
 };
-use crate::config::values;
 
 /// Between two looks at a server that is not ready yet.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -7,6 +7,7 @@
     reason = "tests may fail loudly"
 )]
 
+mod bounds;
 mod fixture;
 mod gate;
 mod limits;
