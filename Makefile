@@ -29,6 +29,15 @@ test: ## Run every test, against real PostgreSQL, Redis, NATS and plugins
 	cargo test --locked --workspace
 	cd plugins && cargo test --locked --workspace
 
+.PHONY: test-full
+test-full: ## Run every test, and those that take minutes as well
+	scripts/setup test
+	plugins/build shipped
+	plugins/build testing
+	cargo build --locked --workspace --bins --tests
+	cargo test --locked --workspace -- --include-ignored
+	cd plugins && cargo test --locked --workspace
+
 .PHONY: lint
 lint: ## Check formatting, lints, the contract and documentation; warnings are errors
 	scripts/setup lint

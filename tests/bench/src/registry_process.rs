@@ -58,6 +58,15 @@ pub(crate) struct RegistryProcess {
 impl RegistryProcess {
     /// Starts a registry that holds the starter dataset and so many markets besides.
     pub(crate) async fn start(database: Database, markets: usize) -> anyhow::Result<Self> {
+        Self::start_with(database, markets, Ok).await
+    }
+
+    /// The same with other options.
+    pub(crate) async fn start_with(
+        database: Database,
+        markets: usize,
+        configure: impl FnOnce(Options) -> anyhow::Result<Options>,
+    ) -> anyhow::Result<Self> {
         let collector = OtlpCollector::start().await?;
         let mut options = Options::new()
             .with("SERVER_HOST", "127.0.0.1")
@@ -70,11 +79,13 @@ impl RegistryProcess {
             options = options.with("DATABASE_URL", postgres.url());
             options.migrate_up();
         }
-        let server = options.start().await;
+        let server = configure(options)?.start().await;
         let key = format!("Bearer {KEY}").parse()?;
         let target = Target { address: server.grpc().to_owned(), key: Some(key), pid: server.pid() };
         let registry = Self { server, target, markets, _collector: collector, _postgres: postgres };
-        registry.import().await?;
+        if markets > 0 {
+            registry.import().await?;
+        }
         Ok(registry)
     }
 

@@ -5,6 +5,7 @@ mod beside;
 mod comparison;
 mod h2load;
 mod miss;
+mod plugins;
 mod resolve;
 mod validator;
 mod writes;
@@ -37,6 +38,8 @@ pub(crate) enum Benchmark {
     Miss,
     /// The host's share of a validator's call.
     Validator,
+    /// Swaps, neighbours, writes and starts with plugins.
+    Plugins,
     /// One write after the other, on both databases.
     Writes,
     /// Small writes beside imports, on both databases.
@@ -58,6 +61,7 @@ impl Benchmark {
             Self::Batch => batch::measure(config, report).await,
             Self::Miss => miss::measure(config, report).await,
             Self::Validator => validator::measure(config, report).await,
+            Self::Plugins => plugins::measure(config, report).await,
             Self::Writes => writes::measure(config, report).await,
             Self::Beside => beside::measure(config, report).await,
         }

@@ -191,7 +191,7 @@ fn fit(points: &[(f64, f64)]) -> (f64, f64) {
 }
 
 /// The guest asks for no look-ups, and is granted none.
-struct NoLookups;
+pub(super) struct NoLookups;
 
 #[async_trait]
 impl Lookup for NoLookups {

@@ -27,24 +27,23 @@ const UPDATE: &str = "/cqar.v1.MarketService/UpdateMarket";
 /// A page of either database, about.
 const APPEND_BYTES: usize = 4096;
 
+/// How long writes took.
+pub(super) struct Written {
+    pub(super) p50_ms: f64,
+    p99_ms: f64,
+    per_second: f64,
+}
+
 pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
     for database in [Database::Sqlite, Database::Postgres] {
         let registry = RegistryProcess::start(database, 0).await?;
-        let answers = registry.answers(&registry.requests()).await?;
-        let market = answers.into_iter().next().and_then(|answer| answer.market).context("a market")?;
-        let requests = ["0.0015", "0.0025"].map(|fee| update(&market, fee)).into();
-        let load = Load { path: UPDATE, requests, connections: 1, streams: 1 };
         let (mut rates, mut appends, mut p99) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..config.repeats {
             let (folder, time) = (registry.folder().to_owned(), config.time / 2);
             appends.push(tokio::task::spawn_blocking(move || appends_per_second(&folder, time)).await??);
-            let before = registry.revision().await?;
-            let measured = load.run(registry.target(), config.time).await?;
-            // The first may find the fee as the last repeat left it, and then changes nothing.
-            let written = u64::try_from(registry.revision().await? - before)? + 1;
-            ensure!(written >= measured.latency_ns.len(), "not every call was a write");
-            rates.push(measured.calls_per_second);
-            p99.push(measured.p99_ms());
+            let Written { p99_ms, per_second, .. } = serial(&registry, config.time).await?;
+            rates.push(per_second);
+            p99.push(p99_ms);
         }
         let per_second = median(&rates);
         report.row(Row::new(format!("serial writes, {database}"), Unit::PerSecond, rates).detail(format!(
@@ -55,6 +54,21 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
         )));
     }
     Ok(())
+}
+
+/// One write after the other for this long.
+pub(super) async fn serial(registry: &RegistryProcess, time: Duration) -> anyhow::Result<Written> {
+    let answers = registry.answers(&registry.requests()).await?;
+    let market = answers.into_iter().next().and_then(|answer| answer.market).context("a market")?;
+    let requests = ["0.0015", "0.0025"].map(|fee| update(&market, fee)).into();
+    let load = Load { path: UPDATE, requests, connections: 1, streams: 1 };
+    let before = registry.revision().await?;
+    let measured = load.run(registry.target(), time).await?;
+    // The first may find the fee as the last repeat left it, and then changes nothing.
+    let written = u64::try_from(registry.revision().await? - before)? + 1;
+    ensure!(written >= measured.latency_ns.len(), "not every call was a write");
+    let p50_ms = measured.latency_ns.value_at_quantile(0.5) as f64 / 1e6;
+    Ok(Written { p50_ms, p99_ms: measured.p99_ms(), per_second: measured.calls_per_second })
 }
 
 /// Changes a market's fee, and nothing else.
