@@ -9,8 +9,7 @@ pub use crate::{compile::CompilerConfig, trust::TrustedKey};
 pub struct HostConfig {
     /// The watched directory. Each `<name>.wasm` in it is a plugin.
     pub dir: PathBuf,
-    /// Where the bytes of activated generations are kept. Only the server may write to it: it loads machine code from
-    /// there.
+    /// Where the bytes of activated generations are kept, and what operators did.
     pub data_dir: PathBuf,
     /// Plugins without which the writes that they subscribe to are refused, and whose deletion does not count.
     pub required: Vec<String>,
@@ -38,10 +37,10 @@ pub struct HostConfig {
 pub const MEMORY_BUDGET_BYTES: usize = 2 << 30;
 
 /// The defaults of [`HostConfig::start_timeout`] and [`HostConfig::settle_timeout`]: components that were compiled before take less than a
-/// second together, and a client waits no longer for a write.
+/// second together; and a new file that only loops was found out by then.
 pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// See [`START_TIMEOUT`].
-pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(5);
+pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long something of a plugin's may take.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,8 +81,8 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            call: TimeLimit { guest: Duration::from_millis(250), total: Duration::from_secs(5) },
-            setup: TimeLimit { guest: Duration::from_secs(5), total: Duration::from_secs(30) },
+            call: TimeLimit { guest: Duration::from_millis(250), total: Duration::from_secs(10) },
+            setup: TimeLimit { guest: Duration::from_secs(2), total: Duration::from_secs(20) },
             queue_timeout: Duration::from_secs(2),
             memory_bytes: 64 << 20,
             reuse_bytes: 32 << 20,
@@ -127,6 +126,6 @@ pub(crate) const MAX_LOOKUP_CHUNK: usize = 64;
 pub(crate) const MAX_CHUNK_BYTES: usize = 4 << 20;
 /// What one request takes in of a plugin's answers: 10,000 readings have some 5 MiB, and 20,000 changes with a finding each 10.
 pub(crate) const MAX_REQUEST_OUTPUT_BYTES: usize = 64 << 20;
-/// Items of one request that are asked again alone because their chunk failed, and fail again. A chunk of which more do fails whole: each
-/// may take the time of a call.
+/// Items of one request that are asked again alone because their chunk failed, and fail again. The others of their chunks are
+/// not asked then: each may take the time of a call.
 pub(crate) const MAX_FAILED_ITEMS: usize = 32;

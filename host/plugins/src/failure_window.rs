@@ -20,12 +20,12 @@ const MIN_INPUTS: usize = 3;
 pub(crate) struct FailureWindow {
     /// The hash of the input of each call that failed.
     ended: Mutex<VecDeque<Option<u64>>>,
-    is_over: AtomicBool,
+    is_failing: AtomicBool,
 }
 
 impl FailureWindow {
-    /// Notes how a call ended; `failed_input` is the input, if it failed. True once, when over half of at least 20 calls failed, on at
-    /// least 3 inputs.
+    /// Notes how a call ended; `failed_input` is the input, if it failed. True when that makes it one of which over half of at least 20
+    /// calls failed, on at least 3 inputs.
     pub(crate) fn note(&self, failed_input: Option<&str>) -> bool {
         let failed = failed_input.map(|input| {
             let mut hasher = DefaultHasher::new();
@@ -37,12 +37,18 @@ impl FailureWindow {
             ended.pop_front();
         }
         ended.push_back(failed);
-        if failed.is_none() || ended.len() < MIN_CALLS {
+        if failed.is_none() && !self.is_failing.load(Ordering::Relaxed) {
             return false;
         }
         let failures = ended.iter().flatten().count();
         let inputs: BTreeSet<_> = ended.iter().flatten().collect();
-        failures * 2 > ended.len() && inputs.len() >= MIN_INPUTS && !self.is_over.swap(true, Ordering::Relaxed)
+        let is_failing = ended.len() >= MIN_CALLS && failures * 2 > ended.len() && inputs.len() >= MIN_INPUTS;
+        is_failing & !self.is_failing.swap(is_failing, Ordering::Relaxed)
+    }
+
+    /// Whether it is failing now: one that has recovered is not.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
     }
 
     /// Calls, and failures among them.

@@ -42,10 +42,14 @@ pub struct PluginHost {
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<PluginEvent>,
     clock: Arc<dyn Clock>,
+    /// One case at a time, as each may have the memory of a listing.
+    evaluation: Semaphore,
 }
 
 /// What becomes of plugins, for those who watch it: more than happens in the time of a slow connection.
 const MAX_EVENTS: usize = 256;
+/// How long a case waits for the one before.
+const EVALUATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a plugin answered to a case.
 #[derive(Debug, Clone)]
@@ -125,7 +129,7 @@ impl PluginHost {
         }
         let transforms = EnabledTransforms::new(config.transforms, Arc::clone(&table), lookup, Arc::clone(&clock));
         let transforms = Arc::new(transforms);
-        Ok(Arc::new(Self { table, transforms, commands, events, clock }))
+        Ok(Arc::new(Self { table, transforms, commands, events, clock, evaluation: Semaphore::new(1) }))
     }
 
     /// All plugins as they serve now. One request works with one snapshot.
@@ -164,6 +168,9 @@ impl PluginHost {
         if !input.lookups.is_empty() {
             scope.purpose = Purpose::Replay(Arc::from(input.lookups.as_slice()));
         }
+        let busy = |_| EvaluateError::Failed(CallError::Busy(EVALUATION_TIMEOUT));
+        // Nobody closes it.
+        let _place = timeout(EVALUATION_TIMEOUT, self.evaluation.acquire()).await.map_err(busy)?;
         let started = Instant::now();
         let output = generation.interfaces.evaluate(&input, scope).await.map_err(|error| match error {
             CallError::Case(why) => EvaluateError::Case(why),

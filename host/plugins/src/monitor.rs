@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -27,7 +27,6 @@ pub(crate) struct CallMonitor {
     stats: Arc<Stats>,
     ring: Arc<CallRing>,
     window: FailureWindow,
-    is_failing: AtomicBool,
     /// Tells the watcher that a generation is failing.
     failing: Arc<Notify>,
     failures: Mutex<VecDeque<v1::PluginFailure>>,
@@ -48,12 +47,12 @@ impl CallMonitor {
         failing: &Arc<Notify>,
         clock: &Arc<dyn Clock>,
     ) -> Arc<Self> {
+        stats.begin_generation(&hash.short());
         Arc::new(Self {
             generation: hash.short(),
             stats: Arc::clone(stats),
             ring: Arc::clone(ring),
             window: FailureWindow::default(),
-            is_failing: AtomicBool::new(false),
             failing: Arc::clone(failing),
             failures: Mutex::default(),
             memory_peak_bytes: AtomicUsize::new(0),
@@ -88,7 +87,6 @@ impl CallMonitor {
         }
         let input = failed.then(input);
         if self.window.note(input.as_deref()) {
-            self.is_failing.store(true, Ordering::Relaxed);
             self.failing.notify_one();
         }
     }
@@ -103,7 +101,7 @@ impl CallMonitor {
 
     /// Why it is to be taken back, if it is.
     pub(crate) fn failing(&self) -> Option<String> {
-        if !self.is_failing.load(Ordering::Relaxed) {
+        if !self.window.is_failing() {
             return None;
         }
         let (calls, failed) = self.window.figures();
@@ -152,7 +150,7 @@ impl CallMonitor {
 
 impl Drop for CallMonitor {
     fn drop(&mut self) {
-        self.stats.metrics().forget_generation(self.stats.plugin(), &self.generation);
+        self.stats.end_generation(&self.generation);
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct PluginConfig {
     /// What it is granted, in place of what the server's configuration grants it.
     #[serde(deserialize_with = "grants")]
     pub(crate) grants: Option<Vec<String>>,
-    /// The hash, or its first digits, of a component that may become another kind, drop a subscription or be granted more.
+    /// The hash, or its first digits, of a component that may become another kind or drop a subscription.
     #[serde(deserialize_with = "force")]
     pub(crate) force: Option<String>,
     /// What a replay decides.
@@ -151,6 +151,9 @@ impl PluginConfig {
         tighten("output", given.output, &mut limits.output_bytes)?;
         tighten("concurrency", given.concurrency.map(NonZeroUsize::get), &mut limits.concurrency)?;
         tighten("lookup_keys", given.lookup_keys, &mut limits.lookup_keys)?;
+        if limits.call.guest.is_zero() || limits.call.total < limits.call.guest {
+            return Err("limits: deadline must be above 0, and call_timeout at least the deadline".to_owned());
+        }
         if self.isolation == Isolation::Fresh {
             limits.reuse_bytes = 0;
         }
@@ -233,6 +236,8 @@ mod tests {
     fn limits_only_become_tighter() {
         let server = Limits::default();
         let limits = |text: &str| PluginConfig::read(text).unwrap().limits(&server);
+        assert!(limits("[limits]\ndeadline = \"0s\"").is_err());
+        assert!(limits("[limits]\ncall_timeout = \"1ms\"").is_err());
         let tighter = limits("[limits]\nmemory = \"1MiB\"\ndeadline = \"5ms\"\nconcurrency = 1").unwrap();
         assert_eq!((tighter.memory_bytes, tighter.call.guest.as_millis(), tighter.concurrency), (1 << 20, 5, 1));
         assert_eq!(tighter.output_bytes, server.output_bytes);

@@ -15,7 +15,7 @@ use crate::{
         validator::{self, Change, Judgement, Question, ValidateError, Validator},
     },
     plugin_config::{FailurePolicy, Mode},
-    runtime::{chunk::OutputBudget, lookups::SharedReadSet},
+    runtime::{chunk::OutputBudget, log_rate::Admitted, lookups::SharedReadSet},
     table::{Plugin, PluginStatus, PluginTable, Plugins},
 };
 
@@ -109,6 +109,10 @@ impl PluginSet {
         let deadline = Instant::now() + self.table.settle_timeout;
         loop {
             versions.mark_unchanged();
+            if !set.plugins.is_listed {
+                let reason = set.plugins.directory_failure.clone().unwrap_or_else(|| "it is being read".to_owned());
+                return Err(ValidateError::NotServing { plugin: "plugins.dir".to_owned(), reason });
+            }
             let Some((name, plugin)) = set.missing(changes) else { return Ok(set) };
             let not_serving = ValidateError::NotServing { plugin: name.clone(), reason: plugin.reason() };
             if !plugin.is_pending {
@@ -168,6 +172,9 @@ async fn judge_by(
     };
     if generation.policy.mode == Mode::Monitor {
         for (_, finding) in &findings {
+            if plugin.shared.logs.take(Instant::now()) == Admitted::No {
+                break;
+            }
             let Finding { path, code, message, .. } = finding;
             tracing::info!(plugin = &**name, path, code, message, "monitored_finding");
         }

@@ -1,6 +1,7 @@
 //! What is counted: metrics for all plugins, and the figures of each for the operator.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -8,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use crate::error::CallError;
@@ -84,7 +86,7 @@ impl Metrics {
     }
 
     /// Forgets a plugin that is gone, but for what adds up.
-    pub(crate) fn forget(&self, plugin: &str) {
+    fn forget(&self, plugin: &str) {
         for gauge in [&self.generation, &self.instances, &self.waiting] {
             // An error means that there was none.
             let _ = gauge.remove_label_values(&[plugin]);
@@ -92,7 +94,7 @@ impl Metrics {
     }
 
     /// Forgets a generation that nothing calls any more: a plugin that is swapped often would else leave a series for each.
-    pub(crate) fn forget_generation(&self, plugin: &str, generation: &str) {
+    fn forget_generation(&self, plugin: &str, generation: &str) {
         let labels = &std::collections::HashMap::from([("plugin", plugin), ("generation", generation)]);
         for export in ["validate", "parse", "format", "normalize-assets", "read-listing", "transform"] {
             let _ = self.durations.remove_label_values(&[plugin, generation, export]);
@@ -115,12 +117,37 @@ pub(crate) struct Stats {
     metrics: Metrics,
     calls: AtomicI64,
     failed_calls: AtomicI64,
+    /// How many monitors have each label: a component may be tried again while it serves.
+    generations: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Drop for Stats {
+    fn drop(&mut self) {
+        self.metrics.forget(&self.plugin);
+    }
 }
 
 impl Stats {
     pub(crate) fn new(plugin: &str, metrics: &Metrics) -> Self {
         let (calls, failed_calls) = (AtomicI64::new(0), AtomicI64::new(0));
-        Self { plugin: plugin.into(), metrics: metrics.clone(), calls, failed_calls }
+        Self { plugin: plugin.into(), metrics: metrics.clone(), calls, failed_calls, generations: Mutex::default() }
+    }
+
+    /// Notes that something has this label.
+    pub(crate) fn begin_generation(&self, generation: &str) {
+        *self.generations.lock().entry(generation.to_owned()).or_default() += 1;
+    }
+
+    /// Notes that something with this label is gone, and its series with the last.
+    pub(crate) fn end_generation(&self, generation: &str) {
+        let mut generations = self.generations.lock();
+        if let Some(count) = generations.get_mut(generation) {
+            *count -= 1;
+            if *count == 0 {
+                generations.remove(generation);
+                self.metrics.forget_generation(&self.plugin, generation);
+            }
+        }
     }
 
     pub(crate) fn plugin(&self) -> &str {

@@ -44,6 +44,8 @@ pub(crate) struct Plugins {
     pub(crate) by_name: BTreeMap<String, Plugin>,
     /// Why the directory cannot be read, if it cannot.
     pub(crate) directory_failure: Option<String>,
+    /// Whether it was ever listed: before that, nobody knows which rules lie there.
+    pub(crate) is_listed: bool,
 }
 
 /// All plugins as they serve now, and how often that changed.
@@ -113,6 +115,11 @@ impl Plugin {
         }
     }
 
+    /// Whether some write might have to wait for it.
+    fn may_be_missed(&self) -> bool {
+        EntityType::ALL.into_iter().any(|entity_type| self.is_missing_for(entity_type))
+    }
+
     /// What is wrong with it, if anything is.
     pub(crate) fn problem(&self) -> Option<String> {
         match self.status.state() {
@@ -120,7 +127,7 @@ impl Plugin {
             State::Serving => Some(self.status.reason.clone()),
             State::Unspecified => None,
             State::Disabled if !self.required => None,
-            State::Pending if self.serving.is_some() || !(self.required || self.unsettled.is_some()) => None,
+            State::Pending if self.serving.is_some() || !self.may_be_missed() => None,
             State::Pending | State::Missing | State::Rejected | State::Disabled => {
                 Some(format!("does not serve: {}", self.reason()))
             }

@@ -132,7 +132,7 @@ async fn ask(server: &Server, ask: &Ask, spot: &str, number: usize) -> Result<()
         }
         Ask::Import => {
             let options = ImportListingOptions { venue_id: "hostile".into(), ..ImportListingOptions::default() };
-            import_listing(server, options, b"HOSTILE-USDT\n").await.map(drop)
+            import_listing(server, options, b"\"HOSTILE-USDT\"").await.map(drop)
         }
     }
 }

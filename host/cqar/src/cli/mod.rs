@@ -44,10 +44,7 @@ use self::{
     output::OutputFormat,
 };
 use crate::{
-    config::{
-        self as configuration, LoadOptions, Loaded,
-        values::Secret,
-    },
+    config::{self as configuration, LoadOptions, Loaded, values::Secret},
     serve::{self, ServeOptions, Starter},
 };
 

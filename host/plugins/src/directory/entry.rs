@@ -47,6 +47,8 @@ pub(crate) struct Entry {
     is_reloaded: bool,
     /// What served before, since the start.
     previous: Option<Arc<Generation>>,
+    /// Why the generation before is to take the place of the one that serves, once it is loaded.
+    rolling_back: Option<String>,
     activations: i64,
     /// What is known of it over restarts.
     pub(crate) record: PluginRecord,
@@ -112,6 +114,21 @@ struct Serving {
     since: Timestamp,
 }
 
+impl Refused {
+    /// A generation that was taken back.
+    fn rolled_back(failed: &Generation, reason: &str) -> Self {
+        Self {
+            contents: Some(failed.contents),
+            hash: Some(failed.hash),
+            reason: format!("quarantine: {reason}"),
+            fault: Fault::File,
+            described: None,
+            retry: None,
+            replay: None,
+        }
+    }
+}
+
 impl Entry {
     pub(crate) fn new(stats: Stats, budget: &Arc<MemoryBudget>) -> Self {
         Self {
@@ -126,6 +143,7 @@ impl Entry {
             disabled: None,
             is_reloaded: false,
             previous: None,
+            rolling_back: None,
             activations: 0,
             record: PluginRecord::default(),
             shared: PluginShared {
@@ -177,7 +195,10 @@ impl Entry {
             observed.reading = Reading::Read;
         }
         if candidate.config.as_ref().is_ok_and(|config| !config.enabled) {
-            self.disable(DisabledBy::File);
+            // An operator's word stands beside the file's.
+            if self.disabled != Some(DisabledBy::Operator) {
+                self.disable(DisabledBy::File);
+            }
             return;
         }
         match self.disabled {
@@ -209,6 +230,7 @@ impl Entry {
         self.disabled = Some(by);
         self.is_unknown_since_start = false;
         (self.waiting, self.refused, self.serving, self.record_retry, self.previous) = (None, None, None, None, None);
+        self.rolling_back = None;
     }
 
     /// Who took it out of service.
@@ -232,6 +254,11 @@ impl Entry {
         }
     }
 
+    /// Whether it was refused for just this before: then it is nothing new.
+    pub(crate) fn refused_for(&self, reason: &str) -> bool {
+        self.refused.as_ref().is_some_and(|it| it.contents.is_some() && it.reason == reason)
+    }
+
     /// The component in its file, as far as it was read and refused.
     pub(crate) fn refused_hash(&self) -> Option<Hash> {
         self.refused.as_ref()?.hash
@@ -253,9 +280,14 @@ impl Entry {
             .waiting
             .take()
             .or_else(|| of_file(&self.refused))
-            .or_else(|| self.record_retry.as_ref().filter(|_| self.serving.is_none()).and_then(due))?;
+            .or_else(|| self.record_retry.as_ref().filter(|_| self.wants_record()).and_then(due))?;
         self.trying = Some(Attempt { contents: next.contents, described: None });
         Some(next)
+    }
+
+    /// Whether the generation on record is to serve.
+    const fn wants_record(&self) -> bool {
+        self.serving.is_none() || self.rolling_back.is_some()
     }
 
     /// Puts what is to be tried first.
@@ -284,9 +316,14 @@ impl Entry {
         }
         self.record_retry = None;
         let before = self.serving.take().map(|serving| serving.generation);
-        if let Some(before) = before.filter(|before| before.contents != passed.generation.contents) {
-            before.interfaces.evict_idle();
-            self.previous = Some(before);
+        let rolled_back = self.rolling_back.take();
+        match (before, rolled_back) {
+            (Some(failed), Some(reason)) => self.refused = Some(Refused::rolled_back(&failed, &reason)),
+            (Some(before), None) if before.contents != passed.generation.contents => {
+                before.interfaces.evict_idle();
+                self.previous = Some(before);
+            }
+            _ => {}
         }
         self.serve(passed.generation, now);
     }
@@ -313,24 +350,32 @@ impl Entry {
 
     /// Puts the generation before in place of the one that failed. False if it is to be loaded first.
     pub(crate) fn roll_back(&mut self, reason: String, now: Timestamp) -> bool {
-        let Some(failed) = &self.serving else { return false };
-        let (contents, hash) = (failed.generation.contents, failed.generation.hash);
-        self.refused = Some(Refused {
-            contents: Some(contents),
-            hash: Some(hash),
-            reason: format!("quarantine: {reason}"),
-            fault: Fault::File,
-            described: None,
-            retry: None,
-            replay: None,
-        });
-        match self.previous.take() {
-            Some(previous) => {
+        // What was recorded are the answers of the one that failed.
+        self.shared.ring.replace(Vec::new());
+        match (self.previous.take(), self.serving.take()) {
+            (Some(previous), Some(failed)) => {
+                self.refused = Some(Refused::rolled_back(&failed.generation, &reason));
                 self.serve(previous, now);
                 true
             }
-            None => false,
+            (_, serving) => {
+                self.serving = serving;
+                self.rolling_back = Some(reason);
+                false
+            }
         }
+    }
+
+    /// Why the generation before is being loaded, if it is.
+    pub(crate) fn rolling_back(&self) -> Option<(Arc<Generation>, String)> {
+        Some((Arc::clone(&self.serving.as_ref()?.generation), self.rolling_back.clone()?))
+    }
+
+    /// Guarantees the memory that what serves needs, and no more.
+    pub(crate) fn settle_memory(&self) {
+        let bytes = self.serving.as_ref().map_or(0, |it| it.generation.limits.memory_bytes);
+        // It had as much before.
+        let _ = self.shared.memory.guarantee(bytes);
     }
 
     /// Notes what became of it.
@@ -407,7 +452,7 @@ impl Entry {
             return None;
         }
         let of_file = self.refused.as_ref().and_then(|it| it.retry.as_ref());
-        let of_record = self.record_retry.as_ref().filter(|_| self.serving.is_none());
+        let of_record = self.record_retry.as_ref().filter(|_| self.wants_record());
         of_file.into_iter().chain(of_record).map(|retry| retry.at).min()
     }
 
@@ -416,6 +461,13 @@ impl Entry {
         let is_unreadable = self.observed.as_ref().is_some_and(|it| matches!(it.reading, Reading::Unreadable(_)));
         let may_pass = self.refused.as_ref().is_some_and(|it| it.fault == Fault::Machine);
         if self.serving.is_some() || self.disabled.is_some() || !(self.is_pending() || may_pass || is_unreadable) {
+            return None;
+        }
+        // A bad file that is tried once more is one until it is none.
+        let is_bad = |attempt: &Attempt| {
+            self.refused.as_ref().is_some_and(|it| it.fault == Fault::File && it.contents == Some(attempt.contents))
+        };
+        if self.trying.as_ref().is_some_and(is_bad) {
             return None;
         }
         let of_attempt = self.trying.as_ref().and_then(|it| it.described.as_ref());

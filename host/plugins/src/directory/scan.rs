@@ -68,8 +68,14 @@ impl<T> Beside<T> {
 impl Beside<Fingerprint> {
     /// What lies beside the component now.
     fn of(component: &Path) -> io::Result<Self> {
-        // One that was just removed is none.
-        let look = |extension: &str| fingerprint(&component.with_extension(extension)).or_else(absent);
+        // A link whose target is not there yet is one that cannot be read, and not none: what it says must not be passed over.
+        let look = |extension: &str| {
+            let path = component.with_extension(extension);
+            match fs::symlink_metadata(&path) {
+                Err(error) => absent(error),
+                Ok(_) => fingerprint(&path).map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
+            }
+        };
         Ok(Self { config: look("toml")?, cases: look("tests.json")?, signature: look("wasm.minisig")? })
     }
 }
@@ -138,7 +144,10 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Found>> {
             // A link whose target is not there yet: what cannot be looked at is not deleted.
             Err(error) => Err(error.to_string()),
         };
-        let beside = Beside::of(&path)?;
+        let (component, beside) = match Beside::of(&path) {
+            Ok(beside) => (component, beside),
+            Err(error) => (Err(error.to_string()), Beside { config: None, cases: None, signature: None }),
+        };
         found.insert(stem.to_owned(), PluginFiles { path, component, beside });
     }
     // None of them is passed over: it would look deleted, and a rule would be gone.

@@ -64,6 +64,8 @@ pub(crate) struct Watcher {
     channels: Channels,
     entries: BTreeMap<String, Entry>,
     directory_failure: Option<String>,
+    /// Whether the directory was ever listed. Before that, nobody knows which rules lie there.
+    is_listed: bool,
     watched: Option<(DirectoryId, Option<RecommendedWatcher>)>,
     events: Arc<Notify>,
     /// One place for each attempt that can end at the same time; a full channel makes the attempt wait.
@@ -88,6 +90,7 @@ impl Watcher {
             channels,
             entries: BTreeMap::new(),
             directory_failure: None,
+            is_listed: false,
             watched: None,
             events: Arc::default(),
             outcomes: mpsc::channel(16),
@@ -211,6 +214,7 @@ impl Watcher {
             }
         };
         self.directory_failure = None;
+        self.is_listed = true;
         let now = Instant::now();
         self.note_missing(&found, now).await;
         for found in found {
@@ -229,6 +233,7 @@ impl Watcher {
                 let before = entry.disabled();
                 entry.contents(of_directory(&stem, contents));
                 if entry.disabled() == Some(DisabledBy::File) && before != Some(DisabledBy::File) {
+                    entry.settle_memory();
                     self.happened(&stem, Type::Disabled, None, "its NAME.toml says `enabled = false`");
                     self.store(&stem, GenerationStore::retire).await;
                 }
@@ -257,7 +262,6 @@ impl Watcher {
         self.happened(name, Type::Removed, None, why);
         self.store(name, GenerationStore::forget).await;
         self.entries.remove(name);
-        self.metrics.forget(name);
     }
 
     /// Changes what is known of a plugin over restarts. False, and said, if it cannot be written.
@@ -324,6 +328,7 @@ impl Watcher {
             Operation::Disable => {
                 unwritten(self.store(name, |store, name| store.set_disabled(name, true)).await)?;
                 self.entry(name).disable(DisabledBy::Operator);
+                self.entry(name).settle_memory();
                 self.happened(name, Type::Disabled, None, "an operator disabled it");
             }
             Operation::Enable => {
@@ -382,22 +387,26 @@ impl Watcher {
             let said = format!("rolled back at {now}: {reason}");
             let failed = Quarantined { hash, contents: generation.contents, reason: said.clone() };
             self.store(&name, move |store, name| store.quarantine(name, failed)).await;
-            self.metrics.rollbacks.with_label_values(&[&name]).inc();
-            if !self.entry(&name).roll_back(said.clone(), now)
-                && let Some(previous) = previous
-            {
+            let lift = format!("not tried again before another file, or `cqar plugin lift {name}`");
+            self.happened(&name, Type::Quarantined, Some((hash, &version)), &lift);
+            if self.entry(&name).roll_back(said.clone(), now) {
+                self.rolled_back(&name, hash, &version, &said);
+            } else if let Some(previous) = previous {
                 // It was not loaded since the start.
                 match self.of_record(&name, &previous).await {
                     Ok(candidate) => self.entry(&name).start_with(candidate),
-                    Err(error) => tracing::error!(plugin = name, %error, "the generation before cannot be loaded"),
+                    Err(error) => tracing::error!(plugin = name, %error, "generation_before_not_loaded"),
                 }
             }
-            let activations = self.entry(&name).activations();
-            self.metrics.generation.with_label_values(&[&name]).set(activations);
-            self.happened(&name, Type::RolledBack, Some((hash, &version)), &said);
-            let lift = format!("not tried again before another file, or `cqar plugin lift {name}`");
-            self.happened(&name, Type::Quarantined, Some((hash, &version)), &lift);
         }
+    }
+
+    /// The generation before serves again.
+    fn rolled_back(&mut self, name: &str, hash: Hash, version: &str, why: &str) {
+        let activations = self.entry(name).activations();
+        self.metrics.rollbacks.with_label_values(&[name]).inc();
+        self.metrics.generation.with_label_values(&[name]).set(activations);
+        self.happened(name, Type::RolledBack, Some((hash, version)), why);
     }
 
     /// Follows the directory, and the one that takes its place.
@@ -447,6 +456,11 @@ impl Watcher {
             Outcome::Ended(candidate, result) => (candidate, result),
         };
         let (name, hash) = (Arc::clone(&candidate.name), candidate.hash);
+        if !self.entries.contains_key(&*name) {
+            // It was removed while it was tried, which may have kept its bytes.
+            self.store(&name, GenerationStore::forget).await;
+            return;
+        }
         let (record, now) = (self.gate.store.record(&name).unwrap_or_default(), self.gate.clock.now());
         match result {
             Ok(passed) => {
@@ -456,8 +470,14 @@ impl Watcher {
                 let said =
                     said.map(|it| format!("{} of {} recorded calls are answered otherwise", it.changed, it.calls));
                 let entry = self.entry(&name);
+                let failed = entry.rolling_back();
                 entry.record = record;
                 entry.activate(passed, candidate.is_record, now);
+                entry.settle_memory();
+                if let Some((failed, why)) = failed {
+                    return self.rolled_back(&name, failed.hash, &failed.manifest.version.clone(), &why);
+                }
+                let entry = self.entry(&name);
                 let activations = entry.activations();
                 if entry.disabled().is_some() {
                     // It was taken out of service while it was tried, which kept its bytes.
@@ -473,7 +493,12 @@ impl Watcher {
             Err(rejection) => {
                 let (step, reason) = (rejection.step, format!("{}: {}", rejection.step, rejection.reason));
                 self.metrics.rejections.with_label_values(&[&*name, step]).inc();
+                let is_again = self.entry(&name).refused_for(&reason);
                 self.entry(&name).reject(&candidate, rejection, Instant::now());
+                self.entry(&name).settle_memory();
+                if is_again {
+                    return;
+                }
                 self.happened(&name, Type::Rejected, Some((hash, "")), &reason);
             }
         }
@@ -486,7 +511,8 @@ impl Watcher {
         let publish =
             |(name, entry): (&String, &Entry)| (name.clone(), entry.publish(name, self.required.contains(name)));
         let by_name = self.entries.iter().map(publish).collect();
-        self.table.publish(Plugins { by_name, directory_failure: self.directory_failure.clone() });
+        let (directory_failure, is_listed) = (self.directory_failure.clone(), self.is_listed);
+        self.table.publish(Plugins { by_name, directory_failure, is_listed });
     }
 
     fn entry(&mut self, name: &str) -> &mut Entry {

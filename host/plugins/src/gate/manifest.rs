@@ -61,6 +61,8 @@ struct SourceDocument {
 /// The one grant that there is.
 pub(crate) const REGISTRY_GRANT: &str = "registry";
 const MAX_VERSION_BYTES: usize = 64;
+/// A description is a paragraph, and a schema of settings some pages.
+const MAX_MANIFEST_BYTES: usize = 256 << 10;
 /// A venue has a handful of segments, and of addresses for each.
 const MAX_SEGMENTS: usize = 64;
 const MAX_SOURCES: usize = 256;
@@ -71,6 +73,9 @@ impl Manifest {
     /// Reads the document of a plugin whose file has this stem. What cannot be honoured is refused: an unknown
     /// subscription would be a rule that never runs.
     pub(crate) fn read(document: &str, stem: &str) -> Result<Self, String> {
+        if document.len() > MAX_MANIFEST_BYTES {
+            return Err(format!("the manifest has {} bytes, and {MAX_MANIFEST_BYTES} are allowed", document.len()));
+        }
         let read: Document =
             serde_json::from_str(document).map_err(|error| format!("the manifest cannot be read: {error}"))?;
         if read.name != stem {
@@ -84,7 +89,8 @@ impl Manifest {
                 EntityType::from_name(name)
                     .ok_or_else(|| format!("subscriptions: there is no entity type {:?}", clean(name, 64)))
             })
-            .collect::<Result<Vec<_>, _>>()?;
+            .collect::<Result<BTreeSet<_>, _>>()?;
+        let subscriptions: Vec<EntityType> = subscriptions.into_iter().collect();
         if read.kind.0.judges_writes() && subscriptions.is_empty() {
             return Err("subscriptions: a validator must name an entity type".into());
         }

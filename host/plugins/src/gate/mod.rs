@@ -371,5 +371,8 @@ fn wasm(step: &'static str) -> impl Fn(wasmtime::Error) -> Rejection {
 /// Of a call that looks nothing up. What takes too long is tried again, as it may have been the machine; but it is taken for the
 /// file's fault, so that a loop is a bad file.
 fn call(step: &'static str) -> impl Fn(CallError) -> Rejection {
-    move |error| Rejection { is_retried: error.may_pass(), ..at(step)(error.to_string()) }
+    move |error| {
+        let fault = if matches!(error, CallError::MemoryBudget) { Fault::Machine } else { Fault::File };
+        Rejection { fault, is_retried: error.may_pass(), ..at(step)(error.to_string()) }
+    }
 }

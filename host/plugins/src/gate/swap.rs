@@ -1,4 +1,4 @@
-//! What a new generation may not do without its operator's word: become another kind, drop a subscription, be granted more.
+//! What a new generation may not do without its operator's word: become another kind, drop a subscription, take more than it is granted.
 
 use cqar_domain::id::EntityType;
 use cqar_proto::v1::ReplayReport;
@@ -21,6 +21,9 @@ pub(super) fn allowed(kind: KindRef, config: &PluginConfig) -> Result<(), String
         return Err(format!(
             "mode: is of validators, and this is a {name}; write `enabled = false` to take it out of service"
         ));
+    }
+    if config.order != 0 {
+        return Err(format!("order: is of validators, and this is a {name}"));
     }
     if config.failure != FailurePolicy::Closed {
         return Err(format!("failure: is of validators, and this is a {name}"));

@@ -47,7 +47,7 @@ impl Trial<'_> {
         };
         match timeout_at(ends, all).await {
             Ok(asked) => asked,
-            Err(_) => Err(at("cases")(format!("all samples and cases took longer than {} s", TIME.as_secs()))),
+            Err(_) => Err(at("sample")(format!("all samples and cases took longer than {} s", TIME.as_secs()))),
         }
     }
 
@@ -84,13 +84,16 @@ impl Trial<'_> {
             return Ok(());
         }
         let (export, input) = (&sample.export, &sample.input);
-        Err(at("state")(format!(
+        // What it looks up may have changed in between.
+        let fault = if self.manifest.looks_up { Fault::Machine } else { Fault::File };
+        let rejection = at("state")(format!(
             "{export}: a plugin keeps nothing between calls, and this one answers otherwise when it is {when}: it was asked \
              {}, answered {}, and then {}",
             short(input),
             short(before),
             short(after)
-        )))
+        ));
+        Err(Rejection { fault, is_retried: self.manifest.looks_up, ..rejection })
     }
 
     async fn case(&self, case: &Case) -> Result<(), Rejection> {
@@ -122,7 +125,7 @@ impl Trial<'_> {
     /// A look-up may find the database away, and wait for it. All else is the plugin's own doing.
     fn fault(&self, error: &CallError) -> Fault {
         match error {
-            CallError::Lookup(_) | CallError::Moved => Fault::Machine,
+            CallError::Lookup(_) | CallError::Moved | CallError::MemoryBudget => Fault::Machine,
             error if error.is_of_plugin(self.manifest.looks_up) => Fault::File,
             CallError::Timeout { .. } => Fault::Machine,
             _ => Fault::File,

@@ -24,7 +24,7 @@ pub(crate) struct CaseInput {
     pub(crate) call: Map<String, Value>,
     /// The function's other argument.
     pub(crate) input: Value,
-    /// Look-ups with their answers. Where none are given, the plugin's look-ups find nothing to answer them.
+    /// Look-ups with their answers. Where none are given, the registry answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) lookups: Vec<RecordedLookup>,
 }
@@ -56,8 +56,8 @@ impl CaseInput {
     }
 }
 
-/// What an exported function returned, as JSON.
-pub(crate) fn output<T: Serialize, E: Serialize>(returned: &Result<T, E>) -> Value {
+/// What an exported function returned, as JSON. `answers_variants` where the texts in its list are names of variants.
+pub(crate) fn output<T: Serialize, E: Serialize>(returned: &Result<T, E>, answers_variants: bool) -> Value {
     let value = match returned {
         Ok(answer) => serde_json::to_value(answer).map(|answer| ("ok", answer)),
         Err(failure) => serde_json::to_value(failure).map(|failure| ("err", failure)),
@@ -65,6 +65,13 @@ pub(crate) fn output<T: Serialize, E: Serialize>(returned: &Result<T, E>) -> Val
     // What came out of a component holds no value that JSON cannot express.
     let (key, mut value) = value.unwrap_or(("err", Value::Null));
     lower_variants(&mut value);
+    if let (true, Value::Array(items)) = (answers_variants, &mut value) {
+        for item in items {
+            if let Value::String(name) = item {
+                *name = name.to_lowercase();
+            }
+        }
+    }
     Value::Object(Map::from_iter([(key.to_owned(), value)]))
 }
 
@@ -145,7 +152,7 @@ mod tests {
     #[test]
     fn variants_are_named_as_in_the_wit_and_texts_are_left_alone() {
         let answer = vec![Parsed::One { base: "Pass".into() }, Parsed::Unknown("Unknown".into())];
-        let written = output(&Ok::<_, ()>(answer));
+        let written = output(&Ok::<_, ()>(answer), false);
         assert_eq!(written, json!({"ok": [{"one": {"base": "Pass"}}, {"unknown": "Unknown"}]}));
     }
 

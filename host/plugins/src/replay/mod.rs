@@ -39,6 +39,10 @@ pub(crate) async fn replay(ring: &CallRing, interfaces: &dyn Interfaces, now: Ti
     for call in ring.calls() {
         report.calls += 1;
         let at = call.input.now().unwrap_or(now);
+        if Instant::now() >= ends {
+            report.not_reached += 1;
+            continue;
+        }
         let scope = Scope { purpose: Purpose::Replay(Arc::from(call.input.lookups.as_slice())), ..Scope::at(at) };
         let Ok(answer) = timeout_at(ends, interfaces.evaluate(&call.input, scope)).await else {
             report.not_reached += 1;

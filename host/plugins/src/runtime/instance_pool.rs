@@ -58,6 +58,8 @@ pub(crate) trait Call<G>: Clone + Send + Sized + 'static {
     const EXPORT: &'static str;
     /// Whether what it returns may be as large as a venue's listing, which takes a while to read.
     const LARGE: bool = false;
+    /// Whether it returns a list of variants of which some have no contents.
+    const ANSWERS_VARIANTS: bool = false;
     /// What the function returns.
     type Raw: Send + Serialize + 'static;
     /// What the caller gets.
@@ -213,7 +215,7 @@ impl<G: Interface> InstancePool<G> {
         let is_recorded = scope.is_recorded;
         let asked = call.clone();
         let read = move |call: C, returned: Result<C::Raw, Failure>| {
-            let output = is_recorded.then(|| case::output(&returned));
+            let output = is_recorded.then(|| case::output(&returned, C::ANSWERS_VARIANTS));
             Ok((Self::accept(call, returned), output))
         };
         let ran = self.run(call, &scope, read).await;
@@ -246,7 +248,7 @@ impl<G: Interface> InstancePool<G> {
         let pool = Arc::clone(self);
         let running = Box::pin(async move {
             let output = |call: C, returned: Result<C::Raw, Failure>| {
-                let output = case::output(&returned);
+                let output = case::output(&returned, C::ANSWERS_VARIANTS);
                 if let Ok(raw) = returned {
                     call.accept(raw).map_err(CallError::BadAnswer)?;
                 }

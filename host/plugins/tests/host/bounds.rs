@@ -185,6 +185,7 @@ async fn only_what_a_trusted_key_signed_serves() {
     fs::set_permissions(&fixture.config.dir, fs::Permissions::from_mode(0o777)).unwrap();
     let running = fixture.start().await;
     assert!(running.host.degraded().unwrap().contains("others may write to it"));
-    judged(&running, "BTCUSDT").await.unwrap();
+    let refused = judged(&running, "BTCUSDT").await;
+    assert!(matches!(refused, Err(ValidateError::NotServing { .. })), "nobody knows what lies there");
     running.stop().await;
 }

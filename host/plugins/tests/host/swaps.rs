@@ -123,6 +123,42 @@ async fn a_generation_that_fails_is_rolled_back_and_quarantined_until_it_is_lift
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_rolled_back_never_serves_again_by_itself() {
+    let (fixture, running) = started().await;
+    settings(&fixture, "does = \"trap\"\non = \"BAD\"", "");
+    generation(&running, 2).await;
+    running.stop().await;
+
+    // After a restart the generation before is loaded when it is needed.
+    let running = fixture.start().await;
+    let first = running.until(NAME, |it| it.state() == State::Serving).await;
+    assert!(first.history.len() == 1 && !first.previous_hash.is_empty());
+    fail(&running).await;
+    let status = running.until(NAME, |it| it.state() == State::ServingLastGood && it.generation == 2).await;
+    assert!(status.reason.contains("quarantine: rolled back at "), "{}", status.reason);
+    assert_eq!((status.history[0].r#type(), status.previous_hash.as_str()), (Type::RolledBack, ""));
+    assert_eq!(write(&running, "BAD0").await.unwrap(), 0);
+    assert!(running.host.capture(NAME, "", 16).unwrap().iter().all(|call| call.output.contains("ok")));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_word_stands_beside_the_files() {
+    let (fixture, running) = started().await;
+    running.host.operate(NAME, PluginOperation::Disable).await.unwrap();
+    let file = fixture.file(NAME).with_extension("toml");
+    fs::write(&file, "enabled = false").unwrap();
+    fs::write(&file, "grants = [\"registry\"]").unwrap();
+    // What lies there is looked at again before this serves.
+    fixture.put("market-sanity", &component("market-sanity"));
+    running.until("market-sanity", |it| it.state() == State::Serving).await;
+    assert_eq!(running.status(NAME).state(), State::Disabled);
+    running.host.operate(NAME, PluginOperation::Enable).await.unwrap();
+    running.until(NAME, |it| it.state() == State::Serving).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_input_that_fails_again_and_again_takes_nothing_back() {
     let (fixture, running) = started().await;
     settings(&fixture, "does = \"trap\"\non = \"BAD\"", "");

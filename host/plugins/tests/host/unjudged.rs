@@ -97,6 +97,21 @@ async fn a_file_that_cannot_be_looked_at_at_the_start_may_be_a_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_was_never_listed_may_hold_any_rule() {
+    let mut fixture = Fixture::with(&["market-sanity"]);
+    fixture.config.trusted_keys = Some(Vec::new());
+    fs::set_permissions(&fixture.config.dir, fs::Permissions::from_mode(0o777)).unwrap();
+    let running = fixture.start().await;
+    let refused = write(&running, "BTCUSDT").await;
+    assert!(matches!(&refused, Err(ValidateError::NotServing { plugin, .. }) if plugin == "plugins.dir"), "{refused:?}");
+    fs::set_permissions(&fixture.config.dir, fs::Permissions::from_mode(0o755)).unwrap();
+    // Nobody signed it: a bad file, which holds nothing.
+    running.until("market-sanity", |it| it.state() == State::Rejected).await;
+    assert_eq!(write(&running, "BTCUSDT").await.unwrap(), 0);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_swap_that_takes_a_rule_away_is_refused_with_the_line_that_allows_it() {
     let fixture = Fixture::with(&["require-tick"]);
     let running = fixture.start().await;

@@ -115,7 +115,8 @@ impl Host {
 
 fn component(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
     let path = folder.join(format!("{name}.wasm"));
-    fs::read(&path).with_context(|| format!("{}: run `plugins/build shipped` and `plugins/build testing`", path.display()))
+    fs::read(&path)
+        .with_context(|| format!("{}: run `plugins/build shipped` and `plugins/build testing`", path.display()))
 }
 
 /// The same component with a section that says which build it is.
@@ -141,9 +142,12 @@ async fn drops(report: &mut Report) -> anyhow::Result<()> {
     host.stop().await;
     let (p50, p99) = (millis(&took_ns, 0.5), millis(&took_ns, 0.99));
     report.row(
-        Row::new("plugin dropped → serving, p99", Unit::Milliseconds, vec![p99]).target(Threshold::AtMost(500.0)).detail(
-            format!("{DROPS} builds of {} KB, each compiled; p50 {p50:.0} ms, of which a file holds still for 100", original.len() >> 10),
-        ),
+        Row::new("plugin dropped → serving, p99", Unit::Milliseconds, vec![p99])
+            .target(Threshold::AtMost(500.0))
+            .detail(format!(
+                "{DROPS} builds of {} KB, each compiled; p50 {p50:.0} ms, of which a file holds still for 100",
+                original.len() >> 10
+            )),
     );
     Ok(())
 }
@@ -156,9 +160,11 @@ fn resident_kib() -> anyhow::Result<f64> {
 }
 
 async fn swaps(report: &mut Report) -> anyhow::Result<()> {
-    let builds = [component(&shipped_plugins(), "market-sanity")?, component(&testing_plugins().join("v2"), "market-sanity")?];
+    let builds =
+        [component(&shipped_plugins(), "market-sanity")?, component(&testing_plugins().join("v2"), "market-sanity")?];
     let host = Host::start(&[("market-sanity", builds[0].clone())]).await?;
-    let (done, calls, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (done, calls, failed) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let load = {
         let (host, done, calls, failed) = (host.host.clone(), done.clone(), calls.clone(), failed.clone());
         tokio::spawn(async move {

@@ -40,6 +40,8 @@ use crate::{
 pub struct Symbology {
     pub(crate) symbols: Arc<InstancePool<symbol_exports::Guest>>,
     pub(crate) listings: Arc<InstancePool<listing_exports::Guest>>,
+    /// Whether it looks up, so that its chunks are smaller.
+    looks_up: bool,
 }
 
 /// The kind.
@@ -70,7 +72,7 @@ impl Kind for Symbologies {
         let symbols = settings.pool(template, indices, &["parse", "format", "normalize-assets"]);
         let indices = listing_exports::GuestIndices::new(&template.component)?;
         let listings = settings.listing_pool(template, indices, &["read-listing"]);
-        Ok(Arc::new(Symbology { symbols, listings }))
+        Ok(Arc::new(Symbology { symbols, listings, looks_up: template.lookup.is_some() }))
     }
 
     fn samples(&self, manifest: &Manifest) -> Vec<CaseInput> {
@@ -98,7 +100,7 @@ impl Symbology {
         };
         let mut answers: Vec<Result<Parsed, CallError>> = Vec::with_capacity(queries.len());
         let (mut budget, mut failed) = (OutputBudget::new(), 0);
-        for range in chunks(queries.iter().map(|query| query.symbol.len()), false) {
+        for range in chunks(queries.iter().map(|query| query.symbol.len()), self.looks_up) {
             let chunk = match call(range.clone()).await {
                 Ok(parsed) => parsed.into_iter().map(Ok).collect(),
                 Err(CallError::Trap { .. } | CallError::BadAnswer(_))
@@ -137,7 +139,7 @@ impl Symbology {
         let (document, readings) = (document(context), Arc::<[Reading]>::from(readings));
         let mut answers = Vec::with_capacity(readings.len());
         let mut budget = OutputBudget::new();
-        for range in chunks(readings.iter().map(Reading::bytes), false) {
+        for range in chunks(readings.iter().map(Reading::bytes), self.looks_up) {
             let call = Format { call: Arc::clone(&document), readings: Arc::clone(&readings), range };
             let mut formatted = self.symbols.call(call, Scope::at(context.now)).await?;
             budget.take(formatted.iter().map(|it| it.as_ref().map_or_else(FormatProblem::bytes, String::len)).sum())?;
@@ -155,7 +157,7 @@ impl Symbology {
         let (document, codes) = (document(context), Arc::<[Code]>::from(codes));
         let mut answers = Vec::with_capacity(codes.len());
         let mut budget = OutputBudget::new();
-        for range in chunks(codes.iter().map(|code| code.code.len()), false) {
+        for range in chunks(codes.iter().map(|code| code.code.len()), self.looks_up) {
             let call = NormalizeAssets { call: Arc::clone(&document), codes: Arc::clone(&codes), range };
             let mut normalized = self.symbols.call(call, Scope::at(context.now)).await?;
             budget.take(normalized.iter().flatten().map(String::len).sum())?;

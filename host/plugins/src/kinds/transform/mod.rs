@@ -96,6 +96,7 @@ pub(crate) struct Transform {
 
 impl Call<transform::Guest> for Transform {
     const EXPORT: &'static str = "transform";
+    const ANSWERS_VARIANTS: bool = true;
     type Raw = Vec<transform::Action>;
     type Answer = Vec<Action>;
 
