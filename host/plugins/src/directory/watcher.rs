@@ -195,6 +195,8 @@ impl Watcher {
             self.watch(id);
             found
         });
+        // What served before is on record, so that nothing is passed over if it is empty.
+        self.is_listed |= found.is_ok();
         let found = match found {
             Ok(found) if found.is_empty() && self.entries.values().any(Entry::is_known) => Err(io::Error::other(
                 "all files are gone; nothing is removed, as a volume that is not mounted looks the same (the last plugin is \
@@ -214,7 +216,6 @@ impl Watcher {
             }
         };
         self.directory_failure = None;
-        self.is_listed = true;
         let now = Instant::now();
         self.note_missing(&found, now).await;
         for found in found {

@@ -102,10 +102,10 @@ async fn a_generation_that_fails_is_rolled_back_and_quarantined_until_it_is_lift
     assert!(status.reason.contains("quarantine: rolled back at ") && status.reason.contains("calls failed"));
     assert_eq!(status.last_failure, "", "what an earlier generation did is history");
     let history: Vec<_> = status.history.iter().map(|it| it.r#type()).collect();
-    assert_eq!(history, [Type::Quarantined, Type::RolledBack, Type::Activated, Type::Activated]);
+    assert_eq!(history, [Type::RolledBack, Type::Quarantined, Type::Activated, Type::Activated]);
     assert_eq!(running.metric("cqar_plugin_rollbacks_total", &[("plugin", NAME)]), "1");
     let said: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|it| it.r#type()).collect();
-    assert_eq!(said, [Type::Activated, Type::RolledBack, Type::Quarantined]);
+    assert_eq!(said, [Type::Activated, Type::Quarantined, Type::RolledBack]);
     assert_eq!(write(&running, "BAD0").await.unwrap(), 0);
     running.stop().await;
 

@@ -103,7 +103,10 @@ async fn a_directory_that_was_never_listed_may_hold_any_rule() {
     fs::set_permissions(&fixture.config.dir, fs::Permissions::from_mode(0o777)).unwrap();
     let running = fixture.start().await;
     let refused = write(&running, "BTCUSDT").await;
-    assert!(matches!(&refused, Err(ValidateError::NotServing { plugin, .. }) if plugin == "plugins.dir"), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(ValidateError::NotServing { plugin, .. }) if plugin == "plugins.dir"),
+        "{refused:?}"
+    );
     fs::set_permissions(&fixture.config.dir, fs::Permissions::from_mode(0o755)).unwrap();
     // Nobody signed it: a bad file, which holds nothing.
     running.until("market-sanity", |it| it.state() == State::Rejected).await;
