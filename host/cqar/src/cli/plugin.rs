@@ -9,8 +9,8 @@ use std::{
 use clap::{Args, Subcommand};
 use cqar_proto::v1::{
     CapturePluginRequest, CapturedCall, DisablePluginRequest, EnablePluginRequest, EvaluatePluginRequest,
-    GetPluginRequest, LiftPluginRequest, ListPluginsRequest, ListPluginsResponse, Plugin, PluginEvent,
-    ReloadPluginRequest, RemovePluginRequest, WatchPluginsRequest,
+    GetPluginRequest, LiftPluginRequest, ListPluginsRequest, ListPluginsResponse, Plugin, PluginEvent, PluginFailure,
+    ReloadPluginRequest, RemovePluginRequest, ReplayChange, WatchPluginsRequest,
 };
 
 use super::{
@@ -110,9 +110,27 @@ pub async fn run(args: PluginArgs, client: &ClientArgs) -> Result<Exit, CliError
     };
     let plugin = plugin.into_inner();
     if !client.format().print(&plugin)? {
-        output::pairs(output::fields(&plugin))?;
+        output::pairs(details(plugin))?;
     }
     Ok(Exit::Done)
+}
+
+/// The fields of a plugin, and a line for each thing that became of it.
+fn details(mut plugin: Plugin) -> Vec<(String, String)> {
+    let history = std::mem::take(&mut plugin.history);
+    let failures = std::mem::take(&mut plugin.failures);
+    let changes = plugin.replay.as_mut().map(|replay| std::mem::take(&mut replay.changes)).unwrap_or_default();
+    let change = |it: &ReplayChange| format!("{} {}: before {}, now {}", it.export, it.input, it.before, it.after);
+    let failure = |it: &PluginFailure| format!("{}  {}  {}", output::time(it.fail_time.as_ref()), it.export, it.reason);
+    let titled = |title: &str, lines: Vec<String>| {
+        let title = title.to_owned();
+        lines.into_iter().enumerate().map(move |(n, line)| (if n == 0 { title.clone() } else { String::new() }, line))
+    };
+    let mut fields = output::fields(&plugin);
+    fields.extend(titled("replay.changes", changes.iter().map(change).collect()));
+    fields.extend(titled("failures", failures.iter().map(failure).collect()));
+    fields.extend(titled("history", history.iter().map(event_line).collect()));
+    fields
 }
 
 async fn list(plugins: &mut Plugins, client: &ClientArgs) -> Result<Exit, CliError> {

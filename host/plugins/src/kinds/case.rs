@@ -106,6 +106,12 @@ fn normal(export: &str, mut output: Value) -> Value {
     output
 }
 
+/// With documents as the objects that they are.
+pub(crate) fn readable(mut value: Value) -> Value {
+    read_documents(&mut value);
+    value
+}
+
 /// A text that is an object counts as that object.
 fn read_documents(value: &mut Value) {
     match value {

@@ -77,7 +77,7 @@ pub(crate) fn failed(error: Option<&CallError>) -> Value {
 }
 
 fn shown(value: &Value) -> String {
-    let text = value.to_string();
+    let text = case::readable(value.clone()).to_string();
     let cut = clean(&text, MAX_SHOWN_BYTES);
     if cut.len() < text.len() { format!("{cut}…") } else { cut }
 }
