@@ -385,19 +385,25 @@ mod tests {
                 Code::FailedPrecondition,
                 "STALE_LISTING",
             ),
+            (Error::RevisionNotReached { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
+        ];
+        for (error, code, expected) in table {
+            check(error, code, expected);
+        }
+    }
+
+    #[test]
+    fn every_error_about_a_plugin_has_its_code_and_its_reason() {
+        let (plugin, reason) = (|| "p".to_owned(), || "r".to_owned());
+        let table = [
+            (Error::PluginNotServing { plugin: plugin(), reason: reason() }, Code::Unavailable, "PLUGIN_NOT_SERVING"),
+            (Error::PluginFailed { plugin: plugin(), reason: reason() }, Code::Unavailable, "PLUGIN_FAILED"),
+            (Error::PluginNotFound { plugin: plugin() }, Code::NotFound, "PLUGIN_NOT_FOUND"),
             (
-                Error::PluginNotServing { plugin: "p".into(), reason: "r".into() },
-                Code::Unavailable,
-                "PLUGIN_NOT_SERVING",
-            ),
-            (Error::PluginFailed { plugin: "p".into(), reason: "r".into() }, Code::Unavailable, "PLUGIN_FAILED"),
-            (Error::PluginNotFound { plugin: "p".into() }, Code::NotFound, "PLUGIN_NOT_FOUND"),
-            (
-                Error::PluginOperationRefused { plugin: "p".into(), reason: "r".into() },
+                Error::PluginOperationRefused { plugin: plugin(), reason: reason() },
                 Code::FailedPrecondition,
                 "PLUGIN_OPERATION_REFUSED",
             ),
-            (Error::RevisionNotReached { wanted: 9, applied: 7 }, Code::Unavailable, "REVISION_NOT_REACHED"),
         ];
         for (error, code, expected) in table {
             check(error, code, expected);

@@ -20,9 +20,10 @@ use crate::{
 };
 
 impl Api {
-    async fn operate(&self, name: &str, operation: PluginOperation) -> Reply<v1::Plugin> {
+    /// Does something with a plugin, and says how it stands then.
+    async fn operate(&self, name: &str, operation: PluginOperation) -> Result<Option<v1::Plugin>, Status> {
         self.registry.operate_plugin(name, operation).await.map_err(status)?;
-        self.registry.plugin(name).map(Response::new).map_err(status)
+        self.registry.plugin(name).map(Some).map_err(status)
     }
 }
 
@@ -41,12 +42,14 @@ impl PluginService for Api {
         self.registry.plugin(&name).map(Response::new).map_err(status)
     }
 
-    async fn disable_plugin(&self, request: Request<v1::DisablePluginRequest>) -> Reply<v1::Plugin> {
-        self.operate(&received(request)?.name, PluginOperation::Disable).await
+    async fn disable_plugin(&self, request: Request<v1::DisablePluginRequest>) -> Reply<v1::DisablePluginResponse> {
+        let plugin = self.operate(&received(request)?.name, PluginOperation::Disable).await?;
+        Ok(Response::new(v1::DisablePluginResponse { plugin }))
     }
 
-    async fn enable_plugin(&self, request: Request<v1::EnablePluginRequest>) -> Reply<v1::Plugin> {
-        self.operate(&received(request)?.name, PluginOperation::Enable).await
+    async fn enable_plugin(&self, request: Request<v1::EnablePluginRequest>) -> Reply<v1::EnablePluginResponse> {
+        let plugin = self.operate(&received(request)?.name, PluginOperation::Enable).await?;
+        Ok(Response::new(v1::EnablePluginResponse { plugin }))
     }
 
     async fn remove_plugin(&self, request: Request<v1::RemovePluginRequest>) -> Reply<v1::RemovePluginResponse> {
@@ -55,12 +58,14 @@ impl PluginService for Api {
         Ok(Response::new(v1::RemovePluginResponse {}))
     }
 
-    async fn reload_plugin(&self, request: Request<v1::ReloadPluginRequest>) -> Reply<v1::Plugin> {
-        self.operate(&received(request)?.name, PluginOperation::Reload).await
+    async fn reload_plugin(&self, request: Request<v1::ReloadPluginRequest>) -> Reply<v1::ReloadPluginResponse> {
+        let plugin = self.operate(&received(request)?.name, PluginOperation::Reload).await?;
+        Ok(Response::new(v1::ReloadPluginResponse { plugin }))
     }
 
-    async fn lift_plugin(&self, request: Request<v1::LiftPluginRequest>) -> Reply<v1::Plugin> {
-        self.operate(&received(request)?.name, PluginOperation::Lift).await
+    async fn lift_plugin(&self, request: Request<v1::LiftPluginRequest>) -> Reply<v1::LiftPluginResponse> {
+        let plugin = self.operate(&received(request)?.name, PluginOperation::Lift).await?;
+        Ok(Response::new(v1::LiftPluginResponse { plugin }))
     }
 
     async fn evaluate_plugin(&self, request: Request<v1::EvaluatePluginRequest>) -> Reply<v1::EvaluatePluginResponse> {

@@ -102,13 +102,21 @@ pub async fn run(args: PluginArgs, client: &ClientArgs) -> Result<Exit, CliError
             output::line(&format!("{name} is removed"))?;
             return Ok(Exit::Done);
         }
-        PluginCommand::Get(Name { name }) => plugins.get_plugin(GetPluginRequest { name }).await?,
-        PluginCommand::Disable(Name { name }) => plugins.disable_plugin(DisablePluginRequest { name }).await?,
-        PluginCommand::Enable(Name { name }) => plugins.enable_plugin(EnablePluginRequest { name }).await?,
-        PluginCommand::Reload(Name { name }) => plugins.reload_plugin(ReloadPluginRequest { name }).await?,
-        PluginCommand::Lift(Name { name }) => plugins.lift_plugin(LiftPluginRequest { name }).await?,
+        PluginCommand::Get(Name { name }) => Some(plugins.get_plugin(GetPluginRequest { name }).await?.into_inner()),
+        PluginCommand::Disable(Name { name }) => {
+            plugins.disable_plugin(DisablePluginRequest { name }).await?.into_inner().plugin
+        }
+        PluginCommand::Enable(Name { name }) => {
+            plugins.enable_plugin(EnablePluginRequest { name }).await?.into_inner().plugin
+        }
+        PluginCommand::Reload(Name { name }) => {
+            plugins.reload_plugin(ReloadPluginRequest { name }).await?.into_inner().plugin
+        }
+        PluginCommand::Lift(Name { name }) => {
+            plugins.lift_plugin(LiftPluginRequest { name }).await?.into_inner().plugin
+        }
     };
-    let plugin = plugin.into_inner();
+    let plugin = plugin.unwrap_or_default();
     if !client.format().print(&plugin)? {
         output::pairs(details(plugin))?;
     }

@@ -140,7 +140,7 @@ pub fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
     for pair in names(deserializer)? {
         match pair.split_once(':') {
             Some((name, "registry")) if !name.is_empty() => {
-                grants.entry(name.to_owned()).or_default().push("registry".to_owned())
+                grants.entry(name.to_owned()).or_default().push("registry".to_owned());
             }
             _ => return Err(D::Error::custom("no NAME:registry")),
         }

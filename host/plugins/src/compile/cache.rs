@@ -24,6 +24,9 @@ const ARTEFACT: &str = "cwasm";
 const REFUSAL: &str = "refused";
 const PARTIAL: &str = "partial";
 
+/// The rights of everybody but the owner.
+const OTHERS: u32 = 0o077;
+
 /// The folder.
 pub(crate) struct CompiledCache {
     dir: PathBuf,
@@ -46,7 +49,7 @@ impl CompiledCache {
     fn verify(&self) -> io::Result<()> {
         let metadata = fs::symlink_metadata(&self.dir)?;
         let own = metadata.is_dir() && metadata.uid() == geteuid().as_raw();
-        if own && metadata.mode() & 0o077 == 0 {
+        if own && metadata.mode() & OTHERS == 0 {
             return Ok(());
         }
         Err(io::Error::new(

@@ -76,7 +76,7 @@ fn limit_itself(arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
 
 fn number<T: FromStr>(argument: &OsString) -> io::Result<T> {
     let number = argument.to_str().and_then(|it| it.parse().ok());
-    number.ok_or_else(|| io::Error::other(format!("{argument:?} is no number")))
+    number.ok_or_else(|| io::Error::other(format!("{} is no number", argument.display())))
 }
 
 fn compile() -> Result<(), (u8, String)> {

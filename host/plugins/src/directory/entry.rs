@@ -560,7 +560,7 @@ fn failing(generation: &Generation) -> String {
 }
 
 fn limits(limits: &Limits) -> PluginLimits {
-    let duration = |limit: Duration| cqar_proto::well_known::Duration::try_from(limit).ok();
+    let duration = |limit: Duration| Some(cqar_proto::well_known::Duration::from(limit));
     let bytes = |limit: usize| i64::try_from(limit).unwrap_or(i64::MAX);
     let number = |limit: usize| i32::try_from(limit).unwrap_or(i32::MAX);
     PluginLimits {

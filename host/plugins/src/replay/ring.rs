@@ -37,7 +37,7 @@ pub(crate) struct CallRing(Mutex<Calls>);
 
 #[derive(Debug, Default)]
 struct Calls {
-    calls: VecDeque<RecordedCall>,
+    oldest_first: VecDeque<RecordedCall>,
     bytes: usize,
     taken_in: Option<Instant>,
 }
@@ -46,7 +46,7 @@ impl CallRing {
     /// Whether the next call is to be taken in.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let calls = self.0.lock();
-        let is_full = calls.calls.len() >= MAX_CALLS || calls.bytes >= MAX_BYTES / 2;
+        let is_full = calls.oldest_first.len() >= MAX_CALLS || calls.bytes >= MAX_BYTES / 2;
         !is_full || calls.taken_in.is_none_or(|before| now.duration_since(before) >= BETWEEN_CALLS)
     }
 
@@ -58,23 +58,23 @@ impl CallRing {
             return;
         }
         calls.bytes += call.bytes;
-        calls.calls.push_back(call);
-        while calls.calls.len() > MAX_CALLS || calls.bytes > MAX_BYTES {
-            let Some(oldest) = calls.calls.pop_front() else { break };
+        calls.oldest_first.push_back(call);
+        while calls.oldest_first.len() > MAX_CALLS || calls.bytes > MAX_BYTES {
+            let Some(oldest) = calls.oldest_first.pop_front() else { break };
             calls.bytes -= oldest.bytes;
         }
     }
 
     /// The calls, the newest first.
     pub(crate) fn calls(&self) -> Vec<RecordedCall> {
-        self.0.lock().calls.iter().rev().cloned().collect()
+        self.0.lock().oldest_first.iter().rev().cloned().collect()
     }
 
     /// Puts these in place of all, the newest first: what the generation that serves now answered.
     pub(crate) fn replace(&self, newest_first: Vec<RecordedCall>) {
         let mut calls = self.0.lock();
         calls.bytes = newest_first.iter().map(|call| call.bytes).sum();
-        calls.calls = newest_first.into_iter().rev().collect();
+        calls.oldest_first = newest_first.into_iter().rev().collect();
     }
 }
 

@@ -61,7 +61,9 @@ impl MemoryBudget {
 
     fn evict_idle(&self) {
         let pools: Vec<_> = self.pools.lock().iter().filter_map(Weak::upgrade).collect();
-        pools.iter().for_each(|pool| pool.evict_idle());
+        for pool in pools {
+            pool.evict_idle();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one plugin may take is bounded, and what its operator says of it holds.
 
-use std::{fs, io::Cursor, time::Duration};
+use std::{fs, io::Cursor, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use cqar_plugins::{CallContext, Code, Query, ValidateError};
 use cqar_proto::v1::plugin::State;
@@ -60,7 +60,7 @@ async fn limits_of_one_plugin_are_tighter_than_the_servers() {
     beside(&fixture, "misbehave", "[limits]\nmemory = \"2MiB\"\ndeadline = \"20ms\"\n");
     let running = fixture.start().await;
     let status = running.status("misbehave");
-    assert_eq!(status.limits.clone().unwrap().memory_bytes, 2 << 20, "{status:#?}");
+    assert_eq!(status.limits.unwrap().memory_bytes, 2 << 20, "{status:#?}");
     let reason = judged(&running, "EAT").await.unwrap_err().to_string();
     assert!(reason.contains("needed more than 2 MiB"), "{reason}");
     let reason = judged(&running, "LOOP").await.unwrap_err().to_string();
@@ -181,7 +181,6 @@ async fn only_what_a_trusted_key_signed_serves() {
     running.stop().await;
 
     // Whoever may write to the directory could take a rule out of service.
-    use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(&fixture.config.dir, fs::Permissions::from_mode(0o777)).unwrap();
     let running = fixture.start().await;
     assert!(running.host.degraded().unwrap().contains("others may write to it"));

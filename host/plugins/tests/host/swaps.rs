@@ -3,7 +3,7 @@
 use std::fs;
 
 use cqar_plugins::{EvaluateError, OperateError, PluginOperation, PluginStatus, ValidateError};
-use cqar_proto::v1::{plugin::State, plugin_event::Type};
+use cqar_proto::v1::{PluginEvent, plugin::State, plugin_event::Type};
 use serde_json::{Value, json};
 
 use crate::fixture::{Fixture, Running, component, context, market};
@@ -101,7 +101,7 @@ async fn a_generation_that_fails_is_rolled_back_and_quarantined_until_it_is_lift
     assert_eq!(status.state(), State::ServingLastGood);
     assert!(status.reason.contains("quarantine: rolled back at ") && status.reason.contains("calls failed"));
     assert_eq!(status.last_failure, "", "what an earlier generation did is history");
-    let history: Vec<_> = status.history.iter().map(|it| it.r#type()).collect();
+    let history: Vec<_> = status.history.iter().map(PluginEvent::r#type).collect();
     assert_eq!(history, [Type::RolledBack, Type::Quarantined, Type::Activated, Type::Activated]);
     assert_eq!(running.metric("cqar_plugin_rollbacks_total", &[("plugin", NAME)]), "1");
     let said: Vec<_> = std::iter::from_fn(|| events.try_recv().ok()).map(|it| it.r#type()).collect();

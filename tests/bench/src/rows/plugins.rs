@@ -51,14 +51,14 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
 }
 
 /// A host on a folder of its own.
-struct Host {
+struct RunningHost {
     folder: TempDir,
-    host: Arc<PluginHost>,
+    plugins: Arc<PluginHost>,
     tracker: TaskTracker,
     token: CancellationToken,
 }
 
-impl Host {
+impl RunningHost {
     async fn start(plugins: &[(&str, Vec<u8>)]) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("cqar-bench-").tempdir()?;
         let dir = folder.path().join("plugins");
@@ -87,7 +87,7 @@ impl Host {
         let (tracker, token, metrics) = (TaskTracker::new(), CancellationToken::new(), prometheus::Registry::new());
         let clock = Arc::new(SystemClock);
         let host = PluginHost::start(config, Arc::new(NoLookups), clock, &metrics, &tracker, token.clone()).await?;
-        Ok(Self { folder, host, tracker, token })
+        Ok(Self { folder, plugins: host, tracker, token })
     }
 
     /// Puts a build there as a careful operator does, and waits until it serves.
@@ -95,12 +95,12 @@ impl Host {
         let dir = self.folder.path().join("plugins");
         let partial = dir.join(format!(".{name}.partial"));
         fs::write(&partial, bytes)?;
-        let mut changes = self.host.changes();
+        let mut changes = self.plugins.changes();
         let generation = |host: &PluginHost| host.list().into_iter().find(|it| it.name == name).map(|it| it.generation);
-        let before = generation(&self.host);
+        let before = generation(&self.plugins);
         let began = Instant::now();
         fs::rename(&partial, dir.join(format!("{name}.wasm")))?;
-        while generation(&self.host) == before {
+        while generation(&self.plugins) == before {
             changes.changed().await?;
         }
         Ok(began.elapsed())
@@ -121,20 +121,14 @@ fn component(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {
 
 /// The same component with a section that says which build it is.
 fn build(component: &[u8], number: u32) -> Vec<u8> {
-    let name = b"build";
-    let mut section = vec![name.len() as u8];
-    section.extend_from_slice(name);
-    section.extend_from_slice(&number.to_le_bytes());
-    let mut bytes = component.to_vec();
-    // A custom section: id 0, its size, its contents (WebAssembly Core Specification, 5.5.3).
-    bytes.extend_from_slice(&[0, section.len() as u8]);
-    bytes.append(&mut section);
-    bytes
+    // A custom section: id 0, its size, its name's size and its name, its contents (WebAssembly Core Specification, 5.5.3).
+    let section = [&[0, 10, 5], b"build".as_slice(), &number.to_le_bytes()].concat();
+    [component, &section].concat()
 }
 
 async fn drops(report: &mut Report) -> anyhow::Result<()> {
     let original = component(&shipped_plugins(), "market-sanity")?;
-    let host = Host::start(&[("market-sanity", original.clone())]).await?;
+    let host = RunningHost::start(&[("market-sanity", original.clone())]).await?;
     let mut took_ns = Histogram::<u64>::new(3)?;
     for number in 0..DROPS {
         took_ns.record(nanoseconds(host.swap("market-sanity", &build(&original, number)).await?))?;
@@ -162,11 +156,11 @@ fn resident_kib() -> anyhow::Result<f64> {
 async fn swaps(report: &mut Report) -> anyhow::Result<()> {
     let builds =
         [component(&shipped_plugins(), "market-sanity")?, component(&testing_plugins().join("v2"), "market-sanity")?];
-    let host = Host::start(&[("market-sanity", builds[0].clone())]).await?;
+    let host = RunningHost::start(&[("market-sanity", builds[0].clone())]).await?;
     let (done, calls, failed) =
         (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let load = {
-        let (host, done, calls, failed) = (host.host.clone(), done.clone(), calls.clone(), failed.clone());
+        let (host, done, calls, failed) = (host.plugins.clone(), done.clone(), calls.clone(), failed.clone());
         tokio::spawn(async move {
             while !done.load(Ordering::Relaxed) {
                 let context = CallContext::at(SystemClock.now());
@@ -204,14 +198,14 @@ async fn neighbours(config: &RunConfig, report: &mut Report) -> anyhow::Result<(
         ("symbology-binance", component(&shipped_plugins(), "symbology-binance")?),
         ("misbehave", component(&testing_plugins(), "misbehave")?),
     ];
-    let host = Host::start(&plugins).await?;
+    let host = RunningHost::start(&plugins).await?;
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..config.repeats {
-        alone.push(parse_p99_ms(&host.host, config.time).await?);
+        alone.push(parse_p99_ms(&host.plugins, config.time).await?);
         let done = Arc::new(AtomicBool::new(false));
         let looping: Vec<_> = (0..2)
             .map(|_| {
-                let (host, done) = (host.host.clone(), done.clone());
+                let (host, done) = (host.plugins.clone(), done.clone());
                 tokio::spawn(async move {
                     while !done.load(Ordering::Relaxed) {
                         let context = CallContext::at(SystemClock.now());
@@ -221,7 +215,7 @@ async fn neighbours(config: &RunConfig, report: &mut Report) -> anyhow::Result<(
                 })
             })
             .collect();
-        beside.push(parse_p99_ms(&host.host, config.time).await?);
+        beside.push(parse_p99_ms(&host.plugins, config.time).await?);
         done.store(true, Ordering::Relaxed);
         for ended in looping {
             ended.await?;

@@ -57,6 +57,7 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
 }
 
 /// One write after the other for this long.
+#[expect(clippy::cast_precision_loss, reason = "nanoseconds of one call")]
 pub(super) async fn serial(registry: &RegistryProcess, time: Duration) -> anyhow::Result<Written> {
     let answers = registry.answers(&registry.requests()).await?;
     let market = answers.into_iter().next().and_then(|answer| answer.market).context("a market")?;

@@ -1,7 +1,7 @@
 //! Calls of symbologies as JSON, and the samples of the gate.
 
 use async_trait::async_trait;
-use cqar_domain::time::Timestamp;
+use cqar_domain::{entities::instrument::ExerciseStyle, id::Segment, time::Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -142,7 +142,7 @@ pub(super) fn reading_value(reading: &Reading) -> Value {
         "segment": reading.segment.as_str(), "kind": reading.kind.name(), "base": reading.base, "quote": reading.quote,
         "settle": reading.settle, "expiry": expiry, "strike": reading.strike.as_ref().map(ToString::to_string),
         "option_type": reading.option_type.map(option_type_name),
-        "exercise_style": reading.exercise_style.map(|style| style.name()),
+        "exercise_style": reading.exercise_style.map(ExerciseStyle::name),
         "unit_multiplier": reading.unit_multiplier.as_ref().map(ToString::to_string), "extra": extra,
     })
 }
@@ -204,7 +204,7 @@ pub(super) fn samples(manifest: &Manifest) -> Vec<CaseInput> {
         sample("read-listing", json!([])),
     ];
     let reading = |segment: &str| json!([{"segment": segment, "kind": "spot", "base": "BTC", "quote": "USDT"}]);
-    let segments: Vec<&str> = manifest.segments.iter().map(|it| it.as_str()).collect();
+    let segments: Vec<&str> = manifest.segments.iter().map(Segment::as_str).collect();
     for segment in if segments.is_empty() { vec!["spot"] } else { segments } {
         samples.push(sample("parse", json!([{"symbol": "BTCUSDT", "segment": segment}])));
         samples.push(sample("format", reading(segment)));

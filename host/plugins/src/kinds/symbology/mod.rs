@@ -53,13 +53,13 @@ impl Kind for Symbologies {
     }
 
     fn check(&self, exports: &Exports<'_>) -> Result<(), String> {
+        type Page = Answer<listing_exports::Page>;
         type Parsed = Answer<Vec<symbol_exports::Parsed>>;
         type Normalized = Answer<Vec<Option<String>>>;
         type Formatted = Answer<Vec<Result<String, Problem>>>;
         exports.check::<(&str, &[symbol_exports::Query<'_>]), Parsed>("symbology", "parse")?;
         exports.check::<(&str, &[symbol_exports::ReadingParam<'_>]), Formatted>("symbology", "format")?;
         exports.check::<(&str, &[symbol_exports::Code<'_>]), Normalized>("symbology", "normalize-assets")?;
-        type Page = Answer<listing_exports::Page>;
         exports.check::<(&str, &[listing_exports::Source<'_>]), Page>("listing", "read-listing")
     }
 
