@@ -33,7 +33,7 @@ async fn assert_in_force(server: &Server, spot: &str) {
 }
 
 async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: TestEnvironment) {
-    let server = s.options().with("PLUGINS_DEADLINE", "10s").with_starter().start().await;
+    let server = s.options().with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     let good = std::fs::read(shipped_plugins().join("market-sanity.wasm")).unwrap();
     let testing = |name: &str| std::fs::read(testing_plugins().join(format!("{name}.wasm"))).unwrap();
@@ -106,7 +106,7 @@ async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: T
 }
 
 async fn a_required_plugin_that_never_served_stops_writes_and_not_reads(s: TestEnvironment) {
-    let options = s.options().with("PLUGINS_DEADLINE", "10s");
+    let options = s.options();
     let server = options.clone().with_starter().start().await;
     let spot = instrument(&server, "BTC/USDT").await;
     server.kill();

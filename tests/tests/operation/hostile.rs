@@ -317,6 +317,31 @@ async fn a_file_that_takes_the_compiler_minutes_is_refused_and_delays_no_small_o
     load.end().await;
 }
 
+/// The processes whose parent this is.
+fn children(pid: u32) -> Vec<u32> {
+    let parent = |stat: &str| stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse::<u32>().ok();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(|it| it.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let of_parent =
+        |child: &u32| fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| parent(&stat) == Some(pid));
+    processes.filter(of_parent).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compiler_ends_with_its_server() {
+    let (server, _) = hostile_server().await;
+    let pid = server.pid();
+    put(&server.options, "huge-function", &modules::one_huge_function());
+    let compiler = until("it compiles", async || children(pid).first().copied()).await;
+    let limits = fs::read_to_string(format!("/proc/{compiler}/limits")).unwrap();
+    let line = |name: &str| limits.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("Max cpu time").contains("60") && line("Max core file size").contains(" 0 "), "{limits}");
+    assert!(line("Max address space").contains(&(512_u64 << 20).to_string()), "{limits}");
+    assert_eq!(fs::read_to_string(format!("/proc/{compiler}/oom_score_adj")).unwrap().trim(), "1000");
+    assert!(fs::read(format!("/proc/{compiler}/environ")).unwrap().starts_with(b"MALLOC_CONF="));
+    drop(server.kill());
+    until("it is gone", async || (!std::path::Path::new(&format!("/proc/{compiler}")).exists()).then_some(())).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_changes_all_the_time_is_pending_and_the_last_one_serves() {
     let (server, _) = hostile_server().await;

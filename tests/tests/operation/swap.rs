@@ -25,8 +25,7 @@ in_both_environments! {
 const SYMBOLOGY: &str = "symbology-binance";
 
 async fn a_new_build_replaces_the_old_one_and_no_call_fails(s: TestEnvironment) {
-    // A machine that builds something else meanwhile is no reason to fail.
-    let server = s.options().with("PLUGINS_DEADLINE", "10s").with_starter().start().await;
+    let server = s.options().with_starter().start().await;
     let first = plugin(&server, SYMBOLOGY).await;
     assert_eq!((first.generation, first.version.as_str(), first.state()), (1, "0.1.0", State::Serving));
 

@@ -163,6 +163,60 @@ async fn a_link_that_leads_elsewhere_and_a_directory_that_is_replaced_are_follow
     running.stop().await;
 }
 
+/// As Kubernetes mounts one: files are links into `..data`, which is a link to the version that holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_config_map_is_swapped_in_one_step() {
+    let fixture = Fixture::new();
+    let dir = &fixture.config.dir;
+    let version = |name: &str, plugin: &str, config: &str| {
+        let folder = dir.join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("market-sanity.wasm"), component(plugin)).unwrap();
+        fs::write(folder.join("market-sanity.toml"), config).unwrap();
+        let next = dir.join("..next");
+        symlink(name, &next).unwrap();
+        fs::rename(next, dir.join("..data")).unwrap();
+    };
+    version("..v1", "market-sanity", "order = 1");
+    for file in ["market-sanity.wasm", "market-sanity.toml"] {
+        symlink(format!("..data/{file}"), dir.join(file)).unwrap();
+    }
+    let running = fixture.start().await;
+    let first = running.status("market-sanity");
+    assert_eq!(first.state(), State::Serving, "{first:#?}");
+    version("..v2", "v2/market-sanity", "order = 2");
+    let second = running.until("market-sanity", |it| it.generation == 2).await;
+    assert_ne!(first.hash, second.hash);
+    assert_eq!(second.history.len(), 2, "both files at once");
+    // The old version is removed, and nothing is missed.
+    fs::remove_dir_all(dir.join("..v1")).unwrap();
+    assert_eq!(running.status("market-sanity").state(), State::Serving);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_whose_times_say_nothing_are_told_apart() {
+    let fixture = Fixture::new();
+    let put = |name: &str| {
+        let partial = fixture.config.dir.join(".partial");
+        fs::write(&partial, component(name)).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&partial)
+            .unwrap()
+            .set_modified(std::time::SystemTime::UNIX_EPOCH)
+            .unwrap();
+        fs::rename(&partial, fixture.file("market-sanity")).unwrap();
+    };
+    put("market-sanity");
+    let running = fixture.start().await;
+    let first = running.status("market-sanity").hash;
+    put("v2/market-sanity");
+    let second = running.until("market-sanity", |it| it.generation == 2).await;
+    assert_ne!(first, second.hash);
+    running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_that_cannot_be_read_deletes_nothing() {
     let fixture = Fixture::with(&["market-sanity"]);

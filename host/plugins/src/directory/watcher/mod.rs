@@ -3,10 +3,12 @@
 //! A file event only triggers a rescan, and so does a poll, as network mounts send no events. Everything that is known
 //! of the plugins belongs to this one task; requests see what it publishes.
 
+mod operate;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -22,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     entry::{DisabledBy, Entry},
-    operations::{Command, OperateError, Operation},
+    operations::Command,
     scan::{self, Contents, DirectoryId, Found},
 };
 use crate::{
     gate::{Candidate, Described, Gate, Passed, PluginShared, Rejection},
-    generation_store::{GenerationRecord, GenerationStore, Quarantined},
+    generation_store::{GenerationRecord, GenerationStore},
     hash::Hash,
     plugin_config::PluginConfig,
     stats::{Metrics, Stats},
@@ -303,111 +305,6 @@ impl Watcher {
         }
         // An error means that nobody watches.
         let _ = self.channels.events.send(event);
-    }
-
-    /// Does what an operator asks for.
-    async fn command(&mut self, command: Command) {
-        let Command { name, operation, reply } = command;
-        let done = if self.entries.contains_key(&name) {
-            self.operate(&name, operation).await
-        } else {
-            Err(OperateError::NotFound)
-        };
-        self.publish();
-        // An error means that nobody waits any more.
-        let _ = reply.send(done);
-    }
-
-    async fn operate(&mut self, name: &str, operation: Operation) -> Result<(), OperateError> {
-        let is_required = self.required.contains(name);
-        if is_required && matches!(operation, Operation::Disable | Operation::Remove) {
-            let why = "the configuration requires it: take it out of plugins.required first";
-            return Err(OperateError::Refused(why.into()));
-        }
-        let unwritten = |written: bool| if written { Ok(()) } else { Err(OperateError::NotRemembered) };
-        match operation {
-            Operation::Disable => {
-                unwritten(self.store(name, |store, name| store.set_disabled(name, true)).await)?;
-                self.entry(name).disable(DisabledBy::Operator);
-                self.entry(name).settle_memory();
-                self.happened(name, Type::Disabled, None, "an operator disabled it");
-            }
-            Operation::Enable => {
-                if self.entry(name).disabled() == Some(DisabledBy::File) {
-                    let why = format!("{name}.toml says `enabled = false`: change it there");
-                    return Err(OperateError::Refused(why));
-                }
-                unwritten(self.store(name, |store, name| store.set_disabled(name, false)).await)?;
-                if self.entry(name).disabled().is_some() {
-                    let candidate = match self.entry(name).record.current.clone() {
-                        Some(generation) => self.of_record(name, &generation).await.ok(),
-                        None => None,
-                    };
-                    self.entry(name).enable(candidate);
-                    self.events.notify_one();
-                }
-            }
-            Operation::Remove => {
-                if let Some(file) = self.entry(name).file().map(Path::to_path_buf) {
-                    let removed = spawn_blocking(move || scan::remove(&file)).await;
-                    removed
-                        .unwrap_or_else(|error| Err(io::Error::other(error)))
-                        .map_err(|error| OperateError::Refused(format!("its files cannot be deleted: {error}")))?;
-                }
-                self.forget(name, "an operator removed it").await;
-            }
-            Operation::Reload => {
-                if let Some(hash) = self.entry(name).refused_hash() {
-                    self.gate.compiler.forget_refusal(&hash);
-                }
-                self.entry(name).reload();
-                self.events.notify_one();
-            }
-            Operation::Lift => {
-                unwritten(self.store(name, GenerationStore::lift).await)?;
-                self.happened(name, Type::Lifted, None, "an operator lifted its quarantine");
-                self.entry(name).reload();
-                self.events.notify_one();
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes back generations that fail, where there is one before.
-    async fn roll_back_failing(&mut self) {
-        let failing = |(name, entry): (&String, &Entry)| {
-            let serving = entry.serving()?;
-            let reason = serving.monitor.failing()?;
-            let is_quarantined = entry.record.quarantined.iter().any(|it| it.contents == serving.contents);
-            (entry.has_previous() && !is_quarantined).then(|| (name.clone(), Arc::clone(serving), reason))
-        };
-        for (name, generation, reason) in self.entries.iter().filter_map(failing).collect::<Vec<_>>() {
-            let (hash, version) = (generation.hash, generation.manifest.version.clone());
-            let now = self.gate.clock.now();
-            let previous = self.entry(&name).record.previous.clone();
-            let said = format!("rolled back at {now}: {reason}");
-            let failed = Quarantined { hash, contents: generation.contents, reason: said.clone() };
-            self.store(&name, move |store, name| store.quarantine(name, failed)).await;
-            let lift = format!("not tried again before another file, or `cqar plugin lift {name}`");
-            self.happened(&name, Type::Quarantined, Some((hash, &version)), &lift);
-            if self.entry(&name).roll_back(said.clone(), now) {
-                self.rolled_back(&name, hash, &version, &said);
-            } else if let Some(previous) = previous {
-                // It was not loaded since the start.
-                match self.of_record(&name, &previous).await {
-                    Ok(candidate) => self.entry(&name).start_with(candidate),
-                    Err(error) => tracing::error!(plugin = name, %error, "generation_before_not_loaded"),
-                }
-            }
-        }
-    }
-
-    /// The generation before serves again.
-    fn rolled_back(&mut self, name: &str, hash: Hash, version: &str, why: &str) {
-        let activations = self.entry(name).activations();
-        self.metrics.rollbacks.with_label_values(&[name]).inc();
-        self.metrics.generation.with_label_values(&[name]).set(activations);
-        self.happened(name, Type::RolledBack, Some((hash, version)), why);
     }
 
     /// Follows the directory, and the one that takes its place.

@@ -1,21 +1,21 @@
 //! What is known of one plugin: the files that were seen, the contents that are tried, the generation that serves.
 
+mod status;
+
 use std::{collections::VecDeque, path::Path, sync::Arc, time::Duration};
 
-use cqar_domain::{id::EntityType, time::Timestamp};
-use cqar_proto::v1::{PluginEvent, PluginLimits, ReplayReport, plugin::State};
+use cqar_domain::time::Timestamp;
+use cqar_proto::v1::{PluginEvent, ReplayReport};
 use tokio::time::Instant;
 
 use super::scan::{Found, PluginFiles};
 use crate::{
-    config::Limits,
-    gate::{Candidate, Described, Fault, Passed, PluginShared, Rejection, manifest::REGISTRY_GRANT},
+    gate::{Candidate, Described, Fault, Passed, PluginShared, Rejection},
     generation::Generation,
     generation_store::PluginRecord,
     hash::Hash,
     runtime::{log_rate::LogRate, memory_budget::MemoryBudget},
     stats::Stats,
-    table::{Plugin, PluginStatus, Unsettled},
 };
 
 /// A file counts once its size and time held this long: what is still being copied is not tried.
@@ -455,207 +455,7 @@ impl Entry {
         let of_record = self.record_retry.as_ref().filter(|_| self.wants_record());
         of_file.into_iter().chain(of_record).map(|retry| retry.at).min()
     }
-
-    /// What may be missing: nothing serves, and it is not settled that nothing should. Writes that it might judge wait then.
-    fn unsettled(&self) -> Option<Unsettled> {
-        let is_unreadable = self.observed.as_ref().is_some_and(|it| matches!(it.reading, Reading::Unreadable(_)));
-        let may_pass = self.refused.as_ref().is_some_and(|it| it.fault == Fault::Machine);
-        if self.serving.is_some() || self.disabled.is_some() || !(self.is_pending() || may_pass || is_unreadable) {
-            return None;
-        }
-        // A bad file that is tried once more is one until it is none.
-        let is_bad = |attempt: &Attempt| {
-            self.refused.as_ref().is_some_and(|it| it.fault == Fault::File && it.contents == Some(attempt.contents))
-        };
-        if self.trying.as_ref().is_some_and(is_bad) {
-            return None;
-        }
-        let of_attempt = self.trying.as_ref().and_then(|it| it.described.as_ref());
-        let described = of_attempt.or_else(|| self.refused.as_ref()?.described.as_ref());
-        match (described, &self.record.current) {
-            (Some(described), _) => described.judges_writes.then(|| Unsettled::Types(described.subscriptions.clone())),
-            // What it judged is on record.
-            (None, Some(_)) => None,
-            (None, None) => self.is_unknown_since_start.then_some(Unsettled::AllTypes),
-        }
-    }
-
-    /// The plugin as requests see it.
-    pub(crate) fn publish(&self, name: &str, required: bool) -> Plugin {
-        Plugin {
-            serving: self.serving.as_ref().map(|it| Arc::clone(&it.generation)),
-            previous: self.previous.clone(),
-            required,
-            record: self.record.current.clone().filter(|_| self.disabled.is_none()),
-            unsettled: self.unsettled(),
-            is_pending: self.is_pending(),
-            status: self.status(name, required),
-            shared: self.shared.clone(),
-        }
-    }
-
-    fn status(&self, name: &str, required: bool) -> PluginStatus {
-        let (state, reason) = self.state();
-        let mut status = PluginStatus { name: name.to_owned(), reason, required, ..Default::default() };
-        status.set_state(state);
-        if let Some(hash) = self.refused.as_ref().filter(|it| it.contents.is_some()).and_then(|it| it.hash) {
-            status.rejected_hash = hash.to_string();
-        }
-        if let Some(observed) = &self.observed {
-            status.file = observed.files.path.display().to_string();
-        }
-        if let Some(Serving { generation, since }) = &self.serving {
-            let manifest = &generation.manifest;
-            manifest.kind.name().clone_into(&mut status.kind);
-            status.version.clone_from(&manifest.version);
-            status.generation = self.activations;
-            status.hash = generation.hash.to_string();
-            status.activate_time = Some((*since).into());
-            status.subscriptions = names(&manifest.subscriptions);
-            status.grants = manifest.looks_up.then(|| REGISTRY_GRANT.to_owned()).into_iter().collect();
-            status.inert_imports.clone_from(&generation.inert_imports);
-            status.segments = generation.manifest.segments.iter().map(ToString::to_string).collect();
-            status.sources.clone_from(&generation.manifest.sources);
-            status.unknown_fields.clone_from(&generation.manifest.unknown_fields);
-            status.limits = Some(limits(&generation.limits));
-            status.replay.clone_from(&generation.replay);
-        }
-        if let Some(replay) = self.refused.as_ref().and_then(|it| it.replay.as_deref()) {
-            status.replay = Some(replay.clone());
-        }
-        status.history = self.history.iter().cloned().collect();
-        status.quarantined_hashes = self.record.quarantined.iter().map(|it| it.hash.to_string()).collect();
-        if let Some(previous) = &self.record.previous {
-            status.previous_hash = previous.hash.to_string();
-        }
-        status
-    }
-
-    fn state(&self) -> (State, String) {
-        let fallback = if self.serving.is_some() { State::ServingLastGood } else { State::Rejected };
-        match self.disabled {
-            Some(DisabledBy::File) => return (State::Disabled, "its NAME.toml says `enabled = false`".into()),
-            Some(DisabledBy::Operator) => return (State::Disabled, "an operator disabled it".into()),
-            None => {}
-        }
-        if self.is_pending() {
-            return (State::Pending, self.refused.as_ref().map(|it| it.reason.clone()).unwrap_or_default());
-        }
-        if let Some(Observed { reading: Reading::Unreadable(why), .. }) = &self.observed {
-            return (fallback, format!("read: {why}"));
-        }
-        match (&self.refused, &self.observed, &self.serving) {
-            (Some(refused), _, _) => (fallback, refused.reason.clone()),
-            (None, Some(_), Some(serving)) => (State::Serving, failing(&serving.generation)),
-            (None, None, Some(_)) => (State::ServingLastGood, "its file is gone".into()),
-            (None, _, None) => (State::Missing, String::new()),
-        }
-    }
-}
-
-/// What is said of a generation that fails and cannot be rolled back.
-fn failing(generation: &Generation) -> String {
-    let failing = generation.monitor.failing();
-    failing.map(|why| format!("failing, and there is no generation before it: {why}")).unwrap_or_default()
-}
-
-fn limits(limits: &Limits) -> PluginLimits {
-    let duration = |limit: Duration| Some(cqar_proto::well_known::Duration::from(limit));
-    let bytes = |limit: usize| i64::try_from(limit).unwrap_or(i64::MAX);
-    let number = |limit: usize| i32::try_from(limit).unwrap_or(i32::MAX);
-    PluginLimits {
-        deadline: duration(limits.call.guest),
-        call_timeout: duration(limits.call.total),
-        memory_bytes: bytes(limits.memory_bytes),
-        output_bytes: bytes(limits.output_bytes),
-        concurrency: number(limits.concurrency),
-        lookup_keys: number(limits.lookup_keys),
-    }
-}
-
-fn names(types: &[EntityType]) -> Vec<String> {
-    types.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use prometheus::Registry;
-
-    use super::*;
-    use crate::{
-        directory::scan::Beside, generation_store::GenerationRecord, kinds::KindRef, plugin_config::PluginConfig,
-        stats::Metrics,
-    };
-
-    fn entry() -> Entry {
-        Entry::new(Stats::new("rule", &Metrics::register(&Registry::new()).unwrap()), &MemoryBudget::new(1))
-    }
-
-    fn candidate(bytes: &[u8]) -> Candidate {
-        let hash = Hash::of(bytes);
-        let (component, config, beside) = (None, Ok(PluginConfig::default()), Beside::default());
-        Candidate { name: "rule".into(), hash, contents: hash, component, bytes: 0, config, beside, is_record: false }
-    }
-
-    fn refusal(fault: Fault, is_retried: bool) -> Rejection {
-        Rejection { step: "describe", reason: "took longer".into(), fault, is_retried, replay: None }
-    }
-
-    #[test]
-    fn bytes_that_may_pass_at_another_time_are_tried_again_ever_later() {
-        let mut entry = entry();
-        let slow = candidate(b"slow");
-        let started = Instant::now();
-        entry.contents(slow.clone());
-        let mut tried_after = |seconds, is_retried| {
-            let now = started + Duration::from_secs(seconds);
-            let tried = entry.next(now).is_some();
-            if tried {
-                entry.reject(&slow, refusal(Fault::Machine, is_retried), now);
-            }
-            tried
-        };
-        let tried: Vec<u64> = (0..200).filter(|seconds| tried_after(*seconds, true)).collect();
-        assert_eq!(tried, [0, 5, 15, 35, 75, 155]);
-        assert!(tried_after(1000, false));
-        assert!(!tried_after(10_000, false), "what cannot pass is refused for good");
-    }
-
-    #[test]
-    fn the_generation_on_record_is_tried_again_though_the_file_is_refused_for_good() {
-        let mut entry = entry();
-        let (good, bad) = (Candidate { is_record: true, ..candidate(b"good") }, candidate(b"bad"));
-        let kind = KindRef::from_name("validator").unwrap();
-        entry.record.current = Some(GenerationRecord::new(good.hash, kind, &[EntityType::Market], Beside::default()));
-        let started = Instant::now();
-        entry.reject(&good, refusal(Fault::Machine, true), started);
-        entry.reject(&bad, refusal(Fault::File, false), started);
-        assert!(entry.next(started + Duration::from_secs(4)).is_none());
-        let due = started + Duration::from_secs(5);
-        assert_eq!(entry.next(due).map(|it| it.hash), Some(good.hash));
-        entry.reject(&good, refusal(Fault::Machine, false), due);
-        assert!(entry.next(started + Duration::from_secs(1000)).is_none());
-    }
-
-    #[test]
-    fn what_is_not_known_at_the_start_holds_all_writes_until_it_is_known_or_a_bad_file() {
-        let mut entry = entry();
-        let unsettled = |entry: &Entry| entry.publish("rule", false).unsettled;
-        let new = candidate(b"new");
-        entry.contents(new.clone());
-        assert_eq!(unsettled(&entry), None, "a file that came later holds nothing before it is known");
-
-        entry.is_unknown_since_start = true;
-        let now = Instant::now();
-        assert_eq!(unsettled(&entry), Some(Unsettled::AllTypes));
-        entry.next(now).unwrap();
-        entry.described(new.contents, Described { judges_writes: true, subscriptions: vec![EntityType::Market] });
-        assert_eq!(unsettled(&entry), Some(Unsettled::Types(vec![EntityType::Market])));
-        entry.reject(&new, refusal(Fault::Machine, true), now);
-        assert_eq!(unsettled(&entry), Some(Unsettled::Types(vec![EntityType::Market])), "it may pass yet");
-
-        entry.next(now + FIRST_RETRY).unwrap();
-        entry.reject(&new, refusal(Fault::File, false), now);
-        assert_eq!(unsettled(&entry), None, "a bad file changes nothing");
-    }
-}
+mod tests;
