@@ -14,7 +14,7 @@ mod plans;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -51,8 +51,17 @@ enum Direct {
     Postgres(PgConnection),
 }
 
+/// Has tracing ask each time who is interested in a statement. It remembers what nobody was interested in when it was first run, which
+/// here is before the subscriber that collects them is there; and where one is made while another thread runs a statement first, what
+/// is remembered may be wrong.
+fn keep_tracing() {
+    static KEPT: OnceLock<tracing::Dispatch> = OnceLock::new();
+    KEPT.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::Registry::default()));
+}
+
 impl Database {
     async fn sqlite() -> Self {
+        keep_tracing();
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/cqar.db", folder.path().display());
         let (store, other) = (open(&url).await, open(&url).await);
@@ -61,6 +70,7 @@ impl Database {
     }
 
     async fn postgres() -> Self {
+        keep_tracing();
         let postgres = Postgres::start();
         let (store, other) = (open(postgres.url()).await, open(postgres.url()).await);
         let direct = Direct::Postgres(PgConnection::connect(postgres.url()).await.unwrap());
