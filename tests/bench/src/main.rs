@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`floor`] | the floor: a bare tonic service with a cache in front of nothing |
 //! | [`million`] | the store at a million markets |
+//! | [`plugin_host`] | the plugin host in this process |
 //! | [`registry_process`] | the registry, with everything on that it has in production |
 //! | [`collector`] | takes the registry's traces, and drops them |
 //! | [`load`] | many calls at once, and how long they took |
@@ -23,6 +24,7 @@ mod collector;
 mod floor;
 mod load;
 mod million;
+mod plugin_host;
 mod registry_process;
 mod report;
 mod rows;

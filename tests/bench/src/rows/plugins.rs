@@ -1,7 +1,6 @@
 //! What plugins cost their neighbours, a write, a swap and a start.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -13,22 +12,17 @@ use std::{
 
 use anyhow::{Context, ensure};
 use cqar_domain::time::{Clock as _, SystemClock};
-use cqar_plugins::{
-    CallContext, Change, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, Operation, PluginHost, Query,
-    SETTLE_TIMEOUT, START_TIMEOUT,
-};
-use cqar_tests::server::{Options, binary, shipped_plugins, testing_plugins};
+use cqar_plugins::{CallContext, Change, Operation, PluginHost, Query};
+use cqar_tests::server::{Options, shipped_plugins, testing_plugins};
 use hdrhistogram::Histogram;
-use tempfile::TempDir;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     RunConfig,
-    validator::NoLookups,
     writes::{self, Written},
 };
 use crate::{
     load::nanoseconds,
+    plugin_host::RunningHost,
     registry_process::{Database, RegistryProcess},
     report::{Report, Row, Threshold, Unit, median},
 };
@@ -48,69 +42,6 @@ pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::
     neighbours(config, report).await?;
     write_with_five(config, report).await?;
     start_with_thirty(config, report).await
-}
-
-/// A host on a folder of its own.
-struct RunningHost {
-    folder: TempDir,
-    plugins: Arc<PluginHost>,
-    tracker: TaskTracker,
-    token: CancellationToken,
-}
-
-impl RunningHost {
-    async fn start(plugins: &[(&str, Vec<u8>)]) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("cqar-bench-").tempdir()?;
-        let dir = folder.path().join("plugins");
-        fs::create_dir(&dir)?;
-        for (name, bytes) in plugins {
-            fs::write(dir.join(format!("{name}.wasm")), bytes)?;
-        }
-        let config = HostConfig {
-            dir,
-            data_dir: folder.path().join("data"),
-            required: Vec::new(),
-            transforms: Vec::new(),
-            settings: BTreeMap::new(),
-            grants: BTreeMap::new(),
-            compiler: CompilerConfig {
-                program: binary(),
-                cache_dir: folder.path().join("compiled"),
-                memory_bytes: 2 << 30,
-            },
-            start_timeout: START_TIMEOUT,
-            settle_timeout: SETTLE_TIMEOUT,
-            limits: Limits::default(),
-            memory_budget_bytes: MEMORY_BUDGET_BYTES,
-            trusted_keys: None,
-        };
-        let (tracker, token, metrics) = (TaskTracker::new(), CancellationToken::new(), prometheus::Registry::new());
-        let clock = Arc::new(SystemClock);
-        let host = PluginHost::start(config, Arc::new(NoLookups), clock, &metrics, &tracker, token.clone()).await?;
-        Ok(Self { folder, plugins: host, tracker, token })
-    }
-
-    /// Puts a build there as a careful operator does, and waits until it serves.
-    async fn swap(&self, name: &str, bytes: &[u8]) -> anyhow::Result<Duration> {
-        let dir = self.folder.path().join("plugins");
-        let partial = dir.join(format!(".{name}.partial"));
-        fs::write(&partial, bytes)?;
-        let mut changes = self.plugins.changes();
-        let generation = |host: &PluginHost| host.list().into_iter().find(|it| it.name == name).map(|it| it.generation);
-        let before = generation(&self.plugins);
-        let began = Instant::now();
-        fs::rename(&partial, dir.join(format!("{name}.wasm")))?;
-        while generation(&self.plugins) == before {
-            changes.changed().await?;
-        }
-        Ok(began.elapsed())
-    }
-
-    async fn stop(self) {
-        self.token.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
 }
 
 fn component(folder: &Path, name: &str) -> anyhow::Result<Vec<u8>> {

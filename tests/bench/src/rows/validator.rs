@@ -12,27 +12,20 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use async_trait::async_trait;
 use cqar_domain::{
     entities::Entity,
-    event::PortError,
-    id::EntityKey,
-    lookup::{FoundDocument, FoundDocuments, IndexKey, Lookup, LookupError, ReadSet},
     time::{Clock, SystemClock},
 };
-use cqar_plugins::{
-    CallContext, Change, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, Operation, PluginHost,
-    SETTLE_TIMEOUT, START_TIMEOUT,
-};
+use cqar_plugins::{CallContext, Change, Operation, PluginHost};
 use cqar_proto::{convert, document::document, v1};
-use cqar_tests::server::{binary, testing_plugins};
+use cqar_tests::server::testing_plugins;
 use hdrhistogram::Histogram;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
 use super::RunConfig;
 use crate::{
     load::nanoseconds,
+    plugin_host::RunningHost,
     report::{Report, Row, Threshold, Unit, median},
 };
 
@@ -42,38 +35,12 @@ const SIZES: [u16; 5] = [1, 4, 16, 64, 256];
 const GUEST: &str = "right-name";
 
 pub(super) async fn measure(config: &RunConfig, report: &mut Report) -> anyhow::Result<()> {
-    let folder = tempfile::Builder::new().prefix("cqar-bench-").tempdir()?;
-    let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
-    let plugins = folder.path().join("plugins");
-    fs::create_dir(&plugins)?;
     // A test component whose file has another name than it says; here it has the right one.
     let guest = testing_plugins().join("wrong-name.wasm");
-    fs::copy(&guest, plugins.join(format!("{GUEST}.wasm")))
-        .with_context(|| format!("{}: run `plugins/build testing`", guest.display()))?;
-    let host_config = HostConfig {
-        dir: plugins,
-        data_dir: folder.path().join("last-good"),
-        required: vec![GUEST.to_owned()],
-        transforms: Vec::new(),
-        settings: std::collections::BTreeMap::new(),
-        grants: std::collections::BTreeMap::new(),
-        compiler: CompilerConfig {
-            program: binary(),
-            cache_dir: folder.path().join("compiled"),
-            memory_bytes: 2 << 30,
-        },
-        start_timeout: START_TIMEOUT,
-        settle_timeout: SETTLE_TIMEOUT,
-        limits: Limits::default(),
-        memory_budget_bytes: MEMORY_BUDGET_BYTES,
-        trusted_keys: None,
-    };
-    let (clock, metrics) = (Arc::new(SystemClock), prometheus::Registry::new());
-    let host = PluginHost::start(host_config, Arc::new(NoLookups), clock, &metrics, &tracker, token.clone()).await?;
-    let measured = repeats(config, &host, report).await;
-    token.cancel();
-    tracker.close();
-    tracker.wait().await;
+    let bytes = fs::read(&guest).with_context(|| format!("{}: run `plugins/build testing`", guest.display()))?;
+    let host = RunningHost::start(&[(GUEST, bytes)]).await?;
+    let measured = repeats(config, &host.plugins, report).await;
+    host.stop().await;
     measured
 }
 
@@ -188,28 +155,6 @@ fn fit(points: &[(f64, f64)]) -> (f64, f64) {
     let (xx, xy) = (sum(&|x, _| x * x), sum(&|x, y| x * y));
     let slope = (w * xy - x * y) / (w * xx - x * x);
     ((y - slope * x) / w, slope)
-}
-
-/// The guest asks for no look-ups, and is granted none.
-pub(super) struct NoLookups;
-
-#[async_trait]
-impl Lookup for NoLookups {
-    async fn get(&self, _: &[EntityKey], _: usize) -> Result<Vec<Option<FoundDocument>>, LookupError> {
-        Err(nothing())
-    }
-
-    async fn find(&self, _: &[IndexKey], _: usize) -> Result<Vec<FoundDocuments>, LookupError> {
-        Err(nothing())
-    }
-
-    async fn read_again(&self, _: &ReadSet) -> Result<ReadSet, LookupError> {
-        Err(nothing())
-    }
-}
-
-fn nothing() -> LookupError {
-    LookupError::Unavailable(PortError::new("nothing may be looked up"))
 }
 
 #[cfg(test)]

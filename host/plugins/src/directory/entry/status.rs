@@ -53,7 +53,7 @@ impl Entry {
     }
 
     fn status(&self, name: &str, required: bool) -> PluginStatus {
-        let (state, reason) = self.state();
+        let (state, reason) = self.state(name);
         let mut status = PluginStatus { name: name.to_owned(), reason, required, ..Default::default() };
         status.set_state(state);
         if let Some(hash) = self.refused.as_ref().filter(|it| it.contents.is_some()).and_then(|it| it.hash) {
@@ -89,10 +89,10 @@ impl Entry {
         status
     }
 
-    fn state(&self) -> (State, String) {
+    fn state(&self, name: &str) -> (State, String) {
         let fallback = if self.serving.is_some() { State::ServingLastGood } else { State::Rejected };
         match self.disabled {
-            Some(DisabledBy::File) => return (State::Disabled, "its NAME.toml says `enabled = false`".into()),
+            Some(DisabledBy::File) => return (State::Disabled, format!("{name}.toml says `enabled = false`")),
             Some(DisabledBy::Operator) => return (State::Disabled, "an operator disabled it".into()),
             None => {}
         }

@@ -237,7 +237,7 @@ impl Watcher {
                 entry.contents(of_directory(&stem, contents));
                 if entry.disabled() == Some(DisabledBy::File) && before != Some(DisabledBy::File) {
                     entry.settle_memory();
-                    self.happened(&stem, Type::Disabled, None, "its NAME.toml says `enabled = false`");
+                    self.happened(&stem, Type::Disabled, None, &format!("{stem}.toml says `enabled = false`"));
                     self.store(&stem, GenerationStore::retire).await;
                 }
             }
