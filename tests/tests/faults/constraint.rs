@@ -8,7 +8,7 @@ use cqar_tests::{
 use sqlx::{Connection, SqliteConnection};
 use tonic::Code;
 
-use crate::writers::{create, lines};
+use crate::writers::{create, told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_someone_else_wrote_into_the_tables_is_a_refusal_of_its_own() {
@@ -30,6 +30,6 @@ async fn what_someone_else_wrote_into_the_tables_is_a_refusal_of_its_own() {
     let refused = chains.create_chain(request).await.unwrap_err();
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "CONSTRAINT_VIOLATED"));
     assert!(says(&refused, "constraint").unwrap().contains("unique_keys"), "{refused:?}");
-    assert_eq!(lines(&server, "constraint_violated").len(), 1);
+    told(&server, "constraint_violated", 1).await;
     create(&channel, "AFTER").await.unwrap();
 }

@@ -7,7 +7,7 @@ use cqar_tests::{
     small_disk::SmallDisk,
 };
 
-use crate::writers::{self, Writers, becomes, lines};
+use crate::writers::{self, Writers, becomes, lines, told};
 
 /// Of the disks, in mebibytes. The writers do not fill it by themselves in the seconds that a round lasts (1.5 KiB a write).
 const SIZE: u32 = 192;
@@ -43,17 +43,14 @@ async fn fills_and_is_freed(server: Server, disk: &SmallDisk) {
         cqar_tests::collect::until("writes are refused", async || (writers.refused() > refused + 20).then_some(()))
             .await;
         let acknowledged = writers.acknowledged();
-        assert_eq!(lines(&server, "database_writes_fail").len(), round + 1, "the cause is told once");
+        told(&server, "database_writes_fail", round + 1).await;
 
         disk.free();
         let began = std::time::Instant::now();
         writers.go_on(20).await;
         println!("round {round}: {acknowledged} writes before, the next 20 within {:?} of the space", began.elapsed());
         becomes(&server, State::Ok).await;
-        cqar_tests::collect::until("it is told that writes work again", async || {
-            (lines(&server, "database_writes_work_again").len() == round + 1).then_some(())
-        })
-        .await;
+        told(&server, "database_writes_work_again", round + 1).await;
     }
     writers::check(&server, &writers.end().await).await;
     let internal = lines(&server, "call failed");

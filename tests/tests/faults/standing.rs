@@ -14,7 +14,7 @@ use cqar_tests::{
     server::{Options, Server},
 };
 
-use crate::writers::{create, lines};
+use crate::writers::{create, lines, told};
 
 /// Several attempts of what is tried again.
 const WHILE: Duration = Duration::from_secs(6);
@@ -72,7 +72,7 @@ async fn a_redis_in_cluster_mode_is_named_as_such() {
     let redis = RedisServer::start_with(&["--cluster-enabled", "yes"]);
     let server = with_redis(&redis).await;
     stays(&server, "l2_cache", "cluster mode").await;
-    assert_eq!(lines(&server, "redis_away").len(), 1, "{:#?}", lines(&server, "redis"));
+    told(&server, "redis_away", 1).await;
     assert_eq!(lines(&server, "redis_serving").len(), 0);
 }
 
@@ -82,11 +82,11 @@ async fn a_redis_that_denies_a_command_serves_as_soon_as_it_allows_it() {
     tell(&redis, &["ACL", "SETUSER", "default", "-mget"]).await;
     let server = with_redis(&redis).await;
     stays(&server, "l2_cache", "mget").await;
-    assert_eq!(lines(&server, "redis_away").len(), 1, "{:#?}", lines(&server, "redis"));
+    told(&server, "redis_away", 1).await;
     assert_eq!(lines(&server, "redis_serving").len(), 0);
     tell(&redis, &["ACL", "SETUSER", "default", "+mget"]).await;
     becomes(&server, "l2_cache", State::Ok).await;
-    assert_eq!(lines(&server, "redis_serving").len(), 1);
+    told(&server, "redis_serving", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +95,7 @@ async fn a_redis_that_is_out_of_memory_serves_as_soon_as_it_has_some() {
     tell(&redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let server = with_redis(&redis).await;
     stays(&server, "l2_cache", "OOM").await;
-    assert_eq!(lines(&server, "redis_away").len(), 1, "{:#?}", lines(&server, "redis"));
+    told(&server, "redis_away", 1).await;
     tell(&redis, &["CONFIG", "SET", "maxmemory", "0"]).await;
     becomes(&server, "l2_cache", State::Ok).await;
 }
@@ -123,8 +123,7 @@ async fn a_full_stream_is_refused_until_it_has_room() {
     }
     comes_to(&server, "event_bus", "maximum messages exceeded").await;
     stays(&server, "event_bus", "maximum messages exceeded").await;
-    let refused = lines(&server, "maximum messages exceeded");
-    assert_eq!(refused.len(), 1, "{refused:#?}");
+    told(&server, "maximum messages exceeded", 1).await;
     streams.update_stream(of(100)).await.unwrap();
     becomes(&server, "event_bus", State::Ok).await;
     let mut stream = streams.get_stream("cqc_events").await.unwrap();
@@ -141,7 +140,7 @@ async fn a_raised_limit_of_a_message_is_noticed() {
     describe(&channel, &id, &"x".repeat(4000)).await;
     comes_to(&server, "event_bus", "takes at most 4096").await;
     stays(&server, "event_bus", "takes at most 4096").await;
-    assert_eq!(lines(&server, "takes at most 4096").len(), 1, "{:#?}", lines(&server, "relay"));
+    told(&server, "takes at most 4096", 1).await;
     nats.reload("max_payload: 1048576");
     becomes(&server, "event_bus", State::Ok).await;
 }

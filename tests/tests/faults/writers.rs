@@ -142,3 +142,13 @@ pub async fn becomes(server: &Server, state: State) -> String {
 pub fn lines(server: &Server, text: &str) -> Vec<String> {
     server.log().into_iter().filter(|line| line.contains(text)).collect()
 }
+
+/// Waits until as many lines of the log have a text, for the log is written beside the answers; more are a failure.
+pub async fn told(server: &Server, text: &str, times: usize) {
+    collect::until(&format!("the log has {times} lines with {text:?}"), async || {
+        (lines(server, text).len() >= times).then_some(())
+    })
+    .await;
+    let lines = lines(server, text);
+    assert_eq!(lines.len(), times, "{lines:#?}");
+}
