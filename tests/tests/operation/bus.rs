@@ -17,12 +17,12 @@ use crate::{
     swap::put,
 };
 
-async fn bus(server: &Server) -> Component {
+pub async fn bus(server: &Server) -> Component {
     let status = server.registry().await.get_status(GetStatusRequest {}).await.unwrap().into_inner();
     status.components.into_iter().find(|component| component.name == "event_bus").unwrap()
 }
 
-async fn bus_comes_to(server: &Server, state: State) -> Component {
+pub async fn bus_comes_to(server: &Server, state: State) -> Component {
     until(&format!("the bus is {state:?}"), async || Some(bus(server).await).filter(|it| it.state() == state)).await
 }
 

@@ -9,6 +9,7 @@
 //! | `copy` | a client's full copy stays one |
 //! | `watch` | from where a watch starts, what it lets through, how it ends |
 //! | `swap`, `garbage`, `misbehaviour` | plugins come, are refused, and fail |
+//! | `hostile` | plugins do their worst, and hurt nobody |
 //! | `bus` | what arrives on the event bus, and when it does not |
 //! | `start` | starts that are refused |
 //! | `probes`, `keys`, `drain`, `traces` | what operators and their tools rely on |

@@ -80,11 +80,16 @@ pub async fn plugin(server: &Server, name: &str) -> Plugin {
     server.plugins().await.get_plugin(GetPluginRequest { name: name.into() }).await.unwrap().into_inner()
 }
 
+/// What the server says of a plugin, if it has seen it.
+pub async fn find(server: &Server, name: &str) -> Option<Plugin> {
+    let answer = server.plugins().await.get_plugin(GetPluginRequest { name: name.into() }).await;
+    Some(answer.ok()?.into_inner())
+}
+
 /// Waits until the plugin's newest bytes serve as this generation.
 pub async fn serves(server: &Server, name: &str, generation: i64) -> Plugin {
     until(&format!("generation {generation} of {name}"), async || {
-        let answer = server.plugins().await.get_plugin(GetPluginRequest { name: name.into() }).await;
-        let found = answer.ok()?.into_inner();
+        let found = find(server, name).await?;
         (found.state() == State::Serving && found.generation == generation).then_some(found)
     })
     .await
