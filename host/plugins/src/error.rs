@@ -171,7 +171,7 @@ pub enum StartError {
     #[error("the WebAssembly engine does not start: {0}")]
     Engine(String),
     /// The watched directory cannot be made or read.
-    #[error("plugins.dir {}: cannot be read; it must be a directory that the server may list", .path.display())]
+    #[error("plugins.dir {}: cannot be listed", .path.display())]
     Directory {
         /// The directory.
         path: PathBuf,

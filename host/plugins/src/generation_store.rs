@@ -21,6 +21,7 @@ use crate::{
     error::StartError,
     hash::{Hash, StreamHasher},
     kinds::KindRef,
+    plugin_config::{Mode, PluginConfig},
 };
 
 const STATE_FILE: &str = "plugins.json";
@@ -116,9 +117,14 @@ impl GenerationRecord {
         self.kind
     }
 
-    /// Whether writes of this type were its business.
-    pub(crate) fn judges(&self, entity_type: EntityType) -> bool {
-        self.kind.0.judges_writes() && self.subscribes(entity_type)
+    /// The types of writes that were not to pass without it.
+    pub(crate) fn judges(&self) -> Vec<EntityType> {
+        // It was read when it was activated: what cannot be read any more lifts nothing.
+        let only_watches = PluginConfig::beside(&self.beside()).is_ok_and(|config| config.mode != Mode::Enforce);
+        if only_watches || !self.kind.0.judges_writes() {
+            return Vec::new();
+        }
+        EntityType::ALL.into_iter().filter(|it| self.subscribes(*it)).collect()
     }
 
     /// Whether it subscribed to this type.
@@ -367,7 +373,7 @@ mod tests {
         let store = GenerationStore::open(dir.path()).unwrap();
         let record = store.record("a").unwrap();
         let current = record.current.unwrap();
-        assert!(current.hash == third && current.judges(EntityType::Market) && !current.judges(EntityType::Asset));
+        assert!(current.hash == third && current.judges() == [EntityType::Market]);
         assert_eq!(record.previous.unwrap().hash, second);
         assert!(store.component(&third).is_ok() && store.component(&second).is_ok());
         assert!(store.component(&first).is_err());

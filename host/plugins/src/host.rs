@@ -1,6 +1,6 @@
 //! The host: starts everything, and hands out what serves.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use cqar_domain::{lookup::Lookup, relay::Transforms, time::Clock};
 use cqar_proto::v1::{self, PluginEvent};
@@ -79,6 +79,14 @@ pub enum EvaluateError {
     Failed(CallError),
 }
 
+/// Opens what is known over restarts. Who may write there can take a rule out of service: where plugins must be `signed`, nobody else
+/// may.
+fn open_store(dir: &Path, signed: bool) -> Result<GenerationStore, StartError> {
+    let store = GenerationStore::open(dir)?;
+    scan::directory(dir, signed).map_err(|source| StartError::DataDirectory { path: dir.into(), source })?;
+    Ok(store)
+}
+
 impl PluginHost {
     /// Starts the host, and waits until every plugin that is there serves or was refused, within `start_timeout`.
     pub async fn start(
@@ -100,7 +108,7 @@ impl PluginHost {
             settings: config.settings,
             limits: config.limits,
             grants: config.grants,
-            store: Arc::new(GenerationStore::open(&config.data_dir)?),
+            store: Arc::new(open_store(&config.data_dir, config.trusted_keys.is_some())?),
             listing_place: Arc::new(Semaphore::new(1)),
             trusted_keys: config.trusted_keys,
             budget: MemoryBudget::new(config.memory_budget_bytes),

@@ -7,7 +7,7 @@ use cqar_domain::id::EntityType;
 use cqar_proto::v1::{self, plugin::State};
 use tokio::sync::{Semaphore, watch};
 
-use crate::{gate::PluginShared, generation::Generation, generation_store::GenerationRecord};
+use crate::{gate::PluginShared, generation::Generation};
 
 /// How a plugin stands: the facts of `cqar.v1.Plugin`.
 pub type PluginStatus = v1::Plugin;
@@ -18,10 +18,8 @@ pub(crate) struct Plugin {
     /// What served before, since the start.
     pub(crate) previous: Option<Arc<Generation>>,
     pub(crate) required: bool,
-    /// What served last, over restarts.
-    pub(crate) record: Option<GenerationRecord>,
-    /// Which writes it might have to judge while nothing serves.
-    pub(crate) unsettled: Option<Unsettled>,
+    /// Which writes it might have to judge, while nothing of it serves that could.
+    pub(crate) missing_for: Option<Writes>,
     /// Whether something is to come of it yet.
     pub(crate) is_pending: bool,
     /// All but the figures, which change with every call.
@@ -31,11 +29,11 @@ pub(crate) struct Plugin {
 
 /// Which writes a plugin might have to judge.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unsettled {
+pub(crate) enum Writes {
     /// Nobody knows yet.
-    AllTypes,
+    OfAllTypes,
     /// Those of these types.
-    Types(Vec<EntityType>),
+    Of(Vec<EntityType>),
 }
 
 /// All plugins.
@@ -85,22 +83,13 @@ impl PluginTable {
 }
 
 impl Plugin {
-    /// Whether it might have to judge a write of this type, and nothing of it serves that could: a required one, which might want to
-    /// see any write if it never served, a validator that served before, and what is not settled.
+    /// Whether it might have to judge a write of this type, and nothing of it serves that could.
     pub(crate) fn is_missing_for(&self, entity_type: EntityType) -> bool {
-        if self.serving.is_some() {
-            return false;
+        match &self.missing_for {
+            None => false,
+            Some(Writes::OfAllTypes) => true,
+            Some(Writes::Of(types)) => types.contains(&entity_type),
         }
-        let by_record = match &self.record {
-            Some(record) => record.judges(entity_type),
-            None => self.required,
-        };
-        by_record
-            || match &self.unsettled {
-                None => false,
-                Some(Unsettled::AllTypes) => true,
-                Some(Unsettled::Types(types)) => types.contains(&entity_type),
-            }
     }
 
     /// Why it does not serve, or not with the newest bytes.
@@ -115,11 +104,6 @@ impl Plugin {
         }
     }
 
-    /// Whether some write might have to wait for it.
-    fn may_be_missed(&self) -> bool {
-        EntityType::ALL.into_iter().any(|entity_type| self.is_missing_for(entity_type))
-    }
-
     /// What is wrong with it, if anything is.
     pub(crate) fn problem(&self) -> Option<String> {
         match self.status.state() {
@@ -127,7 +111,7 @@ impl Plugin {
             State::Serving => Some(self.status.reason.clone()),
             State::Unspecified => None,
             State::Disabled if !self.required => None,
-            State::Pending if self.serving.is_some() || !self.may_be_missed() => None,
+            State::Pending if self.serving.is_some() || self.missing_for.is_none() => None,
             State::Pending | State::Missing | State::Rejected | State::Disabled => {
                 Some(format!("does not serve: {}", self.reason()))
             }

@@ -43,7 +43,7 @@ async fn garbage_changes_nothing_and_the_last_good_serves_on_over_a_restart(s: T
     let garbage = [
         (Vec::new(), "compile: the file is empty"),
         (good[..good.len() / 2].to_vec(), "compile: "),
-        (testing("core-module"), "compile: "),
+        (testing("core-module"), "compile: the file is a module of WebAssembly and no component"),
         (testing("other-world"), "interface: no interface of cqar:plugin@0.2.0"),
         (testing("wrong-name"), "describe: the manifest's name is \"right-name\""),
         (testing("loop-in-describe"), "describe: took longer than"),

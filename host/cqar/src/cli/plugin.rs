@@ -200,14 +200,17 @@ async fn capture(
     to: Option<&Path>,
     client: &ClientArgs,
 ) -> Result<Exit, CliError> {
-    let request = CapturePluginRequest { name, export, count: 1 };
+    let request = CapturePluginRequest { name: name.clone(), export, count: 1 };
     let answer = plugins.capture_plugin(request).await?.into_inner();
-    let Some(call) = answer.calls.first() else { return Ok(Exit::Done) };
+    let Some(call) = answer.calls.first() else {
+        eprintln!("no such call of {name} is on record since the start; make one, and capture again");
+        return Ok(Exit::NotFound);
+    };
     match to {
         Some(folder) => {
             write_case(folder, call).map_err(|error| CliError::Usage(format!("{}: {error}", folder.display())))?;
             let case = folder.join("input.json");
-            output::line(&format!("written; ask it again by `cqar plugin evaluate NAME {}`", case.display()))?;
+            output::line(&format!("written; ask it again by `cqar plugin evaluate {name} {}`", case.display()))?;
         }
         None if client.format().print(&answer)? => {}
         None => output::line(&pretty(&call.case))?,

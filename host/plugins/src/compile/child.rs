@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit};
+use wasmparser::Parser;
 
 use super::cache::write_artefact;
 use crate::runtime::engine;
@@ -83,6 +84,10 @@ fn compile() -> Result<(), (u8, String)> {
     let failed = |code: u8| move |error: io::Error| (code, error.to_string());
     let mut component = Vec::new();
     io::stdin().lock().read_to_end(&mut component).map_err(failed(SETUP))?;
+    if Parser::is_core_wasm(&component) {
+        let message = "the file is a module of WebAssembly and no component; build it for wasm32-wasip2";
+        return Err((INVALID, message.to_owned()));
+    }
     let engine = engine::compiler().map_err(|error| (SETUP, format!("{error:#}")))?;
     let artefact = engine.precompile_component(&component).map_err(|error| {
         let message = format!("{error:#}");

@@ -34,7 +34,7 @@ use crate::{
     hash::Hash,
     kinds::KindRef,
     monitor::CallMonitor,
-    plugin_config::{PluginConfig, ReplayPolicy},
+    plugin_config::{Mode, PluginConfig, ReplayPolicy},
     replay::{self, CallRing, RecordedCall, Replay},
     runtime::{
         bindings::exports::cqar::plugin::lifecycle,
@@ -114,9 +114,8 @@ pub(crate) enum Fault {
 /// What a candidate says that it is.
 #[derive(Debug, Clone)]
 pub(crate) struct Described {
-    /// Whether writes are its business.
-    pub(crate) judges_writes: bool,
-    pub(crate) subscriptions: Vec<EntityType>,
+    /// The writes that must not pass without it; of no type, if it only watches them, or is no validator.
+    pub(crate) judges: Vec<EntityType>,
 }
 
 /// What candidates are tried with.
@@ -166,7 +165,10 @@ impl Gate {
             at("link")(if unknown.is_empty() { format!("{error:#}") } else { unknown })
         })?;
         let kind = interface::kind(version, &component).map_err(at("interface"))?;
-
+        if !kind.0.judges_writes() {
+            // An error means that the server stops.
+            let _ = described.send(Described { judges: Vec::new() }).await;
+        }
         shared.memory.guarantee(limits.memory_bytes).map_err(machine("memory"))?;
         // Nobody closes it.
         let _trial = self.trials.acquire().await;
@@ -185,9 +187,11 @@ impl Gate {
         let swap = self.compare(candidate, config, &manifest);
         swap::allowed(kind, config).map_err(at("config"))?;
         swap::narrow(&mut manifest, config).map_err(at("config"))?;
-        let said = Described { judges_writes: kind.0.judges_writes(), subscriptions: manifest.subscriptions.clone() };
-        // An error means that the server stops.
-        let _ = described.send(said).await;
+        if kind.0.judges_writes() {
+            let judges = if config.mode == Mode::Enforce { manifest.subscriptions.clone() } else { Vec::new() };
+            // An error means that the server stops.
+            let _ = described.send(Described { judges }).await;
+        }
         let granted = config.grants.as_ref().or_else(|| self.grants.get(&*candidate.name));
         swap::granted(&manifest, granted, &candidate.name).map_err(at("grants"))?;
         swap.map_err(at("swap"))?;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error as _,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -17,7 +18,7 @@ use cqar_domain::{
 };
 use cqar_plugins::{
     CallContext, Change, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, Operation, PluginHost, PluginStatus,
-    SETTLE_TIMEOUT, START_TIMEOUT,
+    SETTLE_TIMEOUT, START_TIMEOUT, StartError,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -92,13 +93,22 @@ impl Fixture {
     }
 
     pub async fn start(&self) -> Running {
+        self.try_start().await.unwrap()
+    }
+
+    /// Why the host does not start, with its cause.
+    pub async fn refused(&self) -> String {
+        let error = self.try_start().await.err().unwrap();
+        format!("{error}: {}", error.source().unwrap())
+    }
+
+    async fn try_start(&self) -> Result<Running, StartError> {
         let (metrics, tracker, token) = (prometheus::Registry::new(), TaskTracker::new(), CancellationToken::new());
         let lookup = Arc::clone(&self.lookup);
         let host =
             PluginHost::start(self.config.clone(), lookup, Arc::new(SystemClock), &metrics, &tracker, token.clone())
-                .await
-                .unwrap();
-        Running { host, metrics, tracker, token }
+                .await?;
+        Ok(Running { host, metrics, tracker, token })
     }
 }
 

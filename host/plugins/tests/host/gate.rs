@@ -20,7 +20,7 @@ fn refused() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("garbage", b"not a component at all".to_vec(), "compile: the file is not WebAssembly"),
         ("truncated", truncated, "compile: "),
         ("flipped", flipped, "compile: "),
-        ("a core module", component("core-module"), "compile: "),
+        ("a core module", component("core-module"), "compile: the file is a module of WebAssembly and no component"),
         ("of another world", component("other-world"), "interface: no interface of cqar:plugin@0.2.0 is exported"),
         ("looping in describe", component("loop-in-describe"), "describe: took longer than"),
         ("of version 0.1", of_version(*b"@0.1.0"), "interface: cqar:plugin@0.1.0 was never released: build the plugin"),

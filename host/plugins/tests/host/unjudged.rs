@@ -173,3 +173,35 @@ async fn a_plugin_is_granted_what_its_operator_says_and_nothing_else() {
     running.until("lookup", |it| it.state() == State::Serving).await;
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_watches_or_is_no_validator_holds_no_write() {
+    let mut fixture = Fixture::with(&["market-sanity", "symbology-binance", "require-tick"]);
+    fixture.config.required = vec!["market-sanity".into(), "symbology-binance".into()];
+    for (name, text) in [("market-sanity", "mode = \"monitor\""), ("symbology-binance", "order = 3")] {
+        fs::write(fixture.file(name).with_extension("toml"), text).unwrap();
+    }
+    let running = fixture.start().await;
+    // It never served, and said what it is before it was refused.
+    let reason = running.status("symbology-binance").reason;
+    assert!(reason.contains("order: is of validators, and this is a symbology"), "{reason}");
+    assert_eq!(write(&running, "BTCUSDT").await.unwrap(), 1);
+    running.stop().await;
+
+    // What is on record as a watcher does not serve any more.
+    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    let running = fixture.start().await;
+    assert_eq!(running.status("market-sanity").state(), State::Rejected);
+    assert_eq!(write(&running, "BTCUSDT").await.unwrap(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_over_restarts_is_nobody_elses_where_plugins_must_be_signed() {
+    let mut fixture = Fixture::new();
+    fixture.config.trusted_keys = Some(Vec::new());
+    fs::create_dir(&fixture.config.data_dir).unwrap();
+    fs::set_permissions(&fixture.config.data_dir, fs::Permissions::from_mode(0o777)).unwrap();
+    let refused = fixture.refused().await;
+    assert!(refused.contains("plugins.data_dir") && refused.contains("chmod go-w"), "{refused}");
+}

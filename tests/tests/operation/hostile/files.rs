@@ -52,7 +52,7 @@ async fn no_file_hurts_the_server_and_each_says_what_is_wrong_with_it() {
             "link: it imports what this server does not have: wasi:nn/inference@0.2.0 (build the plugin for wasm32-wasip2",
         ),
         ("wrong-type", modules::wrong_type(), "interface: "),
-        ("core-module", modules::core_module(), "compile: "),
+        ("core-module", modules::core_module(), "compile: the file is a module of WebAssembly and no component"),
         ("loop-in-describe", testing_plugin("loop-in-describe"), "describe: took longer than"),
         ("loop-in-configure", testing_plugin("loop-in-configure"), "configure: took longer than"),
         ("large-manifest", testing_plugin("large-manifest"), "describe: "),

@@ -8,17 +8,49 @@ use cqar_proto::v1::{PluginLimits, plugin::State};
 use super::{Attempt, DisabledBy, Entry, Observed, Reading, Serving};
 use crate::{
     config::Limits,
-    gate::{Fault, manifest::REGISTRY_GRANT},
+    gate::{Described, Fault, manifest::REGISTRY_GRANT},
     generation::Generation,
-    table::{Plugin, PluginStatus, Unsettled},
+    table::{Plugin, PluginStatus, Writes},
 };
 
 impl Entry {
-    /// What may be missing: nothing serves, and it is not settled that nothing should. Writes that it might judge wait then.
-    fn unsettled(&self) -> Option<Unsettled> {
+    /// Which writes it might have to judge, while nothing serves: what it judged when it served before, anything if it is required and
+    /// never said what it is, and what is not settled.
+    fn missing_for(&self, required: bool) -> Option<Writes> {
+        if self.serving.is_some() {
+            return None;
+        }
+        let of_record = match &self.record.current {
+            Some(record) if self.disabled.is_none() => Some(Writes::Of(record.judges())),
+            _ if required => Some(self.says_it_judges().map_or(Writes::OfAllTypes, |it| Writes::Of(it.judges.clone()))),
+            _ => None,
+        };
+        let together = match (of_record, self.unsettled()) {
+            (Some(Writes::Of(some)), Some(Writes::Of(others))) => Some(Writes::Of([some, others].concat())),
+            (Some(Writes::OfAllTypes), _) | (_, Some(Writes::OfAllTypes)) => Some(Writes::OfAllTypes),
+            (of_record, unsettled) => of_record.or(unsettled),
+        };
+        together.filter(|writes| *writes != Writes::Of(Vec::new()))
+    }
+
+    /// What it said that it is, and what was said before of a rule that something new is to take the place of.
+    fn says_it_judges(&self) -> Option<&Described> {
+        let of_attempt = self.trying.as_ref().and_then(|it| it.described.as_ref());
+        let refused = self.refused.as_ref();
+        let is_the_same = self.waiting.is_none()
+            && self
+                .trying
+                .as_ref()
+                .is_none_or(|it| refused.is_some_and(|refused| refused.contents == Some(it.contents)));
+        let of_refused = refused.and_then(|it| it.described.as_ref());
+        of_attempt.or_else(|| of_refused.filter(|it| is_the_same || !it.judges.is_empty()))
+    }
+
+    /// What may be missing because it is not settled that nothing should serve. Writes that it might judge wait then.
+    fn unsettled(&self) -> Option<Writes> {
         let is_unreadable = self.observed.as_ref().is_some_and(|it| matches!(it.reading, Reading::Unreadable(_)));
         let may_pass = self.refused.as_ref().is_some_and(|it| it.fault == Fault::Machine);
-        if self.serving.is_some() || self.disabled.is_some() || !(self.is_pending() || may_pass || is_unreadable) {
+        if self.disabled.is_some() || !(self.is_pending() || may_pass || is_unreadable) {
             return None;
         }
         // A bad file that is tried once more is one until it is none.
@@ -28,13 +60,11 @@ impl Entry {
         if self.trying.as_ref().is_some_and(is_bad) {
             return None;
         }
-        let of_attempt = self.trying.as_ref().and_then(|it| it.described.as_ref());
-        let described = of_attempt.or_else(|| self.refused.as_ref()?.described.as_ref());
-        match (described, &self.record.current) {
-            (Some(described), _) => described.judges_writes.then(|| Unsettled::Types(described.subscriptions.clone())),
+        match (self.says_it_judges(), &self.record.current) {
+            (Some(described), _) => Some(Writes::Of(described.judges.clone())),
             // What it judged is on record.
             (None, Some(_)) => None,
-            (None, None) => self.is_unknown_since_start.then_some(Unsettled::AllTypes),
+            (None, None) => self.is_unknown_since_start.then_some(Writes::OfAllTypes),
         }
     }
 
@@ -44,8 +74,7 @@ impl Entry {
             serving: self.serving.as_ref().map(|it| Arc::clone(&it.generation)),
             previous: self.previous.clone(),
             required,
-            record: self.record.current.clone().filter(|_| self.disabled.is_none()),
-            unsettled: self.unsettled(),
+            missing_for: self.missing_for(required),
             is_pending: self.is_pending(),
             status: self.status(name, required),
             shared: self.shared.clone(),

@@ -4,7 +4,7 @@ use prometheus::Registry;
 use super::*;
 use crate::{
     directory::scan::Beside, generation_store::GenerationRecord, kinds::KindRef, plugin_config::PluginConfig,
-    stats::Metrics, table::Unsettled,
+    stats::Metrics, table::Writes,
 };
 
 fn entry() -> Entry {
@@ -60,19 +60,19 @@ fn the_generation_on_record_is_tried_again_though_the_file_is_refused_for_good()
 #[test]
 fn what_is_not_known_at_the_start_holds_all_writes_until_it_is_known_or_a_bad_file() {
     let mut entry = entry();
-    let unsettled = |entry: &Entry| entry.publish("rule", false).unsettled;
+    let unsettled = |entry: &Entry| entry.publish("rule", false).missing_for;
     let new = candidate(b"new");
     entry.contents(new.clone());
     assert_eq!(unsettled(&entry), None, "a file that came later holds nothing before it is known");
 
     entry.is_unknown_since_start = true;
     let now = Instant::now();
-    assert_eq!(unsettled(&entry), Some(Unsettled::AllTypes));
+    assert_eq!(unsettled(&entry), Some(Writes::OfAllTypes));
     entry.next(now).unwrap();
-    entry.described(new.contents, Described { judges_writes: true, subscriptions: vec![EntityType::Market] });
-    assert_eq!(unsettled(&entry), Some(Unsettled::Types(vec![EntityType::Market])));
+    entry.described(new.contents, Described { judges: vec![EntityType::Market] });
+    assert_eq!(unsettled(&entry), Some(Writes::Of(vec![EntityType::Market])));
     entry.reject(&new, refusal(Fault::Machine, true), now);
-    assert_eq!(unsettled(&entry), Some(Unsettled::Types(vec![EntityType::Market])), "it may pass yet");
+    assert_eq!(unsettled(&entry), Some(Writes::Of(vec![EntityType::Market])), "it may pass yet");
 
     entry.next(now + FIRST_RETRY).unwrap();
     entry.reject(&new, refusal(Fault::File, false), now);
