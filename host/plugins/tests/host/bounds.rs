@@ -1,6 +1,6 @@
 //! What one plugin may take is bounded, and what its operator says of it holds.
 
-use std::{fs, io::Cursor, os::unix::fs::PermissionsExt as _, time::Duration};
+use std::{collections::BTreeSet, fs, io::Cursor, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use cqar_plugins::{CallContext, Code, Query, ValidateError};
 use cqar_proto::v1::plugin::State;
@@ -154,6 +154,16 @@ async fn what_a_request_takes_in_is_bounded_over_all_its_calls() {
 
     let codes = vec![Code { code: "BTC".into(), segment: None }; 10];
     assert_eq!(symbology.normalize_assets(&call, codes).await.unwrap().len(), 10);
+
+    // Each call answers within its limit; all of them are more than a request takes in.
+    beside(&fixture, "hostile-symbology", "[settings]\ndoes = \"many-extra\"\non = \"LARGE\"\n");
+    running.until("hostile-symbology", |it| it.generation == 2).await;
+    let symbology = running.host.snapshot().symbology("hostile-symbology").unwrap();
+    let answers = symbology.parse(&call, vec![query("LARGE-USDT"); 5000]).await;
+    let (taken, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert!(taken.len() > 2000 && taken.len() * 20_000 <= 64 << 20, "{}", taken.len());
+    let refused: BTreeSet<_> = refused.into_iter().map(|it| it.unwrap_err().to_string()).collect();
+    assert_eq!(Vec::from_iter(refused), ["answered more than 64 MiB in one request"]);
     running.stop().await;
 }
 

@@ -26,7 +26,7 @@ use tokio::{sync::Mutex, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Everything that is awaited comes within this, on a busy machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a host is started with.
 pub struct Fixture {

@@ -1,12 +1,12 @@
 //! A swap proves itself: what it would change is said before, and what fails after it is taken back.
 
-use std::fs;
+use std::{fs, time::Instant};
 
 use cqar_plugins::{EvaluateError, OperateError, PluginOperation, PluginStatus, ValidateError};
 use cqar_proto::v1::{PluginEvent, plugin::State, plugin_event::Type};
 use serde_json::{Value, json};
 
-use crate::fixture::{Fixture, Running, component, context, market};
+use crate::fixture::{Fixture, PATIENCE, Running, component, context, market};
 
 const NAME: &str = "hostile-validator";
 
@@ -77,8 +77,9 @@ async fn a_replay_may_be_a_gate_which_an_empty_record_does_not_pass() {
 
 /// Calls until the generation that fails is taken back.
 async fn fail(running: &Running) -> PluginStatus {
-    let mut failed = 0;
+    let (mut failed, ends) = (0, Instant::now() + PATIENCE);
     for call in 0.. {
+        assert!(Instant::now() < ends, "{failed} of {call} calls failed, and it serves on");
         let status = running.status(NAME);
         if !status.quarantined_hashes.is_empty() {
             println!("rolled back after {call} calls, of which {failed} failed");

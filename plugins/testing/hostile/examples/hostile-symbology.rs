@@ -30,6 +30,7 @@ const ANSWERS: &Answers = &[
             Answer::LargeAnswer,
             Answer::LargeKind,
             Answer::LargeExtra,
+            Answer::ManyExtra,
             Answer::WrongNumber,
             Answer::ControlCharacters,
         ],
@@ -77,7 +78,7 @@ impl symbology::Guest for HostileSymbology {
             Some(Answer::Remember) => Parsed::Unknown(hostile::calls().to_string()),
             Some(Answer::LargeAnswer) => Parsed::Unknown(texts::large()),
             Some(Answer::ControlCharacters) => Parsed::Unknown(CONTROL_CHARACTERS.to_owned()),
-            Some(Answer::LargeKind | Answer::LargeExtra) => Parsed::One(spoilt(answer)),
+            Some(Answer::LargeKind | Answer::LargeExtra | Answer::ManyExtra) => Parsed::One(spoilt(answer)),
             _ => match read(&query.symbol) {
                 Some(reading) => Parsed::One(reading),
                 None => Parsed::Unknown("a symbol is BASE-QUOTE".to_owned()),
@@ -189,11 +190,12 @@ fn spot(base: &str, quote: &str) -> Reading {
     }
 }
 
-/// A reading that is wrong as the answer says.
+/// A reading that is as the answer says.
 fn spoilt(answer: Option<Answer>) -> Reading {
     match answer {
         Some(Answer::LargeKind) => Reading { kind: texts::large(), ..spot("A", "B") },
-        Some(Answer::LargeExtra) => Reading { extra: texts::large_extra(), ..spot("A", "B") },
+        Some(Answer::LargeExtra) => Reading { extra: texts::extra(32, 64 << 10), ..spot("A", "B") },
+        Some(Answer::ManyExtra) => Reading { extra: texts::extra(20, 1000), ..spot("A", "B") },
         _ => spot(CONTROL_CHARACTERS, CONTROL_CHARACTERS),
     }
 }

@@ -49,6 +49,7 @@ pub enum Answer {
     LargeAnswer,
     LargeKind,
     LargeExtra,
+    ManyExtra,
     MillionCoverages,
     MillionRejected,
     MillionMarkets,

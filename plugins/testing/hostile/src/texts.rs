@@ -4,8 +4,6 @@ use cqar_plugin_sdk::plugin::{Field, Problem, problem};
 
 /// Just within the 8 MiB that the host takes in at once: what comes through is for the checks behind it.
 const LARGE_BYTES: usize = (8 << 20) - (64 << 10);
-const EXTRA_FIELDS: usize = 32;
-const EXTRA_BYTES: usize = 64 << 10;
 
 /// What a terminal, a log, a database or a header may take for more than text: NUL, bell and backspace, both line ends, escape
 /// sequences with one byte and with two, a delete, separators of lines and paragraphs, a byte order mark, a text that is read
@@ -18,10 +16,9 @@ pub fn large() -> String {
     "x".repeat(LARGE_BYTES)
 }
 
-/// As many fields as a reading may have, each of them far too large.
-pub fn large_extra() -> Vec<Field> {
-    let field = |index: usize| Field { key: format!("key-{index}"), value: "x".repeat(EXTRA_BYTES) };
-    (0..EXTRA_FIELDS).map(field).collect()
+/// So many fields, each with so many bytes.
+pub fn extra(fields: usize, bytes: usize) -> Vec<Field> {
+    (0..fields).map(|index| Field { key: format!("key-{index}"), value: "x".repeat(bytes) }).collect()
 }
 
 /// A problem with control characters in all that it says.
