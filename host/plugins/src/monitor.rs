@@ -25,7 +25,7 @@ pub(crate) struct CallMonitor {
     /// Its label in the metrics.
     generation: String,
     stats: Arc<Stats>,
-    ring: Arc<CallRing>,
+    ring: CallRing,
     window: FailureWindow,
     /// Tells the watcher that a generation is failing.
     failing: Arc<Notify>,
@@ -38,12 +38,11 @@ pub(crate) struct CallMonitor {
 }
 
 impl CallMonitor {
-    /// The monitor of a component, with what its plugin's generations share.
+    /// The monitor of a component, with the figures that its plugin's generations share.
     pub(crate) fn new(
         hash: &Hash,
         looks_up: bool,
         stats: &Arc<Stats>,
-        ring: &Arc<CallRing>,
         failing: &Arc<Notify>,
         clock: &Arc<dyn Clock>,
     ) -> Arc<Self> {
@@ -51,7 +50,7 @@ impl CallMonitor {
         Arc::new(Self {
             generation: hash.short(),
             stats: Arc::clone(stats),
-            ring: Arc::clone(ring),
+            ring: CallRing::default(),
             window: FailureWindow::default(),
             failing: Arc::clone(failing),
             failures: Mutex::default(),

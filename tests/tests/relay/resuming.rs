@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::{HeaderMap, Message};
 use cqar_domain::{event::LogPosition, relay::RelayStateStore};
-use cqar_events::relay::RelayState;
+use cqar_events::relay::{RelaySettings, RelayState};
 use cqar_tests::{
     collect::{DEADLINE, until},
     nats::Nats,
@@ -218,7 +218,9 @@ async fn what_arrives_late_does_not_go_on_after_the_first_part_of_a_split() {
     old_way.holds_publishes(4).await;
     first.crash();
     new_way.plan([PublishFault::Pass, PublishFault::Hold]);
-    let second = Server::start(&log, settings(new_way.url()), Rule::split(2));
+    // It waits for as long as it is held here.
+    let patient = RelaySettings { ack_timeout: DEADLINE, ..settings(new_way.url()) };
+    let second = Server::start(&log, patient, Rule::split(2));
     new_way.holds_publish().await;
     // The stream ends with the first part. To the four that come late it is the whole event, and the next one would follow it.
     let client = nats.client().await;

@@ -35,7 +35,7 @@ use crate::{
     kinds::KindRef,
     monitor::CallMonitor,
     plugin_config::{Mode, PluginConfig, ReplayPolicy},
-    replay::{self, CallRing, RecordedCall, Replay},
+    replay::{self, Replay},
     runtime::{
         bindings::exports::cqar::plugin::lifecycle,
         engine::Engine,
@@ -86,18 +86,10 @@ pub(crate) struct Rejection {
     pub(crate) replay: Option<Box<ReplayReport>>,
 }
 
-/// A candidate that may serve.
-pub(crate) struct Passed {
-    pub(crate) generation: Arc<Generation>,
-    /// The recorded calls, with its answers.
-    pub(crate) answered: Vec<RecordedCall>,
-}
-
 /// What the generations of one plugin share.
 #[derive(Clone)]
 pub(crate) struct PluginShared {
     pub(crate) stats: Arc<Stats>,
-    pub(crate) ring: Arc<CallRing>,
     pub(crate) memory: Arc<MemoryAccount>,
     pub(crate) logs: Arc<LogRate>,
 }
@@ -143,13 +135,15 @@ impl Gate {
         Semaphore::new(TRIALS)
     }
 
-    /// Tries a candidate, and keeps its bytes if it may serve. What it says that it is, is sent as soon as it is known.
+    /// Tries a candidate, and keeps its bytes if it may serve in place of what serves now. What it says that it is, is sent as soon as it
+    /// is known.
     pub(crate) async fn pass(
         &self,
         candidate: &Candidate,
         shared: &PluginShared,
+        serving: Option<&Generation>,
         described: mpsc::Sender<Described>,
-    ) -> Result<Passed, Rejection> {
+    ) -> Result<Arc<Generation>, Rejection> {
         if !manifest::is_name(&candidate.name) {
             return Err(at("name")("a plugin's file must be named as a slug: a-z, 0-9, _ and -".into()));
         }
@@ -203,8 +197,7 @@ impl Gate {
         let inert_imports =
             interface::imports(&template.component).into_iter().filter(|name| wasi::is_inert(name)).collect();
         let (looks_up, configured) = (manifest.looks_up, template.settings.clone());
-        let monitor =
-            CallMonitor::new(&candidate.hash, looks_up, &shared.stats, &shared.ring, &self.failing, &self.clock);
+        let monitor = CallMonitor::new(&candidate.hash, looks_up, &shared.stats, &self.failing, &self.clock);
         let settings = PoolSettings {
             limits: &limits,
             places: Arc::new(Semaphore::new(limits.concurrency)),
@@ -216,7 +209,9 @@ impl Gate {
         let interfaces = kind.0.interfaces(&Arc::new(template), &settings).map_err(wasm("interface"))?;
         let cases = self.cases(candidate).await?;
         Trial { interfaces: &*interfaces, manifest: &manifest, now }.run(kind, &cases).await?;
-        let Replay { report, answered } = replay::replay(&shared.ring, &*interfaces, now).await;
+        let recorded = serving.map(|it| it.monitor.ring().calls()).unwrap_or_default();
+        let Replay { report, answered } = replay::replay(recorded, &*interfaces, now).await;
+        monitor.ring().replace(answered);
         let is_first = candidate.is_record || self.store.record(&candidate.name).is_none_or(|it| it.current.is_none());
         if config.replay == ReplayPolicy::RefuseChanges && !is_first {
             swap::unchanged(&report)
@@ -236,7 +231,7 @@ impl Gate {
             settings: configured,
             replay: (!is_first).then_some(report),
         };
-        Ok(Passed { generation: Arc::new(generation), answered })
+        Ok(Arc::new(generation))
     }
 
     /// Refuses what nobody signed that is trusted, where that is asked for.

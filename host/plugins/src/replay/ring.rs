@@ -31,7 +31,7 @@ impl RecordedCall {
     }
 }
 
-/// The ring of one plugin, over its generations: its answers are those of the generation that serves.
+/// The ring of one generation. A new one begins with what the one before was asked, and its own answers.
 #[derive(Debug, Default)]
 pub(crate) struct CallRing(Mutex<Calls>);
 
@@ -70,7 +70,7 @@ impl CallRing {
         self.0.lock().oldest_first.iter().rev().cloned().collect()
     }
 
-    /// Puts these in place of all, the newest first: what the generation that serves now answered.
+    /// Puts these in place of all, the newest first.
     pub(crate) fn replace(&self, newest_first: Vec<RecordedCall>) {
         let mut calls = self.0.lock();
         calls.bytes = newest_first.iter().map(|call| call.bytes).sum();

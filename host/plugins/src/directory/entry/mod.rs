@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::scan::{Found, PluginFiles};
 use crate::{
-    gate::{Candidate, Described, Fault, Passed, PluginShared, Rejection},
+    gate::{Candidate, Described, Fault, PluginShared, Rejection},
     generation::Generation,
     generation_store::PluginRecord,
     hash::Hash,
@@ -148,7 +148,6 @@ impl Entry {
             record: PluginRecord::default(),
             shared: PluginShared {
                 stats: Arc::new(stats),
-                ring: Arc::default(),
                 memory: budget.account(),
                 logs: Arc::new(LogRate::new(Instant::now())),
             },
@@ -303,12 +302,11 @@ impl Entry {
     }
 
     /// A candidate passed the gate: it serves from now on.
-    pub(crate) fn activate(&mut self, passed: Passed, is_record: bool, now: Timestamp) {
+    pub(crate) fn activate(&mut self, generation: Arc<Generation>, is_record: bool, now: Timestamp) {
         self.trying = None;
         if self.disabled.is_some() {
             return;
         }
-        self.shared.ring.replace(passed.answered);
         self.is_unknown_since_start = false;
         // What is in the file was refused, and is so still.
         if !is_record {
@@ -319,13 +317,14 @@ impl Entry {
         let rolled_back = self.rolling_back.take();
         match (before, rolled_back) {
             (Some(failed), Some(reason)) => self.refused = Some(Refused::rolled_back(&failed, &reason)),
-            (Some(before), None) if before.contents != passed.generation.contents => {
+            (Some(before), None) if before.contents != generation.contents => {
                 before.interfaces.evict_idle();
+                before.monitor.ring().replace(Vec::new());
                 self.previous = Some(before);
             }
             _ => {}
         }
-        self.serve(passed.generation, now);
+        self.serve(generation, now);
     }
 
     fn serve(&mut self, generation: Arc<Generation>, now: Timestamp) {
@@ -350,8 +349,6 @@ impl Entry {
 
     /// Puts the generation before in place of the one that failed. False if it is to be loaded first.
     pub(crate) fn roll_back(&mut self, reason: String, now: Timestamp) -> bool {
-        // What was recorded are the answers of the one that failed.
-        self.shared.ring.replace(Vec::new());
         match (self.previous.take(), self.serving.take()) {
             (Some(previous), Some(failed)) => {
                 self.refused = Some(Refused::rolled_back(&failed.generation, &reason));

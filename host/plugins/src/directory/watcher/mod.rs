@@ -28,7 +28,8 @@ use super::{
     scan::{self, Contents, DirectoryId, Found},
 };
 use crate::{
-    gate::{Candidate, Described, Gate, Passed, PluginShared, Rejection},
+    gate::{Candidate, Described, Gate, PluginShared, Rejection},
+    generation::Generation,
     generation_store::{GenerationRecord, GenerationStore},
     hash::Hash,
     plugin_config::PluginConfig,
@@ -45,7 +46,7 @@ enum Outcome {
     /// It said what it is.
     Described(Candidate, Described),
     /// It serves, or is refused.
-    Ended(Candidate, Result<Passed, Rejection>),
+    Ended(Candidate, Result<Arc<Generation>, Rejection>),
 }
 
 /// What the task needs of others, and others of it.
@@ -339,9 +340,10 @@ impl Watcher {
         for entry in self.entries.values_mut() {
             let Some(candidate) = entry.next(now) else { continue };
             let (gate, shared, outcomes) = (Arc::clone(&self.gate), entry.shared.clone(), self.outcomes.0.clone());
-            let token = self.channels.token.clone();
+            let (token, serving) = (self.channels.token.clone(), entry.serving().cloned());
             self.gate.tracker.spawn(async move {
-                let _ = token.run_until_cancelled_owned(attempt(&gate, candidate, &shared, &outcomes)).await;
+                let attempt = attempt(&gate, candidate, &shared, serving, &outcomes);
+                let _ = token.run_until_cancelled_owned(attempt).await;
             });
         }
     }
@@ -361,16 +363,16 @@ impl Watcher {
         }
         let (record, now) = (self.gate.store.record(&name).unwrap_or_default(), self.gate.clock.now());
         match result {
-            Ok(passed) => {
-                let version = passed.generation.manifest.version.clone();
-                let replay = passed.generation.replay.as_ref();
+            Ok(generation) => {
+                let version = generation.manifest.version.clone();
+                let replay = generation.replay.as_ref();
                 let said = replay.filter(|it| it.changed > 0);
                 let said =
                     said.map(|it| format!("{} of {} recorded calls are answered otherwise", it.changed, it.calls));
                 let entry = self.entry(&name);
                 let failed = entry.rolling_back();
                 entry.record = record;
-                entry.activate(passed, candidate.is_record, now);
+                entry.activate(generation, candidate.is_record, now);
                 entry.settle_memory();
                 if let Some((failed, why)) = failed {
                     return self.rolled_back(&name, failed.hash, &failed.manifest.version.clone(), &why);
@@ -420,7 +422,13 @@ impl Watcher {
 }
 
 /// Tries a candidate, and tells the watcher what it is as soon as it is known.
-async fn attempt(gate: &Gate, candidate: Candidate, shared: &PluginShared, outcomes: &mpsc::Sender<Outcome>) {
+async fn attempt(
+    gate: &Gate,
+    candidate: Candidate,
+    shared: &PluginShared,
+    serving: Option<Arc<Generation>>,
+    outcomes: &mpsc::Sender<Outcome>,
+) {
     let (described, mut descriptions) = mpsc::channel(1);
     let forward = async {
         if let Some(described) = descriptions.recv().await {
@@ -428,7 +436,7 @@ async fn attempt(gate: &Gate, candidate: Candidate, shared: &PluginShared, outco
             let _ = outcomes.send(Outcome::Described(candidate.clone(), described)).await;
         }
     };
-    let ((), result) = tokio::join!(forward, gate.pass(&candidate, shared, described));
+    let ((), result) = tokio::join!(forward, gate.pass(&candidate, shared, serving.as_deref(), described));
     let _ = outcomes.send(Outcome::Ended(candidate, result)).await;
 }
 
