@@ -15,7 +15,6 @@ use crate::{
 
 /// Callers that leave. What they asked for would keep the plugin busy for minutes.
 const LEAVE: usize = 2000;
-const ROWS: usize = 20_000;
 
 fn resolve(symbol: &str) -> ResolveMarketRequest {
     ResolveMarketRequest {
@@ -73,8 +72,8 @@ async fn a_finding_for_each_of_twenty_thousand_rows_is_an_answer() {
     well_behaved(&mut load, &server.markets().await, &registered.spot);
     behave(&server, VALIDATOR, "findings", "validate").await;
     let options = ImportListingOptions { validate_only: true, ..into_binance() };
-    let imported = import_listing(&server, options, &listing("HOSTILE", ROWS)).await.unwrap();
-    assert_eq!(imported.created, ROWS as i32);
+    let imported = import_listing(&server, options, &listing("HOSTILE", 20_000)).await.unwrap();
+    assert_eq!(imported.created, 20_000);
     load.goes_on().await;
     load.end().await;
     assert!(memory_kib(&server, "VmHWM") < PEAK_KIB, "{}", memory_kib(&server, "VmHWM"));
