@@ -41,7 +41,8 @@ pub struct TransformFailure {
 /// The transforms that are enabled.
 #[async_trait]
 pub trait Transforms: Send + Sync {
-    /// What each event becomes; no message means that it is dropped. The answers stop at the first failure.
+    /// What each event becomes; no message means that it is dropped. The answers stop at the first failure, and, without one, where they
+    /// are as much as is answered at once: the rest is to be asked for again.
     async fn transform(
         &self,
         events: &[LoggedEvent],

@@ -9,9 +9,13 @@ use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
+use arc_swap::ArcSwap;
 use cqar_domain::id::EntityType;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -32,7 +36,10 @@ const MAGIC: &[u8] = b"\0asm";
 /// The data directory.
 pub(crate) struct GenerationStore {
     dir: PathBuf,
-    state: Mutex<State>,
+    /// What is on the disk. Whoever reads it waits for no disk.
+    state: ArcSwap<State>,
+    /// Held by the one that writes, over all of its work on the disk.
+    writing: Mutex<()>,
     received: AtomicU64,
 }
 
@@ -188,17 +195,22 @@ impl GenerationStore {
             // Of a process that ended meanwhile. What cannot be removed harms nobody.
             let _ = fs::remove_file(left.path());
         }
-        Ok(Self { dir: dir.into(), state: Mutex::new(state), received: AtomicU64::new(0) })
+        Ok(Self {
+            dir: dir.into(),
+            state: ArcSwap::from_pointee(state),
+            writing: Mutex::default(),
+            received: AtomicU64::new(0),
+        })
     }
 
     /// What is known of every plugin.
     pub(crate) fn records(&self) -> BTreeMap<String, PluginRecord> {
-        self.state.lock().plugins.clone()
+        self.state.load().plugins.clone()
     }
 
     /// What is known of a plugin.
     pub(crate) fn record(&self, name: &str) -> Option<PluginRecord> {
-        self.state.lock().plugins.get(name).cloned()
+        self.state.load().plugins.get(name).cloned()
     }
 
     /// Copies a file that may be a component, and hashes it. Only a part of it is in memory at a time.
@@ -248,18 +260,18 @@ impl GenerationStore {
 
     /// Makes this a plugin's generation. Nothing has changed if it fails.
     pub(crate) fn keep(&self, name: &str, generation: GenerationRecord, component: &ComponentFile) -> io::Result<()> {
-        let mut state = self.state.lock();
+        let _writing = self.writing.lock();
         let path = self.path(&generation.hash);
         if component.path != path {
-            File::open(&component.path)?.sync_all()?;
             let partial = path.with_extension("partial");
             // An error means that there is none.
             let _ = fs::remove_file(&partial);
             fs::hard_link(&component.path, &partial).or_else(|_| fs::copy(&component.path, &partial).map(drop))?;
+            File::open(&partial)?.sync_all()?;
             fs::rename(&partial, &path)?;
             File::open(&self.dir)?.sync_all()?;
         }
-        let mut next = state.clone();
+        let mut next = State::clone(&self.state.load());
         let record = next.plugins.entry(name.into()).or_default();
         let before = record.current.replace(generation);
         if let Some(before) = before
@@ -267,7 +279,7 @@ impl GenerationStore {
         {
             record.previous = Some(before);
         }
-        self.save(&mut state, next)
+        self.save(next)
     }
 
     /// Forgets a plugin.
@@ -283,7 +295,9 @@ impl GenerationStore {
     /// Quarantines a component, and goes back to the generation before, if it is what serves.
     pub(crate) fn quarantine(&self, name: &str, failed: Quarantined) -> io::Result<()> {
         self.change(name, |record| {
-            if record.current.as_ref().is_some_and(|current| current.contents() == failed.contents) {
+            let is_failed = |it: &GenerationRecord| it.contents() == failed.contents;
+            record.previous = record.previous.take().filter(|it| !is_failed(it));
+            if record.current.as_ref().is_some_and(is_failed) {
                 record.current = record.previous.take();
             }
             record.quarantined.retain(|it| it.contents != failed.contents);
@@ -304,14 +318,14 @@ impl GenerationStore {
     }
 
     fn change(&self, name: &str, change: impl FnOnce(&mut PluginRecord)) -> io::Result<()> {
-        let mut state = self.state.lock();
-        let mut next = state.clone();
+        let _writing = self.writing.lock();
+        let mut next = State::clone(&self.state.load());
         let record = next.plugins.entry(name.into()).or_default();
         change(record);
         if record.is_empty() {
             next.plugins.remove(name);
         }
-        self.save(&mut state, next)
+        self.save(next)
     }
 
     fn path(&self, hash: &Hash) -> PathBuf {
@@ -319,7 +333,7 @@ impl GenerationStore {
     }
 
     /// Either the old contents or the new are there, whenever the power fails.
-    fn save(&self, state: &mut State, next: State) -> io::Result<()> {
+    fn save(&self, next: State) -> io::Result<()> {
         let path = self.dir.join(STATE_FILE);
         let partial = path.with_extension("partial");
         let mut file = File::create(&partial)?;
@@ -327,8 +341,8 @@ impl GenerationStore {
         file.sync_all()?;
         fs::rename(&partial, &path)?;
         File::open(&self.dir)?.sync_all()?;
-        *state = next;
-        self.sweep(state);
+        self.sweep(&next);
+        self.state.store(Arc::new(next));
         Ok(())
     }
 

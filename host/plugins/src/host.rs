@@ -14,6 +14,7 @@ use crate::{
     compile::Compiler,
     config::HostConfig,
     directory::{
+        disk::Disk,
         operations::{Command, OperateError, Operation},
         scan,
         watcher::{Channels, Watcher},
@@ -43,13 +44,17 @@ pub struct PluginHost {
     events: broadcast::Sender<PluginEvent>,
     clock: Arc<dyn Clock>,
     /// One case at a time, as each may have the memory of a listing.
-    evaluation: Semaphore,
+    evaluation: Arc<Semaphore>,
+    tracker: TaskTracker,
 }
 
 /// What becomes of plugins, for those who watch it: more than happens in the time of a slow connection.
 const MAX_EVENTS: usize = 256;
 /// How long a case waits for the one before.
 const EVALUATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Calls that are captured together, but for the first, which may have more alone: clients refuse answers of more than 4 MiB.
+const MAX_CAPTURED_BYTES: usize = 3 << 20;
 
 /// What a plugin answered to a case.
 #[derive(Debug, Clone)]
@@ -99,7 +104,9 @@ impl PluginHost {
     ) -> Result<Arc<Self>, StartError> {
         let metrics = Metrics::register(metrics)?;
         let unreadable = |source| StartError::Directory { path: config.dir.clone(), source };
-        fs::create_dir_all(&config.dir).and_then(|()| scan::list(&config.dir)).map_err(unreadable)?;
+        let dir = config.dir.clone();
+        let listed = Disk::default().run(move || fs::create_dir_all(&dir).and_then(|()| scan::list(&dir))).await;
+        listed.map_err(unreadable)?;
         let gate = Gate {
             engine: Engine::start()?,
             compiler: Compiler::start(&config.compiler, Engine::compatibility()?)?,
@@ -137,7 +144,15 @@ impl PluginHost {
         }
         let transforms = EnabledTransforms::new(config.transforms, Arc::clone(&table), lookup, Arc::clone(&clock));
         let transforms = Arc::new(transforms);
-        Ok(Arc::new(Self { table, transforms, commands, events, clock, evaluation: Semaphore::new(1) }))
+        Ok(Arc::new(Self {
+            table,
+            transforms,
+            commands,
+            events,
+            clock,
+            evaluation: Arc::new(Semaphore::new(1)),
+            tracker: tracker.clone(),
+        }))
     }
 
     /// All plugins as they serve now. One request works with one snapshot.
@@ -178,9 +193,15 @@ impl PluginHost {
         }
         let busy = |_| EvaluateError::Failed(CallError::Busy(EVALUATION_TIMEOUT));
         // Nobody closes it.
-        let _place = timeout(EVALUATION_TIMEOUT, self.evaluation.acquire()).await.map_err(busy)?;
-        let started = Instant::now();
-        let output = generation.interfaces.evaluate(&input, scope).await.map_err(|error| match error {
+        let place = timeout(EVALUATION_TIMEOUT, Arc::clone(&self.evaluation).acquire_owned()).await.map_err(busy)?;
+        let (started, interfaces) = (Instant::now(), Arc::clone(&generation.interfaces));
+        // The place is taken for as long as it runs, though its caller leaves.
+        let running = self.tracker.spawn(async move {
+            let _place = place;
+            interfaces.evaluate(&input, scope).await
+        });
+        let ended = running.await.unwrap_or_else(|error| Err(CallError::BadAnswer(error.to_string())));
+        let output = ended.map_err(|error| match error {
             CallError::Case(why) => EvaluateError::Case(why),
             error => EvaluateError::Failed(error),
         })?;
@@ -199,7 +220,13 @@ impl PluginHost {
             hash: generation.hash.to_string(),
             settings: generation.settings.clone(),
         };
-        Ok(calls.map(captured).collect())
+        let mut bytes = 0;
+        let has_room = |call: &v1::CapturedCall| {
+            let is_first = bytes == 0;
+            bytes += call.case.len() + call.output.len() + call.settings.len();
+            is_first || bytes <= MAX_CAPTURED_BYTES
+        };
+        Ok(calls.map(captured).take_while(has_room).collect())
     }
 
     fn serving(&self, name: &str) -> Result<Arc<Generation>, EvaluateError> {

@@ -71,6 +71,11 @@ impl CallMonitor {
         self.stats.metrics().duration(self.stats.plugin(), &self.generation, export)
     }
 
+    /// Whether it is the plugin that failed.
+    pub(crate) fn is_of_plugin(&self, error: &CallError) -> bool {
+        error.is_of_plugin(self.looks_up)
+    }
+
     /// Notes how a call ended; `input` is what it was asked, for a call that failed.
     pub(crate) fn called(
         &self,
@@ -80,9 +85,13 @@ impl CallMonitor {
         input: impl FnOnce() -> String,
     ) {
         self.stats.called(export, &self.generation, took, error);
-        let failed = error.is_some_and(|error| error.is_of_plugin(self.looks_up));
         if let Some(error) = error.filter(|error| !matches!(error, CallError::Moved)) {
             self.note_failure(export, error.to_string());
+        }
+        let failed = error.is_some_and(|error| self.is_of_plugin(error));
+        // A call that it had no part in says nothing of it, neither good nor bad.
+        if error.is_some() && !failed {
+            return;
         }
         let input = failed.then(input);
         if self.window.note(input.as_deref()) {

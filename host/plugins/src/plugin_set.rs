@@ -147,7 +147,9 @@ async fn judge_by(
     let mut judge = generation;
     let judged = match (judged, generation.policy.failure, &plugin.previous) {
         // The registry's trouble is nobody's choice.
-        (Err(error), FailurePolicy::LastGood, Some(previous)) if error.is_of_plugin(generation.manifest.looks_up) => {
+        (Err(error), FailurePolicy::LastGood, Some(previous))
+            if error.is_of_plugin(generation.manifest.looks_up) && question.is_for(previous) =>
+        {
             judge = previous;
             // What the first says counts, if the other fails too.
             validator::judge(previous, question, budget).await.map_err(|_| error)

@@ -26,6 +26,8 @@ pub(crate) struct Metrics {
     pub(crate) swaps: IntCounterVec,
     pub(crate) rejections: IntCounterVec,
     pub(crate) rollbacks: IntCounterVec,
+    /// How many have series of the name.
+    alive: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
 impl Metrics {
@@ -63,6 +65,7 @@ impl Metrics {
                 &["plugin", "step"],
             )?,
             rollbacks: counter("cqar_plugin_rollbacks_total", "Generations that were taken back", &["plugin"])?,
+            alive: Arc::default(),
         };
         registry.register(Box::new(metrics.durations.clone()))?;
         for counter in [&metrics.errors, &metrics.swaps, &metrics.rejections, &metrics.rollbacks] {
@@ -123,12 +126,21 @@ pub(crate) struct Stats {
 
 impl Drop for Stats {
     fn drop(&mut self) {
-        self.metrics.forget(&self.plugin);
+        let mut alive = self.metrics.alive.lock();
+        // One that was removed and is back has its own, while calls of the old one run on.
+        if let Some(count) = alive.get_mut(&*self.plugin) {
+            *count -= 1;
+            if *count == 0 {
+                alive.remove(&*self.plugin);
+                self.metrics.forget(&self.plugin);
+            }
+        }
     }
 }
 
 impl Stats {
     pub(crate) fn new(plugin: &str, metrics: &Metrics) -> Self {
+        *metrics.alive.lock().entry(plugin.to_owned()).or_default() += 1;
         let (calls, failed_calls) = (AtomicI64::new(0), AtomicI64::new(0));
         Self { plugin: plugin.into(), metrics: metrics.clone(), calls, failed_calls, generations: Mutex::default() }
     }

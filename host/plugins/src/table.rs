@@ -95,9 +95,10 @@ impl Plugin {
     /// Why it does not serve, or not with the newest bytes.
     pub(crate) fn reason(&self) -> String {
         match (self.status.state(), self.status.reason.as_str()) {
-            (State::Disabled, _) => {
+            (State::Disabled, _) if self.required => {
                 "its operator took it out of service, and the server's configuration requires it".into()
             }
+            (State::Disabled, _) => "its operator took it out of service".into(),
             (State::Missing, _) => "there is no file of that name in the plugin directory".into(),
             (State::Pending, "") => "its file is being tried".into(),
             (_, reason) => reason.to_owned(),

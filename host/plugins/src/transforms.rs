@@ -62,7 +62,7 @@ impl Transforms for EnabledTransforms {
         let mut failure = None;
         let now = self.clock.now();
         for name in &self.names {
-            let failed = match plugins.transform(name) {
+            let end = match plugins.transform(name) {
                 Ok((transformer, generation)) => {
                     let subscribed =
                         |event: &LoggedEvent| generation.manifest.subscribes(event.event_type.entity_type());
@@ -71,12 +71,19 @@ impl Transforms for EnabledTransforms {
                     let pass = Pass { lookup, transformer, now, subject_prefix, subscribed: &subscribed, looks_up };
                     pass.apply(events, &mut answers).await
                 }
-                Err(reason) => Some((0, reason)),
+                Err(reason) => End::Failed(0, reason),
             };
-            // Later transforms see only what came before the failure; if they fail, they fail earlier.
-            if let Some((index, message)) = failed {
-                answers.truncate(index);
-                failure = Some(TransformFailure { plugin: name.clone(), message });
+            // Later transforms see only what came before; if they fail, they fail earlier.
+            match end {
+                End::All => {}
+                End::Full(index) => {
+                    answers.truncate(index);
+                    failure = None;
+                }
+                End::Failed(index, message) => {
+                    answers.truncate(index);
+                    failure = Some(TransformFailure { plugin: name.clone(), message });
+                }
             }
         }
         self.ended(failure.as_ref());
@@ -129,6 +136,18 @@ impl EnabledTransforms {
 /// relay tries again in any case.
 const MAX_ATTEMPTS: usize = 5;
 
+/// What the answers to one batch may take in memory, and one answer more: the relay asks for the rest later.
+const MAX_BATCH_BYTES: usize = 32 << 20;
+
+/// How far a transform came, as an index in the batch.
+enum End {
+    All,
+    /// Those before it are answered, and have all the room that there is.
+    Full(usize),
+    /// Those before it are answered, and this one is not.
+    Failed(usize, String),
+}
+
 /// One transform over a batch of events.
 struct Pass<'a> {
     lookup: &'a dyn Lookup,
@@ -140,8 +159,9 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// Applies the transform to the events that still become anything. A failure has the index of its event.
-    async fn apply(&self, events: &[LoggedEvent], answers: &mut [Vec<OutboundMessage>]) -> Option<(usize, String)> {
+    /// Applies the transform to the events that still become anything.
+    async fn apply(&self, events: &[LoggedEvent], answers: &mut [Vec<OutboundMessage>]) -> End {
+        let mut room = MAX_BATCH_BYTES;
         let mut indices = Vec::new();
         let mut documents = Vec::new();
         let mut damaged = None;
@@ -162,27 +182,32 @@ impl Pass<'_> {
         let ranges = chunks(documents.iter().map(|it| it.json.len()), self.looks_up);
         let documents: Arc<[Document]> = documents.into();
         for range in ranges {
-            let (actions, failed) = self.actions(&documents, range.clone()).await;
+            let (actions, failed) = self.actions(&documents, range.clone(), room).await;
             let positions = indices.get(range.start..).unwrap_or_default();
             for (&index, action) in positions.iter().zip(actions) {
                 let Some(answer) = answers.get_mut(index) else { continue };
+                room = room.saturating_sub(action.bytes());
                 if let Err(message) = compose(answer, action) {
-                    return Some((index, message));
+                    return End::Failed(index, message);
+                }
+                if room == 0 {
+                    return End::Full(index + 1);
                 }
             }
             if let Some((position, message)) = failed {
-                return Some((positions.get(position).copied().unwrap_or(0), message));
+                return End::Failed(positions.get(position).copied().unwrap_or(0), message);
             }
         }
-        damaged
+        damaged.map_or(End::All, |(index, message)| End::Failed(index, message))
     }
 
-    /// The actions for a chunk. If the call fails, each event has a call of its own, up to the one that it fails for:
-    /// those before are not held back.
+    /// The actions for a chunk. If the call fails, each event has a call of its own, up to the one that it fails for: those before are not
+    /// held back. There are fewer actions than events where they take all the room that is left.
     async fn actions(
         &self,
         documents: &Arc<[Document]>,
         range: Range<usize>,
+        mut room: usize,
     ) -> (Vec<Action>, Option<(usize, String)>) {
         let single = range.len() == 1;
         match self.call(documents, range.clone()).await {
@@ -193,8 +218,14 @@ impl Pass<'_> {
         let mut actions = Vec::with_capacity(range.len());
         for (position, index) in range.enumerate() {
             match self.call(documents, index..index + 1).await {
-                Ok(mut action) => actions.append(&mut action),
+                Ok(mut action) => {
+                    room = room.saturating_sub(action.iter().map(Action::bytes).sum());
+                    actions.append(&mut action);
+                }
                 Err(message) => return (actions, Some((position, message))),
+            }
+            if room == 0 {
+                break;
             }
         }
         (actions, None)

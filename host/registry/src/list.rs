@@ -28,7 +28,7 @@ pub struct EntityPage {
 const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1000;
 /// Below the 4 MiB that clients receive unless they raise it.
-const MAX_PAGE_BYTES: usize = 3584 << 10;
+pub(crate) const MAX_PAGE_BYTES: usize = 3584 << 10;
 /// So much of the filter's hash binds a token to it.
 const FILTER_BYTES: usize = 8;
 

@@ -3,11 +3,12 @@
 use cqar_domain::violation::Violation;
 use cqar_plugins::{EvaluateError, Evaluated, OperateError, PluginOperation};
 use cqar_proto::v1;
+use prost::Message as _;
 use tokio::sync::broadcast;
 
 use crate::{
     Error, PageRequest, Registry,
-    list::{read_token, token},
+    list::{MAX_PAGE_BYTES, read_token, token},
 };
 
 /// The most calls of one capture: each may have megabytes.
@@ -22,14 +23,21 @@ impl Registry {
         let after: Option<String> = read_token(FINGERPRINT, &page.token, Some)?;
         let mut plugins = self.inner.plugins.list();
         plugins.retain(|plugin| after.as_ref().is_none_or(|after| plugin.name > *after));
-        let has_more = plugins.len() > size as usize;
-        plugins.truncate(size as usize);
         for plugin in &mut plugins {
             (plugin.history, plugin.failures) = (Vec::new(), Vec::new());
             if let Some(replay) = &mut plugin.replay {
                 replay.changes = Vec::new();
             }
         }
+        let mut bytes = 0;
+        let mut has_room = |plugin: &v1::Plugin| {
+            let is_first = bytes == 0;
+            bytes += plugin.encoded_len();
+            is_first || bytes <= MAX_PAGE_BYTES
+        };
+        let of_page = plugins.iter().take(size as usize).take_while(|plugin| has_room(plugin)).count();
+        let has_more = plugins.len() > of_page;
+        plugins.truncate(of_page);
         let last = plugins.last().filter(|_| has_more);
         let next_page_token = last.map(|last| token(FINGERPRINT, &last.name)).unwrap_or_default();
         Ok((plugins, next_page_token))

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::SystemTime,
@@ -64,7 +64,8 @@ impl CompiledCache {
             tracing::error!(dir = %self.dir.display(), %error, "compiled_directory_not_trusted");
             return None;
         }
-        if let Ok(reason) = fs::read_to_string(self.path(hash, REFUSAL)) {
+        // An empty one was not written to its end.
+        if let Some(reason) = fs::read_to_string(self.path(hash, REFUSAL)).ok().filter(|reason| !reason.is_empty()) {
             return Some(Err(reason));
         }
         let path = self.path(hash, ARTEFACT);
@@ -95,11 +96,21 @@ impl CompiledCache {
     /// Remembers why a file cannot be compiled. What cannot be remembered is found out again.
     pub(super) fn refuse(&self, hash: &Hash, reason: &str) {
         let path = self.path(hash, REFUSAL);
-        let partial = path.with_extension(PARTIAL);
-        let kept = fs::write(&partial, reason).and_then(|()| fs::rename(&partial, &path));
-        if let Err(error) = kept {
+        if let Err(error) = self.keep_refusal(&path, reason) {
             tracing::warn!(path = %path.display(), %error, "refusal_not_remembered");
         }
+        self.sweep(false);
+    }
+
+    fn keep_refusal(&self, path: &Path, reason: &str) -> io::Result<()> {
+        self.verify()?;
+        let partial = path.with_extension(PARTIAL);
+        // An error means that there is none.
+        let _ = fs::remove_file(&partial);
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&partial)?;
+        file.write_all(reason.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
     }
 
     pub(super) fn forget_refusal(&self, hash: &Hash) {

@@ -13,7 +13,7 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, getppid, nice, set_parent_process_death_signal, setrlimit};
 use wasmparser::Parser;
 
-use super::cache::write_artefact;
+use super::{cache::write_artefact, weight};
 use crate::runtime::engine;
 
 /// The bytes are no component that this server can run. Standard error says why.
@@ -28,7 +28,7 @@ pub(super) const SETUP: u8 = 67;
 /// Interpreters take 10 to 20 s.
 pub(super) const CPU_SECONDS: u64 = 60;
 /// The largest components become some 60 MiB.
-pub(super) const OUTPUT_BYTES: u64 = 512 << 20;
+pub(super) const OUTPUT_BYTES: u64 = 128 << 20;
 /// Whoever waits for the server goes before whoever waits for a plugin.
 const NICENESS: i32 = 5;
 
@@ -69,7 +69,8 @@ fn limit_itself(arguments: impl Iterator<Item = OsString>) -> io::Result<()> {
     setrlimit(Resource::Cpu, limit(CPU_SECONDS, CPU_SECONDS + 5))?;
     setrlimit(Resource::As, limit(memory_bytes, memory_bytes))?;
     nice(NICENESS)?;
-    // Where memory is short, this process goes, and neither the server nor, as Kubernetes would have it, all of its container.
+    // Where memory is short, this process goes, and not the server. A container that ends as a whole (`memory.oom.group`) would take the
+    // server along: that is why no more is given than there is.
     // Nothing is lost where the system has no such file.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Ok(())
@@ -88,6 +89,7 @@ fn compile() -> Result<(), (u8, String)> {
         let message = "the file is a module of WebAssembly and no component; build it for wasm32-wasip2";
         return Err((INVALID, message.to_owned()));
     }
+    weight::check(&component).map_err(|reason| (INVALID, reason))?;
     let engine = engine::compiler().map_err(|error| (SETUP, format!("{error:#}")))?;
     let artefact = engine.precompile_component(&component).map_err(|error| {
         let message = format!("{error:#}");

@@ -11,6 +11,7 @@ mod cache;
 pub(crate) mod child;
 mod free_memory;
 mod process;
+mod weight;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 

@@ -31,6 +31,8 @@ const WALL_TIME: Duration = Duration::from_mins(10);
 const ABANDONED: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 /// Left to the server of what its control group has.
 const RESERVE_BYTES: u64 = 64 << 20;
+/// How many compile at the same time.
+const QUEUES: u64 = 2;
 /// With less, no component compiles.
 const LEAST_BYTES: u64 = 128 << 20;
 /// A reason, with its context.
@@ -77,7 +79,8 @@ struct MemoryLimit {
 }
 
 fn compile(config: &CompilerConfig, cache: &CompiledCache, job: &mut Job) -> JobOutcome {
-    let free = free_memory::bytes().map_or(u64::MAX, |free| free.saturating_sub(RESERVE_BYTES));
+    // One of each queue may run, and both together take no more than there is.
+    let free = free_memory::bytes().map_or(u64::MAX, |free| free.saturating_sub(RESERVE_BYTES) / QUEUES);
     let limit = MemoryLimit { bytes: config.memory_bytes.min(free), is_short: free < config.memory_bytes };
     if limit.is_short && limit.bytes < LEAST_BYTES {
         return Err(CompileError::MayPass(format!("the machine has {} MiB left to compile with", limit.bytes >> 20)));

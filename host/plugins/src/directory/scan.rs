@@ -159,7 +159,8 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Found>> {
 
 /// Deletes a component, and what lies beside it.
 pub(crate) fn remove(component: &Path) -> io::Result<()> {
-    for extension in ["wasm", "toml", "tests.json", "wasm.minisig"] {
+    // The component last: as long as it is there, nothing was removed.
+    for extension in ["toml", "tests.json", "wasm.minisig", "wasm"] {
         let path = component.with_extension(extension);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

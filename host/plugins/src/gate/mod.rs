@@ -30,9 +30,8 @@ use crate::{
     directory::scan::Beside,
     error::CallError,
     generation::{Generation, Policy, PoolSettings},
-    generation_store::{ComponentFile, GenerationRecord, GenerationStore},
+    generation_store::{ComponentFile, GenerationStore},
     hash::Hash,
-    kinds::KindRef,
     monitor::CallMonitor,
     plugin_config::{Mode, PluginConfig, ReplayPolicy},
     replay::{self, Replay},
@@ -47,7 +46,7 @@ use crate::{
     },
     stats::Stats,
     text::clean,
-    trust::{self, TrustedKey},
+    trust::{self, TrustedKey, Untrusted},
 };
 
 /// Long enough for a signature of WIT, with its records, twice.
@@ -135,8 +134,7 @@ impl Gate {
         Semaphore::new(TRIALS)
     }
 
-    /// Tries a candidate, and keeps its bytes if it may serve in place of what serves now. What it says that it is, is sent as soon as it
-    /// is known.
+    /// Tries a candidate, which may serve then in place of what serves now. What it says that it is, is sent as soon as it is known.
     pub(crate) async fn pass(
         &self,
         candidate: &Candidate,
@@ -163,7 +161,9 @@ impl Gate {
             // An error means that the server stops.
             let _ = described.send(Described { judges: Vec::new() }).await;
         }
-        shared.memory.guarantee(limits.memory_bytes).map_err(machine("memory"))?;
+        // What serves needs its own until then.
+        let of_serving = serving.map_or(0, |it| it.limits.memory_bytes);
+        shared.memory.guarantee(limits.memory_bytes.max(of_serving)).map_err(machine("memory"))?;
         // Nobody closes it.
         let _trial = self.trials.acquire().await;
         let now = self.clock.now();
@@ -210,14 +210,13 @@ impl Gate {
         let cases = self.cases(candidate).await?;
         Trial { interfaces: &*interfaces, manifest: &manifest, now }.run(kind, &cases).await?;
         let recorded = serving.map(|it| it.monitor.ring().calls()).unwrap_or_default();
-        let Replay { report, answered } = replay::replay(recorded, &*interfaces, now).await;
+        let Replay { report, answered } = replay::replay(recorded, &*interfaces, &monitor, now).await;
         monitor.ring().replace(answered);
         let is_first = candidate.is_record || self.store.record(&candidate.name).is_none_or(|it| it.current.is_none());
         if config.replay == ReplayPolicy::RefuseChanges && !is_first {
             swap::unchanged(&report)
                 .map_err(|reason| Rejection { replay: Some(Box::new(report.clone())), ..at("replay")(reason) })?;
         }
-        self.keep(candidate, kind, &manifest).await?;
         let generation = Generation {
             name: Arc::clone(&candidate.name),
             hash: candidate.hash,
@@ -241,7 +240,11 @@ impl Gate {
         };
         let signature = candidate.beside.signature.clone();
         let verified = spawn_blocking(move || trust::verify(&keys, &component, signature.as_deref())).await;
-        verified.unwrap_or_else(|error| Err(error.to_string())).map_err(at("trust"))
+        let verified = verified.unwrap_or_else(|error| Err(Untrusted::Unread(io::Error::other(error))));
+        verified.map_err(|untrusted| match untrusted {
+            Untrusted::Unsigned(what_to_do) => at("trust")(what_to_do),
+            Untrusted::Unread(error) => machine("trust")(error.to_string()),
+        })
     }
 
     /// Refuses what was rolled back.
@@ -333,18 +336,6 @@ impl Gate {
         let (mut store, instance) = template.instance(now, limits).await.map_err(call("instantiate"))?;
         template.configure(&mut store, &instance, now, limits).await.map_err(call("configure"))
     }
-
-    async fn keep(&self, candidate: &Candidate, kind: KindRef, manifest: &Manifest) -> Result<(), Rejection> {
-        let Some(component) = candidate.component.clone() else { return Ok(()) };
-        let (store, name) = (Arc::clone(&self.store), Arc::clone(&candidate.name));
-        let generation = GenerationRecord::new(candidate.hash, kind, &manifest.subscriptions, candidate.beside.clone());
-        if store.record(&name).and_then(|record| record.current).as_ref() == Some(&generation) && candidate.is_record {
-            return Ok(());
-        }
-        let keeping = spawn_blocking(move || store.keep(&name, generation, &component));
-        let kept = keeping.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        kept.map_err(|error| machine("keep")(format!("its bytes cannot be kept for a restart: {error}")))
-    }
 }
 
 /// The file's fault.
@@ -359,7 +350,7 @@ fn at(step: &'static str) -> impl Fn(String) -> Rejection {
 }
 
 /// The machine's fault.
-fn machine(step: &'static str) -> impl Fn(String) -> Rejection {
+pub(crate) fn machine(step: &'static str) -> impl Fn(String) -> Rejection {
     move |reason| Rejection { fault: Fault::Machine, is_retried: true, ..at(step)(reason) }
 }
 

@@ -13,6 +13,7 @@ pub(crate) use self::ring::{CallRing, RecordedCall};
 use crate::{
     error::CallError,
     kinds::{Interfaces, case},
+    monitor::CallMonitor,
     runtime::sandbox::{Purpose, Scope},
     text::clean,
 };
@@ -31,8 +32,13 @@ pub(crate) struct Replay {
     pub(crate) answered: Vec<RecordedCall>,
 }
 
-/// Asks a new generation what was recorded, the newest calls first.
-pub(crate) async fn replay(recorded: Vec<RecordedCall>, interfaces: &dyn Interfaces, now: Timestamp) -> Replay {
+/// Asks a new generation what was recorded, the newest calls first. What fails by no fault of the plugin's is inconclusive.
+pub(crate) async fn replay(
+    recorded: Vec<RecordedCall>,
+    interfaces: &dyn Interfaces,
+    monitor: &CallMonitor,
+    now: Timestamp,
+) -> Replay {
     let ends = Instant::now() + TIME;
     let mut replay = Replay::default();
     let report = &mut replay.report;
@@ -48,7 +54,9 @@ pub(crate) async fn replay(recorded: Vec<RecordedCall>, interfaces: &dyn Interfa
             report.not_reached += 1;
             continue;
         };
-        if matches!(answer, Err(CallError::Inconclusive)) {
+        let is_inconclusive =
+            |error: &CallError| matches!(error, CallError::Inconclusive) || !monitor.is_of_plugin(error);
+        if answer.as_ref().err().is_some_and(is_inconclusive) {
             report.inconclusive += 1;
             continue;
         }

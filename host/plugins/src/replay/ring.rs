@@ -11,7 +11,7 @@ use crate::kinds::case::CaseInput;
 /// Calls, and their bytes, that are kept. What is larger than a quarter of it alone is not.
 const MAX_CALLS: usize = 256;
 const MAX_BYTES: usize = 8 << 20;
-/// A ring that is full takes in one call in this time: writing a call down costs some of what making it costs.
+/// A ring that is full, or was given what is too large, takes in one call in this time: writing a call down costs some of what making it costs.
 const BETWEEN_CALLS: Duration = Duration::from_millis(10);
 
 /// A call that was made, and what it was answered.
@@ -40,21 +40,24 @@ struct Calls {
     oldest_first: VecDeque<RecordedCall>,
     bytes: usize,
     taken_in: Option<Instant>,
+    /// Whether the last call was too large to be kept.
+    was_large: bool,
 }
 
 impl CallRing {
     /// Whether the next call is to be taken in.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
         let calls = self.0.lock();
-        let is_full = calls.oldest_first.len() >= MAX_CALLS || calls.bytes >= MAX_BYTES / 2;
-        !is_full || calls.taken_in.is_none_or(|before| now.duration_since(before) >= BETWEEN_CALLS)
+        let is_costly = calls.was_large || calls.oldest_first.len() >= MAX_CALLS || calls.bytes >= MAX_BYTES / 2;
+        !is_costly || calls.taken_in.is_none_or(|before| now.duration_since(before) >= BETWEEN_CALLS)
     }
 
     /// Takes a call in, in place of the oldest.
     pub(crate) fn push(&self, call: RecordedCall, now: Instant) {
         let mut calls = self.0.lock();
         calls.taken_in = Some(now);
-        if call.bytes > MAX_BYTES / 4 {
+        calls.was_large = call.bytes > MAX_BYTES / 4;
+        if calls.was_large {
             return;
         }
         calls.bytes += call.bytes;

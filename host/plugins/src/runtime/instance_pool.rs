@@ -194,7 +194,7 @@ impl<G: Interface> InstancePool<G> {
         let place = match self.place().await {
             Ok(place) => place,
             Err(error) => {
-                self.monitor.called(C::EXPORT, started.elapsed(), Some(&error), String::new);
+                self.ended::<C>(started, Some(&error), String::new);
                 return Err(error);
             }
         };
@@ -224,12 +224,20 @@ impl<G: Interface> InstancePool<G> {
             Ok(Ran { value: (Err(error), output), lookups }) => (Err(error), output, lookups),
             Err(error) => (Err(error), None, Some(Vec::new())),
         };
-        let took = started.elapsed();
-        if let Some((_, durations)) = self.durations.iter().find(|(export, _)| *export == C::EXPORT) {
-            durations.observe(took.as_secs_f64());
-        }
-        self.monitor.called(C::EXPORT, took, answer.as_ref().err(), || asked.input().to_string());
-        if is_recorded && let Some(lookups) = lookups {
+        let error = answer.as_ref().err();
+        // Of megabytes it would take longer than a thread of the runtime is to be held.
+        let of_large = if C::LARGE && error.is_some() {
+            let asked = asked.clone();
+            spawn_blocking(move || Hash::of(asked.input().to_string().as_bytes()).to_string()).await.ok()
+        } else {
+            None
+        };
+        self.ended::<C>(started, error, || of_large.unwrap_or_else(|| asked.input().to_string()));
+        let is_of_plugin = error.is_none_or(|error| self.monitor.is_of_plugin(error));
+        if is_recorded
+            && is_of_plugin
+            && let Some(lookups) = lookups
+        {
             let input = CaseInput {
                 export: C::EXPORT.to_owned(),
                 call: serde_json::from_str(asked.context()).unwrap_or_default(),
@@ -242,6 +250,15 @@ impl<G: Interface> InstancePool<G> {
         answer
     }
 
+    /// Notes how a call ended, and how long it took with its waiting.
+    fn ended<C: Call<G>>(&self, started: Instant, error: Option<&CallError>, input: impl FnOnce() -> String) {
+        let took = started.elapsed();
+        if let Some((_, durations)) = self.durations.iter().find(|(export, _)| *export == C::EXPORT) {
+            durations.observe(took.as_secs_f64());
+        }
+        self.monitor.called(C::EXPORT, took, error, input);
+    }
+
     /// Makes a call that is none of a client's: what it returned, as JSON. It takes no place from those that are, and is not
     /// counted.
     pub(crate) async fn evaluate<C: Call<G>>(self: &Arc<Self>, call: C, scope: Scope) -> Result<Value, CallError> {
@@ -249,9 +266,11 @@ impl<G: Interface> InstancePool<G> {
         let running = Box::pin(async move {
             let output = |call: C, returned: Result<C::Raw, Failure>| {
                 let output = case::output(&returned, C::ANSWERS_VARIANTS);
-                if let Ok(raw) = returned {
-                    call.accept(raw).map_err(CallError::BadAnswer)?;
-                }
+                Self::accept(call, returned).map(drop).or_else(|error| match error {
+                    // That it failed is an answer to be shown.
+                    CallError::Failure { .. } => Ok(()),
+                    error => Err(error),
+                })?;
                 Ok(output)
             };
             pool.run(call, &scope, output).await.map(|ran| ran.value)
@@ -265,7 +284,7 @@ impl<G: Interface> InstancePool<G> {
             message: cleaned(failure.message, MAX_MESSAGE_BYTES),
             retryable: failure.retryable,
         })?;
-        call.accept(raw).map_err(CallError::BadAnswer)
+        call.accept(raw).map_err(|why| CallError::BadAnswer(cleaned(why, MAX_MESSAGE_BYTES)))
     }
 
     /// A place, which is waited for within bounds of number and time.

@@ -148,7 +148,8 @@ impl Lookups {
 
     /// What a replay answers; None where look-ups are live. The error ends the call: it was never asked that.
     fn replayed(&self, request: impl FnOnce() -> LookupRequest) -> Option<Result<LookupAnswer, CallError>> {
-        let recorded = self.replayed.as_ref()?;
+        // What may look nothing up is answered so now as it will be.
+        let recorded = self.replayed.as_ref().filter(|_| self.lookup.is_some())?;
         let request = request();
         let answer = recorded.iter().find(|it| it.request == request).map(|it| it.answer.clone());
         Some(answer.ok_or(CallError::Inconclusive))
@@ -159,10 +160,18 @@ impl Lookups {
         self.recorded.take()
     }
 
-    fn record(&mut self, request: LookupRequest, answer: LookupAnswer) {
-        self.recorded_bytes += answer.bytes();
+    /// Counts what is to be recorded. False if nothing is, or not any more, as it is too much.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.recorded_bytes = self.recorded_bytes.saturating_add(bytes);
         if self.recorded_bytes > MAX_RECORDED_BYTES {
             self.recorded = None;
+        }
+        self.recorded.is_some()
+    }
+
+    fn record(&mut self, request: LookupRequest, answer: LookupAnswer) {
+        if !self.has_room(answer.bytes()) {
+            return;
         }
         if let Some(recorded) = &mut self.recorded {
             recorded.push(RecordedLookup { request, answer });
@@ -183,6 +192,11 @@ impl Lookups {
     }
 }
 
+/// What the texts of a request take in memory.
+fn bytes_of(name: &str, keys: &[String]) -> usize {
+    keys.iter().map(|key| key.len() + size_of::<String>()).sum::<usize>() + name.len() + size_of::<RecordedLookup>()
+}
+
 impl registry::Host for Sandbox {
     async fn get(&mut self, entity_type: String, ids: Vec<String>) -> Answer<Option<String>> {
         let request = || LookupRequest::Get { entity_type: entity_type.clone(), ids: ids.clone() };
@@ -192,7 +206,7 @@ impl registry::Host for Sandbox {
             Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
             Some(Ok(LookupAnswer::Found(_)) | Err(_)) => return Err(self.stop(CallError::Inconclusive)),
         }
-        let recorded = self.lookups.recorded.is_some().then(request);
+        let recorded = self.lookups.has_room(bytes_of(&entity_type, &ids)).then(request);
         let answer = self.get_live(&entity_type, &ids).await?;
         if let Some(request) = recorded {
             let got = |documents: &Vec<_>| LookupAnswer::Got(documents.clone());
@@ -209,7 +223,8 @@ impl registry::Host for Sandbox {
             Some(Ok(LookupAnswer::Refused { code, message })) => return Ok(Err(refused(&code, &message))),
             Some(Ok(LookupAnswer::Got(_)) | Err(_)) => return Err(self.stop(CallError::Inconclusive)),
         }
-        let recorded = self.lookups.recorded.is_some().then(request);
+        let bytes = keys.iter().map(|key| bytes_of("", key)).sum::<usize>() + bytes_of(&index, &[]);
+        let recorded = self.lookups.has_room(bytes).then(request);
         let answer = self.find_live(&index, keys).await?;
         if let Some(request) = recorded {
             let found = |found: &Vec<Found>| LookupAnswer::Found(found.iter().map(FoundAnswer::from).collect());
@@ -232,7 +247,9 @@ impl Sandbox {
             Ok(keys) => keys,
             Err(error) => return self.not_answered(error),
         };
-        let found = match lookup.get(&keys, self.lookups.max_bytes).await {
+        let found = lookup.get(&keys, self.lookups.max_bytes).await;
+        self.has_waited = true;
+        let found = match found {
             Ok(found) => found,
             Err(error) => return self.not_answered(error),
         };
@@ -252,7 +269,9 @@ impl Sandbox {
             Ok(keys) => keys,
             Err(error) => return self.not_answered(error),
         };
-        let found = match lookup.find(&keys, self.lookups.max_bytes).await {
+        let found = lookup.find(&keys, self.lookups.max_bytes).await;
+        self.has_waited = true;
+        let found = match found {
             Ok(found) => found,
             Err(error) => return self.not_answered(error),
         };
@@ -311,4 +330,25 @@ fn no_index(name: &str) -> Failure {
 
 fn refused(code: &str, message: &str) -> Failure {
     Failure { code: code.to_owned(), message: message.to_owned(), retryable: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use cqar_domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_is_asked_counts_as_what_is_answered_does() {
+        let mut lookups = Lookups::new(None);
+        let scope = Scope { is_recorded: true, ..Scope::at(Timestamp::from_micros(0).unwrap()) };
+        lookups.begin(&scope, &Limits::default());
+        assert!(lookups.has_room(bytes_of("x", &["y".repeat(MAX_RECORDED_BYTES / 2)])));
+        assert!(!lookups.has_room(bytes_of("x", &["y".repeat(MAX_RECORDED_BYTES / 2)])));
+        assert!(lookups.take_recorded().is_none());
+
+        // Refused or empty as they may be, they are counted.
+        lookups.begin(&scope, &Limits::default());
+        assert!((0..MAX_RECORDED_BYTES).any(|_| !lookups.has_room(bytes_of("", &[]))));
+    }
 }

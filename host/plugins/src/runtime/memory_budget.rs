@@ -70,6 +70,14 @@ impl MemoryBudget {
 impl MemoryAccount {
     /// Guarantees so many bytes. The error says how much the others are guaranteed.
     pub(crate) fn guarantee(&self, bytes: usize) -> Result<(), String> {
+        let is_beyond = {
+            let used = self.budget.used.lock();
+            used.guaranteed + used.beyond + bytes > self.budget.total_bytes
+        };
+        if is_beyond {
+            // What others have idle beyond their own gives way first.
+            self.budget.evict_idle();
+        }
         let mut used = self.budget.used.lock();
         let mut state = self.state.lock();
         let others = used.guaranteed - state.guaranteed;

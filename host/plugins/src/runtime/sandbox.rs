@@ -93,6 +93,8 @@ pub(crate) struct Sandbox {
     log_lines_left: u32,
     /// Ticks of the clock that the guest may still see.
     ticks_left: u128,
+    /// Whether a look-up was waited for since the last tick.
+    pub(super) has_waited: bool,
     time: TimeLimit,
     /// Why the host itself stopped the call.
     stopped: Option<CallError>,
@@ -118,11 +120,18 @@ impl Sandbox {
             table,
             clock,
             stderr,
-            memory: MemoryMeter { limit_bytes: limits.memory_bytes, bytes: 0, refused: None, account: memory },
+            memory: MemoryMeter {
+                limit_bytes: limits.memory_bytes,
+                bytes: 0,
+                granted: 0,
+                refused: None,
+                account: memory,
+            },
             logs,
             lookups: Lookups::new(lookup),
             log_lines_left: 0,
             ticks_left: 0,
+            has_waited: false,
             time: TimeLimit::default(),
             stopped: None,
         };
@@ -134,6 +143,10 @@ impl Sandbox {
         // a processor, a look-up or its turn it sees none, or one.
         store.epoch_deadline_callback(|mut context| {
             let sandbox = context.data_mut();
+            // It passed while a look-up was waited for, which is not the guest's time. Look-ups are counted, and so are these.
+            if std::mem::take(&mut sandbox.has_waited) {
+                return Ok(UpdateDeadline::Yield(1));
+            }
             Ok(match sandbox.ticks_left.checked_sub(1) {
                 Some(left) => {
                     sandbox.ticks_left = left;
@@ -159,6 +172,7 @@ pub(crate) fn begin(store: &mut Store<Sandbox>, scope: &Scope, time: TimeLimit, 
     sandbox.lookups.begin(scope, limits);
     sandbox.log_lines_left = if matches!(scope.purpose, Purpose::Replay(_)) { 0 } else { MAX_LOG_LINES };
     sandbox.memory.refused = None;
+    sandbox.has_waited = false;
     sandbox.ticks_left = time.guest.as_millis() / EPOCH.as_millis();
     sandbox.time = time;
     store.set_epoch_deadline(1);
@@ -241,6 +255,8 @@ impl Sandbox {
 struct MemoryMeter {
     limit_bytes: usize,
     bytes: usize,
+    /// Of them, what was granted last.
+    granted: usize,
     refused: Option<RefusedBy>,
     /// What the plugin's instances have together; none for one that is bounded by itself.
     account: Option<Arc<MemoryAccount>>,
@@ -258,6 +274,7 @@ enum RefusedBy {
 impl MemoryMeter {
     /// Growth that is refused is an allocation that fails: the guest may live with it.
     fn grow(&mut self, current: usize, desired: usize) -> bool {
+        self.granted = 0;
         let bytes = desired.saturating_sub(current);
         let sum = self.bytes.saturating_add(bytes);
         if sum > self.limit_bytes {
@@ -269,7 +286,17 @@ impl MemoryMeter {
             return false;
         }
         self.bytes = sum;
+        self.granted = bytes;
         true
+    }
+
+    /// What was granted last was not used after all.
+    fn take_back(&mut self) {
+        let bytes = std::mem::take(&mut self.granted);
+        self.bytes -= bytes;
+        if let Some(account) = &self.account {
+            account.give_back(bytes);
+        }
     }
 }
 
@@ -282,13 +309,24 @@ impl Drop for MemoryMeter {
 }
 
 impl ResourceLimiter for MemoryMeter {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(current, desired))
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        // Beyond its own maximum it does not grow, whatever is said here.
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.take_back();
+        Ok(())
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let bytes = |elements: usize| elements.saturating_mul(size_of::<usize>());
-        Ok(self.grow(bytes(current), bytes(desired)))
+        Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(bytes(current), bytes(desired)))
+    }
+
+    fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
+        self.take_back();
+        Ok(())
     }
 
     fn instances(&self) -> usize {
@@ -310,11 +348,17 @@ mod tests {
 
     #[test]
     fn memories_and_tables_share_one_limit() {
-        let mut meter = MemoryMeter { limit_bytes: 1 << 20, bytes: 0, refused: None, account: None };
+        let mut meter = MemoryMeter { limit_bytes: 1 << 20, bytes: 0, granted: 0, refused: None, account: None };
         assert!(meter.memory_growing(0, 512 << 10, None).unwrap());
         assert!(meter.table_growing(0, 1 << 10, None).unwrap());
         assert!(!meter.memory_growing(512 << 10, 1 << 20, None).unwrap());
         assert_eq!(meter.refused, Some(RefusedBy::Limit));
+        assert_eq!(meter.bytes, (512 << 10) + (8 << 10));
+
+        // What does not grow after all is not counted.
+        assert!(!meter.memory_growing(64 << 10, 128 << 10, Some(64 << 10)).unwrap());
+        assert!(meter.memory_growing(512 << 10, 768 << 10, None).unwrap());
+        meter.memory_grow_failed(wasmtime::Error::msg("no memory is left")).unwrap();
         assert_eq!(meter.bytes, (512 << 10) + (8 << 10));
     }
 }

@@ -25,7 +25,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use crate::hash::Hash;
+use crate::{hash::Hash, text::clean};
 
 /// What a plugin may ask for and is given without any effect.
 const INERT: [&str; 6] = [
@@ -118,7 +118,7 @@ impl StderrTail {
         let written = self.0.lock();
         let text = String::from_utf8_lossy(&written);
         let words: Vec<_> = text.split_whitespace().collect();
-        if words.is_empty() { String::new() } else { format!(" [{}]", words.join(" ")) }
+        if words.is_empty() { String::new() } else { format!(" [{}]", clean(&words.join(" "), STDERR_TAIL_BYTES)) }
     }
 
     fn push(&self, bytes: &[u8]) {

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
 
-use cqar_plugins::ValidateError;
+use cqar_plugins::{PluginOperation, ValidateError};
 use cqar_proto::v1::plugin::State;
 use serde_json::json;
 
@@ -204,4 +204,27 @@ async fn what_is_known_over_restarts_is_nobody_elses_where_plugins_must_be_signe
     fs::set_permissions(&fixture.config.data_dir, fs::Permissions::from_mode(0o777)).unwrap();
     let refused = fixture.refused().await;
     assert!(refused.contains("plugins.data_dir") && refused.contains("chmod go-w"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_while_it_was_tried_does_not_come_back() {
+    let mut fixture = Fixture::with(&["market-sanity"]);
+    fixture.start().await.stop().await;
+    let go = slow_compiler(&mut fixture);
+    let running = fixture.start().await;
+    fixture.put("require-tick", &component("require-tick"));
+    running.until("require-tick", |it| it.state() == State::Pending).await;
+    running.host.operate("require-tick", PluginOperation::Remove).await.unwrap();
+    // It is back, as another build, before the first attempt has ended.
+    fixture.put("require-tick", b"garbage");
+    running.until("require-tick", |it| it.state() == State::Rejected).await;
+    fs::write(go, b"").unwrap();
+    // The compiler is done with the removed one before it is done with this one.
+    fixture.put("lookup", &component("lookup"));
+    running.until("lookup", |it| it.state() == State::Serving).await;
+    assert_eq!(running.status("require-tick").state(), State::Rejected);
+    assert_eq!(write(&running, "BTCUSDT").await.unwrap(), 2);
+    running.stop().await;
+    let known = fs::read_to_string(fixture.config.data_dir.join("plugins.json")).unwrap();
+    assert!(!known.contains("require-tick"), "{known}");
 }

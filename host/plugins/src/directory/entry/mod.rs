@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     /// Whether its file was there at the start, and what it is was never found out.
     is_unknown_since_start: bool,
     waiting: Option<Candidate>,
+    /// The generation on record, where it is to be loaded: at the start, when it is enabled, and to go back to it. Before what waits.
+    record_waiting: Option<Candidate>,
     trying: Option<Attempt>,
     serving: Option<Serving>,
     refused: Option<Refused>,
@@ -84,6 +86,7 @@ enum Reading {
 
 /// A candidate that is being tried.
 struct Attempt {
+    number: u64,
     contents: Hash,
     described: Option<Described>,
 }
@@ -136,6 +139,7 @@ impl Entry {
             gone_since: None,
             is_unknown_since_start: false,
             waiting: None,
+            record_waiting: None,
             trying: None,
             serving: None,
             refused: None,
@@ -228,8 +232,8 @@ impl Entry {
     pub(crate) fn disable(&mut self, by: DisabledBy) {
         self.disabled = Some(by);
         self.is_unknown_since_start = false;
-        (self.waiting, self.refused, self.serving, self.record_retry, self.previous) = (None, None, None, None, None);
-        self.rolling_back = None;
+        (self.waiting, self.record_waiting, self.record_retry) = (None, None, None);
+        (self.refused, self.serving, self.previous, self.rolling_back) = (None, None, None, None);
     }
 
     /// Who took it out of service.
@@ -240,14 +244,17 @@ impl Entry {
     /// Puts it into service again, and reads its files anew. What served last is tried first, if there is `record`.
     pub(crate) fn enable(&mut self, record: Option<Candidate>) {
         self.disabled = None;
-        self.waiting = record;
+        self.record_waiting = record;
         self.reload();
     }
 
     /// Reads its files anew, and tries them whatever is known about them.
     pub(crate) fn reload(&mut self) {
         self.is_reloaded = true;
-        self.refused = None;
+        // What it said that it judges holds until it says otherwise.
+        if let Some(refused) = &mut self.refused {
+            (refused.contents, refused.retry) = (None, None);
+        }
         if let Some(observed) = &mut self.observed {
             observed.reading = Reading::Unread;
         }
@@ -269,18 +276,18 @@ impl Entry {
     }
 
     /// What is to be tried next, if nothing is being tried: what is new, else what was refused for a reason that may have passed.
-    pub(crate) fn next(&mut self, now: Instant) -> Option<Candidate> {
+    pub(crate) fn next(&mut self, now: Instant, number: u64) -> Option<Candidate> {
         if self.trying.is_some() || self.disabled.is_some() {
             return None;
         }
         let due = |retry: &Retry| (now >= retry.at).then(|| retry.candidate.clone());
         let of_file = |refused: &Option<Refused>| due(refused.as_ref()?.retry.as_ref()?);
-        let next = self
-            .waiting
-            .take()
+        let of_record = if self.wants_record() { self.record_waiting.take() } else { None };
+        let next = of_record
+            .or_else(|| self.waiting.take())
             .or_else(|| of_file(&self.refused))
             .or_else(|| self.record_retry.as_ref().filter(|_| self.wants_record()).and_then(due))?;
-        self.trying = Some(Attempt { contents: next.contents, described: None });
+        self.trying = Some(Attempt { number, contents: next.contents, described: None });
         Some(next)
     }
 
@@ -289,32 +296,40 @@ impl Entry {
         self.serving.is_none() || self.rolling_back.is_some()
     }
 
-    /// Puts what is to be tried first.
-    pub(crate) fn start_with(&mut self, candidate: Candidate) {
-        self.waiting = Some(candidate);
+    /// Has the generation on record loaded, before anything else is tried.
+    pub(crate) fn load_record(&mut self, candidate: Candidate) {
+        self.record_waiting = Some(candidate);
+    }
+
+    /// Whether it is this attempt that is under way: one of a plugin that was removed since is nobody's any more.
+    pub(crate) fn is_trying(&self, number: u64) -> bool {
+        self.trying.as_ref().is_some_and(|attempt| attempt.number == number)
     }
 
     /// What is being tried said what it is.
-    pub(crate) fn described(&mut self, contents: Hash, described: Described) {
-        if let Some(attempt) = self.trying.as_mut().filter(|attempt| attempt.contents == contents) {
+    pub(crate) fn described(&mut self, described: Described) {
+        if let Some(attempt) = &mut self.trying {
             attempt.described = Some(described);
         }
+    }
+
+    /// The attempt ended, and nothing comes of it.
+    pub(crate) fn dismiss(&mut self) {
+        self.trying = None;
     }
 
     /// A candidate passed the gate: it serves from now on.
     pub(crate) fn activate(&mut self, generation: Arc<Generation>, is_record: bool, now: Timestamp) {
         self.trying = None;
-        if self.disabled.is_some() {
-            return;
-        }
         self.is_unknown_since_start = false;
-        // What is in the file was refused, and is so still.
-        if !is_record {
+        // What else is in the file was refused, and is so still.
+        if !is_record || self.refused.as_ref().is_some_and(|it| it.contents == Some(generation.contents)) {
             self.refused = None;
         }
-        self.record_retry = None;
+        (self.record_waiting, self.record_retry) = (None, None);
         let before = self.serving.take().map(|serving| serving.generation);
-        let rolled_back = self.rolling_back.take();
+        // A newer build that is good is no way back.
+        let rolled_back = self.rolling_back.take().filter(|_| is_record);
         match (before, rolled_back) {
             (Some(failed), Some(reason)) => self.refused = Some(Refused::rolled_back(&failed, &reason)),
             (Some(before), None) if before.contents != generation.contents => {
@@ -342,9 +357,12 @@ impl Entry {
         self.serving.as_ref().map(|it| &it.generation)
     }
 
-    /// Whether there is a generation before the one that serves, now or on record.
-    pub(crate) const fn has_previous(&self) -> bool {
-        self.previous.is_some() || self.record.previous.is_some()
+    /// Whether there is a generation before the one that serves, now or on record, that is not known to fail as well.
+    pub(crate) fn has_previous(&self) -> bool {
+        match &self.previous {
+            Some(previous) => previous.monitor.failing().is_none(),
+            None => self.record.previous.is_some(),
+        }
     }
 
     /// Puts the generation before in place of the one that failed. False if it is to be loaded first.
@@ -392,6 +410,10 @@ impl Entry {
         let retry = || rejection.is_retried.then(|| Retry { candidate: candidate.clone(), at: now + pause, pause });
         if is_record {
             self.record_retry = retry();
+            // The file has a turn of its own, which is not lost for the record's sake.
+            if self.refused.as_ref().is_some_and(|it| it.contents != Some(contents) && it.retry.is_some()) {
+                return;
+            }
         } else if rejection.fault == Fault::File {
             self.is_unknown_since_start = false;
         }
@@ -424,15 +446,22 @@ impl Entry {
         self.serving.is_some()
     }
 
-    /// Whether its absence would be a rule that is missing.
-    pub(crate) const fn is_known(&self) -> bool {
-        self.disabled.is_none() && (self.serving.is_some() || self.record.current.is_some())
+    /// Whether something would be lost if its file were taken for deleted: a rule, or an operator's word about it.
+    pub(crate) fn is_known(&self) -> bool {
+        let is_rule = self.disabled.is_none() && (self.serving.is_some() || self.record.current.is_some());
+        is_rule || self.record.is_disabled || !self.record.quarantined.is_empty()
+    }
+
+    /// Nothing can be said of its file at present: whether it is gone is found out anew.
+    pub(crate) const fn unseen(&mut self) {
+        self.gone_since = None;
     }
 
     /// Whether something is to come of it yet.
     pub(crate) fn is_pending(&self) -> bool {
         let is_unread = self.observed.as_ref().is_some_and(|it| matches!(it.reading, Reading::Unread));
-        self.disabled.is_none() && (is_unread || self.waiting.is_some() || self.trying.is_some())
+        let is_record_due = self.record_waiting.is_some() && self.wants_record();
+        self.disabled.is_none() && (is_unread || is_record_due || self.waiting.is_some() || self.trying.is_some())
     }
 
     /// When it is to be looked at again without an event.

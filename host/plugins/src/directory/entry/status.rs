@@ -143,7 +143,7 @@ impl Entry {
 /// What is said of a generation that fails and cannot be rolled back.
 fn failing(generation: &Generation) -> String {
     let failing = generation.monitor.failing();
-    failing.map(|why| format!("failing, and there is no generation before it: {why}")).unwrap_or_default()
+    failing.map(|why| format!("failing, and no generation before it does better: {why}")).unwrap_or_default()
 }
 
 fn limits(limits: &Limits) -> PluginLimits {

@@ -17,18 +17,18 @@ use cqar_proto::v1::{PluginEvent, plugin_event::Type};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _, event::AccessKind, event::AccessMode};
 use tokio::{
     sync::{Notify, broadcast, mpsc, watch},
-    task::spawn_blocking,
     time::{Instant, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
+    disk::Disk,
     entry::{DisabledBy, Entry},
     operations::Command,
     scan::{self, Contents, DirectoryId, Found},
 };
 use crate::{
-    gate::{Candidate, Described, Gate, PluginShared, Rejection},
+    gate::{self, Candidate, Described, Gate, PluginShared, Rejection},
     generation::Generation,
     generation_store::{GenerationRecord, GenerationStore},
     hash::Hash,
@@ -41,12 +41,20 @@ const POLL: Duration = Duration::from_secs(10);
 /// A copy sends an event for every block that it writes.
 const BETWEEN_SCANS: Duration = Duration::from_millis(20);
 
-/// What came of a candidate.
-enum Outcome {
+/// What came of an attempt.
+struct Outcome {
+    /// Of which one. A plugin may be removed, and come again, while one is under way.
+    attempt: u64,
+    candidate: Candidate,
+    news: News,
+}
+
+/// What is new of an attempt.
+enum News {
     /// It said what it is.
-    Described(Candidate, Described),
-    /// It serves, or is refused.
-    Ended(Candidate, Result<Arc<Generation>, Rejection>),
+    Described(Described),
+    /// It may serve, or is refused.
+    Ended(Result<Arc<Generation>, Rejection>),
 }
 
 /// What the task needs of others, and others of it.
@@ -71,6 +79,11 @@ pub(crate) struct Watcher {
     is_listed: bool,
     watched: Option<(DirectoryId, Option<RecommendedWatcher>)>,
     events: Arc<Notify>,
+    /// How many attempts there were.
+    attempts: u64,
+    /// That of the plugin directory, and that of the data directory.
+    disk: Disk,
+    data_disk: Disk,
     /// One place for each attempt that can end at the same time; a full channel makes the attempt wait.
     outcomes: (mpsc::Sender<Outcome>, mpsc::Receiver<Outcome>),
 }
@@ -96,6 +109,9 @@ impl Watcher {
             is_listed: false,
             watched: None,
             events: Arc::default(),
+            attempts: 0,
+            disk: Disk::default(),
+            data_disk: Disk::default(),
             outcomes: mpsc::channel(16),
         }
     }
@@ -161,7 +177,7 @@ impl Watcher {
                 entry.disable(DisabledBy::Operator);
             } else if let Some(generation) = record.current {
                 match self.of_record(&name, &generation).await {
-                    Ok(candidate) => self.entry(&name).start_with(candidate),
+                    Ok(candidate) => self.entry(&name).load_record(candidate),
                     Err(error) => self.entry(&name).lost(&error.to_string()),
                 }
             }
@@ -169,10 +185,9 @@ impl Watcher {
     }
 
     /// A generation on record, to be tried.
-    async fn of_record(&self, name: &str, generation: &GenerationRecord) -> io::Result<Candidate> {
+    async fn of_record(&mut self, name: &str, generation: &GenerationRecord) -> io::Result<Candidate> {
         let (store, hash) = (Arc::clone(&self.gate.store), generation.hash);
-        let read = spawn_blocking(move || store.component(&hash)).await;
-        let component = read.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let component = self.data_disk.run(move || store.component(&hash)).await;
         let component = component.inspect_err(|error| {
             tracing::error!(plugin = name, %hash, %error, "the last good bytes of a plugin cannot be read");
         })?;
@@ -192,8 +207,9 @@ impl Watcher {
     /// Looks at the directory, and reads what held for long enough: at a poll, also what could not be read before.
     async fn rescan(&mut self, is_start: bool, poll: bool) {
         let (dir, signed) = (self.dir.clone(), self.gate.trusted_keys.is_some());
-        let listed = spawn_blocking(move || Ok((scan::directory(&dir, signed)?, scan::list(&dir)))).await;
-        let listed = listed.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let listed = self.disk.run(move || Ok((scan::directory(&dir, signed)?, scan::list(&dir)))).await;
+        // What lay there when it could not be listed lay there since the start.
+        let is_start = is_start || !self.is_listed;
         let found = listed.and_then(|(id, found)| {
             self.watch(id);
             found
@@ -215,6 +231,7 @@ impl Watcher {
                     tracing::error!(dir = %self.dir.display(), %error, "the plugin directory cannot be read");
                 }
                 self.directory_failure = Some(format!("{}: {error}", self.dir.display()));
+                self.entries.values_mut().for_each(Entry::unseen);
                 return;
             }
         };
@@ -230,9 +247,9 @@ impl Watcher {
 
     async fn read(&mut self, found: Found) {
         let (stem, store) = (found.stem, Arc::clone(&self.gate.store));
-        let read = spawn_blocking(move || scan::read(&found.files, &store)).await;
+        let read = self.disk.run(move || scan::read(&found.files, &store)).await;
         let entry = self.entry(&stem);
-        match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        match read {
             Ok(Some(contents)) => {
                 let before = entry.disabled();
                 entry.contents(of_directory(&stem, contents));
@@ -275,8 +292,7 @@ impl Watcher {
         change: impl FnOnce(&GenerationStore, &str) -> io::Result<()> + Send + 'static,
     ) -> bool {
         let (store, plugin) = (Arc::clone(&self.gate.store), name.to_owned());
-        let changed = spawn_blocking(move || change(&store, &plugin)).await;
-        let changed = changed.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let changed = self.data_disk.run(move || change(&store, &plugin)).await;
         if let Err(error) = &changed {
             // It is as before after a restart.
             tracing::error!(plugin = name, %error, "what became of a plugin is not remembered");
@@ -338,69 +354,82 @@ impl Watcher {
     fn try_waiting(&mut self) {
         let now = Instant::now();
         for entry in self.entries.values_mut() {
-            let Some(candidate) = entry.next(now) else { continue };
+            let Some(candidate) = entry.next(now, self.attempts) else { continue };
             let (gate, shared, outcomes) = (Arc::clone(&self.gate), entry.shared.clone(), self.outcomes.0.clone());
             let (token, serving) = (self.channels.token.clone(), entry.serving().cloned());
+            let attempt = attempt(gate, self.attempts, candidate, shared, serving, outcomes);
+            self.attempts += 1;
             self.gate.tracker.spawn(async move {
-                let attempt = attempt(&gate, candidate, &shared, serving, &outcomes);
                 let _ = token.run_until_cancelled_owned(attempt).await;
             });
         }
     }
 
     async fn ended(&mut self, outcome: Outcome) {
-        let (candidate, result) = match outcome {
-            Outcome::Described(candidate, described) => {
-                return self.entry(&candidate.name).described(candidate.contents, described);
-            }
-            Outcome::Ended(candidate, result) => (candidate, result),
-        };
-        let (name, hash) = (Arc::clone(&candidate.name), candidate.hash);
-        if !self.entries.contains_key(&*name) {
-            // It was removed while it was tried, which may have kept its bytes.
-            self.store(&name, GenerationStore::forget).await;
+        let Outcome { attempt, candidate, news } = outcome;
+        let Some(entry) = self.entries.get_mut(&*candidate.name).filter(|entry| entry.is_trying(attempt)) else {
             return;
+        };
+        let ended = match news {
+            News::Described(described) => return entry.described(described),
+            // It was taken out of service while it was tried.
+            News::Ended(_) if entry.disabled().is_some() => return entry.dismiss(),
+            News::Ended(ended) => ended,
+        };
+        let kept = match ended {
+            Ok(generation) => self.keep(&candidate, &generation).await.map(|()| generation),
+            refused => refused,
+        };
+        match kept {
+            Ok(generation) => self.activate(&candidate, generation),
+            Err(rejection) => self.refuse(&candidate, rejection),
         }
+    }
+
+    /// Keeps a generation for a restart, before it serves.
+    async fn keep(&mut self, candidate: &Candidate, generation: &Generation) -> Result<(), Rejection> {
+        let (Some(component), manifest) = (candidate.component.clone(), &generation.manifest) else { return Ok(()) };
+        let name = Arc::clone(&candidate.name);
+        let beside = candidate.beside.clone();
+        let record = GenerationRecord::new(candidate.hash, manifest.kind, &manifest.subscriptions, beside);
+        if candidate.is_record && self.entry(&name).record.current.as_ref() == Some(&record) {
+            return Ok(());
+        }
+        let store = Arc::clone(&self.gate.store);
+        let kept = self.data_disk.run(move || store.keep(&name, record, &component)).await;
+        kept.map_err(|error| gate::machine("keep")(format!("its bytes cannot be kept for a restart: {error}")))
+    }
+
+    fn activate(&mut self, candidate: &Candidate, generation: Arc<Generation>) {
+        let name = Arc::clone(&candidate.name);
         let (record, now) = (self.gate.store.record(&name).unwrap_or_default(), self.gate.clock.now());
-        match result {
-            Ok(generation) => {
-                let version = generation.manifest.version.clone();
-                let replay = generation.replay.as_ref();
-                let said = replay.filter(|it| it.changed > 0);
-                let said =
-                    said.map(|it| format!("{} of {} recorded calls are answered otherwise", it.changed, it.calls));
-                let entry = self.entry(&name);
-                let failed = entry.rolling_back();
-                entry.record = record;
-                entry.activate(generation, candidate.is_record, now);
-                entry.settle_memory();
-                if let Some((failed, why)) = failed {
-                    return self.rolled_back(&name, failed.hash, &failed.manifest.version.clone(), &why);
-                }
-                let entry = self.entry(&name);
-                let activations = entry.activations();
-                if entry.disabled().is_some() {
-                    // It was taken out of service while it was tried, which kept its bytes.
-                    if entry.disabled() == Some(DisabledBy::File) {
-                        self.store(&name, GenerationStore::retire).await;
-                    }
-                    return;
-                }
-                self.metrics.swaps.with_label_values(&[&*name]).inc();
-                self.metrics.generation.with_label_values(&[&*name]).set(activations);
-                self.happened(&name, Type::Activated, Some((hash, &version)), &said.unwrap_or_default());
-            }
-            Err(rejection) => {
-                let (step, reason) = (rejection.step, format!("{}: {}", rejection.step, rejection.reason));
-                self.metrics.rejections.with_label_values(&[&*name, step]).inc();
-                let is_again = self.entry(&name).refused_for(&reason);
-                self.entry(&name).reject(&candidate, rejection, Instant::now());
-                self.entry(&name).settle_memory();
-                if is_again {
-                    return;
-                }
-                self.happened(&name, Type::Rejected, Some((hash, "")), &reason);
-            }
+        let version = generation.manifest.version.clone();
+        let changed = generation.replay.as_ref().filter(|replay| replay.changed > 0);
+        let said = changed.map(|it| format!("{} of {} recorded calls are answered otherwise", it.changed, it.calls));
+        let entry = self.entry(&name);
+        let failed = entry.rolling_back().filter(|_| candidate.is_record);
+        entry.record = record;
+        entry.activate(generation, candidate.is_record, now);
+        entry.settle_memory();
+        let activations = entry.activations();
+        if let Some((failed, why)) = failed {
+            return self.rolled_back(&name, failed.hash, &failed.manifest.version, &why);
+        }
+        self.metrics.swaps.with_label_values(&[&*name]).inc();
+        self.metrics.generation.with_label_values(&[&*name]).set(activations);
+        self.happened(&name, Type::Activated, Some((candidate.hash, &version)), &said.unwrap_or_default());
+    }
+
+    fn refuse(&mut self, candidate: &Candidate, rejection: Rejection) {
+        let name = Arc::clone(&candidate.name);
+        let (step, reason) = (rejection.step, format!("{}: {}", rejection.step, rejection.reason));
+        self.metrics.rejections.with_label_values(&[&*name, step]).inc();
+        let entry = self.entry(&name);
+        let is_again = entry.refused_for(&reason);
+        entry.reject(candidate, rejection, Instant::now());
+        entry.settle_memory();
+        if !is_again {
+            self.happened(&name, Type::Rejected, Some((candidate.hash, "")), &reason);
         }
     }
 
@@ -423,21 +452,30 @@ impl Watcher {
 
 /// Tries a candidate, and tells the watcher what it is as soon as it is known.
 async fn attempt(
-    gate: &Gate,
+    gate: Arc<Gate>,
+    attempt: u64,
     candidate: Candidate,
-    shared: &PluginShared,
+    shared: PluginShared,
     serving: Option<Arc<Generation>>,
-    outcomes: &mpsc::Sender<Outcome>,
+    outcomes: mpsc::Sender<Outcome>,
 ) {
     let (described, mut descriptions) = mpsc::channel(1);
+    let tell = async |news: News| {
+        // An error means that the watcher ended.
+        let _ = outcomes.send(Outcome { attempt, candidate: candidate.clone(), news }).await;
+    };
     let forward = async {
         if let Some(described) = descriptions.recv().await {
-            // An error means that the watcher ended.
-            let _ = outcomes.send(Outcome::Described(candidate.clone(), described)).await;
+            tell(News::Described(described)).await;
         }
     };
-    let ((), result) = tokio::join!(forward, gate.pass(&candidate, shared, serving.as_deref(), described));
-    let _ = outcomes.send(Outcome::Ended(candidate, result)).await;
+    // In a task of its own: whatever ends it, that it ended is told.
+    let (tracker, tried) = (gate.tracker.clone(), candidate.clone());
+    let passing = async move { gate.pass(&tried, &shared, serving.as_deref(), described).await };
+    let passing = AbortOnDropHandle::new(tracker.spawn(passing));
+    let ((), passed) = tokio::join!(forward, passing);
+    let passed = passed.unwrap_or_else(|error| Err(gate::machine("gate")(format!("the trial broke: {error}"))));
+    tell(News::Ended(passed)).await;
 }
 
 fn of_directory(name: &str, contents: Contents) -> Candidate {

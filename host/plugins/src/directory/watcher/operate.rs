@@ -99,16 +99,20 @@ impl Watcher {
             let previous = self.entry(&name).record.previous.clone();
             let said = format!("rolled back at {now}: {reason}");
             let failed = Quarantined { hash, contents: generation.contents, reason: said.clone() };
+            // First what helps: the disk may take its time.
+            let is_back = self.entry(&name).roll_back(said.clone(), now);
+            self.entry(&name).settle_memory();
+            self.publish();
             self.store(&name, move |store, name| store.quarantine(name, failed)).await;
             let lift = format!("not tried again before another file, or `cqar plugin lift {name}`");
             self.happened(&name, Type::Quarantined, Some((hash, &version)), &lift);
-            if self.entry(&name).roll_back(said.clone(), now) {
+            if is_back {
                 self.rolled_back(&name, hash, &version, &said);
             } else if let Some(previous) = previous {
                 // It was not loaded since the start.
                 match self.of_record(&name, &previous).await {
-                    Ok(candidate) => self.entry(&name).start_with(candidate),
-                    Err(error) => tracing::error!(plugin = name, %error, "generation_before_not_loaded"),
+                    Ok(candidate) => self.entry(&name).load_record(candidate),
+                    Err(error) => tracing::error!(plugin = name, %error, "the generation before cannot be loaded"),
                 }
             }
         }

@@ -206,13 +206,27 @@ fn coverage(raw: listing::Coverage, sources: Vec<usize>) -> Result<Coverage, Str
     })
 }
 
+/// A row's document, which has fewer than twenty fields.
+const MAX_DOCUMENT_BYTES: usize = 64 << 10;
+/// Of the problems and hints of a row, so many are looked at; fewer are kept.
+const MAX_SAID: usize = 256;
+
+/// Refuses a document that would become many times its size before it is understood.
+fn document_length(field: &str, document: &str) -> Result<(), String> {
+    if document.len() > MAX_DOCUMENT_BYTES {
+        return Err(format!("{field}: a document of {} bytes, and {MAX_DOCUMENT_BYTES} are allowed", document.len()));
+    }
+    Ok(())
+}
+
 fn listed(raw: listing::Listed, source: usize) -> Result<Listed, String> {
     let mut found = Violations::default();
     VENUE_SYMBOL.check("symbol", &raw.symbol, &mut found);
     if let Some(wrong) = found.into_result().err().and_then(|found| found.into_iter().next()) {
         return Err(wrong.to_string());
     }
-    let mut problems: Vec<RowProblem> = raw.problems.into_iter().map(problem).collect();
+    document_length("market", &raw.market)?;
+    let mut problems: Vec<RowProblem> = raw.problems.into_iter().take(MAX_SAID).map(problem).collect();
     let reading = reading(raw.reading)?;
     let market = market(&raw.market, &mut problems)?;
     Ok(Listed { source, symbol: raw.symbol, reading, market, problems: bounded(problems) })
@@ -227,7 +241,7 @@ fn asset(raw: listing::ListedAsset) -> Result<ListedAsset, String> {
     let mut problems = Vec::new();
     let segment = optional("assets.segment", raw.segment.as_deref())?;
     let mut hints = Vec::new();
-    for hint in raw.hints {
+    for hint in raw.hints.into_iter().take(MAX_SAID) {
         if hint.key.len() > MAX_CODE_BYTES || hint.value.len() > MAX_HINT_BYTES || hints.len() == MAX_HINTS {
             let message = format!("at most {MAX_HINTS} hints, of {MAX_CODE_BYTES} and {MAX_HINT_BYTES} bytes");
             problems.push(RowProblem::new(format!("hints.{}", clean(&hint.key, MAX_CODE_BYTES)), "TOO_LONG", &message));
@@ -236,6 +250,7 @@ fn asset(raw: listing::ListedAsset) -> Result<ListedAsset, String> {
         }
     }
     if let Some(document) = &raw.venue_asset {
+        document_length("venue-asset", document)?;
         let fields: Map<String, Value> = serde_json::from_str(document)
             .map_err(|error| format!("venue-asset of {:?}: {error}", clean(&raw.code, 64)))?;
         // All that the registry has of a venue asset so far is what it derives.

@@ -20,7 +20,7 @@ use crate::{
         instance_pool::{Call, InstancePool, Interface, Template},
         sandbox::Sandbox,
     },
-    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, cleaned},
+    text::{MAX_CODE_BYTES, MAX_MESSAGE_BYTES, clean, cleaned},
 };
 
 /// The most messages that one event becomes: what the relay keeps while it publishes them.
@@ -51,6 +51,20 @@ pub(crate) enum Action {
     Drop,
     Emit(Vec<OutboundMessage>),
     Fail(String),
+}
+
+impl Action {
+    /// What it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let of_message = |message: &OutboundMessage| {
+            let attributes = message.attributes.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+            message.body.as_ref().map_or(0, |body| body.bytes.len()) + message.subject_suffix.len() + attributes
+        };
+        match self {
+            Self::Emit(messages) => messages.iter().map(of_message).sum(),
+            Self::Pass | Self::Drop | Self::Fail(_) => 0,
+        }
+    }
 }
 
 /// Does to what an event has become so far what a transform wants. Several emitting transforms multiply: each message
@@ -175,7 +189,8 @@ fn outgoing(raw: transform::Outgoing) -> Result<OutboundMessage, String> {
 fn attribute(key: String, value: String) -> Result<(String, String), String> {
     let legal = (1..=20).contains(&key.len()) && key.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9'));
     if !legal || RESERVED.contains(&key.as_str()) {
-        return Err(format!("the attribute {key:?}: 1 to 20 of a-z and 0-9, and none of CloudEvents' own"));
+        let key = clean(&key, MAX_CODE_BYTES);
+        return Err(format!("the attribute \"{key}\": 1 to 20 of a-z and 0-9, and none of CloudEvents' own"));
     }
     if value.len() > MAX_VALUE_BYTES || value.chars().any(char::is_control) {
         return Err(format!("the attribute {key:?}: at most {MAX_VALUE_BYTES} bytes without control characters"));
@@ -190,7 +205,7 @@ fn body(raw: transform::Content) -> Result<OutboundPayload, String> {
     let content_type = raw.content_type;
     let legal = content_type.len() <= 128 && content_type.bytes().all(|b| (b' '..=b'~').contains(&b));
     if !legal || !content_type.contains('/') {
-        return Err(format!("the content type {content_type:?} is none"));
+        return Err(format!("the content type \"{}\" is none", clean(&content_type, MAX_CODE_BYTES)));
     }
     Ok(OutboundPayload { content_type, bytes: raw.data.into() })
 }

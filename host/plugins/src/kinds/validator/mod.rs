@@ -134,6 +134,15 @@ pub(crate) struct Question<'a> {
     pub(crate) read_set: &'a SharedReadSet,
 }
 
+impl Question<'_> {
+    /// Whether a generation is one that judges all of this.
+    pub(crate) fn is_for(&self, generation: &Generation) -> bool {
+        let subscribes = |change: &Change| generation.manifest.subscribes(change.entity_type);
+        generation.interfaces::<Validator>().is_some()
+            && self.seen.iter().filter_map(|index| self.changes.get(*index)).all(subscribes)
+    }
+}
+
 /// Has one validator judge. Findings carry the index within all changes.
 pub(crate) async fn judge(
     generation: &Generation,
