@@ -43,13 +43,11 @@ impl Disk {
             // An error means that nobody waits any more.
             let _ = reply.send(work());
         });
-        match timeout(self.patience, answer).await {
-            Ok(answer) => answer.unwrap_or_else(|_| Err(Error::other("the work on the disk ended without a result"))),
-            Err(_) => {
-                self.unanswered = Some(running);
-                Err(silent())
-            }
-        }
+        let Ok(answered) = timeout(self.patience, answer).await else {
+            self.unanswered = Some(running);
+            return Err(silent());
+        };
+        answered.unwrap_or_else(|_| Err(Error::other("the work on the disk ended without a result")))
     }
 }
 

@@ -138,3 +138,27 @@ async fn a_transform_that_looks_up_is_held_by_what_it_saw_alone_and_not_by_other
     assert_eq!((answers.len(), failure.is_none()), (12, true), "each event alone looks up once, which is one state");
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_batch_becomes_is_bounded_and_the_rest_is_answered_later() {
+    let mut fixture = Fixture::with(&["hostile-transform"]);
+    fixture.config.transforms = vec!["hostile-transform".into()];
+    fixture.config.limits.call.guest = std::time::Duration::from_secs(5);
+    let text = "[settings]\ndoes = \"many-parts\"\non = \"LARGE\"\n";
+    std::fs::write(fixture.file("hostile-transform").with_extension("toml"), text).unwrap();
+    let running = fixture.start().await;
+    let transforms = running.host.transforms();
+    let events: Vec<_> = (0..20).map(|index| event(index, "market_listed", "LARGE")).collect();
+    // All of them would be 150 MB.
+    let mut rest = events.as_slice();
+    let mut batches = Vec::new();
+    while !rest.is_empty() {
+        let (answers, failure) = transforms.transform(rest, PREFIX).await;
+        assert!(failure.is_none() && answers.iter().all(|parts| parts.len() == 15), "{failure:?}");
+        batches.push(answers.len());
+        rest = &rest[answers.len()..];
+    }
+    assert_eq!(batches, [5, 5, 5, 5]);
+    assert_eq!(running.host.degraded(), None);
+    running.stop().await;
+}

@@ -16,8 +16,12 @@ use hostile::{
 /// The transform.
 pub struct HostileTransform;
 
-const ANSWERS: &Answers =
-    &[(Export::Transform, &[Answer::Remember, Answer::LargeAnswer, Answer::WrongNumber, Answer::ControlCharacters])];
+const ANSWERS: &Answers = &[(
+    Export::Transform,
+    &[Answer::Remember, Answer::LargeAnswer, Answer::ManyParts, Answer::WrongNumber, Answer::ControlCharacters],
+)];
+const PARTS: usize = 15;
+const PART_BYTES: usize = 500 << 10;
 
 impl lifecycle::Guest for HostileTransform {
     fn describe() -> String {
@@ -48,14 +52,18 @@ impl transform::Guest for HostileTransform {
 fn action(answer: Option<Answer>) -> Action {
     let unchanged = Outgoing { subject_suffix: None, attributes: Vec::new(), body: None };
     let field = |key: &str, value: String| Field { key: key.to_owned(), value };
+    let of_text = |data: Vec<u8>| Some(Content { content_type: "text/plain".to_owned(), data });
     match answer {
+        Some(Answer::ManyParts) => {
+            let part = |_| Outgoing { body: of_text(vec![b'x'; PART_BYTES]), ..unchanged.clone() };
+            Action::Emit((0..PARTS).map(part).collect())
+        }
         Some(Answer::Remember) => {
             let attributes = vec![field("calls", hostile::calls().to_string())];
             Action::Emit(vec![Outgoing { attributes, ..unchanged }])
         }
         Some(Answer::LargeAnswer) => {
-            let body = Content { content_type: "text/plain".to_owned(), data: texts::large().into_bytes() };
-            Action::Emit(vec![Outgoing { body: Some(body), ..unchanged }])
+            Action::Emit(vec![Outgoing { body: of_text(texts::large().into_bytes()), ..unchanged }])
         }
         Some(Answer::ControlCharacters) => Action::Emit(vec![Outgoing {
             subject_suffix: Some(CONTROL_CHARACTERS.to_owned()),

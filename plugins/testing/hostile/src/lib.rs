@@ -40,6 +40,7 @@
 //! | `large-kind`: nearly 8 MiB | – | the kind of a reading | the path of a problem | – | the kind of a reading | – |
 //! | `large-extra`: 32 fields of 64 KiB | – | of each reading | – | – | of a reading | – |
 //! | `many-extra`: 20 fields of 1,000 bytes, which is allowed | – | of each reading | – | – | – | – |
+//! | `many-parts`: 15 messages of 500 KiB, which is allowed | – | – | – | – | – | of each event |
 //! | `million-coverages`, `million-rejected`, `million-markets` | – | – | – | – | so many | – |
 //! | `findings` | a warning for each change | – | – | – | – | – |
 //! | `wrong-number`: one item fewer than asked | the index after the last | yes | yes | yes | the index after the last | yes |

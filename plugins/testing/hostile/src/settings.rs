@@ -50,6 +50,7 @@ pub enum Answer {
     LargeKind,
     LargeExtra,
     ManyExtra,
+    ManyParts,
     MillionCoverages,
     MillionRejected,
     MillionMarkets,
