@@ -1,19 +1,30 @@
 //! No write passes unjudged: what might be a rule is waited for, or refuses.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use cqar_plugins::{PluginOperation, ValidateError};
 use cqar_proto::v1::plugin::State;
 use serde_json::json;
 
-use crate::fixture::{Fixture, Running, component, context, market, market_with};
+use crate::fixture::{Fixture, PATIENCE, Running, component, context, market, market_with};
+
+/// The file that the compiler makes when it begins.
+fn begun(fixture: &Fixture) -> PathBuf {
+    fixture.root().join("begun")
+}
 
 /// A compiler that waits until a file is there.
 fn slow_compiler(fixture: &mut Fixture) -> PathBuf {
     let (script, go) = (fixture.root().join("compiler"), fixture.root().join("go"));
     let compiler = fixture.config.compiler.program.display().to_string();
+    let (begun, go_on) = (begun(fixture).display().to_string(), go.display());
     let text =
-        format!("#!/bin/sh\nwhile [ ! -e {} ]; do /bin/sleep 0.01; done\nexec {compiler} \"$@\"\n", go.display());
+        format!("#!/bin/sh\n: > {begun}\nwhile [ ! -e {go_on} ]; do /bin/sleep 0.01; done\nexec {compiler} \"$@\"\n");
     fs::write(&script, text).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
     fixture.config.compiler.program = script;
@@ -213,7 +224,11 @@ async fn what_was_removed_while_it_was_tried_does_not_come_back() {
     let go = slow_compiler(&mut fixture);
     let running = fixture.start().await;
     fixture.put("require-tick", &component("require-tick"));
-    running.until("require-tick", |it| it.state() == State::Pending).await;
+    let ends = Instant::now() + PATIENCE;
+    while !begun(&fixture).exists() {
+        assert!(Instant::now() < ends, "it is compiled");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     running.host.operate("require-tick", PluginOperation::Remove).await.unwrap();
     // It is back, as another build, before the first attempt has ended.
     fixture.put("require-tick", b"garbage");
