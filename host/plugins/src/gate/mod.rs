@@ -6,7 +6,7 @@ pub(crate) mod manifest;
 mod swap;
 mod trial;
 
-use std::{collections::BTreeMap, io, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use cqar_domain::{
     id::EntityType,
@@ -17,7 +17,6 @@ use cqar_proto::v1::ReplayReport;
 use serde_json::Value;
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
-    task::spawn_blocking,
     time::timeout,
 };
 use tokio_util::task::TaskTracker;
@@ -27,7 +26,7 @@ use self::{cases::Case, manifest::Manifest, trial::Trial};
 use crate::{
     compile::{CompileError, Compiler},
     config::Limits,
-    directory::scan::Beside,
+    directory::{disk::Disk, scan::Beside},
     error::CallError,
     generation::{Generation, Policy, PoolSettings},
     generation_store::{ComponentFile, GenerationStore},
@@ -239,8 +238,8 @@ impl Gate {
             return Ok(());
         };
         let signature = candidate.beside.signature.clone();
-        let verified = spawn_blocking(move || trust::verify(&keys, &component, signature.as_deref())).await;
-        let verified = verified.unwrap_or_else(|error| Err(Untrusted::Unread(io::Error::other(error))));
+        let verify = move || Ok(trust::verify(&keys, &component, signature.as_deref()));
+        let verified = Disk::default().run(verify).await.unwrap_or_else(|error| Err(Untrusted::Unread(error)));
         verified.map_err(|untrusted| match untrusted {
             Untrusted::Unsigned(what_to_do) => at("trust")(what_to_do),
             Untrusted::Unread(error) => machine("trust")(error.to_string()),
@@ -262,8 +261,7 @@ impl Gate {
     /// The cases of the component, and those beside it.
     async fn cases(&self, candidate: &Candidate) -> Result<Vec<Case>, Rejection> {
         let Some(component) = candidate.component.clone() else { return Ok(Vec::new()) };
-        let section = spawn_blocking(move || cases::section(&component)).await;
-        let section = section.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let section = Disk::default().run(move || cases::section(&component)).await;
         let section = section.map_err(|error| machine("cases")(error.to_string()))?;
         let of_section = section.map(|text| String::from_utf8_lossy(&text).into_owned());
         let beside = candidate.beside.cases.as_deref();

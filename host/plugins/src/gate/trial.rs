@@ -47,7 +47,7 @@ impl Trial<'_> {
         };
         match timeout_at(ends, all).await {
             Ok(asked) => asked,
-            Err(_) => Err(at("sample")(format!("all samples and cases took longer than {} s", TIME.as_secs()))),
+            Err(_) => Err(at("cases")(format!("all samples and cases took longer than {} s", TIME.as_secs()))),
         }
     }
 
