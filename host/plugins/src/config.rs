@@ -27,7 +27,7 @@ pub struct HostConfig {
     pub settle_timeout: Duration,
     /// What each plugin may use up.
     pub limits: Limits,
-    /// The memory of all instances together, but for the one that reads listings.
+    /// The memory of all instances together, but for the one that reads listings, and of the machine code that they run.
     pub memory_budget_bytes: usize,
     /// Whose plugins may serve: minisign keys, one of which must have signed each. None means anybody's.
     pub trusted_keys: Option<Vec<TrustedKey>>,

@@ -40,8 +40,10 @@ pub(crate) struct GenerationStore {
     state: ArcSwap<State>,
     /// Held by the one that writes, over all of its work on the disk.
     writing: Mutex<()>,
-    received: AtomicU64,
 }
+
+/// Numbers what is received, of all stores of the process: what is left of one is removed a little later.
+static RECEIVED: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct State {
@@ -161,9 +163,16 @@ impl ComponentFile {
 
 impl Drop for ComponentFile {
     fn drop(&mut self) {
-        if self.is_incoming {
-            // What stays for now goes with the next start.
-            let _ = fs::remove_file(&self.path);
+        if !self.is_incoming {
+            return;
+        }
+        let path = std::mem::take(&mut self.path);
+        // What stays for now goes with the next start.
+        let remove = move || drop(fs::remove_file(path));
+        // Threads of the runtime wait for no disk.
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(remove)),
+            Err(_) => remove(),
         }
     }
 }
@@ -195,12 +204,7 @@ impl GenerationStore {
             // Of a process that ended meanwhile. What cannot be removed harms nobody.
             let _ = fs::remove_file(left.path());
         }
-        Ok(Self {
-            dir: dir.into(),
-            state: ArcSwap::from_pointee(state),
-            writing: Mutex::default(),
-            received: AtomicU64::new(0),
-        })
+        Ok(Self { dir: dir.into(), state: ArcSwap::from_pointee(state), writing: Mutex::default() })
     }
 
     /// What is known of every plugin.
@@ -215,7 +219,7 @@ impl GenerationStore {
 
     /// Copies a file that may be a component, and hashes it. Only a part of it is in memory at a time.
     pub(crate) fn receive(&self, source: &Path) -> io::Result<Received> {
-        let number = self.received.fetch_add(1, Ordering::Relaxed);
+        let number = RECEIVED.fetch_add(1, Ordering::Relaxed);
         let path = self.dir.join(INCOMING).join(format!("{number}.wasm"));
         let mut file = File::open(source)?;
         let mut buffer = vec![0; 256 << 10];

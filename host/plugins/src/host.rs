@@ -107,15 +107,23 @@ impl PluginHost {
         let dir = config.dir.clone();
         let listed = Disk::default().run(move || fs::create_dir_all(&dir).and_then(|()| scan::list(&dir))).await;
         listed.map_err(unreadable)?;
+        let (dir, signed) = (config.data_dir.clone(), config.trusted_keys.is_some());
+        let store = Disk::default().run(move || Ok(open_store(&dir, signed))).await;
+        let store = store.map_err(|source| StartError::DataDirectory { path: config.data_dir.clone(), source })??;
+        let (compiler, engine) = (config.compiler.clone(), Engine::compatibility()?);
+        let compiler = Disk::default()
+            .run(move || Ok(Compiler::start(&compiler, engine)))
+            .await
+            .map_err(|source| StartError::CompiledDirectory { path: config.compiler.cache_dir.clone(), source })??;
         let gate = Gate {
             engine: Engine::start()?,
-            compiler: Compiler::start(&config.compiler, Engine::compatibility()?)?,
+            compiler,
             lookup: Arc::clone(&lookup),
             clock: Arc::clone(&clock),
             settings: config.settings,
             limits: config.limits,
             grants: config.grants,
-            store: Arc::new(open_store(&config.data_dir, config.trusted_keys.is_some())?),
+            store: Arc::new(store),
             listing_place: Arc::new(Semaphore::new(1)),
             trusted_keys: config.trusted_keys,
             budget: MemoryBudget::new(config.memory_budget_bytes),

@@ -107,6 +107,12 @@ impl CallMonitor {
         failures.push_front(v1::PluginFailure { fail_time, export: export.to_owned(), reason });
     }
 
+    /// Notes that a call ended well, and its answer is not taken in.
+    pub(crate) fn not_taken_in(&self, export: &str, error: &CallError) {
+        self.stats.error(&self.generation, error);
+        self.note_failure(export, error.to_string());
+    }
+
     /// Why it is to be taken back, if it is.
     pub(crate) fn failing(&self) -> Option<String> {
         if !self.window.is_failing() {

@@ -175,10 +175,15 @@ impl Stats {
         (self.calls.load(Ordering::Relaxed), self.failed_calls.load(Ordering::Relaxed))
     }
 
+    /// Counts an error.
+    pub(crate) fn error(&self, generation: &str, error: &CallError) {
+        self.metrics.errors.with_label_values(&[&*self.plugin, generation, error.kind()]).inc();
+    }
+
     pub(crate) fn called(&self, export: &'static str, generation: &str, took: Duration, error: Option<&CallError>) {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let Some(error) = error else { return };
-        self.metrics.errors.with_label_values(&[&*self.plugin, generation, error.kind()]).inc();
+        self.error(generation, error);
         // What moved is the registry, and the call is made again: the plugin did nothing wrong.
         if matches!(error, CallError::Moved) {
             return;

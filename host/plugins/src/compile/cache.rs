@@ -83,14 +83,15 @@ impl CompiledCache {
         Ok((file, path))
     }
 
-    /// Keeps what the compiler wrote, and reads it. Nothing is kept if that fails.
-    pub(super) fn finish(&self, hash: &Hash, partial: &Path) -> io::Result<Vec<u8>> {
-        let artefact = read_artefact(partial).ok_or_else(|| io::Error::other("what the compiler wrote is damaged"))?;
+    /// Keeps what the compiler wrote, if that is what its beginning says.
+    pub(super) fn finish(&self, hash: &Hash, partial: &Path) -> io::Result<()> {
+        self.verify()?;
+        read_artefact(partial).ok_or_else(|| io::Error::other("what the compiler wrote is damaged"))?;
         File::open(partial)?.sync_all()?;
         fs::rename(partial, self.path(hash, ARTEFACT))?;
         File::open(&self.dir)?.sync_all()?;
         self.sweep(false);
-        Ok(artefact)
+        Ok(())
     }
 
     /// Remembers why a file cannot be compiled. What cannot be remembered is found out again.
@@ -186,10 +187,10 @@ mod tests {
 
     use super::*;
 
-    fn keep(cache: &CompiledCache, hash: &Hash, artefact: &[u8]) -> Vec<u8> {
+    fn keep(cache: &CompiledCache, hash: &Hash, artefact: &[u8]) {
         let (file, partial) = cache.begin(hash).unwrap();
         write_artefact(file, artefact).unwrap();
-        cache.finish(hash, &partial).unwrap()
+        cache.finish(hash, &partial).unwrap();
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
         let (hash, engine) = (Hash::of(b"component"), Hash::of(b"engine"));
         let cache = CompiledCache::open(&dir, engine, 64 << 20).unwrap();
         assert_eq!(cache.get(&hash), None);
-        assert_eq!(keep(&cache, &hash, b"code"), b"code");
+        keep(&cache, &hash, b"code");
         assert_eq!(cache.get(&hash), Some(Ok(b"code".to_vec())));
         assert_eq!(CompiledCache::open(&dir, Hash::of(b"newer"), 64 << 20).unwrap().get(&hash), None);
         assert_eq!(CompiledCache::open(&dir, engine, 32 << 20).unwrap().get(&hash), None);

@@ -16,7 +16,7 @@ mod weight;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::spawn_blocking,
     time::timeout,
 };
@@ -29,6 +29,11 @@ use crate::{error::StartError, generation_store::ComponentFile, hash::Hash};
 const SMALL_BYTES: u64 = 2 << 20;
 /// How long a component may take in all, with those before it. Three of the largest, each at its limit.
 const PATIENCE: Duration = Duration::from_mins(30);
+
+/// How much machine code is read at a time: each has up to 128 MiB, and a start reads that of every plugin.
+const READS: usize = 2;
+/// How long that may take, with those before it.
+const READ_PATIENCE: Duration = Duration::from_mins(1);
 
 /// How components are compiled.
 #[derive(Debug, Clone)]
@@ -50,8 +55,21 @@ pub(crate) enum CompileError {
     MayPass(String),
 }
 
+/// Machine code on its way from the folder to the engine, and its turn, which is over with this.
+pub(crate) struct Artefact {
+    bytes: Vec<u8>,
+    _reading: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Artefact {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// The queues of the compiler.
 pub(crate) struct Compiler {
+    reads: Arc<Semaphore>,
     cache: Arc<CompiledCache>,
     small: mpsc::UnboundedSender<Job>,
     large: mpsc::UnboundedSender<Job>,
@@ -67,26 +85,43 @@ impl Compiler {
             let started = process::start_worker(name, config, &cache, jobs);
             started.map(|()| sender).map_err(|error| StartError::Engine(error.to_string()))
         };
-        Ok(Self { small: start("compile-small")?, large: start("compile-large")?, cache })
+        Ok(Self {
+            reads: Arc::new(Semaphore::new(READS)),
+            small: start("compile-small")?,
+            large: start("compile-large")?,
+            cache,
+        })
     }
 
     /// What the component was compiled to: kept from before, or compiled now.
-    pub(crate) async fn artefact(&self, hash: Hash, component: Arc<ComponentFile>) -> Result<Vec<u8>, CompileError> {
-        let stopped = |_| CompileError::MayPass("the server stops".into());
-        let cache = Arc::clone(&self.cache);
-        match spawn_blocking(move || cache.get(&hash)).await.ok().flatten() {
-            Some(Ok(artefact)) => return Ok(artefact),
-            Some(Err(refused)) => return Err(CompileError::Refused(refused)),
-            None => {}
+    pub(crate) async fn artefact(&self, hash: Hash, component: Arc<ComponentFile>) -> Result<Artefact, CompileError> {
+        if let Some(artefact) = self.kept(hash).await? {
+            return Ok(artefact);
         }
+        let stopped = |_| CompileError::MayPass("the server stops".into());
         let queue = if component.bytes() <= SMALL_BYTES { &self.small } else { &self.large };
         let (reply, outcome) = oneshot::channel::<JobOutcome>();
         queue.send(Job { hash, component, reply }).map_err(|_| CompileError::MayPass("the server stops".into()))?;
-        match timeout(PATIENCE, outcome).await {
-            Ok(outcome) => outcome.map_err(stopped)?,
-            Err(_) => {
-                Err(CompileError::MayPass(format!("took longer than {} min, others included", PATIENCE.as_secs() / 60)))
-            }
+        let late =
+            |_| CompileError::MayPass(format!("took longer than {} min, others included", PATIENCE.as_secs() / 60));
+        timeout(PATIENCE, outcome).await.map_err(late)?.map_err(stopped)??;
+        let kept = self.kept(hash).await?;
+        kept.ok_or_else(|| CompileError::MayPass("what it was compiled to is gone already".into()))
+    }
+
+    /// What is kept of a component.
+    async fn kept(&self, hash: Hash) -> Result<Option<Artefact>, CompileError> {
+        let (cache, turn) = (Arc::clone(&self.cache), Arc::clone(&self.reads).acquire_owned());
+        let read = async {
+            // Nobody closes it.
+            let reading = turn.await.ok()?;
+            // A disk that does not answer keeps the turn, so that no more than these wait for it.
+            let get = move || Some(cache.get(&hash)?.map(|bytes| Artefact { bytes, _reading: reading }));
+            spawn_blocking(get).await.ok().flatten()
+        };
+        match timeout(READ_PATIENCE, read).await {
+            Ok(kept) => kept.transpose().map_err(CompileError::Refused),
+            Err(_) => Err(CompileError::MayPass("the disk of the compiled components does not answer".into())),
         }
     }
 

@@ -38,7 +38,7 @@ const LEAST_BYTES: u64 = 128 << 20;
 /// A reason, with its context.
 const MAX_MESSAGE_BYTES: usize = 4000;
 
-pub(super) type JobOutcome = Result<Vec<u8>, CompileError>;
+pub(super) type JobOutcome = Result<(), CompileError>;
 
 /// A component that is to be compiled.
 pub(super) struct Job {
@@ -89,12 +89,12 @@ fn compile(config: &CompilerConfig, cache: &CompiledCache, job: &mut Job) -> Job
     let component = File::open(job.component.path()).map_err(may_pass)?;
     let (output, partial) = cache.begin(&job.hash).map_err(may_pass)?;
     let ended = run(config, limit.bytes, component, output, job).map_err(may_pass);
-    let artefact = ended.and_then(|ended| {
+    let kept = ended.and_then(|ended| {
         judge(&ended, &limit)?;
         cache.finish(&job.hash, &partial).map_err(|error| CompileError::MayPass(error.to_string()))
     });
     remove(&partial);
-    artefact
+    kept
 }
 
 /// How a child ended.

@@ -39,7 +39,7 @@ use crate::{
         engine::Engine,
         instance_pool::Template,
         log_rate::LogRate,
-        memory_budget::{MemoryAccount, MemoryBudget},
+        memory_budget::{CodeMemory, MemoryAccount, MemoryBudget},
         sandbox::{self, Sandbox, Scope},
         wasi,
     },
@@ -149,7 +149,7 @@ impl Gate {
         self.trust(candidate).await?;
         self.quarantine(candidate)?;
         let limits = config.limits(&self.limits).map_err(at("config"))?;
-        let component = self.compile(candidate).await?;
+        let (component, code) = self.compile(candidate).await?;
         let version = interface::version(&component).map_err(at("interface"))?;
         let component = self.engine.linker().instantiate_pre(&component).map_err(|error| {
             let unknown = interface::unknown_imports(&component);
@@ -166,7 +166,7 @@ impl Gate {
         // Nobody closes it.
         let _trial = self.trials.acquire().await;
         let now = self.clock.now();
-        let mut template = self.template(candidate, config, component, shared).map_err(wasm("interface"))?;
+        let mut template = self.template(candidate, config, (component, code), shared).map_err(wasm("interface"))?;
         let mut manifest = self.describe(&template, now, &limits).await?;
         if manifest.kind != kind {
             let (says, is) = (manifest.kind.name(), kind.name());
@@ -284,7 +284,8 @@ impl Gate {
         }
     }
 
-    async fn compile(&self, candidate: &Candidate) -> Result<Component, Rejection> {
+    /// The machine code, and the memory that it takes.
+    async fn compile(&self, candidate: &Candidate) -> Result<(Component, CodeMemory), Rejection> {
         let Some(component) = &candidate.component else {
             return Err(at("compile")(match candidate.bytes {
                 0 => "the file is empty".into(),
@@ -296,16 +297,18 @@ impl Gate {
             CompileError::MayPass(reason) => machine("compile")(reason),
         };
         let artefact = self.compiler.artefact(candidate.hash, Arc::clone(component)).await.map_err(rejection)?;
-        self.engine.load(artefact).await.ok_or_else(|| {
+        let code = self.budget.code(artefact.as_ref().len()).map_err(machine("memory"))?;
+        let component = self.engine.load(artefact).await.ok_or_else(|| {
             machine("compile")("what the compiler made cannot be loaded: is it of another build?".into())
-        })
+        })?;
+        Ok((component, code))
     }
 
     fn template(
         &self,
         candidate: &Candidate,
         config: &PluginConfig,
-        component: InstancePre<Sandbox>,
+        (component, code): (InstancePre<Sandbox>, CodeMemory),
         shared: &PluginShared,
     ) -> wasmtime::Result<Template> {
         let of_server = || self.settings.get(&*candidate.name).map_or_else(|| "{}".to_owned(), Value::to_string);
@@ -314,6 +317,7 @@ impl Gate {
             hash: candidate.hash,
             lifecycle: lifecycle::GuestIndices::new(&component)?,
             component,
+            _code: code,
             memory: Arc::clone(&shared.memory),
             logs: Arc::clone(&shared.logs),
             lookup: None,

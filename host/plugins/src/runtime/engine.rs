@@ -85,7 +85,7 @@ impl Engine {
     }
 
     /// Loads what the compiler made of a component; None if it was one of another version.
-    pub(crate) async fn load(&self, artefact: Vec<u8>) -> Option<Component> {
+    pub(crate) async fn load(&self, artefact: impl AsRef<[u8]> + Send + 'static) -> Option<Component> {
         let engine = self.wasm.clone();
         let loading = spawn_blocking(move || {
             #[expect(
@@ -94,7 +94,7 @@ impl Engine {
                     server's user may write, and their SHA-256 is the one that was written with them. wasmtime itself refuses what \
                     another version or configuration compiled."
             )]
-            let loaded = unsafe { Component::deserialize(&engine, &artefact) };
+            let loaded = unsafe { Component::deserialize(&engine, artefact.as_ref()) };
             loaded.ok()
         });
         loading.await.ok().flatten()

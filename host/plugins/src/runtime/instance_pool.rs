@@ -28,9 +28,10 @@ use wasmtime::{
 
 use super::{
     bindings::{cqar::plugin::types::Failure, exports::cqar::plugin::lifecycle},
+    chunk::OutputBudget,
     log_rate::LogRate,
     lookups::RecordedLookup,
-    memory_budget::{EvictIdle, MemoryAccount},
+    memory_budget::{CodeMemory, EvictIdle, MemoryAccount},
     sandbox::{self, Sandbox, Scope},
 };
 use crate::{
@@ -87,6 +88,7 @@ pub(crate) struct Template {
     pub(crate) plugin: Arc<str>,
     pub(crate) hash: Hash,
     pub(crate) component: InstancePre<Sandbox>,
+    pub(crate) _code: CodeMemory,
     pub(crate) lifecycle: lifecycle::GuestIndices,
     pub(crate) memory: Arc<MemoryAccount>,
     pub(crate) logs: Arc<LogRate>,
@@ -201,6 +203,19 @@ impl<G: Interface> InstancePool<G> {
         let pool = Arc::clone(self);
         let running = async move { pool.counted(call, scope, place, started).await };
         DetachOnDrop { running: Some(Box::pin(running)), tracker: self.tracker.clone() }.await
+    }
+
+    /// Makes one of the calls of a request, which takes in so much of what all of them answer.
+    pub(crate) async fn call_within<C: Call<G>>(
+        self: &Arc<Self>,
+        call: C,
+        scope: Scope,
+        budget: &mut OutputBudget,
+        bytes: impl FnOnce(&C::Answer) -> usize,
+    ) -> Result<C::Answer, CallError> {
+        let answer = self.call(call, scope).await?;
+        budget.take(bytes(&answer)).inspect_err(|error| self.monitor.not_taken_in(C::EXPORT, error))?;
+        Ok(answer)
     }
 
     async fn counted<C: Call<G>>(

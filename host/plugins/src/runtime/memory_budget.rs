@@ -1,4 +1,4 @@
-//! The memory of all instances together.
+//! The memory of all instances together, with the machine code that they run.
 //!
 //! Each plugin is guaranteed one instance at its limit, so that none can starve another. What is beyond that comes from what the budget
 //! has left: instances that wait for their next call give way first, and then the call is refused, which is no fault of its plugin's.
@@ -13,6 +13,8 @@ pub(crate) trait EvictIdle: Send + Sync {
     fn evict_idle(&self);
 }
 
+const MIB: usize = 1 << 20;
+
 /// The budget of the host.
 pub(crate) struct MemoryBudget {
     total_bytes: usize,
@@ -26,6 +28,26 @@ struct Used {
     guaranteed: usize,
     /// What they use beyond that.
     beyond: usize,
+    /// The machine code of all generations.
+    code: usize,
+}
+
+impl Used {
+    const fn total(&self) -> usize {
+        self.guaranteed + self.beyond + self.code
+    }
+}
+
+/// What machine code takes for as long as something may run it.
+pub(crate) struct CodeMemory {
+    budget: Arc<MemoryBudget>,
+    bytes: usize,
+}
+
+impl Drop for CodeMemory {
+    fn drop(&mut self) {
+        self.budget.used.lock().code -= self.bytes;
+    }
 }
 
 /// The memory of one plugin's instances.
@@ -52,6 +74,30 @@ impl MemoryBudget {
         Arc::new(MemoryAccount { budget: Arc::clone(self), state: Mutex::default() })
     }
 
+    /// Takes so many bytes for machine code. The error says what there is.
+    pub(crate) fn code(self: &Arc<Self>, bytes: usize) -> Result<CodeMemory, String> {
+        self.make_room(bytes);
+        let mut used = self.used.lock();
+        if used.total().saturating_add(bytes) > self.total_bytes {
+            return Err(format!(
+                "its machine code has {} MiB, and {} of {} MiB are taken already (plugins.memory_budget)",
+                bytes.div_ceil(MIB),
+                used.total() / MIB,
+                self.total_bytes / MIB
+            ));
+        }
+        used.code += bytes;
+        Ok(CodeMemory { budget: Arc::clone(self), bytes })
+    }
+
+    /// What is idle gives way, if there is no room for so many bytes.
+    fn make_room(&self, bytes: usize) {
+        let is_beyond = self.used.lock().total().saturating_add(bytes) > self.total_bytes;
+        if is_beyond {
+            self.evict_idle();
+        }
+    }
+
     /// Notes what can be evicted.
     pub(crate) fn register(&self, pool: Weak<dyn EvictIdle>) {
         let mut pools = self.pools.lock();
@@ -70,24 +116,19 @@ impl MemoryBudget {
 impl MemoryAccount {
     /// Guarantees so many bytes. The error says how much the others are guaranteed.
     pub(crate) fn guarantee(&self, bytes: usize) -> Result<(), String> {
-        let is_beyond = {
-            let used = self.budget.used.lock();
-            used.guaranteed + used.beyond + bytes > self.budget.total_bytes
-        };
-        if is_beyond {
-            // What others have idle beyond their own gives way first.
-            self.budget.evict_idle();
-        }
+        // What others have idle beyond their own gives way first.
+        self.budget.make_room(bytes);
         let mut used = self.budget.used.lock();
         let mut state = self.state.lock();
         let others = used.guaranteed - state.guaranteed;
-        if others.saturating_add(bytes) > self.budget.total_bytes {
-            let mib = |bytes: usize| bytes >> 20;
+        let taken = others + used.code;
+        if taken.saturating_add(bytes) > self.budget.total_bytes {
             return Err(format!(
-                "it is guaranteed {} MiB of memory, and the other plugins have {} of {} MiB already (plugins.memory_budget)",
-                mib(bytes),
-                mib(others),
-                mib(self.budget.total_bytes)
+                "it is guaranteed {} MiB of memory, and the other plugins, with the machine code of all, have {} of {} MiB already \
+                 (plugins.memory_budget)",
+                bytes / MIB,
+                taken / MIB,
+                self.budget.total_bytes / MIB
             ));
         }
         let before = state.beyond();
@@ -112,7 +153,7 @@ impl MemoryAccount {
         let before = state.beyond();
         let after = (state.used + bytes).saturating_sub(state.guaranteed);
         let beyond = used.beyond - before + after;
-        if after > before && used.guaranteed + beyond > self.budget.total_bytes {
+        if after > before && used.guaranteed + used.code + beyond > self.budget.total_bytes {
             return false;
         }
         state.used += bytes;
@@ -184,5 +225,18 @@ mod tests {
         budget.register(Arc::downgrade(&pool));
         assert!(busy.take(90));
         assert!(!busy.take(20), "nothing is left to be evicted");
+    }
+
+    #[test]
+    fn machine_code_is_taken_from_the_same_budget_while_something_may_run_it() {
+        let budget = MemoryBudget::new(100);
+        let account = budget.account();
+        let code = budget.code(60).unwrap();
+        assert!(account.guarantee(50).unwrap_err().contains("plugins.memory_budget"));
+        account.guarantee(20).unwrap();
+        assert!(account.take(40) && !account.take(1));
+        assert!(budget.code(1).is_err());
+        drop(code);
+        assert!(account.take(60));
     }
 }

@@ -55,6 +55,25 @@ async fn all_plugins_together_have_one_budget_and_each_its_guarantee() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn machine_code_is_in_the_budget_and_leaves_it_with_the_last_that_may_run_it() {
+    let mut fixture = Fixture::with(&["market-sanity"]);
+    fixture.config.memory_budget_bytes = 64 << 20;
+    let running = fixture.start().await;
+    let status = running.status("market-sanity");
+    assert!(status.reason.contains("with the machine code of all"), "{status:#?}");
+    running.stop().await;
+
+    // Code of 0.4 to 0.9 MiB each: that of three generations has room, and not that of twelve.
+    fixture.config.memory_budget_bytes = 67 << 20;
+    let running = fixture.start().await;
+    for (generation, file) in (2..12).zip(["v2/market-sanity", "market-sanity"].into_iter().cycle()) {
+        fixture.put("market-sanity", &component(file));
+        running.until("market-sanity", |it| it.generation == generation && it.state() == State::Serving).await;
+    }
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn limits_of_one_plugin_are_tighter_than_the_servers() {
     let fixture = Fixture::with(&["misbehave"]);
     beside(&fixture, "misbehave", "[limits]\nmemory = \"2MiB\"\ndeadline = \"20ms\"\n");
@@ -164,6 +183,7 @@ async fn what_a_request_takes_in_is_bounded_over_all_its_calls() {
     assert!(taken.len() > 2000 && taken.len() * 20_000 <= 64 << 20, "{}", taken.len());
     let refused: BTreeSet<_> = refused.into_iter().map(|it| it.unwrap_err().to_string()).collect();
     assert_eq!(Vec::from_iter(refused), ["answered more than 64 MiB in one request"]);
+    assert_ne!(running.metric("cqar_plugin_errors_total", &[("kind", "output")]), "0");
     running.stop().await;
 }
 

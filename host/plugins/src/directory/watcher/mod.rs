@@ -210,10 +210,13 @@ impl Watcher {
         let listed = self.disk.run(move || Ok((scan::directory(&dir, signed)?, scan::list(&dir)))).await;
         // What lay there when it could not be listed lay there since the start.
         let is_start = is_start || !self.is_listed;
-        let found = listed.and_then(|(id, found)| {
-            self.watch(id);
-            found
-        });
+        let found = match listed {
+            Ok((id, found)) => {
+                self.watch(id).await;
+                found
+            }
+            Err(error) => Err(error),
+        };
         // What served before is on record, so that nothing is passed over if it is empty.
         self.is_listed |= found.is_ok();
         let found = match found {
@@ -325,11 +328,11 @@ impl Watcher {
     }
 
     /// Follows the directory, and the one that takes its place.
-    fn watch(&mut self, id: DirectoryId) {
+    async fn watch(&mut self, id: DirectoryId) {
         if self.watched.as_ref().is_some_and(|(watched, _)| *watched == id) {
             return;
         }
-        let events = Arc::clone(&self.events);
+        let (dir, events) = (self.dir.clone(), Arc::clone(&self.events));
         let handler = move |event: notify::Result<notify::Event>| {
             // The watcher's own reading sends events too: only what changes counts, and the end of a writer.
             let changes = event.is_ok_and(
@@ -339,10 +342,12 @@ impl Watcher {
                 events.notify_one();
             }
         };
-        let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-            watcher.watch(&self.dir, RecursiveMode::NonRecursive)?;
+        let follow = move || {
+            let mut watcher = notify::recommended_watcher(handler).map_err(io::Error::other)?;
+            watcher.watch(&dir, RecursiveMode::NonRecursive).map_err(io::Error::other)?;
             Ok(watcher)
-        });
+        };
+        let watcher = self.disk.run(follow).await;
         if let Err(error) = &watcher {
             let poll_s = POLL.as_secs();
             tracing::warn!(dir = %self.dir.display(), %error, poll_s, "no file events, the directory is polled");

@@ -94,19 +94,20 @@ impl Symbology {
     /// Reads symbols: one answer for each, in order. A symbol that makes the plugin trap, or answer nonsense, fails alone.
     pub async fn parse(&self, context: &CallContext, queries: Vec<Query>) -> Vec<Result<Parsed, CallError>> {
         let (document, queries) = (document(context), Arc::<[Query]>::from(queries));
-        let call = |range| {
+        let mut budget = OutputBudget::new();
+        let mut call = async |range| {
             let call = Parse { call: Arc::clone(&document), queries: Arc::clone(&queries), range };
-            self.symbols.call(call, Scope::at(context.now))
+            let bytes = |parsed: &Vec<Parsed>| parsed.iter().map(Parsed::bytes).sum();
+            self.symbols.call_within(call, Scope::at(context.now), &mut budget, bytes).await
         };
         let mut answers: Vec<Result<Parsed, CallError>> = Vec::with_capacity(queries.len());
-        let (mut budget, mut failed) = (OutputBudget::new(), 0);
+        let mut failed = 0;
         for range in chunks(queries.iter().map(|query| query.symbol.len()), self.looks_up) {
-            let chunk = match call(range.clone()).await {
-                Ok(parsed) => parsed.into_iter().map(Ok).collect(),
+            match call(range.clone()).await {
+                Ok(parsed) => answers.extend(parsed.into_iter().map(Ok)),
                 Err(CallError::Trap { .. } | CallError::BadAnswer(_))
                     if range.len() > 1 && failed < MAX_FAILED_ITEMS =>
                 {
-                    let mut alone = Vec::with_capacity(range.len());
                     for index in range {
                         let answer = match failed {
                             MAX_FAILED_ITEMS => Err(CallError::TooManyFailures),
@@ -115,16 +116,10 @@ impl Symbology {
                             }),
                         };
                         failed += usize::from(answer.is_err() && failed < MAX_FAILED_ITEMS);
-                        alone.push(answer);
+                        answers.push(answer);
                     }
-                    alone
                 }
-                Err(error) => vec![Err(error); range.len()],
-            };
-            let bytes = chunk.iter().flatten().map(Parsed::bytes).sum();
-            match budget.take(bytes) {
-                Ok(()) => answers.extend(chunk),
-                Err(error) => answers.extend(vec![Err(error); chunk.len()]),
+                Err(error) => answers.extend(vec![Err(error); range.len()]),
             }
         }
         answers
@@ -141,8 +136,10 @@ impl Symbology {
         let mut budget = OutputBudget::new();
         for range in chunks(readings.iter().map(Reading::bytes), self.looks_up) {
             let call = Format { call: Arc::clone(&document), readings: Arc::clone(&readings), range };
-            let mut formatted = self.symbols.call(call, Scope::at(context.now)).await?;
-            budget.take(formatted.iter().map(|it| it.as_ref().map_or_else(FormatProblem::bytes, String::len)).sum())?;
+            let bytes = |formatted: &Vec<Result<String, FormatProblem>>| {
+                formatted.iter().map(|it| it.as_ref().map_or_else(FormatProblem::bytes, String::len)).sum()
+            };
+            let mut formatted = self.symbols.call_within(call, Scope::at(context.now), &mut budget, bytes).await?;
             answers.append(&mut formatted);
         }
         Ok(answers)
@@ -159,8 +156,8 @@ impl Symbology {
         let mut budget = OutputBudget::new();
         for range in chunks(codes.iter().map(|code| code.code.len()), self.looks_up) {
             let call = NormalizeAssets { call: Arc::clone(&document), codes: Arc::clone(&codes), range };
-            let mut normalized = self.symbols.call(call, Scope::at(context.now)).await?;
-            budget.take(normalized.iter().flatten().map(String::len).sum())?;
+            let bytes = |normalized: &Vec<Option<String>>| normalized.iter().flatten().map(String::len).sum();
+            let mut normalized = self.symbols.call_within(call, Scope::at(context.now), &mut budget, bytes).await?;
             answers.append(&mut normalized);
         }
         Ok(answers)

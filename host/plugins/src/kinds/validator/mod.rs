@@ -162,8 +162,8 @@ pub(crate) async fn judge(
             range,
         };
         let scope = Scope { read_set: (*read_set).clone(), ..Scope::at(*now) };
-        let mut found = validator.pool.call(call, scope).await?;
-        budget.take(found.iter().map(|(_, finding)| finding_bytes(finding)).sum())?;
+        let bytes = |found: &Vec<(usize, Finding)>| found.iter().map(|(_, finding)| finding_bytes(finding)).sum();
+        let mut found = validator.pool.call_within(call, scope, budget, bytes).await?;
         findings.append(&mut found);
     }
     Ok(findings)
