@@ -330,7 +330,7 @@ impl<G: Interface> InstancePool<G> {
         let time = if scope.is_live() { self.limits.call } else { self.limits.setup };
         sandbox::begin(&mut instance.store, scope, time, &self.limits);
         let ends = Instant::now() + time.total;
-        let ended = timeout(time.total, call.run(&instance.guest, &mut instance.store)).await;
+        let ended = timeout_at(ends, call.run(&instance.guest, &mut instance.store)).await;
         let memory_bytes = instance.store.data().memory_bytes();
         self.monitor.memory(memory_bytes);
         let returned = sandbox::end(&mut instance.store, ended)?;
