@@ -7,9 +7,14 @@ use std::{
 };
 
 use cqar_proto::v1::plugin::State;
-use cqar_tests::{collect::until, environment::TestEnvironment, modules, server::Server};
+use cqar_tests::{
+    collect::until,
+    environment::TestEnvironment,
+    modules,
+    server::{Options, Server},
+};
 
-use super::{hostile_server, start, testing_plugin, well_behaved};
+use super::{SYMBOLOGY, VALIDATOR, hostile_server, start, testing_plugin, well_behaved};
 use crate::{
     load::Load,
     swap::{find, plugin, put, serves},
@@ -18,7 +23,9 @@ use crate::{
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a minute of processor time: make test-full"]
 async fn a_file_that_takes_the_compiler_minutes_is_refused_and_delays_no_small_one() {
-    let (server, registered) = hostile_server().await;
+    // Enough memory that it is time that runs out: it takes 0.8 GB.
+    let with = |options: Options| options.with("PLUGINS_COMPILE_MEMORY", "2GiB");
+    let (server, registered) = start(&TestEnvironment::none(), &[VALIDATOR, SYMBOLOGY], with).await;
     let mut load = Load::default();
     well_behaved(&mut load, &server.markets().await, &registered.spot);
     put(&server.options, "huge-function", &modules::one_huge_function());
@@ -119,7 +126,7 @@ async fn the_compiler_takes_no_more_than_its_control_group_has_left() {
         return;
     };
     // The configuration alone would allow what the group does not have.
-    let allowed = |options: cqar_tests::server::Options| options.with("PLUGINS_COMPILE_MEMORY", "2GiB");
+    let allowed = |options: Options| options.with("PLUGINS_COMPILE_MEMORY", "2GiB");
     let (server, registered) = start(&TestEnvironment::none(), &[], allowed).await;
     group.take(&server);
     let mut load = Load::default();
