@@ -352,7 +352,9 @@ impl Watcher {
             let poll_s = POLL.as_secs();
             tracing::warn!(dir = %self.dir.display(), %error, poll_s, "no file events, the directory is polled");
         }
-        self.watched = Some((id, watcher.ok()));
+        // What the disk did not answer is asked again.
+        let is_silent = watcher.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut);
+        self.watched = (!is_silent).then(|| (id, watcher.ok()));
     }
 
     /// Tries what waits, one candidate of each plugin at a time.

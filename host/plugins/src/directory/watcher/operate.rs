@@ -1,9 +1,8 @@
 //! What operators do with plugins, and what the watcher does by itself with those that fail.
 
-use std::{io, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
 use cqar_proto::v1::plugin_event::Type;
-use tokio::task::spawn_blocking;
 
 use super::Watcher;
 use crate::{
@@ -61,16 +60,21 @@ impl Watcher {
             }
             Operation::Remove => {
                 if let Some(file) = self.entry(name).file().map(Path::to_path_buf) {
-                    let removed = spawn_blocking(move || scan::remove(&file)).await;
-                    removed
-                        .unwrap_or_else(|error| Err(io::Error::other(error)))
-                        .map_err(|error| OperateError::Refused(format!("its files cannot be deleted: {error}")))?;
+                    let removed = self.disk.run(move || scan::remove(&file)).await;
+                    removed.map_err(|error| OperateError::Refused(format!("its files cannot be deleted: {error}")))?;
                 }
                 self.forget(name, "an operator removed it").await;
             }
             Operation::Reload => {
                 if let Some(hash) = self.entry(name).refused_hash() {
-                    self.gate.compiler.forget_refusal(&hash);
+                    let gate = Arc::clone(&self.gate);
+                    let forget = move || {
+                        gate.compiler.forget_refusal(&hash);
+                        Ok(())
+                    };
+                    let forgotten = self.data_disk.run(forget).await;
+                    forgotten
+                        .map_err(|error| OperateError::Refused(format!("its refusal cannot be deleted: {error}")))?;
                 }
                 self.entry(name).reload();
                 self.events.notify_one();
