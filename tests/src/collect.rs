@@ -7,16 +7,15 @@ use std::{
 };
 
 use cqar_proto::v1::{
-    Asset, Chain, Entity, Event, GetStatusRequest, GetStatusResponse, Instrument, Market, Venue, VenueAsset,
-    WatchRequest, WatchResponse, watch_response::Step,
+    self, Entity, Event, GetStatusRequest, GetStatusResponse, WatchRequest, WatchResponse, watch_response::Step,
 };
 use tonic::{Streaming, metadata::MetadataMap};
 
 use crate::{
+    all_kinds,
     fixtures::Clients,
     kinds::{Answered, Kind},
     server::Server,
-    with_each_kind,
 };
 
 /// Longer than anything takes on a machine that builds something else meanwhile.
@@ -108,11 +107,11 @@ impl ClientCopy {
     pub async fn list<F: Future<Output = ()>>(server: &Server, page_size: i32, mut between: impl FnMut() -> F) -> Self {
         let (mut copy, mut clients) = (Self::default(), Clients::of(server).await);
         macro_rules! list {
-            ($kind:ident) => {
-                copy.add::<$kind, F>(&mut clients, page_size, &mut between).await
+            (() $($module:ident $kind:ident,)+) => {
+                $(copy.add::<v1::$kind, F>(&mut clients, page_size, &mut between).await;)+
             };
         }
-        with_each_kind!(list);
+        all_kinds!(list!());
         copy
     }
 

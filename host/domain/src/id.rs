@@ -1,5 +1,6 @@
 //! Identifiers: the id of each type of entity, and the key that names an entity of any type. A UUIDv7 names what people
-//! and venues rename; a slug names what the operator names once.
+//! and venues rename; a slug names what the operator names once. Which type has which is in the list of
+//! [`crate::entities`].
 
 use std::{
     fmt::{self, Display},
@@ -7,6 +8,8 @@ use std::{
 };
 
 use uuid::Uuid;
+
+use crate::entities::all_types;
 
 /// Why a string is not an id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,7 +22,7 @@ pub enum IdError {
     NotSlug,
 }
 
-macro_rules! uuid_id {
+macro_rules! uuid {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,23 +65,6 @@ macro_rules! uuid_id {
     };
 }
 
-uuid_id! {
-    /// Names an asset.
-    AssetId
-}
-uuid_id! {
-    /// Names a venue's code for an asset.
-    VenueAssetId
-}
-uuid_id! {
-    /// Names an instrument.
-    InstrumentId
-}
-uuid_id! {
-    /// Names a market.
-    MarketId
-}
-
 fn is_slug(s: &str) -> bool {
     let bytes = s.as_bytes();
     matches!(bytes.first(), Some(b'a'..=b'z' | b'0'..=b'9'))
@@ -115,14 +101,6 @@ macro_rules! slug {
     };
 }
 
-slug! {
-    /// Names a chain: `ethereum`.
-    ChainId
-}
-slug! {
-    /// Names a venue: `binance`.
-    VenueId
-}
 slug! {
     /// Names a lending protocol's market: `aave-v3`.
     Protocol
@@ -167,55 +145,88 @@ pub trait EntityId: Clone + Display + FromStr<Err = IdError> + Into<EntityKey> +
     fn as_uuid(&self) -> Option<Uuid>;
 }
 
-/// The types of entity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is a file of `entities`")]
-pub enum EntityType {
-    Asset,
-    Chain,
-    Venue,
-    VenueAsset,
-    Instrument,
-    Market,
-}
+/// What of a type of entity follows from its line in the list: its id, its name, its arm of the key.
+macro_rules! types {
+    (() $($module:ident $entity:ident($form:ident $id:ident) $described:literal;)+) => {
+        $($form! {
+            #[doc = concat!("Names ", $described, ".")]
+            $id
+        })+
 
-/// Names one entity.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "one for each type of entity")]
-pub enum EntityKey {
-    Asset(AssetId),
-    Chain(ChainId),
-    Venue(VenueId),
-    VenueAsset(VenueAssetId),
-    Instrument(InstrumentId),
-    Market(MarketId),
+        /// The types of entity.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EntityType {
+            $(#[doc = concat!("Of ", $described, ".")] $entity,)+
+        }
+
+        /// Names one entity.
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EntityKey {
+            $(#[doc = concat!("Of ", $described, ".")] $entity($id),)+
+        }
+
+        impl EntityType {
+            /// All of them, each after those that it may refer to, but for a chain's native asset.
+            pub const ALL: [Self; [$(stringify!($entity)),+].len()] = [$(Self::$entity),+];
+
+            /// The name in events, plugins and error details.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$entity => stringify!($module)),+ }
+            }
+
+            /// Whether the ids are UUIDs, and not names.
+            pub const fn has_uuid(self) -> bool {
+                match self { $(Self::$entity => types!(@has_uuid $form)),+ }
+            }
+        }
+
+        impl EntityKey {
+            /// The key of the entity of that type and id.
+            pub fn parse(entity_type: EntityType, id: &str) -> Result<Self, IdError> {
+                Ok(match entity_type { $(EntityType::$entity => Self::$entity(id.parse()?)),+ })
+            }
+
+            fn typed_id(&self) -> (EntityType, &dyn Display, Option<Uuid>) {
+                match self { $(Self::$entity(id) => (EntityType::$entity, id, id.as_uuid())),+ }
+            }
+        }
+
+        $(
+            impl EntityId for $id {
+                const TYPE: EntityType = EntityType::$entity;
+
+                fn as_uuid(&self) -> Option<Uuid> {
+                    types!(@as_uuid $form self)
+                }
+            }
+
+            impl From<$id> for EntityKey {
+                fn from(id: $id) -> Self {
+                    Self::$entity(id)
+                }
+            }
+
+            impl TryFrom<EntityKey> for $id {
+                /// The key, which is of another type.
+                type Error = EntityKey;
+
+                fn try_from(key: EntityKey) -> Result<Self, EntityKey> {
+                    if let EntityKey::$entity(id) = key { Ok(id) } else { Err(key) }
+                }
+            }
+        )+
+    };
+    (@has_uuid uuid) => { true };
+    (@has_uuid slug) => { false };
+    (@as_uuid uuid $id:ident) => { Some($id.0) };
+    (@as_uuid slug $id:ident) => {{
+        let _ = $id;
+        None
+    }};
 }
+all_types!(types!());
 
 impl EntityType {
-    /// All of them, each after those that it may refer to, but for a chain's native asset.
-    pub const ALL: [Self; 6] =
-        [Self::Asset, Self::Chain, Self::Venue, Self::VenueAsset, Self::Instrument, Self::Market];
-
-    /// The name in events, plugins and error details.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Asset => "asset",
-            Self::Chain => "chain",
-            Self::Venue => "venue",
-            Self::VenueAsset => "venue_asset",
-            Self::Instrument => "instrument",
-            Self::Market => "market",
-        }
-    }
-
-    /// Whether the ids are UUIDs, and not names.
-    pub const fn has_uuid(self) -> bool {
-        match self {
-            Self::Asset | Self::VenueAsset | Self::Instrument | Self::Market => true,
-            Self::Chain | Self::Venue => false,
-        }
-    }
-
     /// The type of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|entity_type| entity_type.name() == name)
@@ -229,18 +240,6 @@ impl Display for EntityType {
 }
 
 impl EntityKey {
-    /// The key of the entity of that type and id.
-    pub fn parse(entity_type: EntityType, id: &str) -> Result<Self, IdError> {
-        Ok(match entity_type {
-            EntityType::Asset => Self::Asset(id.parse()?),
-            EntityType::Chain => Self::Chain(id.parse()?),
-            EntityType::Venue => Self::Venue(id.parse()?),
-            EntityType::VenueAsset => Self::VenueAsset(id.parse()?),
-            EntityType::Instrument => Self::Instrument(id.parse()?),
-            EntityType::Market => Self::Market(id.parse()?),
-        })
-    }
-
     /// The type of the entity.
     pub fn entity_type(&self) -> EntityType {
         self.typed_id().0
@@ -255,20 +254,6 @@ impl EntityKey {
     pub fn uuid(&self) -> Option<Uuid> {
         self.typed_id().2
     }
-
-    fn typed_id(&self) -> (EntityType, &dyn Display, Option<Uuid>) {
-        fn typed<I: EntityId>(id: &I) -> (EntityType, &dyn Display, Option<Uuid>) {
-            (I::TYPE, id, id.as_uuid())
-        }
-        match self {
-            Self::Asset(id) => typed(id),
-            Self::Chain(id) => typed(id),
-            Self::Venue(id) => typed(id),
-            Self::VenueAsset(id) => typed(id),
-            Self::Instrument(id) => typed(id),
-            Self::Market(id) => typed(id),
-        }
-    }
 }
 
 impl Display for EntityKey {
@@ -276,46 +261,6 @@ impl Display for EntityKey {
         let (entity_type, id, _) = self.typed_id();
         write!(f, "{entity_type} {id}")
     }
-}
-
-macro_rules! entity_ids {
-    ($($form:ident $entity:ident $id:ident)*) => {$(
-        impl EntityId for $id {
-            const TYPE: EntityType = EntityType::$entity;
-
-            fn as_uuid(&self) -> Option<Uuid> {
-                entity_ids!(@$form self)
-            }
-        }
-
-        impl From<$id> for EntityKey {
-            fn from(id: $id) -> Self {
-                Self::$entity(id)
-            }
-        }
-
-        impl TryFrom<EntityKey> for $id {
-            /// The key, which is of another type.
-            type Error = EntityKey;
-
-            fn try_from(key: EntityKey) -> Result<Self, EntityKey> {
-                if let EntityKey::$entity(id) = key { Ok(id) } else { Err(key) }
-            }
-        }
-    )*};
-    (@uuid $id:ident) => { Some($id.0) };
-    (@slug $id:ident) => {{
-        let _ = $id;
-        None
-    }};
-}
-entity_ids! {
-    uuid Asset AssetId
-    slug Chain ChainId
-    slug Venue VenueId
-    uuid VenueAsset VenueAssetId
-    uuid Instrument InstrumentId
-    uuid Market MarketId
 }
 
 /// Makes new ids. A parameter, so that tests can fix them.

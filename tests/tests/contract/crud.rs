@@ -1,5 +1,6 @@
-//! Create, read, change and delete, of each of the six entities.
+//! Create, read, change and delete, of each type of entity.
 
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{
     Asset, Chain, DelistMarketRequest, Instrument, Market, MarketStatus, UndeleteAssetRequest,
     UndeleteInstrumentRequest, UndeleteVenueRequest, Venue,
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use cqar_tests::{
     for_each_kind,
-    kinds::{Answered, Kind, Sample, Write},
+    kinds::{Answered, Kind, Write},
 };
 
 cqar_tests::in_both_environments! {
@@ -38,14 +39,15 @@ async fn every_entity_is_created_read_changed_and_deleted(s: TestEnvironment) {
     let log = collect::log(&server).await;
     collect::assert_whole(&log);
     let types: Vec<&str> = log.iter().filter(|it| it.revision > 1).map(|it| it.r#type.as_str()).collect();
-    let expected = ["asset", "chain", "venue", "venue_asset", "instrument", "market"].map(|entity| {
-        let created = if entity == "market" { "listed" } else { "created" };
+    let expected = EntityType::ALL.map(|entity| {
+        let created = if entity == EntityType::Market { "listed" } else { "created" };
         [created, "updated", "deleted"].map(|what| format!("{entity}_{what}"))
     });
     assert_eq!(types, expected.concat());
 }
 
-async fn live_through<K: Kind>(clients: &mut Clients, sample: Sample<K>) {
+async fn live_through<K: Kind>(clients: &mut Clients, registry: &SampleRegistry) {
+    let sample = K::sample(registry);
     let before = clients.revision().await;
     let Answered { revision, value: created } = K::create(clients, sample.new, Write::default()).await.unwrap();
     assert_eq!((revision, created.revision()), (before + 1, before + 1));
@@ -91,10 +93,15 @@ async fn a_try_commits_nothing_and_a_write_without_change_makes_no_revision(s: T
     let mut clients = Clients::of(&server).await;
     let small = SampleRegistry::write(&mut clients).await;
     for_each_kind!(try_and_repeat, &mut clients, &small);
-    assert_eq!(collect::log(&server).await.iter().filter(|it| it.revision > 1).count(), 6, "the six creations");
+    assert_eq!(
+        collect::log(&server).await.iter().filter(|it| it.revision > 1).count(),
+        EntityType::ALL.len(),
+        "the creations"
+    );
 }
 
-async fn try_and_repeat<K: Kind>(clients: &mut Clients, sample: Sample<K>) {
+async fn try_and_repeat<K: Kind>(clients: &mut Clients, registry: &SampleRegistry) {
+    let sample = K::sample(registry);
     let only_try = Write { validate_only: true, request_id: Uuid::now_v7().to_string() };
     let before = clients.revision().await;
     let tried = K::create(clients, sample.new.clone(), only_try.clone()).await.unwrap();

@@ -23,7 +23,7 @@ use cqar_store::{
 };
 use cqar_tests::{
     entities::{asset, attribution, change, create},
-    kinds::one_of_each,
+    kinds::examples,
 };
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ pub async fn drive(store: &Arc<Store>, other: &Store) {
     let log = store.log_bounds().await.unwrap();
     store.read_log(LogPosition::start_of(log.oldest), 10).await.unwrap();
     relay(store).await;
-    let entities = one_of_each();
+    let entities = examples();
     writes(store, &entities).await;
     reads(&mut store.snapshot().await.unwrap(), &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();

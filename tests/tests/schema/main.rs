@@ -30,7 +30,7 @@ use cqar_domain::{
 use cqar_store::{Store, StoreSettings, schema::TableSchema, table_schemas};
 use cqar_tests::{
     entities::{create, instrument},
-    kinds::one_of_each,
+    kinds,
     postgres::Postgres,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
@@ -178,7 +178,7 @@ fn table_of(entity_type: EntityType) -> &'static TableSchema {
 
 /// One of each type, and an instrument of each kind.
 fn examples() -> Vec<Entity> {
-    let mut examples = one_of_each();
+    let mut examples = kinds::examples();
     let assets: Vec<AssetId> = examples.iter().filter_map(Asset::of).map(|it| it.id).collect();
     let contract = DerivativeAssets { base: assets[0], quote: assets[1], settle: assets[0] };
     let protocol = "aave-v3".parse().unwrap();

@@ -17,7 +17,7 @@ use cqar_domain::entities::{
 use cqar_store::{PLANNER, STATEMENTS, Store, schema::MAX_EXAMINED, table_schemas};
 use cqar_tests::{
     entities::{asset, chain, create, deposit, instrument, market, venue, venue_asset},
-    kinds::one_of_each,
+    kinds::examples,
 };
 use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
 use tracing_subscriber::{
@@ -172,7 +172,7 @@ pub async fn plans_from_when_the_tables_were_empty_are_served_by_an_index() {
         database.direct.execute(&format!("PREPARE kept_{n} AS {sql}")).await;
     }
     let mut wrong = kept_flaws(&mut database.direct, &statements).await;
-    create(&database.store, &one_of_each()).await;
+    create(&database.store, &examples()).await;
     database.direct.execute("ANALYZE").await;
     kept_flaws(&mut database.direct, &statements).await;
     fill(&database.store).await;

@@ -13,7 +13,7 @@ use cqar_domain::{
 use cqar_store::{Snapshot, Store};
 use cqar_tests::{
     entities::{asset, change, create, deposit, instrument, market, venue, venue_asset, write},
-    kinds::one_of_each,
+    kinds::examples,
     postgres::Postgres,
 };
 
@@ -107,7 +107,7 @@ impl Asked {
 
 /// Whether another server made a change, or this one: it knows its own without reading them.
 pub async fn what_alters_an_answer_touches_what_it_depends_on([store, other]: [Arc<Store>; 2]) {
-    let entities = one_of_each();
+    let entities = examples();
     create(&store, &entities).await;
     let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
     let unique = entities.iter().flat_map(Entity::unique_keys).map(|(_, key)| key).collect();

@@ -31,7 +31,7 @@ use cqar_store::{
 };
 use cqar_tests::{
     entities::{asset, attribution, chain, change, create, instrument, market, venue, venue_asset, write},
-    kinds::one_of_each,
+    kinds::examples,
     pgbouncer::PgBouncer,
     postgres::Postgres,
 };
@@ -157,7 +157,7 @@ fn now() -> Timestamp {
 }
 
 async fn every_entity_reads_back_as_it_was_written(store: Arc<Store>) {
-    let entities = one_of_each();
+    let entities = examples();
     let mut tx = store.begin_write().await.unwrap();
     let written =
         tx.write(entities.iter().map(|it| change(None, Some(it.clone()))).collect(), &attribution()).await.unwrap();
@@ -403,7 +403,7 @@ async fn a_market_is_found_by_every_symbol_it_has_and_none_it_had(store: Arc<Sto
 }
 
 async fn referrers_are_named(store: Arc<Store>) {
-    let entities = one_of_each();
+    let entities = examples();
     create(&store, &entities).await;
     let mut snapshot = store.snapshot().await.unwrap();
     let mut referrers = async |n: usize| snapshot.referrers(&[entities[n].key()], 10).await.unwrap().remove(0);

@@ -12,7 +12,7 @@ use cqar_domain::{
 use cqar_store::{Error, IdempotencyKey, IdempotencyRecord, Store};
 use cqar_tests::{
     entities::{asset, create},
-    kinds::one_of_each,
+    kinds::examples,
     postgres::Postgres,
 };
 use sqlx::{Connection, PgConnection, SqliteConnection};
@@ -70,7 +70,7 @@ async fn events_from_before_there_were_blocks_are_read_on_postgres() {
 /// What the tables hold passes through the migrations unchanged, down and up again; but for keys that are hashes, which an older version
 /// does not know.
 async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn(&str) -> u64) {
-    let entities = one_of_each();
+    let entities = examples();
     create(store, &entities).await;
     let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
     let before = store.snapshot().await.unwrap().entities(&keys).await.unwrap();

@@ -1,6 +1,6 @@
 //! The entities, one file each: what such an entity is, its invariants, its unique keys, and what it refers to.
 //!
-//! This file alone lists them all. A new one gets an id in `id`, a file here, and a line in each of the lists below.
+//! A new one is a file here, with its module, and a line in the list.
 
 pub mod asset;
 pub mod chain;
@@ -11,7 +11,6 @@ pub mod venue_asset;
 
 use std::{sync::Arc, time::Duration};
 
-use self::{asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue::Venue, venue_asset::VenueAsset};
 use crate::{
     entity::{Meta, TypedEntity},
     id::{EntityKey, EntityType, VenueId},
@@ -19,29 +18,74 @@ use crate::{
     violation::Violations,
 };
 
-/// An entity of any type. Clones share it until one of them is changed: a write passes it through many hands, and changes it in few.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each is a file here")]
-pub enum Entity {
-    Asset(Arc<Asset>),
-    Chain(Arc<Chain>),
-    Venue(Arc<Venue>),
-    VenueAsset(Arc<VenueAsset>),
-    Instrument(Arc<Instrument>),
-    Market(Arc<Market>),
+/// The list of all types: each after those that it may refer to, but for a chain's native asset. A line says the module, which also is
+/// the name, the entity, what its ids are, and what one is called.
+macro_rules! all_types {
+    ($apply:ident!($($arguments:tt)*)) => {
+        $apply! {
+            ($($arguments)*)
+            asset Asset(uuid AssetId) "an asset";
+            chain Chain(slug ChainId) "a chain";
+            venue Venue(slug VenueId) "a venue";
+            venue_asset VenueAsset(uuid VenueAssetId) "a venue's code for an asset";
+            instrument Instrument(uuid InstrumentId) "an instrument";
+            market Market(uuid MarketId) "a market";
+        }
+    };
 }
+pub(crate) use all_types;
+
+/// What of an entity follows from its line.
+macro_rules! entities {
+    (() $($module:ident $entity:ident($form:ident $id:ident) $described:literal;)+) => {
+        $(use self::$module::$entity;)+
+
+        /// An entity of any type. Clones share it until one of them is changed: a write passes it through many hands, and changes it
+        /// in few.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Entity {
+            $(#[doc = concat!("It is ", $described, ".")] $entity(Arc<$entity>),)+
+        }
+
+        impl EntityType {
+            fn properties(self) -> TypeProperties {
+                match self { $(Self::$entity => TypeProperties::of::<$entity>()),+ }
+            }
+        }
+
+        $(
+            impl From<$entity> for Entity {
+                fn from(entity: $entity) -> Self {
+                    Self::$entity(Arc::new(entity))
+                }
+            }
+
+            impl TryFrom<Entity> for $entity {
+                /// The entity, which is of another type.
+                type Error = Entity;
+
+                fn try_from(entity: Entity) -> Result<Self, Entity> {
+                    if let Entity::$entity(it) = entity { Ok(Arc::unwrap_or_clone(it)) } else { Err(entity) }
+                }
+            }
+
+            impl EntityVariant for $entity {
+                fn of(entity: &Entity) -> Option<&Self> {
+                    if let Entity::$entity(it) = entity { Some(it) } else { None }
+                }
+            }
+        )+
+    };
+}
+all_types!(entities!());
 
 /// Evaluates the same for whichever type of entity it is.
 macro_rules! each {
-    ($entity:expr, $it:ident => $body:expr) => {
-        match $entity {
-            Entity::Asset($it) => $body,
-            Entity::Chain($it) => $body,
-            Entity::Venue($it) => $body,
-            Entity::VenueAsset($it) => $body,
-            Entity::Instrument($it) => $body,
-            Entity::Market($it) => $body,
-        }
+    (($of:expr, $it:ident => $body:expr) $($module:ident $entity:ident($form:ident $id:ident) $described:literal;)+) => {
+        match $of { $(Entity::$entity($it) => $body),+ }
+    };
+    ($of:expr, $it:ident => $body:expr) => {
+        all_types!(each!($of, $it => $body))
     };
 }
 
@@ -51,21 +95,13 @@ struct TypeProperties {
     cache_ttl: Duration,
 }
 
-impl EntityType {
-    fn properties(self) -> TypeProperties {
-        const fn of<E: TypedEntity>() -> TypeProperties {
-            TypeProperties { soft_delete: E::SOFT_DELETE, cache_ttl: E::CACHE_TTL }
-        }
-        match self {
-            Self::Asset => of::<Asset>(),
-            Self::Chain => of::<Chain>(),
-            Self::Venue => of::<Venue>(),
-            Self::VenueAsset => of::<VenueAsset>(),
-            Self::Instrument => of::<Instrument>(),
-            Self::Market => of::<Market>(),
-        }
+impl TypeProperties {
+    const fn of<E: TypedEntity>() -> Self {
+        Self { soft_delete: E::SOFT_DELETE, cache_ttl: E::CACHE_TTL }
     }
+}
 
+impl EntityType {
     /// See [`TypedEntity::SOFT_DELETE`].
     pub fn has_soft_delete(self) -> bool {
         self.properties().soft_delete
@@ -82,32 +118,6 @@ pub trait EntityVariant: TypedEntity + Into<Entity> + TryFrom<Entity, Error = En
     /// The entity, if it is of this type.
     fn of(entity: &Entity) -> Option<&Self>;
 }
-
-macro_rules! variants {
-    ($($entity:ident)*) => {$(
-        impl From<$entity> for Entity {
-            fn from(entity: $entity) -> Self {
-                Self::$entity(Arc::new(entity))
-            }
-        }
-
-        impl TryFrom<Entity> for $entity {
-            /// The entity, which is of another type.
-            type Error = Entity;
-
-            fn try_from(entity: Entity) -> Result<Self, Entity> {
-                if let Entity::$entity(it) = entity { Ok(Arc::unwrap_or_clone(it)) } else { Err(entity) }
-            }
-        }
-
-        impl EntityVariant for $entity {
-            fn of(entity: &Entity) -> Option<&Self> {
-                if let Entity::$entity(it) = entity { Some(it) } else { None }
-            }
-        }
-    )*};
-}
-variants!(Asset Chain Venue VenueAsset Instrument Market);
 
 impl Entity {
     /// What names it.

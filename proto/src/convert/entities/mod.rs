@@ -1,5 +1,5 @@
-//! The entities, one file each: from the domain to the contract and back. This file alone of the crate lists them all: a new
-//! one gets a file here, and an arm in each of the matches below.
+//! The entities, one file each: from the domain to the contract and back. A new one is a file here, with its module, and a line in the
+//! list.
 
 mod asset;
 mod chain;
@@ -91,31 +91,65 @@ macro_rules! arm {
 }
 use arm;
 
-/// Evaluates the same for whichever type of message it is.
-macro_rules! each {
-    ($message:expr, $it:ident => $body:expr) => {
-        match $message {
-            Message::Asset($it) => $body,
-            Message::Chain($it) => $body,
-            Message::Venue($it) => $body,
-            Message::VenueAsset($it) => $body,
-            Message::Instrument($it) => $body,
-            Message::Market($it) => $body,
+/// The list of all types: the entity, and the arm of a key that names one.
+macro_rules! all_types {
+    ($apply:ident!($($arguments:tt)*)) => {
+        $apply! {
+            ($($arguments)*)
+            Asset AssetId,
+            Chain ChainId,
+            Venue VenueId,
+            VenueAsset VenueAssetId,
+            Instrument InstrumentId,
+            Market MarketId,
         }
     };
 }
 
-impl From<&Entity> for Message {
-    fn from(entity: &Entity) -> Self {
-        match entity {
-            Entity::Asset(it) => Self::Asset(it.as_ref().into()),
-            Entity::Chain(it) => Self::Chain(it.as_ref().into()),
-            Entity::Venue(it) => Self::Venue(it.as_ref().into()),
-            Entity::VenueAsset(it) => Self::VenueAsset(it.as_ref().into()),
-            Entity::Instrument(it) => Self::Instrument(it.as_ref().into()),
-            Entity::Market(it) => Self::Market(it.as_ref().into()),
+/// What of a message follows from its line.
+macro_rules! messages {
+    (() $($entity:ident $key:ident,)+) => {
+        impl From<&Entity> for Message {
+            fn from(entity: &Entity) -> Self {
+                match entity { $(Entity::$entity(it) => Self::$entity(it.as_ref().into())),+ }
+            }
         }
-    }
+
+        /// Reads the message of a type of entity from JSON or YAML, as files have it.
+        pub fn deserialize<'de, D>(entity_type: EntityType, deserializer: D) -> Result<Message, D::Error>
+        where
+            D: Deserializer<'de>,
+        {
+            Ok(match entity_type { $(EntityType::$entity => Message::$entity(Deserialize::deserialize(deserializer)?)),+ })
+        }
+
+        /// The fields of a type's message that a client may give: those that an update may change, and those that only a create takes.
+        pub const fn settable_fields(entity_type: EntityType) -> [&'static [&'static str]; 2] {
+            match entity_type { $(EntityType::$entity => [v1::$entity::MUTABLE, v1::$entity::IMMUTABLE]),+ }
+        }
+
+        /// Names an entity of a type.
+        pub fn key(entity_type: EntityType, id: String) -> Key {
+            match entity_type { $(EntityType::$entity => Key::$key(id)),+ }
+        }
+
+        /// The key that a message names; `$name` stands for the entity of that name.
+        pub(in crate::convert) fn read_key(key: &mut Key, reader: &mut Reader<'_>) -> Option<EntityKey> {
+            let (entity_type, id) = match key { $(Key::$key(id) => (EntityType::$entity, id)),+ };
+            reader.key(&key_field(entity_type), entity_type, id)
+        }
+    };
+}
+all_types!(messages!());
+
+/// Evaluates the same for whichever type of message it is.
+macro_rules! each {
+    (($of:expr, $it:ident => $body:expr) $($entity:ident $key:ident,)+) => {
+        match $of { $(Message::$entity($it) => $body),+ }
+    };
+    ($of:expr, $it:ident => $body:expr) => {
+        all_types!(each!($of, $it => $body))
+    };
 }
 
 impl From<&Entity> for v1::Entity {
@@ -183,30 +217,6 @@ impl Serialize for Message {
     }
 }
 
-/// Reads the message of a type of entity from JSON or YAML, as files have it.
-pub fn deserialize<'de, D: Deserializer<'de>>(entity_type: EntityType, deserializer: D) -> Result<Message, D::Error> {
-    Ok(match entity_type {
-        EntityType::Asset => Message::Asset(Deserialize::deserialize(deserializer)?),
-        EntityType::Chain => Message::Chain(Deserialize::deserialize(deserializer)?),
-        EntityType::Venue => Message::Venue(Deserialize::deserialize(deserializer)?),
-        EntityType::VenueAsset => Message::VenueAsset(Deserialize::deserialize(deserializer)?),
-        EntityType::Instrument => Message::Instrument(Deserialize::deserialize(deserializer)?),
-        EntityType::Market => Message::Market(Deserialize::deserialize(deserializer)?),
-    })
-}
-
-/// The fields of a type's message that a client may give: those that an update may change, and those that only a create takes.
-pub const fn settable_fields(entity_type: EntityType) -> [&'static [&'static str]; 2] {
-    match entity_type {
-        EntityType::Asset => [v1::Asset::MUTABLE, v1::Asset::IMMUTABLE],
-        EntityType::Chain => [v1::Chain::MUTABLE, v1::Chain::IMMUTABLE],
-        EntityType::Venue => [v1::Venue::MUTABLE, v1::Venue::IMMUTABLE],
-        EntityType::VenueAsset => [v1::VenueAsset::MUTABLE, v1::VenueAsset::IMMUTABLE],
-        EntityType::Instrument => [v1::Instrument::MUTABLE, v1::Instrument::IMMUTABLE],
-        EntityType::Market => [v1::Market::MUTABLE, v1::Market::IMMUTABLE],
-    }
-}
-
 /// The proto3 JSON of the entity's message.
 pub(crate) fn document(entity: &Entity) -> String {
     each!(&Message::from(entity), it => crate::document::json(it))
@@ -225,31 +235,6 @@ pub(in crate::convert) fn given(entity: v1::Entity) -> Result<Message, Vec<Viola
         let (code, message) = ("REQUIRED".to_owned(), "the entity must be given".to_owned());
         vec![Violation { field: String::new(), code, message }]
     })
-}
-
-/// Names an entity of a type.
-pub fn key(entity_type: EntityType, id: String) -> Key {
-    match entity_type {
-        EntityType::Asset => Key::AssetId(id),
-        EntityType::Chain => Key::ChainId(id),
-        EntityType::Venue => Key::VenueId(id),
-        EntityType::VenueAsset => Key::VenueAssetId(id),
-        EntityType::Instrument => Key::InstrumentId(id),
-        EntityType::Market => Key::MarketId(id),
-    }
-}
-
-/// The key that a message names; `$name` stands for the entity of that name.
-pub(in crate::convert) fn read_key(key: &mut Key, reader: &mut Reader<'_>) -> Option<EntityKey> {
-    let (entity_type, id) = match key {
-        Key::AssetId(id) => (EntityType::Asset, id),
-        Key::ChainId(id) => (EntityType::Chain, id),
-        Key::VenueId(id) => (EntityType::Venue, id),
-        Key::VenueAssetId(id) => (EntityType::VenueAsset, id),
-        Key::InstrumentId(id) => (EntityType::Instrument, id),
-        Key::MarketId(id) => (EntityType::Market, id),
-    };
-    reader.key(&key_field(entity_type), entity_type, id)
 }
 
 /// The field of a message of keys that holds the id of such an entity.

@@ -1,0 +1,42 @@
+//! Assets.
+
+use cqar_domain::entities::Entity;
+use cqar_proto::v1;
+use serde_json::json;
+
+use super::{
+    Examples, Sample,
+    case::{Case, asset, case, create, delete, none},
+    kind,
+};
+use crate::{entities, fixtures};
+
+kind! { Asset (assets, asset, assets, asset_id, asset_ids, "name", |it| &mut it.name) {
+        create_asset CreateAssetRequest,
+        get_asset |id, min_revision| v1::GetAssetRequest { asset_id: id, min_revision, at_revision: 0 },
+        batch_get_assets BatchGetAssetsRequest batch_get_assets_response,
+        update_asset UpdateAssetRequest,
+        delete_asset DeleteAssetRequest,
+        list_assets ListAssetsRequest hiding deleted,
+    }
+    sample |_| Sample::new(fixtures::asset("ETH"), "Ether")
+}
+
+/// In the domain, with every optional field given somewhere.
+pub fn examples(_: &Examples) -> Vec<Entity> {
+    vec![entities::asset("BTC").into(), entities::asset("USD").into()]
+}
+
+/// A case for each method.
+pub fn cases() -> Vec<Case> {
+    let with_asset = || create("asset", &asset());
+    vec![
+        case("AssetService/CreateAsset", none(), json!({"asset": asset()})),
+        case("AssetService/GetAsset", none(), json!({"asset_id": "{btc}"})),
+        case("AssetService/BatchGetAssets", none(), json!({"asset_ids": ["{btc}"]})),
+        case("AssetService/UpdateAsset", with_asset(), json!({"asset": {"id": "{0}", "name": "Another"}})),
+        case("AssetService/DeleteAsset", with_asset(), json!({"asset_id": "{0}"})),
+        case("AssetService/UndeleteAsset", delete("asset", &asset(), "asset_id"), json!({"asset_id": "{0}"})),
+        case("AssetService/ListAssets", none(), json!({})),
+    ]
+}

@@ -1,0 +1,62 @@
+//! Markets.
+
+use cqar_domain::entities::{Entity, instrument::Instrument, market::Market};
+use cqar_proto::v1;
+use serde_json::json;
+
+use super::{
+    Examples, Sample,
+    case::{Case, case, create, none},
+    kind,
+};
+use crate::{entities, fixtures};
+
+kind! { Market (markets, market, markets, market_id, market_ids, "tick_size", |it| &mut it.tick_size) {
+        create_market CreateMarketRequest,
+        get_market |id, min_revision| v1::GetMarketRequest { market_id: id, min_revision, at_revision: 0 },
+        batch_get_markets BatchGetMarketsRequest batch_get_markets_response,
+        update_market UpdateMarketRequest,
+        delete_market DeleteMarketRequest,
+        list_markets ListMarketsRequest,
+    }
+    sample |registry| Sample::new(fixtures::market("kraken", "", "XBTUSDT.M", &registry.spot), "0.5")
+}
+
+/// In the domain, with every optional field given somewhere.
+pub fn examples(known: &Examples) -> Vec<Entity> {
+    let [option, _] = known.all::<Instrument, _>();
+    let listed = Market {
+        expiry_time: Some("2026-12-25T08:00:00Z".parse().unwrap()),
+        ..entities::market("dex", "BTC-25DEC26-100000.5-P", option.id)
+    };
+    vec![listed.into()]
+}
+
+/// A case for each method.
+pub fn cases() -> Vec<Case> {
+    let market = || {
+        json!({"venue_id": "kraken", "venue_symbol": "M{n}", "instrument_id": "{spot}",
+            "status": "MARKET_STATUS_ACTIVE", "tick_size": "0.01"})
+    };
+    let with_market = || create("market", &market());
+    let resolve = || json!({"venue_id": "kraken", "venue_symbol": "XBTUSDT"});
+    let format = || json!({"venue_id": "binance", "instrument_id": "{perpetual}"});
+    vec![
+        case("MarketService/CreateMarket", none(), json!({"market": market()})),
+        case("MarketService/GetMarket", none(), json!({"market_id": "{kraken}"})),
+        case("MarketService/BatchGetMarkets", none(), json!({"market_ids": ["{kraken}"]})),
+        case(
+            "MarketService/UpdateMarket",
+            with_market(),
+            json!({"market": {"id": "{0}", "status": "MARKET_STATUS_HALTED"}}),
+        ),
+        case("MarketService/DeleteMarket", with_market(), json!({"market_id": "{0}"})),
+        case("MarketService/DelistMarket", with_market(), json!({"market_id": "{0}"})),
+        case("MarketService/ListMarkets", none(), json!({"live_at": "2026-01-01T00:00:00Z"})),
+        case("MarketService/ResolveMarket", none(), resolve()),
+        case("MarketService/BatchResolveMarkets", none(), json!({"requests": [resolve()]})),
+        case("MarketService/FormatSymbol", none(), format()),
+        case("MarketService/BatchFormatSymbols", none(), json!({"requests": [format()]})),
+        case("MarketService/FindMarkets", none(), json!({"code": "BTC/USDT"})),
+    ]
+}

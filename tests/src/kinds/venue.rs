@@ -1,0 +1,45 @@
+//! Venues.
+
+use cqar_domain::entities::{Entity, chain::Chain, venue::Venue};
+use cqar_proto::v1;
+use serde_json::json;
+
+use super::{
+    Examples, Sample,
+    case::{Case, case, create, delete, none},
+    kind,
+};
+use crate::{entities, fixtures};
+
+kind! { Venue (venues, venue, venues, venue_id, venue_ids, "name", |it| &mut it.name) {
+        create_venue CreateVenueRequest,
+        get_venue |id, min_revision| v1::GetVenueRequest { venue_id: id, min_revision, at_revision: 0 },
+        batch_get_venues BatchGetVenuesRequest batch_get_venues_response,
+        update_venue UpdateVenueRequest,
+        delete_venue DeleteVenueRequest,
+        list_venues ListVenuesRequest hiding deleted,
+    }
+    sample |_| Sample::new(fixtures::venue("okx"), "OKX")
+}
+
+/// In the domain, with every optional field given somewhere.
+pub fn examples(known: &Examples) -> Vec<Entity> {
+    let [chain] = known.all::<Chain, _>();
+    let on_chain = Venue { chain_id: Some(chain.id), protocol_address: "abc".into(), ..entities::venue("dex") };
+    vec![on_chain.into()]
+}
+
+/// A case for each method.
+pub fn cases() -> Vec<Case> {
+    let venue = || json!({"id": "venue-{n}", "name": "A venue", "type": "VENUE_TYPE_CEX"});
+    let with_venue = || create("venue", &venue());
+    vec![
+        case("VenueService/CreateVenue", none(), json!({"venue": venue()})),
+        case("VenueService/GetVenue", none(), json!({"venue_id": "kraken"})),
+        case("VenueService/BatchGetVenues", none(), json!({"venue_ids": ["kraken"]})),
+        case("VenueService/UpdateVenue", with_venue(), json!({"venue": {"id": "{0}", "is_active": false}})),
+        case("VenueService/DeleteVenue", with_venue(), json!({"venue_id": "{0}"})),
+        case("VenueService/UndeleteVenue", delete("venue", &venue(), "venue_id"), json!({"venue_id": "{0}"})),
+        case("VenueService/ListVenues", none(), json!({})),
+    ]
+}

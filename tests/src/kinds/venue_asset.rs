@@ -1,0 +1,52 @@
+//! Venues' codes for assets.
+
+use cqar_domain::entities::{Entity, asset::Asset};
+use cqar_proto::v1;
+use serde_json::json;
+
+use super::{
+    Examples, Sample,
+    case::{Case, case, create, none},
+    kind,
+};
+use crate::{entities, fixtures};
+
+kind! { VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_asset_ids, "asset_id", |it| &mut it.asset_id) {
+        create_venue_asset CreateVenueAssetRequest,
+        get_venue_asset |id, min_revision| v1::GetVenueAssetRequest { venue_asset_id: id, min_revision, at_revision: 0 },
+        batch_get_venue_assets BatchGetVenueAssetsRequest batch_get_venue_assets_response,
+        update_venue_asset UpdateVenueAssetRequest,
+        delete_venue_asset DeleteVenueAssetRequest,
+        list_venue_assets ListVenueAssetsRequest,
+    }
+    sample |registry| Sample::new(fixtures::venue_asset("kraken", "XBT", &registry.btc), &registry.usdt)
+}
+
+/// In the domain, with every optional field given somewhere.
+pub fn examples(known: &Examples) -> Vec<Entity> {
+    let [btc, _] = known.all::<Asset, _>();
+    vec![entities::venue_asset("dex", "XBT", btc.id).into()]
+}
+
+/// A case for each method.
+pub fn cases() -> Vec<Case> {
+    let venue_asset = || json!({"venue_id": "kraken", "code": "C{n}", "asset_id": "{btc}"});
+    let with_venue_asset = || create("venue_asset", &venue_asset());
+    vec![
+        case("VenueService/CreateVenueAsset", none(), json!({"venue_asset": venue_asset()})),
+        case("VenueService/GetVenueAsset", with_venue_asset(), json!({"venue_asset_id": "{0}"})),
+        case("VenueService/BatchGetVenueAssets", with_venue_asset(), json!({"venue_asset_ids": ["{0}"]})),
+        case(
+            "VenueService/UpdateVenueAsset",
+            with_venue_asset(),
+            json!({"venue_asset": {"id": "{0}", "asset_id": "{usdt}"}}),
+        ),
+        case("VenueService/DeleteVenueAsset", with_venue_asset(), json!({"venue_asset_id": "{0}"})),
+        case(
+            "VenueService/ListVenueAssets",
+            json!([{"create": {"venue_asset": venue_asset()}},
+                {"create": {"venue_asset": {"venue_id": "kraken", "code": "D{n}", "asset_id": "{btc}"}}}]),
+            json!({}),
+        ),
+    ]
+}
