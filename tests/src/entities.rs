@@ -6,7 +6,7 @@ use cqar_domain::{
     entities::{
         Entity,
         asset::{Asset, AssetType},
-        chain::Chain,
+        chain::{Chain, ChainStatus},
         instrument::{Instrument, Terms},
         market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
         venue::{Venue, VenueType},
@@ -74,6 +74,9 @@ pub fn chain(id: &str, caip2: &str, native_asset: Option<AssetId>) -> Chain {
         explorer_url: String::new(),
         rpc_urls: vec!["https://a.example".into(), "wss://b.example".into()],
         is_testnet: false,
+        status: ChainStatus::Active,
+        parent_chain_id: None,
+        native_addresses: Vec::new(),
         meta: Meta::default(),
     }
 }

@@ -45,10 +45,11 @@ pub(crate) fn status(error: Error) -> Status {
             about(refuse(Aborted, ErrorReason::StaleEtag), field, key).with("current_etag", current)
         }
         Error::StillReferenced { field, key, referrers } => {
-            let status_builder = about(refuse(FailedPrecondition, ErrorReason::ReferredTo), field, key);
-            referrers
-                .iter()
-                .fold(status_builder, |it, referrer| it.with_precondition(referrer, format_args!("refers to {key}")))
+            let refers = |it: StatusBuilder, by| it.with_precondition(by, format_args!("refers to {key}"));
+            referrers.iter().fold(about(refuse(FailedPrecondition, ErrorReason::ReferredTo), field, key), refers)
+        }
+        Error::OnceReferenced { field, key } => {
+            about(refuse(FailedPrecondition, ErrorReason::OnceReferredTo), field, key)
         }
         Error::SymbolUnknown { venue, symbol, segment, elsewhere } => {
             let status_builder =
@@ -332,6 +333,7 @@ mod tests {
                 Code::FailedPrecondition,
                 "REFERRED_TO",
             ),
+            (Error::OnceReferenced { field: field(), key: key() }, Code::FailedPrecondition, "ONCE_REFERRED_TO"),
             (
                 Error::SymbolUnknown { venue: venue(), symbol: "X".into(), segment: None, elsewhere: Vec::new() },
                 Code::NotFound,

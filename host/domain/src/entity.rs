@@ -39,6 +39,8 @@ pub trait TypedEntity: Clone + PartialEq {
     const TYPE: EntityType;
     /// Whether a deletion only marks it (AIP-164): it keeps its unique keys, takes no new references, and can be undeleted.
     const SOFT_DELETE: bool;
+    /// Whether it is never deleted once anything referred to it, so that its id and its unique keys never mean another.
+    const KEPT_ONCE_REFERRED_TO: bool = false;
     /// How long a cache keeps an answer about it at most. A safety net: it is the log that invalidates.
     const CACHE_TTL: Duration;
 

@@ -31,7 +31,8 @@ pub fn is_isin(text: &str) -> bool {
     }
     // A letter is two digits, and every second digit from the right counts twice (Luhn).
     let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(36)).flat_map(decimal_digits).collect();
-    let weighed = digits.iter().rev().enumerate().map(|(place, digit)| digit_sum(digit * (1 + (place % 2) as u32)));
+    let weights = [1, 2].into_iter().cycle();
+    let weighed = digits.iter().rev().zip(weights).map(|(digit, weight)| digit_sum(digit * weight));
     weighed.sum::<u32>() % 10 == 0
 }
 
@@ -43,17 +44,17 @@ pub fn is_figi(text: &str) -> bool {
     let is_consonant = |byte: u8| byte.is_ascii_uppercase() && !matches!(byte, b'A' | b'E' | b'I' | b'O' | b'U');
     let is_well_formed = text.len() == 12
         && text.bytes().take(2).all(is_consonant)
-        && text.bytes().nth(2) == Some(b'G')
+        && text.as_bytes().get(2) == Some(&b'G')
         && text.bytes().skip(3).all(|byte| is_consonant(byte) || byte.is_ascii_digit())
         && text.ends_with(|last: char| last.is_ascii_digit())
         && !OF_COUNTRIES.iter().any(|country| text.starts_with(country));
     if !is_well_formed {
         return false;
     }
-    // Every second character from the left counts twice, a letter as its number from A = 10 on.
-    let values = text.chars().filter_map(|c| c.to_digit(36)).enumerate();
+    // Every second character from the left counts twice, a letter as its number from A = 10 on; the twelfth checks the others.
+    let weights = [1, 2].into_iter().cycle().take(11).chain([1]);
     let weighed =
-        values.map(|(place, value)| if place == 11 { value } else { digit_sum(value * (1 + (place % 2) as u32)) });
+        text.chars().filter_map(|c| c.to_digit(36)).zip(weights).map(|(value, weight)| digit_sum(value * weight));
     weighed.sum::<u32>() % 10 == 0
 }
 

@@ -67,6 +67,14 @@ pub enum Error {
         /// Up to ten of those that refer to it.
         referrers: Vec<EntityKey>,
     },
+    /// Something referred to what was to be deleted, and entities of its type are kept after that.
+    #[error("{key} was referred to before, so that its id is never used again: deprecate it instead")]
+    OnceReferenced {
+        /// Where it was named.
+        field: String,
+        /// The entity.
+        key: EntityKey,
+    },
     /// No market has, or ever had, the symbol.
     #[error("no market of {venue} has, or had, the symbol {symbol:?}{}{}", in_segment(segment.as_ref()), elsewhere_in(elsewhere))]
     SymbolUnknown {

@@ -106,7 +106,9 @@ mod tests {
 
     #[test]
     fn a_token_is_bound_to_its_filter() {
-        let chains = |caip2: Option<&str>| Filter::from(ChainFilter { caip2: caip2.map(Into::into) }).fingerprint();
+        let chains = |caip2: Option<&str>| {
+            Filter::from(ChainFilter { caip2: caip2.map(Into::into), ..ChainFilter::default() }).fingerprint()
+        };
         let (all, one) = (chains(None), chains(Some("eip155:1")));
         let id = |id: String| id.parse::<ChainId>().ok();
         let token = token(&all, "ethereum");

@@ -49,6 +49,7 @@ mod log;
 mod log_block;
 mod metrics;
 mod migrations;
+mod once_referred;
 mod recent;
 mod references;
 mod referrers;

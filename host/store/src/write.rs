@@ -129,6 +129,7 @@ impl WriteTransaction {
         self.insert_entities(&changes).await?;
         self.insert_aliases(&changes).await?;
         self.insert_unique_keys(&changes).await?;
+        self.note_referred(&changes).await?;
         let (written, rows) = logging.finish().await?;
         self.written = Some(written);
         self.insert("insert_events", "event_log", &log_block::COLUMNS, rows.into_iter(), "").await?;

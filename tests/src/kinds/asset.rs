@@ -1,13 +1,14 @@
 //! Assets.
 
-use cqar_domain::entities::Entity;
+use cqar_domain::entities::{Entity, asset::AssetType};
 use cqar_proto::v1;
+use cqar_store::{Filter, filters::AssetFilter};
 use serde_json::json;
 
 use super::{
     Examples, Sample,
     case::{Case, asset, case, create, delete, none},
-    kind,
+    choices, kind,
 };
 use crate::{entities, fixtures};
 
@@ -25,6 +26,18 @@ kind! { Asset (assets, asset, assets, asset_id, asset_ids, "name", |it| &mut it.
 /// In the domain, with every optional field given somewhere.
 pub fn examples(_: &Examples) -> Vec<Entity> {
     vec![entities::asset("BTC").into(), entities::asset("USD").into()]
+}
+
+/// Lists by every field, alone and with each other one.
+pub fn filters() -> Vec<Filter> {
+    choices(3, |has| {
+        AssetFilter {
+            symbol: has(0).then(|| "S1".to_owned()),
+            asset_type: has(1).then_some(AssetType::Coin),
+            show_deleted: has(2),
+        }
+        .into()
+    })
 }
 
 /// A case for each method.

@@ -1,13 +1,18 @@
 //! Chains.
 
-use cqar_domain::entities::{Entity, asset::Asset};
+use cqar_domain::entities::{
+    Entity,
+    asset::Asset,
+    chain::{Chain, ChainStatus},
+};
 use cqar_proto::v1;
+use cqar_store::{Filter, filters::ChainFilter};
 use serde_json::json;
 
 use super::{
     Examples, Sample,
     case::{Case, case, create, none},
-    kind,
+    choices, kind,
 };
 use crate::{entities, fixtures};
 
@@ -25,7 +30,26 @@ kind! { Chain (chains, chain, chains, chain_id, chain_ids, "name", |it| &mut it.
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
     let [btc, _] = known.all::<Asset, _>();
-    vec![entities::chain("bitcoin", "bip122:000000000019d6689c085ae165831e93", Some(btc.id)).into()]
+    let bitcoin = entities::chain("bitcoin", "bip122:000000000019d6689c085ae165831e93", Some(btc.id));
+    let layer = Chain {
+        status: ChainStatus::Deprecated,
+        parent_chain_id: Some(bitcoin.id.clone()),
+        native_addresses: vec!["0x0000000000000000000000000000000000000000".into()],
+        ..entities::chain("layer", "eip155:4294967295", None)
+    };
+    vec![bitcoin.into(), layer.into()]
+}
+
+/// Lists by every field, alone and with each other one.
+pub fn filters() -> Vec<Filter> {
+    choices(3, |has| {
+        ChainFilter {
+            caip2: has(0).then(|| "eip155:1".to_owned()),
+            status: has(1).then_some(ChainStatus::Active),
+            parent_chain_id: has(2).then(|| "c1".parse().unwrap()),
+        }
+        .into()
+    })
 }
 
 /// A case for each method.

@@ -1,17 +1,21 @@
 //! Instruments.
 
-use cqar_domain::entities::{
-    Entity,
-    asset::Asset,
-    instrument::{DerivativeAssets, ExerciseStyle, OptionType, Terms},
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::Asset,
+        instrument::{DerivativeAssets, ExerciseStyle, InstrumentKind, OptionType, Terms},
+    },
+    id::{AssetId, SystemIds},
 };
 use cqar_proto::v1;
+use cqar_store::{Filter, filters::InstrumentFilter};
 use serde_json::json;
 
 use super::{
     Examples, Sample,
     case::{Case, asset, case, create, none},
-    kind,
+    choices, kind,
 };
 use crate::{entities, fixtures};
 
@@ -41,6 +45,19 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
     });
     option.code = "BTC/USD:BTC-261225-100000.5-P".into();
     vec![option.into(), entities::instrument(entities::deposit(usd.id)).into()]
+}
+
+/// Lists by every field, alone and with each other one.
+pub fn filters() -> Vec<Filter> {
+    choices(4, |has| {
+        InstrumentFilter {
+            kind: has(0).then_some(InstrumentKind::Spot),
+            base_asset_id: has(1).then(|| AssetId::new(&SystemIds)),
+            quote_asset_id: has(2).then(|| AssetId::new(&SystemIds)),
+            show_deleted: has(3),
+        }
+        .into()
+    })
 }
 
 /// A case for each method.

@@ -1,13 +1,22 @@
 //! Markets.
 
-use cqar_domain::entities::{Entity, instrument::Instrument, market::Market};
+use cqar_domain::{
+    entities::{
+        Entity,
+        instrument::Instrument,
+        market::{Market, MarketStatus},
+    },
+    id::{InstrumentId, SystemIds},
+    time::{Clock, SystemClock},
+};
 use cqar_proto::v1;
+use cqar_store::{Filter, filters::MarketFilter};
 use serde_json::json;
 
 use super::{
     Examples, Sample,
     case::{Case, case, create, none},
-    kind,
+    choices, kind,
 };
 use crate::{entities, fixtures};
 
@@ -30,6 +39,21 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
         ..entities::market("dex", "BTC-25DEC26-100000.5-P", option.id)
     };
     vec![listed.into()]
+}
+
+/// Lists by every field, alone and with each other one.
+pub fn filters() -> Vec<Filter> {
+    choices(6, |has| {
+        MarketFilter {
+            venue_id: has(0).then(|| "v1".parse().unwrap()),
+            segment: has(1).then(|| "spot".parse().unwrap()),
+            instrument_id: has(2).then(|| InstrumentId::new(&SystemIds)),
+            status: has(3).then_some(MarketStatus::Active),
+            venue_symbol: has(4).then(|| "M1".to_owned()),
+            live_at: has(5).then(|| SystemClock.now()),
+        }
+        .into()
+    })
 }
 
 /// A case for each method.

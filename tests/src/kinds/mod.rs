@@ -13,6 +13,7 @@ use std::fmt::Debug;
 
 use cqar_domain::entities::{Entity as DomainEntity, EntityVariant};
 use cqar_proto::v1::Entity;
+use cqar_store::Filter;
 use tonic::{Response, Status};
 
 use self::case::Case;
@@ -240,6 +241,12 @@ macro_rules! for_each_kind {
     };
 }
 
+/// A filter for none of so many fields, for each alone, and for each with each other one; it asks which fields it has.
+fn choices(fields: usize, filter: impl Fn(&dyn Fn(usize) -> bool) -> Filter) -> Vec<Filter> {
+    let pairs = (0..fields).flat_map(|a| (a..fields).map(move |b| vec![a, b]));
+    std::iter::once(Vec::new()).chain(pairs).map(|chosen| filter(&|n| chosen.contains(&n))).collect()
+}
+
 macro_rules! collected {
     (() $($module:ident $kind:ident,)+) => {
         /// Some of each kind of entity, with every optional field given somewhere.
@@ -250,6 +257,11 @@ macro_rules! collected {
                 examples.0.extend(more);
             })+
             examples.0
+        }
+
+        /// What each can be listed by, every field alone and with each other one.
+        pub fn filters() -> Vec<Filter> {
+            [$($module::filters()),+].concat()
         }
 
         /// A case for each of their methods.

@@ -1,13 +1,18 @@
 //! Venues.
 
-use cqar_domain::entities::{Entity, chain::Chain, venue::Venue};
+use cqar_domain::entities::{
+    Entity,
+    chain::Chain,
+    venue::{Venue, VenueType},
+};
 use cqar_proto::v1;
+use cqar_store::{Filter, filters::VenueFilter};
 use serde_json::json;
 
 use super::{
     Examples, Sample,
     case::{Case, case, create, delete, none},
-    kind,
+    choices, kind,
 };
 use crate::{entities, fixtures};
 
@@ -24,9 +29,14 @@ kind! { Venue (venues, venue, venues, venue_id, venue_ids, "name", |it| &mut it.
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [chain] = known.all::<Chain, _>();
+    let [chain, _] = known.all::<Chain, _>();
     let on_chain = Venue { chain_id: Some(chain.id), protocol_address: "abc".into(), ..entities::venue("dex") };
     vec![on_chain.into()]
+}
+
+/// Lists by every field, alone and with each other one.
+pub fn filters() -> Vec<Filter> {
+    choices(2, |has| VenueFilter { venue_type: has(0).then_some(VenueType::Cex), show_deleted: has(1) }.into())
 }
 
 /// A case for each method.

@@ -1,13 +1,17 @@
 //! Venues' codes for assets.
 
-use cqar_domain::entities::{Entity, asset::Asset};
+use cqar_domain::{
+    entities::{Entity, asset::Asset},
+    id::{AssetId, SystemIds},
+};
 use cqar_proto::v1;
+use cqar_store::{Filter, filters::VenueAssetFilter};
 use serde_json::json;
 
 use super::{
     Examples, Sample,
     case::{Case, case, create, none},
-    kind,
+    choices, kind,
 };
 use crate::{entities, fixtures};
 
@@ -26,6 +30,17 @@ kind! { VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_ass
 pub fn examples(known: &Examples) -> Vec<Entity> {
     let [btc, _] = known.all::<Asset, _>();
     vec![entities::venue_asset("dex", "XBT", btc.id).into()]
+}
+
+/// Lists by every field, alone and with each other one.
+pub fn filters() -> Vec<Filter> {
+    choices(2, |has| {
+        VenueAssetFilter {
+            venue_id: has(0).then(|| "v1".parse().unwrap()),
+            asset_id: has(1).then(|| AssetId::new(&SystemIds)),
+        }
+        .into()
+    })
 }
 
 /// A case for each method.

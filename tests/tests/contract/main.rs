@@ -29,6 +29,7 @@
 mod apply;
 mod bad_input;
 mod bounds;
+mod chains;
 mod crud;
 mod format;
 mod import;

@@ -4,26 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cqar_domain::{
-    entities::{
-        Entity,
-        asset::AssetType,
-        instrument::InstrumentKind,
-        market::{Market, MarketStatus},
-        venue::VenueType,
-    },
+    entities::{Entity, market::Market},
     event::LogPosition,
-    id::{AssetId, EntityKey, InstrumentId, SystemIds},
+    id::{EntityKey, InstrumentId, SystemIds},
     lookup::{IndexKey, LookupIndex},
     relay::RelayStateStore,
     time::{Clock, SystemClock},
 };
-use cqar_store::{
-    Filter, IdempotencyKey, IdempotencyRecord, PageBounds, Snapshot, Store,
-    filters::{AssetFilter, ChainFilter, InstrumentFilter, MarketFilter, VenueAssetFilter, VenueFilter},
-};
+use cqar_store::{IdempotencyKey, IdempotencyRecord, PageBounds, Snapshot, Store};
 use cqar_tests::{
     entities::{asset, attribution, change, create},
-    kinds::examples,
+    kinds::{examples, filters},
 };
 use uuid::Uuid;
 
@@ -104,6 +95,7 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
     let unique: Vec<_> = entities.iter().flat_map(Entity::unique_keys).map(|(_, key)| key).collect();
     snapshot.with_unique_keys(&unique).await.unwrap();
     snapshot.referrers(&keys, 10).await.unwrap();
+    snapshot.once_referred(&keys).await.unwrap();
     snapshot.assets_with_symbols(&["BTC".to_owned()]).await.unwrap();
     snapshot.instruments_with_codes(&["BTC/USD".to_owned()]).await.unwrap();
     for entity in entities {
@@ -134,50 +126,4 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
         let key = IndexKey::new(index, index.parts().iter().map(part).collect()).unwrap();
         snapshot.find(&key, 16).await.unwrap();
     }
-}
-
-/// Every field that a list can be filtered by, alone and with each other one.
-fn filters() -> Vec<Filter> {
-    let asset_id = AssetId::new(&SystemIds);
-    let some = |n: usize, of: &[usize]| of.contains(&n);
-    let mut filters = Vec::new();
-    for of in choices(3) {
-        let show_deleted = some(2, &of);
-        let symbol = some(0, &of).then(|| "S1".to_owned());
-        let asset_type = some(1, &of).then_some(AssetType::Coin);
-        filters.push(AssetFilter { symbol, asset_type, show_deleted }.into());
-    }
-    for of in choices(2) {
-        filters.push(ChainFilter { caip2: some(0, &of).then(|| "eip155:1".to_owned()) }.into());
-        let venue_type = some(0, &of).then_some(VenueType::Cex);
-        filters.push(VenueFilter { venue_type, show_deleted: some(1, &of) }.into());
-    }
-    for of in choices(2) {
-        let venue_id = some(0, &of).then(|| "v1".parse().unwrap());
-        filters.push(VenueAssetFilter { venue_id, asset_id: some(1, &of).then_some(asset_id) }.into());
-    }
-    for of in choices(4) {
-        let kind = some(0, &of).then_some(InstrumentKind::Spot);
-        let base_asset_id = some(1, &of).then_some(asset_id);
-        let quote_asset_id = some(2, &of).then_some(asset_id);
-        filters.push(InstrumentFilter { kind, base_asset_id, quote_asset_id, show_deleted: some(3, &of) }.into());
-    }
-    for of in choices(6) {
-        let filter = MarketFilter {
-            venue_id: some(0, &of).then(|| "v1".parse().unwrap()),
-            segment: some(1, &of).then(|| "spot".parse().unwrap()),
-            instrument_id: some(2, &of).then(|| InstrumentId::new(&SystemIds)),
-            status: some(3, &of).then_some(MarketStatus::Active),
-            venue_symbol: some(4, &of).then(|| "M1".to_owned()),
-            live_at: some(5, &of).then(|| SystemClock.now()),
-        };
-        filters.push(filter.into());
-    }
-    filters
-}
-
-/// None of so many fields, each alone, and each with each other one.
-fn choices(fields: usize) -> Vec<Vec<usize>> {
-    let pairs = (0..fields).flat_map(|a| (a..fields).map(move |b| if a == b { vec![a] } else { vec![a, b] }));
-    std::iter::once(Vec::new()).chain(pairs).collect()
 }

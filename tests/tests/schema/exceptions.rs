@@ -32,6 +32,7 @@ pub const EXCEPTIONS: &[(Flaw, &str, &str)] = &[
     (Flaw::PrimaryKeyAlone, " e WHERE e.id <= $1 AND e.delete_us IS NULL", MARKED),
     (Flaw::PrimaryKeyAlone, " e WHERE e.id > $1 AND e.id <= $2 AND e.delete_us IS NULL", MARKED),
     (Flaw::PrimaryKeyAlone, "FROM assets e WHERE e.type = $1", "a type of thirteen chooses little"),
+    (Flaw::PrimaryKeyAlone, "FROM chains e WHERE e.status = $1", "nearly all chains are active"),
     (Flaw::PrimaryKeyAlone, "FROM venues e WHERE e.type = $1", "there are a few dozen venues"),
     (Flaw::PrimaryKeyAlone, "FROM instruments e WHERE e.kind = $1", "a kind of six chooses little"),
     (Flaw::PrimaryKeyAlone, "FROM markets e WHERE e.segment = $1", "a segment without its venue is hardly asked for"),

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cqar_domain::{
-    entities::Entity,
+    entities::{
+        Entity,
+        chain::{Chain, ChainStatus},
+    },
     event::{EventLog, LogPosition, LoggedEvent},
     id::{AssetId, EntityKey, SystemIds},
     unique_key::UniqueKey,
@@ -100,6 +103,15 @@ async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn
     .await;
     store.migrate_up().await.unwrap();
     let mut snapshot = store.snapshot().await.unwrap();
+    // What the newest columns said is lost with them.
+    let without = |entity: Option<Entity>| match entity {
+        Some(Entity::Chain(chain)) => {
+            let (status, chain) = (ChainStatus::Active, Arc::unwrap_or_clone(chain));
+            Some(Chain { status, parent_chain_id: None, native_addresses: Vec::new(), ..chain }.into())
+        }
+        entity => entity,
+    };
+    let before: Vec<Option<Entity>> = before.into_iter().map(without).collect();
     assert_eq!(snapshot.entities(&keys).await.unwrap(), before);
     assert_eq!(snapshot.idempotency_record(&id, now()).await.unwrap(), Some(answered));
     let Some(Entity::Market(market)) = before.last().unwrap() else { panic!("the last is a market") };

@@ -1,14 +1,14 @@
 //! `cqar.v1.ChainService`
 
-use cqar_proto::{server::chain_service_server::ChainService, v1};
+use cqar_proto::{convert, server::chain_service_server::ChainService, v1};
 use cqar_registry::{PageRequest, filters::ChainFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
 use crate::{
     memory::{AnswerBudget, received},
-    reads::{batch_result, given},
-    status::status,
+    reads::{batch_result, given, given_id},
+    status::{malformed, status},
     writes::entity_writes,
 };
 
@@ -39,8 +39,19 @@ impl ChainService for Api {
     }
 
     async fn list_chains(&self, request: Request<v1::ListChainsRequest>) -> Reply<v1::ListChainsResponse> {
-        let v1::ListChainsRequest { page_size: size, page_token: token, caip2, min_revision } = received(request)?;
-        let filter = ChainFilter { caip2: given("caip2", caip2).map_err(status)? };
+        let v1::ListChainsRequest {
+            page_size: size,
+            page_token: token,
+            caip2,
+            min_revision,
+            status: of,
+            parent_chain_id,
+        } = received(request)?;
+        let filter = ChainFilter {
+            caip2: given("caip2", caip2).map_err(status)?,
+            status: convert::filter::<v1::ChainStatus, _>("status", of).map_err(malformed)?,
+            parent_chain_id: given_id("parent_chain_id", &parent_chain_id).map_err(status)?,
+        };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(chains, next_page_token, revision)| v1::ListChainsResponse {
             chains,

@@ -33,7 +33,10 @@ impl TypeReader<'_> {
         match digits.trim_start_matches('0') {
             "" => self.written.push_str("0x0"),
             small if small.len() == 1 => self.written.extend(["0x", small]),
-            _ => self.written.push_str(&format!("0x{digits:0>64}")),
+            _ => {
+                let zeros = "0".repeat(64 - length);
+                self.written.extend(["0x", &zeros, &digits]);
+            }
         }
         self.rest = rest;
         Some(())

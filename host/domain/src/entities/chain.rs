@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    address::{self, AddressError, NATIVE},
     entity::{Meta, TypedEntity, changed_fields, references},
     id::{AssetId, ChainId, EntityKey, EntityType},
     text::{NAME, RPC, WEB, check_url},
@@ -17,7 +18,7 @@ pub struct Chain {
     pub id: ChainId,
     /// The full name.
     pub name: String,
-    /// The CAIP-2 id, unique.
+    /// The CAIP-2 id, unique; immutable once anything referred to the chain.
     pub caip2: String,
     /// The asset that pays for transactions.
     pub native_asset_id: Option<AssetId>,
@@ -27,16 +28,43 @@ pub struct Chain {
     pub rpc_urls: Vec<String>,
     /// Whether its assets have no value.
     pub is_testnet: bool,
+    /// Whether it is in use.
+    pub status: ChainStatus,
+    /// The chain that it settles on, of a layer 2.
+    pub parent_chain_id: Option<ChainId>,
+    /// Addresses of the chain's own coin, beside `native`, as they are kept.
+    pub native_addresses: Vec<String>,
     /// Revision and times.
     pub meta: Meta,
 }
 
+/// Whether a chain is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the contract's chain.proto says what each is")]
+pub enum ChainStatus {
+    Active,
+    Deprecated,
+}
+
 /// The most endpoints of one chain.
 pub const MAX_RPC_URLS: usize = 32;
+/// The most addresses of a chain's own coin.
+pub const MAX_NATIVE_ADDRESSES: usize = 16;
+/// The most chains that settle on one another: a layer 3 settles on a layer 2.
+pub const MAX_LAYERS: usize = 8;
+
+impl Chain {
+    /// An address on this chain, in the one spelling that is kept; `native` for every spelling of the chain's own coin.
+    pub fn address(&self, text: &str) -> Result<String, AddressError> {
+        let address = address::normalized(&self.caip2, text)?;
+        Ok(if self.native_addresses.contains(&address) { NATIVE.to_owned() } else { address })
+    }
+}
 
 impl TypedEntity for Chain {
     const TYPE: EntityType = EntityType::Chain;
     const SOFT_DELETE: bool = false;
+    const KEPT_ONCE_REFERRED_TO: bool = true;
     const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
@@ -63,15 +91,48 @@ impl TypedEntity for Chain {
         for (i, url) in self.rpc_urls.iter().take(MAX_RPC_URLS).enumerate() {
             check_url(&format!("rpc_urls[{i}]"), url, RPC, found);
         }
+        if self.parent_chain_id.as_ref() == Some(&self.id) {
+            found.add("parent_chain_id", "CYCLE", "must be another chain");
+        }
+        self.check_native_addresses(found);
     }
 
-    changed_fields!(name, caip2, native_asset_id, explorer_url, rpc_urls, is_testnet);
+    changed_fields!(
+        name,
+        caip2,
+        native_asset_id,
+        explorer_url,
+        rpc_urls,
+        is_testnet,
+        status,
+        parent_chain_id,
+        native_addresses,
+    );
 
     fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
         vec![("caip2", UniqueKey::new("chain.caip2", &[&self.caip2]))]
     }
 
-    references!(native_asset_id);
+    references!(native_asset_id, parent_chain_id);
+}
+
+impl Chain {
+    fn check_native_addresses(&self, found: &mut Violations) {
+        if self.native_addresses.len() > MAX_NATIVE_ADDRESSES {
+            found.add("native_addresses", "TOO_MANY", format_args!("must be at most {MAX_NATIVE_ADDRESSES}"));
+        }
+        for (i, text) in self.native_addresses.iter().take(MAX_NATIVE_ADDRESSES).enumerate() {
+            let field = format!("native_addresses[{i}]");
+            match address::normalized(&self.caip2, text) {
+                Err(error) => found.add(field, "INVALID_ADDRESS", error),
+                Ok(address) if address == NATIVE => found.add(field, "REDUNDANT", "`native` is one in any case"),
+                Ok(_) if self.native_addresses.iter().take(i).any(|other| other == text) => {
+                    found.add(field, "DUPLICATE", "is given twice");
+                }
+                Ok(_) => {}
+            }
+        }
+    }
 }
 
 /// CAIP-2: `[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}`.

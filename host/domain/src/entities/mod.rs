@@ -92,12 +92,13 @@ macro_rules! each {
 /// What [`TypedEntity`] says of each type.
 struct TypeProperties {
     soft_delete: bool,
+    kept_once_referred_to: bool,
     cache_ttl: Duration,
 }
 
 impl TypeProperties {
     const fn of<E: TypedEntity>() -> Self {
-        Self { soft_delete: E::SOFT_DELETE, cache_ttl: E::CACHE_TTL }
+        Self { soft_delete: E::SOFT_DELETE, kept_once_referred_to: E::KEPT_ONCE_REFERRED_TO, cache_ttl: E::CACHE_TTL }
     }
 }
 
@@ -105,6 +106,11 @@ impl EntityType {
     /// See [`TypedEntity::SOFT_DELETE`].
     pub fn has_soft_delete(self) -> bool {
         self.properties().soft_delete
+    }
+
+    /// See [`TypedEntity::KEPT_ONCE_REFERRED_TO`].
+    pub fn is_kept_once_referred_to(self) -> bool {
+        self.properties().kept_once_referred_to
     }
 
     /// See [`TypedEntity::CACHE_TTL`].

@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use cqar_domain::{
-    entities::Entity,
-    id::{EntityKey, VenueId},
+    entities::{Entity, chain::MAX_LAYERS},
+    id::{EntityKey, EntityType, VenueId},
     mutation::{Mutation, RequestedMutation},
     unique_key::UniqueKey,
 };
@@ -22,6 +22,8 @@ pub(crate) struct LoadedState {
     /// The markets that have, or had, a symbol.
     symbols: MarketsBySymbol,
     referrers: HashMap<EntityKey, Vec<EntityKey>>,
+    /// What is touched, and was referred to before.
+    once_referred: HashSet<EntityKey>,
     /// The instruments whose code an asset's new symbol changes.
     renamed: HashMap<EntityKey, Vec<EntityKey>>,
     /// The assets that have a symbol.
@@ -64,6 +66,11 @@ impl LoadedState {
     /// The stored assets that have the symbol.
     pub(crate) fn assets(&self, symbol: &str) -> &[EntityKey] {
         self.named.get(symbol).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether the entity is touched, and is kept because something referred to it before.
+    pub(crate) fn was_referred_to(&self, key: &EntityKey) -> bool {
+        self.once_referred.contains(key)
     }
 
     /// Some of those that refer to the entity.
@@ -137,6 +144,11 @@ impl LoadedState {
         for (key, referrers) in deleted.iter().zip(snapshot.referrers(&deleted, limit).await?) {
             self.referrers.insert(key.clone(), referrers);
         }
+        let kept = touched.iter().filter(|(key, _)| key.entity_type().is_kept_once_referred_to());
+        let kept: Vec<EntityKey> = kept.map(|(key, _)| (*key).clone()).collect();
+        if !kept.is_empty() {
+            self.once_referred.extend(snapshot.once_referred(&kept).await?);
+        }
         for (_, state) in touched.iter().copied() {
             let Some(after) = &state.after else { continue };
             self.fetch_renamed(snapshot, after).await?;
@@ -147,6 +159,7 @@ impl LoadedState {
         self.fetch_unique(snapshot, unique).await?;
         self.fetch_symbols(snapshot, symbols).await?;
         self.fetch(snapshot, keys).await?;
+        self.fetch_parents(snapshot, touched).await?;
         // A new market's instrument may be stored; its terms tell whether it expires.
         let assets = self.entities.values().flatten().filter_map(|entity| match entity {
             Entity::Instrument(it) => Some(it.terms.assets()),
@@ -154,6 +167,27 @@ impl LoadedState {
         });
         let assets: HashSet<EntityKey> = assets.flatten().map(|(_, id)| EntityKey::Asset(id)).collect();
         self.fetch(snapshot, assets).await
+    }
+
+    /// The chains on which touched chains settle, one layer after the other.
+    async fn fetch_parents(
+        &mut self,
+        snapshot: &mut Snapshot,
+        touched: &[(&EntityKey, &StagedEntity)],
+    ) -> Result<(), cqar_store::Error> {
+        let touches_chains = touched.iter().any(|(key, _)| key.entity_type() == EntityType::Chain);
+        for _ in 0..if touches_chains { MAX_LAYERS } else { 0 } {
+            let parents = self.entities.values().flatten().filter_map(|entity| match entity {
+                Entity::Chain(chain) => chain.parent_chain_id.clone().map(EntityKey::Chain),
+                _ => None,
+            });
+            let parents: HashSet<EntityKey> = parents.filter(|key| !self.entities.contains_key(key)).collect();
+            if parents.is_empty() {
+                break;
+            }
+            self.fetch(snapshot, parents).await?;
+        }
+        Ok(())
     }
 
     async fn fetch_renamed(&mut self, snapshot: &mut Snapshot, after: &Entity) -> Result<(), cqar_store::Error> {

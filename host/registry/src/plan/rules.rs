@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use cqar_domain::{
-    entities::{Entity, market::Market},
+    entities::{
+        Entity,
+        chain::{Chain, MAX_LAYERS},
+        market::Market,
+    },
     id::EntityKey,
     mutation::RequestedMutation,
     unique_key::UniqueKey,
@@ -67,8 +71,13 @@ impl Rules<'_> {
     fn check_present(&self, key: &EntityKey, after: &Entity, state: &StagedEntity, path: &str) -> Vec<Error> {
         let mut found = Violations::default();
         self.references(key, after, &mut found);
-        if let Entity::Market(market) = after {
-            self.expiry(market, &mut found);
+        match after {
+            Entity::Market(market) => self.expiry(market, &mut found),
+            Entity::Chain(chain) => {
+                self.caip2(key, chain, &mut found);
+                self.layers(key, chain, &mut found);
+            }
+            _ => {}
         }
         if self.loaded.renames_too_many() && !self.loaded.renamed(key).is_empty() {
             let message = format_args!("would change the codes of more than {MAX_RENAMED} instruments at once");
@@ -98,6 +107,37 @@ impl Rules<'_> {
                 }
                 Some(_) => {}
             }
+        }
+    }
+
+    /// What refers to a chain was read by its CAIP-2 id.
+    fn caip2(&self, key: &EntityKey, chain: &Chain, found: &mut Violations) {
+        let is_changed = matches!(self.loaded.entity(key), Some(Entity::Chain(before)) if before.caip2 != chain.caip2);
+        if is_changed && self.loaded.was_referred_to(key) {
+            found.add("caip2", "IMMUTABLE", "cannot be changed: something referred to the chain");
+        }
+    }
+
+    /// A chain settles on others, none of which settles on it.
+    fn layers(&self, key: &EntityKey, chain: &Chain, found: &mut Violations) {
+        let mut parent = chain.parent_chain_id.as_ref();
+        // A circle has a parent that is said anew.
+        if matches!(self.loaded.entity(key), Some(Entity::Chain(before)) if before.parent_chain_id.as_ref() == parent) {
+            return;
+        }
+        for _ in 1..MAX_LAYERS {
+            let Some(id) = parent else { return };
+            if *id == chain.id {
+                return found.add("parent_chain_id", "CYCLE", "must not be a chain that settles on this one");
+            }
+            parent = match self.current(&EntityKey::Chain(id.clone())) {
+                Some(Entity::Chain(it)) => it.parent_chain_id.as_ref(),
+                _ => None,
+            };
+        }
+        if parent.is_some() {
+            let message = format_args!("must be such that at most {MAX_LAYERS} chains settle on one another");
+            found.add("parent_chain_id", "TOO_DEEP", message);
         }
     }
 
@@ -180,7 +220,11 @@ impl Rules<'_> {
         referrers.dedup();
         referrers.truncate(MAX_REFERRERS);
         if referrers.is_empty() {
-            return Vec::new();
+            let is_kept = self.loaded.was_referred_to(key);
+            return is_kept
+                .then(|| Error::OnceReferenced { field: path.to_owned(), key: key.clone() })
+                .into_iter()
+                .collect();
         }
         vec![Error::StillReferenced { field: path.to_owned(), key: key.clone(), referrers }]
     }

@@ -1,9 +1,10 @@
 //! Table `chains`.
 
 use cqar_domain::{
-    entities::chain::Chain,
-    id::{AssetId, EntityType},
+    entities::chain::{Chain, ChainStatus},
+    id::{AssetId, ChainId, EntityType},
 };
+use cqar_proto::v1;
 
 use super::{Table, json_value, meta_values};
 use crate::{
@@ -18,11 +19,18 @@ use crate::{
 pub struct ChainFilter {
     /// The CAIP-2 id.
     pub caip2: Option<String>,
+    /// The status.
+    pub status: Option<ChainStatus>,
+    /// The chain that they settle on.
+    pub parent_chain_id: Option<ChainId>,
 }
 
 impl From<ChainFilter> for Filter {
     fn from(filter: ChainFilter) -> Self {
-        Self::of(Chain::SCHEMA).and_text("caip2", filter.caip2)
+        Self::of(Chain::SCHEMA)
+            .and_text("caip2", filter.caip2)
+            .and_text("parent_chain_id", filter.parent_chain_id)
+            .and_text("status", filter.status.map(|of| v1::ChainStatus::from(of).as_str_name()))
     }
 }
 
@@ -36,13 +44,19 @@ impl Table for Chain {
         "explorer_url",
         "rpc_urls",
         "is_testnet",
+        "status",
+        "parent_chain_id",
+        "native_addresses",
         "revision",
         "create_us",
         "update_us",
     ];
-    const REFERENCES: &'static [Reference] =
-        &[Reference::by("native_asset_id", EntityType::Asset, "chains_native_asset")];
-    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["caip2"], "chains_caip2")];
+    const REFERENCES: &'static [Reference] = &[
+        Reference::by("native_asset_id", EntityType::Asset, "chains_native_asset"),
+        Reference::by("parent_chain_id", EntityType::Chain, "chains_parent"),
+    ];
+    const FILTERS: &'static [IndexedFilter] =
+        &[IndexedFilter::by(&["caip2"], "chains_caip2"), IndexedFilter::by(&["parent_chain_id"], "chains_parent")];
 
     fn write_order(&self) -> &str {
         self.id.as_str()
@@ -58,6 +72,9 @@ impl Table for Chain {
             Value::Text(self.explorer_url.clone()),
             json_value(&self.rpc_urls),
             Value::Bool(self.is_testnet),
+            Value::Text(v1::ChainStatus::from(self.status).as_str_name().to_owned()),
+            Value::OptText(self.parent_chain_id.as_ref().map(ToString::to_string)),
+            json_value(&self.native_addresses),
             revision,
             create,
             update,
@@ -73,6 +90,9 @@ impl Table for Chain {
             explorer_url: row.value()?,
             rpc_urls: row.json()?,
             is_testnet: row.value()?,
+            status: row.named(v1::ChainStatus::from_str_name)?,
+            parent_chain_id: row.parsed_optional()?,
+            native_addresses: row.json()?,
             meta: row.meta()?,
         })
     }

@@ -2,14 +2,19 @@
 
 use clap::Args;
 use cqar_domain::id::EntityType;
-use cqar_proto::v1::{Chain, GetChainRequest, ListChainsRequest, ListChainsResponse};
+use cqar_proto::v1::{Chain, ChainStatus, GetChainRequest, ListChainsRequest, ListChainsResponse};
 
 use super::{
     EntityCommands, Lookup, Paging, list,
     name::{self, Candidate},
     options, show, yes,
 };
-use crate::cli::{client::Connection, error::CliError, output::OutputFormat};
+use crate::cli::{
+    client::Connection,
+    error::CliError,
+    output::{OutputFormat, short},
+    parse_value,
+};
 
 /// The commands.
 pub const COMMANDS: EntityCommands = EntityCommands {
@@ -36,8 +41,9 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
     list: |matches, client| {
         Box::pin(async move {
-            let Filters { caip2, paging } = options(matches)?;
-            let request = ListChainsRequest { caip2, ..Default::default() };
+            let Filters { caip2, status, parent, paging } = options(matches)?;
+            let status = status.unwrap_or_default();
+            let request = ListChainsRequest { caip2, status, parent_chain_id: parent, ..Default::default() };
             list!(client, paging, chains.list_chains, request, ListChainsResponse.chains)
         })
     },
@@ -57,12 +63,25 @@ struct Filters {
     /// Only the one with this CAIP-2 id, such as eip155:1.
     #[arg(long, default_value = "", hide_default_value = true)]
     caip2: String,
+    /// Only those of this status, such as deprecated.
+    #[arg(long, value_parser = read_status)]
+    status: Option<i32>,
+    /// Only those that settle on this chain.
+    #[arg(long, value_name = "CHAIN", default_value = "", hide_default_value = true)]
+    parent: String,
     #[command(flatten)]
     paging: Paging,
 }
 
-const HEADERS: [&str; 4] = ["ID", "CAIP-2", "TESTNET", "NAME"];
+const HEADERS: [&str; 6] = ["ID", "CAIP-2", "STATUS", "PARENT", "TESTNET", "NAME"];
 
-fn row(chain: Chain) -> [String; 4] {
-    [chain.id, chain.caip2, yes(chain.is_testnet.unwrap_or_default()), chain.name]
+fn row(chain: Chain) -> [String; 6] {
+    let status = short(chain.status().as_str_name(), "CHAIN_STATUS_");
+    let is_testnet = yes(chain.is_testnet.unwrap_or_default());
+    [chain.id, chain.caip2, status, chain.parent_chain_id, is_testnet, chain.name]
+}
+
+fn read_status(text: &str) -> Result<i32, String> {
+    let name = |value| ChainStatus::try_from(value).ok().map(|status| status.as_str_name());
+    parse_value(text, "CHAIN_STATUS_", ChainStatus::from_str_name, name)
 }
