@@ -5,7 +5,14 @@ use std::{env, error::Error, fs, path::PathBuf};
 use prost::Message;
 
 /// These answers leave the server as bytes that were encoded when they were cached: see `encoded.rs`.
-const ENCODED: &[&str] = &["ResolveMarketResponse", "BatchResolveMarketsResponse", "FindMarketsResponse"];
+/// The message of the contract, and the type that has its encoding.
+const ENCODED: &[(&str, &str)] = &[
+    ("ResolveMarketResponse", "EncodedAnswer"),
+    ("BatchResolveMarketsResponse", "EncodedBatch"),
+    ("FindMarketsResponse", "FindMarketsResponse"),
+    ("ResolveDeploymentResponse", "EncodedAnswer"),
+    ("BatchResolveDeploymentsResponse", "EncodedBatch"),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut files: Vec<PathBuf> =
@@ -39,8 +46,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&servers)?;
     let mut config = prost_build::Config::new();
     config.extern_path(".google", "crate::unused");
-    for message in ENCODED {
-        config.extern_path(format!(".cqar.v1.{message}"), format!("crate::encoded::{message}"));
+    for (message, encoded) in ENCODED {
+        config.extern_path(format!(".cqar.v1.{message}"), format!("crate::encoded::{encoded}"));
     }
     config.extern_path(".cqar.v1", "crate::v1");
     tonic_prost_build::configure()

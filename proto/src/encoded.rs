@@ -1,7 +1,7 @@
 //! Answers that leave the server as bytes: they were encoded once, when they were cached, and are only copied since.
 //!
-//! The generated server of `MarketService` uses these in place of the messages of the same name. Both have the same
-//! encoding, which a test compares.
+//! The generated servers use these in place of the messages that `build.rs` names. Both have the same encoding: all answers of a
+//! resolving method have their fields alike, which a test compares.
 
 use ::bytes::{Buf, BufMut, Bytes};
 use cqar_domain::entity::Revision;
@@ -12,18 +12,18 @@ use prost::{
 
 use crate::rpc::Status;
 
-/// A [`crate::v1::ResolveMarketResponse`] that was encoded without its revision.
+/// An answer of a resolving method, such as [`crate::v1::ResolveMarketResponse`], that was encoded without its revision.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResolveMarketResponse {
+pub struct EncodedAnswer {
     /// All but the revision.
     pub resolved: Bytes,
     /// The revision that the answer reflects.
     pub revision: Revision,
 }
 
-/// A [`crate::v1::BatchResolveMarketsResponse`] whose resolved markets are encoded.
+/// The answers of a resolving method to a batch, such as [`crate::v1::BatchResolveMarketsResponse`], each of them encoded.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct BatchResolveMarketsResponse {
+pub struct EncodedBatch {
     /// One for each request.
     pub results: Vec<BatchResult>,
     /// The revision that the answer reflects.
@@ -44,7 +44,7 @@ pub struct FindMarketsResponse {
 /// One result of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum BatchResult {
-    /// The encoded [`crate::v1::ResolveMarketResponse`].
+    /// The encoded answer.
     Resolved(Bytes),
     /// Why there is none.
     Error(Status),
@@ -75,7 +75,7 @@ const FIND_REVISION: u32 = 3;
 const FIND_INSTRUMENT_ID: u32 = 1;
 const FIND_MARKETS: u32 = 2;
 
-impl Message for ResolveMarketResponse {
+impl Message for EncodedAnswer {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         buf.put_slice(&self.resolved);
         encode_revision(RESOLVE_REVISION, self.revision, buf);
@@ -132,7 +132,7 @@ impl BatchResult {
     }
 }
 
-impl Message for BatchResolveMarketsResponse {
+impl Message for EncodedBatch {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         for result in &self.results {
             let (field, value) = result.lengths();
@@ -177,11 +177,11 @@ mod tests {
     use crate::v1::{self, batch_resolve_markets_response::result::Result as Item};
 
     #[test]
-    fn encoded_answers_read_as_the_messages_of_the_same_name() {
+    fn encoded_answers_read_as_the_messages_that_they_stand_for() {
         let venue = v1::Venue { id: "binance".into(), ..Default::default() };
         let answer = v1::ResolveMarketResponse { venue: Some(venue), ..Default::default() };
         let bytes = Bytes::from(answer.encode_to_vec());
-        let sent = ResolveMarketResponse { resolved: bytes.clone(), revision: 300 };
+        let sent = EncodedAnswer { resolved: bytes.clone(), revision: 300 };
         assert_eq!(sent.encode_to_vec().len(), sent.encoded_len());
         let read = v1::ResolveMarketResponse::decode(sent.encode_to_vec().as_slice()).unwrap();
         assert_eq!(read, v1::ResolveMarketResponse { revision: 300, ..answer.clone() });
@@ -189,7 +189,7 @@ mod tests {
         let error = Status { code: 5, message: "x".repeat(300), details: Vec::new() };
         let results =
             vec![BatchResult::Resolved(bytes), BatchResult::Error(error.clone()), BatchResult::Resolved(Bytes::new())];
-        let sent = BatchResolveMarketsResponse { results, revision: 7 };
+        let sent = EncodedBatch { results, revision: 7 };
         assert_eq!(sent.encode_to_vec().len(), sent.encoded_len());
         let read = v1::BatchResolveMarketsResponse::decode(sent.encode_to_vec().as_slice()).unwrap();
         assert_eq!(read.revision, 7);

@@ -7,13 +7,14 @@ use cqar_domain::{
         Entity,
         asset::{Asset, AssetType},
         chain::{Chain, ChainStatus},
+        deployment::{Deployment, TokenStandard},
         instrument::{Instrument, Terms},
         market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
         venue::{Venue, VenueType},
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    id::{AssetId, InstrumentId, MarketId, Segment, SystemIds, VenueAssetId},
+    id::{AssetId, DeploymentId, InstrumentId, MarketId, Segment, SystemIds, VenueAssetId},
     time::{Clock, SystemClock},
 };
 use cqar_store::{Change, Store, WriteAttribution};
@@ -77,6 +78,23 @@ pub fn chain(id: &str, caip2: &str, native_asset: Option<AssetId>) -> Chain {
         status: ChainStatus::Active,
         parent_chain_id: None,
         native_addresses: Vec::new(),
+        meta: Meta::default(),
+    }
+}
+
+/// A token at an address of a chain, in the spelling that the chain keeps.
+pub fn deployment(chain: &str, address: &str, asset: AssetId) -> Deployment {
+    Deployment {
+        id: DeploymentId::new(&SystemIds),
+        asset_id: asset,
+        chain_id: chain.parse().unwrap(),
+        address: address.into(),
+        decimals: 6,
+        standard: TokenStandard::Erc20,
+        is_canonical: false,
+        deployed_time: None,
+        slip44: None,
+        caip19: String::new(),
         meta: Meta::default(),
     }
 }

@@ -4,12 +4,13 @@ use cqar_proto::{
     convert::EntityMessage,
     rpc,
     v1::{
-        ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Entity, EntityKey,
-        Finding, GetStatusRequest, ImportListingOptions, ImportListingRequest, ImportListingResponse, ImportProgress,
-        ImportSummary, ImportedMarket, Instrument, ListingSource, Market, MarketStatus, Mutation, PerpetualTerms,
-        ResolveMarketRequest, SpotTerms, Venue, VenueAsset, VenueType, asset_service_client::AssetServiceClient,
-        batch_resolve_markets_request::Item, chain_service_client::ChainServiceClient, entity::Entity as Kind,
-        entity_key::Key, import_listing_request::Part, import_listing_response::Step, instrument::Terms,
+        ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Deployment, Entity,
+        EntityKey, Finding, GetStatusRequest, ImportListingOptions, ImportListingRequest, ImportListingResponse,
+        ImportProgress, ImportSummary, ImportedMarket, Instrument, ListingSource, Market, MarketStatus, Mutation,
+        PerpetualTerms, ResolveMarketRequest, SpotTerms, TokenStandard, Venue, VenueAsset, VenueType,
+        asset_service_client::AssetServiceClient, batch_resolve_markets_request::Item,
+        chain_service_client::ChainServiceClient, entity::Entity as Kind, entity_key::Key,
+        import_listing_request::Part, import_listing_response::Step, instrument::Terms,
         instrument_service_client::InstrumentServiceClient, market_service_client::MarketServiceClient,
         mutation::Operation, registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
     },
@@ -139,6 +140,18 @@ pub fn chain(id: &str, caip2: &str) -> Chain {
     Chain { id: id.into(), name: id.into(), caip2: caip2.into(), ..Chain::default() }
 }
 
+/// A token at an address of a chain.
+pub fn deployment(chain: &str, address: &str, asset: &str) -> Deployment {
+    Deployment {
+        asset_id: asset.into(),
+        chain_id: chain.into(),
+        address: address.into(),
+        decimals: Some(6),
+        standard: TokenStandard::Erc20.into(),
+        ..Deployment::default()
+    }
+}
+
 /// An exchange, read by the plugin `symbology-<id>` if it is Binance.
 pub fn venue(id: &str) -> Venue {
     let symbology = if id == "binance" { "symbology-binance" } else { "" };
@@ -250,7 +263,7 @@ pub struct SampleRegistry {
     pub binance_spot: String,
     /// `BTCUSDT` in `usdm` of `binance`.
     pub binance_usdm: String,
-    /// `XBTUSDT` of `kraken`.
+    /// `XBTUSDT` of `kraken`; and there is the chain `testnet`.
     pub kraken: String,
 }
 
@@ -268,8 +281,9 @@ impl SampleRegistry {
             mutation(create(aliased)),
             mutation(create(market("binance", "usdm", "BTCUSDT", "$perpetual"))),
             mutation(create(market("kraken", "", "XBTUSDT", "$spot"))),
+            mutation(create(chain("testnet", "eip155:11155111"))),
         ];
-        let [btc, usdt, spot, perpetual, _, _, binance_spot, binance_usdm, kraken] =
+        let [btc, usdt, spot, perpetual, _, _, binance_spot, binance_usdm, kraken, _] =
             ids(&to.apply(mutations).await.unwrap()).try_into().unwrap();
         Self { btc, usdt, spot, perpetual, binance_spot, binance_usdm, kraken }
     }

@@ -11,7 +11,7 @@
 //! | [`auth`](ApiKeys) | who calls |
 //! | `calls`, `metrics` | what is counted and traced of each call |
 //! | `services` | one file for each service of the contract |
-//! | `reads`, `writes` | what the services have in common |
+//! | `reads`, `joins`, `writes` | what the services have in common |
 //! | `status`, `status_builder`, `error_info` | from an error to a status with typed details |
 //! | `health` | readiness, for probes over gRPC and HTTP |
 
@@ -20,6 +20,7 @@ mod calls;
 mod error_info;
 mod health;
 mod http;
+mod joins;
 mod memory;
 mod metrics;
 mod reads;

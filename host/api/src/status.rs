@@ -9,7 +9,7 @@ use cqar_domain::{
     violation::Violation,
 };
 use cqar_proto::v1::ErrorReason;
-use cqar_registry::{Candidate, Error, StoreError, WatchError};
+use cqar_registry::{Candidate, Error, StoreError, Unresolved, WatchError};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -76,6 +76,13 @@ pub(crate) fn status(error: Error) -> Status {
                 it.with_precondition(key.id(), format_args!("{} with the code {code}", key.entity_type()))
             }),
         Error::CodeUnknown(code) => refuse(NotFound, ErrorReason::CodeUnknown).with("code", code),
+        Error::Unresolved(unresolved) => match &**unresolved {
+            Unresolved::Caip2(caip2) => refuse(NotFound, ErrorReason::ChainUnknown).with("caip2", caip2),
+            Unresolved::Deployment { chain, address } => {
+                refuse(NotFound, ErrorReason::DeploymentUnknown).with("chain_id", chain).with("address", address)
+            }
+            Unresolved::Caip19(caip19) => refuse(NotFound, ErrorReason::DeploymentUnknown).with("caip19", caip19),
+        },
         Error::NotListed { instrument_id, code, venue, segment } => {
             let status_builder = refuse(NotFound, ErrorReason::NotListed)
                 .with("instrument_id", instrument_id)
@@ -310,6 +317,8 @@ mod tests {
             };
             vec![candidate("spot"), candidate("")]
         };
+        let unresolved = |what| Error::Unresolved(Box::new(what));
+        let chain = || "ethereum".parse().unwrap();
         let finding = Finding {
             severity: Severity::Error,
             path: "tick_size".into(),
@@ -360,6 +369,13 @@ mod tests {
                 "AMBIGUOUS_CODE",
             ),
             (Error::CodeUnknown("X".into()), Code::NotFound, "CODE_UNKNOWN"),
+            (unresolved(Unresolved::Caip2("eip155:9".into())), Code::NotFound, "CHAIN_UNKNOWN"),
+            (
+                unresolved(Unresolved::Deployment { chain: chain(), address: "native".into() }),
+                Code::NotFound,
+                "DEPLOYMENT_UNKNOWN",
+            ),
+            (unresolved(Unresolved::Caip19("eip155:9/slip44:60".into())), Code::NotFound, "DEPLOYMENT_UNKNOWN"),
             (
                 Error::NotListed {
                     instrument_id: InstrumentId::new(&SystemIds),

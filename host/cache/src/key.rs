@@ -5,8 +5,13 @@ use std::{fmt, time::Duration};
 use cqar_domain::{
     event::{LogPosition, LoggedEvent},
     id::{EntityKey, EntityType, IdError, InstrumentId, VenueId},
+    unique_key::UniqueKey,
+    violation::Violation,
 };
-use cqar_proto::v1::{self, entity::Entity as Message};
+use cqar_proto::{
+    convert,
+    v1::{self, entity::Entity as Message},
+};
 use prost::Message as _;
 
 /// What a change can alter.
@@ -20,6 +25,8 @@ pub enum Key {
     Listings(InstrumentId),
     /// Which instruments have a canonical code.
     Code(String),
+    /// Which entity has a unique key.
+    Unique(UniqueKey),
 }
 
 impl Key {
@@ -29,6 +36,7 @@ impl Key {
             Self::Entity(key) => key.entity_type().cache_ttl(),
             Self::Symbol(..) | Self::Listings(..) => EntityType::Market.cache_ttl(),
             Self::Code(_) => EntityType::Instrument.cache_ttl(),
+            Self::Unique(key) => key.entity_type().map_or(Duration::ZERO, EntityType::cache_ttl),
         }
     }
 }
@@ -41,6 +49,7 @@ impl fmt::Display for Key {
             Self::Symbol(venue, symbol) => write!(f, "symbol:{venue}:{symbol}"),
             Self::Listings(instrument) => write!(f, "listings:{instrument}"),
             Self::Code(code) => write!(f, "code:{code}"),
+            Self::Unique(key) => write!(f, "unique:{key}"),
         }
     }
 }
@@ -62,21 +71,23 @@ enum Unreadable {
     Id(#[from] IdError),
     #[error("the event of a {0} holds none")]
     NoEntity(EntityType),
+    #[error("{}: {}", .0.field, .0.message)]
+    Field(Violation),
 }
 
-/// What the event alters: the entity; for a market also what its symbol and aliases mean at its venue, those before
-/// and those after, and where its instrument trades; for an instrument also what its code means, before and after.
+/// What the event alters: the entity, and who has its unique keys, those before and those after; for a market what its symbol and
+/// aliases mean at its venue, and where its instrument trades; for an instrument what its code means.
 pub fn changed_keys(event: &LoggedEvent) -> Result<Vec<Key>, UnreadableEvent> {
     let mut keys = vec![Key::Entity(event.key.clone())];
-    let entity_type = event.key.entity_type();
-    if matches!(entity_type, EntityType::Market | EntityType::Instrument) {
-        changed_lookups(event, entity_type, &mut keys)
-            .map_err(|cause| UnreadableEvent { position: event.position, cause })?;
+    // An asset is found by its id alone.
+    if event.key.entity_type() != EntityType::Asset {
+        changed_lookups(event, &mut keys).map_err(|cause| UnreadableEvent { position: event.position, cause })?;
     }
     Ok(keys)
 }
 
-fn changed_lookups(event: &LoggedEvent, entity_type: EntityType, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
+fn changed_lookups(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unreadable> {
+    let entity_type = event.key.entity_type();
     let body = v1::Event::decode(event.body.clone())?;
     let mut add = |key| {
         if !keys.contains(&key) {
@@ -89,6 +100,7 @@ fn changed_lookups(event: &LoggedEvent, entity_type: EntityType, keys: &mut Vec<
     }
     for side in sides {
         match side.entity {
+            // Of these there are millions, and what they alter is read without all the rest.
             Some(Message::Market(market)) if entity_type == EntityType::Market => {
                 let venue: VenueId = market.venue_id.parse()?;
                 add(Key::Listings(market.instrument_id.parse()?));
@@ -99,10 +111,21 @@ fn changed_lookups(event: &LoggedEvent, entity_type: EntityType, keys: &mut Vec<
             Some(Message::Instrument(instrument)) if entity_type == EntityType::Instrument => {
                 add(Key::Code(instrument.code));
             }
+            Some(entity) if entity.entity_type() == entity_type => {
+                let entity = convert::stored(v1::Entity { entity: Some(entity) });
+                let entity = entity.map_err(|found| Unreadable::of(entity_type, found))?;
+                entity.unique_keys().into_iter().for_each(|(_, key)| add(Key::Unique(key)));
+            }
             _ => return Err(Unreadable::NoEntity(entity_type)),
         }
     }
     Ok(())
+}
+
+impl Unreadable {
+    fn of(entity_type: EntityType, found: Vec<Violation>) -> Self {
+        found.into_iter().next().map_or(Self::NoEntity(entity_type), Self::Field)
+    }
 }
 
 #[cfg(test)]

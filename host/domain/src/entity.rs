@@ -69,6 +69,11 @@ pub trait TypedEntity: Clone + PartialEq {
         Vec::new()
     }
 
+    /// The keys that no other entity may have beside it, though it has them not itself, each with the path of the field that says so.
+    fn excluded_keys(&self) -> Vec<(String, UniqueKey)> {
+        Vec::new()
+    }
+
     /// Visits each field that refers to another entity: its name, and what it refers to.
     fn visit_references(&self, visit: &mut dyn FnMut(&'static str, EntityKey)) {
         let _ = visit;

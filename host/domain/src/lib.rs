@@ -11,7 +11,7 @@
 //! | [`entity`], [`unique_key`] | what every type of entity says of itself |
 //! | [`entities`] | the entities, one file each, and an entity of any type |
 //! | [`code`] | the canonical code of an instrument |
-//! | [`address`], [`external_id`] | what others name tokens by: on chains, and in the registers of standards |
+//! | [`address`], [`caip19`], [`external_id`] | what others name tokens by: on chains, and in the registers of standards |
 //! | [`mutation`] | what a write asks for |
 //! | [`event`] | what a write leaves in the log, and how the log is read |
 //! | [`relay`] | what the relay to the event bus remembers, and what its transforms do |
@@ -28,6 +28,7 @@
 //! ```
 
 pub mod address;
+pub mod caip19;
 pub mod causes;
 pub mod code;
 pub mod decimal;

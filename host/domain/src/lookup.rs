@@ -27,6 +27,8 @@ pub enum LookupIndex {
     AssetSymbol,
     AssetName,
     ChainCaip2,
+    DeploymentAddress,
+    DeploymentAsset,
     InstrumentCode,
     MarketSymbol,
     MarketInstrument,
@@ -100,18 +102,19 @@ pub trait Lookup: Send + Sync {
 
 impl LookupIndex {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::AssetSymbol,
         Self::AssetName,
         Self::ChainCaip2,
+        Self::DeploymentAddress,
+        Self::DeploymentAsset,
         Self::InstrumentCode,
         Self::MarketSymbol,
         Self::MarketInstrument,
         Self::VenueAssetCode,
     ];
     /// The indexes of the interface whose entities the registry does not have yet.
-    pub const ABSENT: [&str; 4] =
-        ["deployment.address", "deployment.asset", "identifier.external_id", "quality_flag.target"];
+    pub const ABSENT: [&str; 2] = ["identifier.external_id", "quality_flag.target"];
 
     /// The name on the interface.
     pub const fn name(self) -> &'static str {
@@ -119,6 +122,8 @@ impl LookupIndex {
             Self::AssetSymbol => "asset.symbol",
             Self::AssetName => "asset.name",
             Self::ChainCaip2 => "chain.caip2",
+            Self::DeploymentAddress => "deployment.address",
+            Self::DeploymentAsset => "deployment.asset",
             Self::InstrumentCode => "instrument.code",
             Self::MarketSymbol => "market.symbol",
             Self::MarketInstrument => "market.instrument",
@@ -137,6 +142,8 @@ impl LookupIndex {
             Self::AssetSymbol => &["symbol"],
             Self::AssetName => &["name"],
             Self::ChainCaip2 => &["caip2"],
+            Self::DeploymentAddress => &["chain", "address"],
+            Self::DeploymentAsset => &["asset"],
             Self::InstrumentCode => &["code"],
             Self::MarketSymbol => &["venue", "segment", "symbol"],
             Self::MarketInstrument => &["instrument"],

@@ -7,6 +7,8 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
+use crate::id::EntityType;
+
 /// A key that no two entities share, as text: `chain.caip2:eip155\:1`. It begins with its name, `<entity>.<what>`; the
 /// parts follow, in byte order, each after a colon. What is longer than 64 bytes is hashed, so that an index of millions stays
 /// small: `instrument.terms#<the first 128 bits of SHA-256, in hex>`.
@@ -53,6 +55,11 @@ impl UniqueKey {
             }
         }
         Self(text.into())
+    }
+
+    /// The type of whoever has it: what the key's name begins with.
+    pub fn entity_type(&self) -> Option<EntityType> {
+        self.0.split_once('.').and_then(|(name, _)| EntityType::from_name(name))
     }
 
     /// The text.

@@ -1,4 +1,4 @@
-//! The caches of this process: entities, what a venue's symbols mean, and under which symbols instruments trade.
+//! The caches of this process: entities, what a venue's symbols mean, under which symbols instruments trade, and what else is joined.
 
 use std::{future::Future, hash::Hash, sync::Arc};
 
@@ -15,6 +15,7 @@ use cqar_domain::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
+    joined::{JoinedAnswer, JoinedQuery},
     listings::InstrumentMarkets,
     reads::nothing_loaded,
     resolve::{SymbolHistory, SymbolKey},
@@ -29,6 +30,7 @@ pub struct Caches {
     pub(crate) symbols: L1<SymbolKey, Arc<SymbolHistory>, LoadError>,
     pub(crate) listings: L1<InstrumentId, Arc<InstrumentMarkets>, LoadError>,
     pub(crate) codes: L1<String, Arc<[InstrumentId]>, LoadError>,
+    pub(crate) joined: L1<JoinedQuery, Arc<JoinedAnswer>, LoadError>,
     pub(crate) counts: HitCounters,
 }
 
@@ -38,6 +40,7 @@ pub(crate) struct HitCounters {
     pub(crate) symbols: LookupCounters,
     pub(crate) listings: LookupCounters,
     pub(crate) codes: LookupCounters,
+    pub(crate) joined: LookupCounters,
 }
 
 impl Caches {
@@ -47,14 +50,16 @@ impl Caches {
         let share = |eighths: u64| max_bytes / 8 * eighths;
         Arc::new(Self {
             entities: L1::new(share(2), metrics.l1("entities"), tracker.clone()),
-            symbols: L1::new(share(4), metrics.l1("symbols"), tracker.clone()),
+            symbols: L1::new(share(3), metrics.l1("symbols"), tracker.clone()),
             listings: L1::new(share(1), metrics.l1("listings"), tracker.clone()),
             codes: L1::new(share(1), metrics.l1("codes"), tracker.clone()),
+            joined: L1::new(share(1), metrics.l1("joined"), tracker.clone()),
             counts: HitCounters {
                 entities: EntityType::ALL.map(|entity_type| (entity_type, metrics.lookups(entity_type.name()))),
                 symbols: metrics.lookups("resolve"),
                 listings: metrics.lookups("format"),
                 codes: metrics.lookups("code"),
+                joined: metrics.lookups("joined"),
             },
         })
     }
@@ -113,5 +118,6 @@ impl LogSink for Caches {
         self.symbols.apply_changes(&changes);
         self.listings.apply_changes(&changes);
         self.codes.apply_changes(&changes);
+        self.joined.apply_changes(&changes);
     }
 }

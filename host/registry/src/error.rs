@@ -6,7 +6,7 @@ use std::{fmt::Display, sync::Arc};
 use cqar_domain::{
     entity::Revision,
     finding::Finding,
-    id::{EntityKey, InstrumentId, MarketId, Segment, VenueId},
+    id::{ChainId, EntityKey, InstrumentId, MarketId, Segment, VenueId},
     time::{Interval, Timestamp},
     violation::Violation,
 };
@@ -118,6 +118,9 @@ pub enum Error {
     /// No instrument has the code.
     #[error("no instrument has the code {0:?}")]
     CodeUnknown(String),
+    /// Nothing that is registered has the key.
+    #[error(transparent)]
+    Unresolved(Box<Unresolved>),
     /// The instrument trades at the venue at no, or at another, time.
     #[error("{code} has no live market at {venue}{}", in_segment(segment.as_ref()))]
     NotListed {
@@ -232,6 +235,25 @@ pub enum Error {
     /// The database is away, or failed.
     #[error(transparent)]
     Store(Arc<cqar_store::Error>),
+}
+
+/// A key by which nothing is registered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unresolved {
+    /// No chain has the CAIP-2 id.
+    #[error("no chain has the CAIP-2 id {0:?}")]
+    Caip2(String),
+    /// Nothing is registered at the address.
+    #[error("nothing is registered at {address} of chain {chain}")]
+    Deployment {
+        /// The chain.
+        chain: ChainId,
+        /// The address as the chain spells it.
+        address: String,
+    },
+    /// Nothing has the CAIP-19 id.
+    #[error("nothing that is registered has the CAIP-19 id {0:?}")]
+    Caip19(String),
 }
 
 /// One of several markets that fit.

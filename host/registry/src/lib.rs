@@ -6,6 +6,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`resolve`](ResolveQuery), [`format`](FormatQuery) | a venue's symbol to its market, and back |
+//! | [`joined`](JoinedQuery) | what else a key names, with what that refers to |
 //! | `listings`, `request_path` | where instruments trade, and which has a code; where a query stands in its request |
 //! | `infer`, `infer_format`, `reading` | what a venue's plugin reads in a symbol or writes, and which instrument that is |
 //! | `reads`, [`list`](PageRequest) | entities by id and in pages |
@@ -27,6 +28,7 @@ mod format;
 pub mod import;
 mod infer;
 mod infer_format;
+mod joined;
 mod list;
 mod listings;
 mod loader;
@@ -47,11 +49,13 @@ pub use caches::Caches;
 pub use cqar_events::watch::{WatchError, WatchFilter, WatchItem, WatchStart};
 pub use cqar_plugins::{Evaluated, PluginOperation};
 pub use cqar_store::{Error as StoreError, Filter, filters};
-pub use error::{Candidate, Error};
+pub use error::{Candidate, Error, Unresolved};
 pub use format::{FindQuery, FormatQuery, FoundMarkets, InstrumentSelector};
+pub use joined::{DeploymentQuery, JoinedQuery};
 pub use list::{EntityPage, PageRequest};
 pub use lookup::StoreLookup;
 pub use registry::{Registry, RegistryParts, RegistrySettings, Revisioned};
+pub use request_path::RequestPath;
 pub use resolve::{LookupOptions, ResolveQuery};
 pub use write::{WriteContext, request_hash};
 

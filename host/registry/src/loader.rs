@@ -9,6 +9,7 @@ use cqar_domain::{
     entities::{Entity, market::Market},
     entity::Revision,
     id::{EntityKey, InstrumentId, MarketId, VenueId},
+    unique_key::UniqueKey,
 };
 use cqar_proto::{convert, v1};
 use cqar_store::{Snapshot, Store};
@@ -37,6 +38,12 @@ pub(crate) trait EntitySource: Send {
     fn entities(
         &mut self,
         keys: &[EntityKey],
+    ) -> impl Future<Output = Result<Vec<Option<Entity>>, EntityLoadError>> + Send;
+
+    /// The entities that have each of the unique keys, in their order.
+    fn with_unique_keys(
+        &mut self,
+        keys: &[UniqueKey],
     ) -> impl Future<Output = Result<Vec<Option<Entity>>, EntityLoadError>> + Send;
 
     /// For each symbol, in order, the venue's markets that have or had it.
@@ -136,6 +143,21 @@ impl EntitySource for SnapshotSource {
         let found: Vec<Option<Entity>> = keys.iter().map(|key| self.found.get(key).cloned()).collect();
         for (key, entity) in keys.iter().zip(&found) {
             self.note_entity(key, entity.as_ref());
+        }
+        Ok(found)
+    }
+
+    async fn with_unique_keys(&mut self, keys: &[UniqueKey]) -> Result<Vec<Option<Entity>>, EntityLoadError> {
+        let found = self.snapshot.with_unique_keys(keys).await?;
+        let found: Vec<Option<Entity>> = keys.iter().map(|key| found.get(key).cloned()).collect();
+        for (key, entity) in keys.iter().zip(&found) {
+            self.note(
+                || Key::Unique(key.clone()),
+                || entity.as_ref().map(|it| it.key().id().into_bytes().into()).unwrap_or_default(),
+            );
+            if let Some(entity) = entity {
+                self.note_entity(&entity.key(), Some(entity));
+            }
         }
         Ok(found)
     }
@@ -250,6 +272,24 @@ impl EntitySource for RedisSource<'_> {
     async fn entities(&mut self, keys: &[EntityKey]) -> Result<Vec<Option<Entity>>, EntityLoadError> {
         let values = self.get(keys.iter().cloned().map(Key::Entity).collect()).await?;
         values.into_iter().map(read_entity).collect()
+    }
+
+    async fn with_unique_keys(&mut self, keys: &[UniqueKey]) -> Result<Vec<Option<Entity>>, EntityLoadError> {
+        let ids = self.get(keys.iter().cloned().map(Key::Unique).collect()).await?;
+        let owner = |(key, id): (&UniqueKey, &Bytes)| {
+            let id = std::str::from_utf8(id).map_err(|_| EntityLoadError::Incomplete)?;
+            let of = key.entity_type().filter(|_| !id.is_empty());
+            of.map(|of| EntityKey::parse(of, id).map_err(|_| EntityLoadError::Incomplete)).transpose()
+        };
+        let owners: Vec<Option<EntityKey>> = keys.iter().zip(&ids).map(owner).collect::<Result<_, _>>()?;
+        let present: Vec<EntityKey> = owners.iter().flatten().cloned().collect();
+        let mut entities = self.entities(&present).await?.into_iter();
+        let found = owners.into_iter().map(|owner| match owner {
+            None => Ok(None),
+            // One that is gone was read at another revision.
+            Some(_) => entities.next().flatten().map(Some).ok_or(EntityLoadError::Incomplete),
+        });
+        found.collect()
     }
 
     async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, EntityLoadError> {

@@ -2,7 +2,7 @@
 
 /// The place of a query.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum RequestPath {
+pub enum RequestPath {
     /// It is the request.
     Alone,
     /// One of `requests`.
@@ -16,7 +16,7 @@ impl RequestPath {
     }
 
     /// The path of a field of the query.
-    pub(crate) fn field(self, name: &str) -> String {
+    pub fn field(self, name: &str) -> String {
         match self {
             Self::Alone => name.to_owned(),
             Self::InBatch(n) => format!("requests[{n}].{name}"),

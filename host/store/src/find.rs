@@ -1,8 +1,11 @@
 //! What the indexes find that plugins look up by: undeleted entities alone, in the order of their ids.
 
 use cqar_domain::{
-    entities::{Entity, asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue_asset::VenueAsset},
-    id::{InstrumentId, Segment, VenueId},
+    entities::{
+        Entity, asset::Asset, chain::Chain, deployment::Deployment, instrument::Instrument, market::Market,
+        venue_asset::VenueAsset,
+    },
+    id::{AssetId, EntityKey, InstrumentId, Segment, VenueId},
     lookup::{IndexKey, LookupIndex},
 };
 
@@ -22,6 +25,15 @@ impl Snapshot {
             (LookupIndex::VenueAssetCode, [venue, segment, code]) => {
                 let Some((venue, segment)) = place(venue, segment) else { return Ok(Vec::new()) };
                 let found = self.with_unique_keys(&[VenueAsset::code_key(&venue, &segment, code)]).await?;
+                Ok(found.into_values().collect())
+            }
+            (LookupIndex::DeploymentAddress, [chain, address]) => {
+                let Ok(chain) = chain.parse() else { return Ok(Vec::new()) };
+                // In any spelling that the chain takes.
+                let found = self.entities(&[EntityKey::Chain(chain)]).await?.into_iter().flatten().next();
+                let Some(Entity::Chain(chain)) = found else { return Ok(Vec::new()) };
+                let Ok(address) = chain.address(address) else { return Ok(Vec::new()) };
+                let found = self.with_unique_keys(&[Deployment::address_key(&chain.id, &address)]).await?;
                 Ok(found.into_values().collect())
             }
             (index, [part]) => {
@@ -50,9 +62,10 @@ impl Search {
             LookupIndex::AssetSymbol => (Asset::SCHEMA, "symbol"),
             LookupIndex::AssetName => (Asset::SCHEMA, "name"),
             LookupIndex::ChainCaip2 => (Chain::SCHEMA, "caip2"),
+            LookupIndex::DeploymentAsset => (Deployment::SCHEMA, "asset_id"),
             LookupIndex::InstrumentCode => (Instrument::SCHEMA, "code"),
             LookupIndex::MarketInstrument => (Market::SCHEMA, "instrument_id"),
-            LookupIndex::MarketSymbol | LookupIndex::VenueAssetCode => return None,
+            LookupIndex::DeploymentAddress | LookupIndex::MarketSymbol | LookupIndex::VenueAssetCode => return None,
         };
         Some(Self { table, column })
     }
@@ -70,6 +83,7 @@ fn place(venue: &str, segment: &str) -> Option<(VenueId, Segment)> {
 /// A part as its column has it. No stored text holds a zero byte, and PostgreSQL refuses the statement that asks for one.
 fn value(index: LookupIndex, part: &str) -> Option<Value> {
     match index {
+        LookupIndex::DeploymentAsset => part.parse().ok().map(|id: AssetId| Value::Uuid(id.uuid())),
         LookupIndex::MarketInstrument => part.parse().ok().map(|id: InstrumentId| Value::Uuid(id.uuid())),
         _ => (!part.contains('\0')).then(|| Value::Text(part.to_owned())),
     }

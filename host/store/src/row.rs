@@ -109,6 +109,18 @@ impl RowReader<'_> {
         self.text(T::from_json)
     }
 
+    /// An integer.
+    pub(crate) fn number<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<T, String> {
+        let number: i64 = self.value()?;
+        number.try_into().map_err(|error| self.says(error))
+    }
+
+    /// The same; none where it is null.
+    pub(crate) fn number_optional<T: TryFrom<i64, Error: Display>>(&mut self) -> Result<Option<T>, String> {
+        let number: Option<i64> = self.value()?;
+        number.map(T::try_from).transpose().map_err(|error| self.says(error))
+    }
+
     /// An id that is a UUID.
     pub(crate) fn id<T, E: Display>(&mut self, of_uuid: impl Fn(Uuid) -> Result<T, E>) -> Result<T, String> {
         let uuid = self.value()?;

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{entities, fixtures};
 
-kind! { Asset (assets, asset, assets, asset_id, asset_ids, "name", |it| &mut it.name) {
+kind! { Asset (assets, asset, assets, asset_id, asset_ids, "name") {
         create_asset CreateAssetRequest,
         get_asset |id, min_revision| v1::GetAssetRequest { asset_id: id, min_revision, at_revision: 0 },
         batch_get_assets BatchGetAssetsRequest batch_get_assets_response,

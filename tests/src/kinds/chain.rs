@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{entities, fixtures};
 
-kind! { Chain (chains, chain, chains, chain_id, chain_ids, "name", |it| &mut it.name) {
+kind! { Chain (chains, chain, chains, chain_id, chain_ids, "name") {
         create_chain CreateChainRequest,
         get_chain |id, min_revision| v1::GetChainRequest { chain_id: id, min_revision, at_revision: 0 },
         batch_get_chains BatchGetChainsRequest batch_get_chains_response,
@@ -29,7 +29,7 @@ kind! { Chain (chains, chain, chains, chain_id, chain_ids, "name", |it| &mut it.
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [btc, _] = known.all::<Asset, _>();
+    let [btc, _] = known.first::<Asset, _>();
     let bitcoin = entities::chain("bitcoin", "bip122:000000000019d6689c085ae165831e93", Some(btc.id));
     let layer = Chain {
         status: ChainStatus::Deprecated,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{entities, fixtures};
 
-kind! { Instrument (instruments, instrument, instruments, instrument_id, instrument_ids, "labels", |it| it.labels.entry("desk".into()).or_default()) {
+kind! { Instrument (instruments, instrument, instruments, instrument_id, instrument_ids, "labels") {
         create_instrument CreateInstrumentRequest,
         get_instrument |id, min_revision| {
             v1::GetInstrumentRequest { key: Some(v1::get_instrument_request::Key::InstrumentId(id)), min_revision, at_revision: 0 }
@@ -29,12 +29,12 @@ kind! { Instrument (instruments, instrument, instruments, instrument_id, instrum
         delete_instrument DeleteInstrumentRequest,
         list_instruments ListInstrumentsRequest hiding deleted,
     }
-    sample |registry| Sample::new(fixtures::spot(&registry.usdt, &registry.btc), "rates")
+    sample |registry| Sample::new(fixtures::spot(&registry.usdt, &registry.btc), json!({"desk": "rates"}))
 }
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [btc, usd] = known.all::<Asset, _>();
+    let [btc, usd] = known.first::<Asset, _>();
     let contract = DerivativeAssets { base: btc.id, quote: usd.id, settle: btc.id };
     let mut option = entities::instrument(Terms::Option {
         contract,

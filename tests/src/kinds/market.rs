@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{entities, fixtures};
 
-kind! { Market (markets, market, markets, market_id, market_ids, "tick_size", |it| &mut it.tick_size) {
+kind! { Market (markets, market, markets, market_id, market_ids, "tick_size") {
         create_market CreateMarketRequest,
         get_market |id, min_revision| v1::GetMarketRequest { market_id: id, min_revision, at_revision: 0 },
         batch_get_markets BatchGetMarketsRequest batch_get_markets_response,
@@ -33,7 +33,7 @@ kind! { Market (markets, market, markets, market_id, market_ids, "tick_size", |i
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [option, _] = known.all::<Instrument, _>();
+    let [option, _] = known.first::<Instrument, _>();
     let listed = Market {
         expiry_time: Some("2026-12-25T08:00:00Z".parse().unwrap()),
         ..entities::market("dex", "BTC-25DEC26-100000.5-P", option.id)

@@ -4,6 +4,7 @@
 mod asset;
 pub mod case;
 mod chain;
+mod deployment;
 mod instrument;
 mod market;
 mod venue;
@@ -14,6 +15,8 @@ use std::fmt::Debug;
 use cqar_domain::entities::{Entity as DomainEntity, EntityVariant};
 use cqar_proto::v1::Entity;
 use cqar_store::Filter;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tonic::{Response, Status};
 
 use self::case::Case;
@@ -30,6 +33,7 @@ macro_rules! all_kinds {
             ($($arguments)*)
             asset Asset,
             chain Chain,
+            deployment Deployment,
             venue Venue,
             venue_asset VenueAsset,
             instrument Instrument,
@@ -58,8 +62,8 @@ pub struct Answered<T> {
 
 /// The message of one type of entity.
 #[allow(async_fn_in_trait, reason = "tests name the types, and spawn none of these")]
-pub trait Kind: Sized + Clone + PartialEq + Debug {
-    /// A field that may change, and is text.
+pub trait Kind: Sized + Clone + PartialEq + Debug + Serialize + DeserializeOwned {
+    /// A field that may change.
     const FIELD: &'static str;
     /// One that does not exist yet, and refers to what is in the registry.
     fn sample(registry: &SampleRegistry) -> Sample<Self>;
@@ -95,7 +99,15 @@ pub trait Kind: Sized + Clone + PartialEq + Debug {
     /// Whether it has the times of its creation and of its last change.
     fn has_times(&self) -> bool;
     /// The field that may change.
-    fn field(&mut self) -> &mut String;
+    fn field(&self) -> Value {
+        serde_json::to_value(self).unwrap()[Self::FIELD].clone()
+    }
+    /// The same with another value of the field.
+    fn with_field(&self, value: &Value) -> Self {
+        let mut json = serde_json::to_value(self).unwrap();
+        json[Self::FIELD] = value.clone();
+        serde_json::from_value(json).unwrap()
+    }
 }
 
 fn answered<T, U>(response: Response<T>, value: impl FnOnce(T) -> U) -> Answered<U> {
@@ -104,7 +116,7 @@ fn answered<T, U>(response: Response<T>, value: impl FnOnce(T) -> U) -> Answered
 
 /// How a client writes and reads entities of a type, from the names that the contract has for it.
 macro_rules! kind {
-    ($entity:ident ($client:ident, $field:ident, $fields:ident, $id:ident, $ids:ident, $text:literal, $change:expr) {
+    ($entity:ident ($client:ident, $field:ident, $fields:ident, $id:ident, $ids:ident, $text:literal) {
         $create:ident $create_request:ident,
         $get:ident $get_request:expr,
         $batch:ident $batch_request:ident $batch_response:ident,
@@ -194,11 +206,6 @@ macro_rules! kind {
             fn has_times(&self) -> bool {
                 self.create_time.is_some() && self.update_time.is_some()
             }
-
-            fn field(&mut self) -> &mut String {
-                let field: fn(&mut Self) -> &mut String = $change;
-                field(self)
-            }
         }
     };
 }
@@ -209,13 +216,13 @@ pub struct Sample<K> {
     /// One that does not exist yet.
     pub new: K,
     /// Another value for its field.
-    pub other: String,
+    pub other: Value,
 }
 
 impl<K> Sample<K> {
     /// A sample.
-    pub fn new(new: K, other: &str) -> Self {
-        Self { new, other: other.to_owned() }
+    pub fn new(new: K, other: impl Into<Value>) -> Self {
+        Self { new, other: other.into() }
     }
 }
 
@@ -223,10 +230,10 @@ impl<K> Sample<K> {
 pub struct Examples(Vec<DomainEntity>);
 
 impl Examples {
-    /// All of one type.
-    fn all<E: EntityVariant + Clone, const N: usize>(&self) -> [E; N] {
-        let all: Vec<E> = self.0.iter().filter_map(E::of).cloned().collect();
-        all.try_into().ok().expect("as many as there are")
+    /// The first of one type.
+    fn first<E: EntityVariant + Clone, const N: usize>(&self) -> [E; N] {
+        let first: Vec<E> = self.0.iter().filter_map(E::of).take(N).cloned().collect();
+        first.try_into().ok().expect("as many as there are")
     }
 }
 

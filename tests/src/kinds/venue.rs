@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{entities, fixtures};
 
-kind! { Venue (venues, venue, venues, venue_id, venue_ids, "name", |it| &mut it.name) {
+kind! { Venue (venues, venue, venues, venue_id, venue_ids, "name") {
         create_venue CreateVenueRequest,
         get_venue |id, min_revision| v1::GetVenueRequest { venue_id: id, min_revision, at_revision: 0 },
         batch_get_venues BatchGetVenuesRequest batch_get_venues_response,
@@ -29,7 +29,7 @@ kind! { Venue (venues, venue, venues, venue_id, venue_ids, "name", |it| &mut it.
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [chain, _] = known.all::<Chain, _>();
+    let [chain, _] = known.first::<Chain, _>();
     let on_chain = Venue { chain_id: Some(chain.id), protocol_address: "abc".into(), ..entities::venue("dex") };
     vec![on_chain.into()]
 }

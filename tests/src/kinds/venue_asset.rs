@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{entities, fixtures};
 
-kind! { VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_asset_ids, "asset_id", |it| &mut it.asset_id) {
+kind! { VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_asset_ids, "asset_id") {
         create_venue_asset CreateVenueAssetRequest,
         get_venue_asset |id, min_revision| v1::GetVenueAssetRequest { venue_asset_id: id, min_revision, at_revision: 0 },
         batch_get_venue_assets BatchGetVenueAssetsRequest batch_get_venue_assets_response,
@@ -23,12 +23,12 @@ kind! { VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_ass
         delete_venue_asset DeleteVenueAssetRequest,
         list_venue_assets ListVenueAssetsRequest,
     }
-    sample |registry| Sample::new(fixtures::venue_asset("kraken", "XBT", &registry.btc), &registry.usdt)
+    sample |registry| Sample::new(fixtures::venue_asset("kraken", "XBT", &registry.btc), registry.usdt.as_str())
 }
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [btc, _] = known.all::<Asset, _>();
+    let [btc, _] = known.first::<Asset, _>();
     vec![entities::venue_asset("dex", "XBT", btc.id).into()]
 }
 

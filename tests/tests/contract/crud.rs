@@ -66,12 +66,11 @@ async fn live_through<K: Kind>(clients: &mut Clients, registry: &SampleRegistry)
     assert_eq!(codes, [Code::Ok, Code::NotFound, Code::InvalidArgument, Code::Ok]);
     assert_eq!(batch.first().unwrap().as_ref().unwrap(), &created);
 
-    let mut changed = created.clone();
-    changed.field().clone_from(&sample.other);
+    let changed = created.with_field(&sample.other);
     let Answered { revision, value: updated } =
         K::update(clients, changed.clone(), &[K::FIELD], Write::default()).await.unwrap();
     assert_eq!((revision, updated.revision()), (before + 2, before + 2));
-    assert_eq!(updated.clone().field(), &sample.other);
+    assert_eq!(updated.field(), sample.other);
     assert_eq!(K::get(clients, created.id(), 0).await.unwrap().value, updated, "the next read is new");
 
     // `created` still has the etag of its creation.
@@ -109,11 +108,9 @@ async fn try_and_repeat<K: Kind>(clients: &mut Clients, registry: &SampleRegistr
     assert_eq!(K::get(clients, tried.value.id(), 0).await.unwrap_err().code(), Code::NotFound);
 
     let created = K::create(clients, sample.new, Write::default()).await.unwrap().value;
-    let mut changed = created.clone();
-    changed.field().clone_from(&sample.other);
+    let changed = created.with_field(&sample.other);
     let tried = K::update(clients, changed.clone(), &[], only_try.clone()).await.unwrap();
-    let mut shown = tried.value;
-    assert_eq!(shown.field(), changed.field());
+    assert_eq!(tried.value.field(), changed.field());
     K::delete(clients, created.id(), "", only_try).await.unwrap();
     assert_eq!(K::get(clients, created.id(), 0).await.unwrap().value, created);
 

@@ -3,6 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `crud` | create, read, change, delete |
+//! | `chains`, `deployments` | what assets are on chains |
 //! | `lists` | pages, filters, revisions of reads |
 //! | `requests` | a repeated request is answered again |
 //! | `apply` | many mutations, all or none |
@@ -31,6 +32,7 @@ mod bad_input;
 mod bounds;
 mod chains;
 mod crud;
+mod deployments;
 mod format;
 mod import;
 mod import_assets;

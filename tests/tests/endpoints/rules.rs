@@ -1,5 +1,6 @@
 //! The rules, each tried on every method that it concerns.
 
+use cqar_domain::id::EntityType;
 use cqar_proto::v1::{Event, WatchRequest, event_service_client::EventServiceClient, watch_response::Step};
 use cqar_tests::{
     environment::TestEnvironment,
@@ -8,7 +9,7 @@ use cqar_tests::{
     server::Server,
 };
 use futures::StreamExt;
-use prost_reflect::{DynamicMessage, MethodDescriptor};
+use prost_reflect::{DynamicMessage, MessageDescriptor, MethodDescriptor};
 use serde_json::{Value, json};
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt;
@@ -39,7 +40,7 @@ fn the_fields_that_a_rule_needs_are_there() {
     for method in methods() {
         let (name, asked, answered) = (name(&method), asked(&method), answered(&method));
         let reads = has(&asked, "min_revision");
-        let missing = |fields: &[&str], of: &prost_reflect::MessageDescriptor| {
+        let missing = |fields: &[&str], of: &MessageDescriptor| {
             fields.iter().filter(|field| !has(of, field)).map(ToString::to_string).collect::<Vec<_>>()
         };
         let check = |rule: Rule, holds: bool, why: &str| {
@@ -61,7 +62,7 @@ fn the_fields_that_a_rule_needs_are_there() {
 
 #[test]
 fn what_holds_an_id_ends_in_id_and_a_message_never_does() {
-    let entities = ["asset", "chain", "venue", "venue_asset", "instrument", "market"];
+    let entities = EntityType::ALL.map(EntityType::name);
     let pool = methods()[0].parent_pool().clone();
     for message in pool.all_messages().filter(|message| message.package_name() == "cqar.v1") {
         // The keys and the values of a map are named by the field that has it.
@@ -78,6 +79,24 @@ fn what_holds_an_id_ends_in_id_and_a_message_never_does() {
                 "{place} is a time"
             );
         }
+    }
+}
+
+/// They are encoded once, by one type for all of them.
+#[test]
+fn the_answers_of_resolving_methods_have_their_fields_alike() {
+    let tag = |of: &MessageDescriptor, field: &str| of.get_field_by_name(field).map(|it| it.number());
+    let of_message = |of: &MessageDescriptor, field: &str| message_of(&of.get_field_by_name(field).unwrap()).unwrap();
+    let is_batch = |method: &MethodDescriptor| method.name().starts_with("BatchResolve");
+    let (batches, others): (Vec<_>, Vec<_>) =
+        methods().into_iter().filter(|it| is_batch(it) || it.name().starts_with("Resolve")).partition(is_batch);
+    assert!(batches.len() == others.len() && others.len() > 1);
+    for (batch, alone) in batches.iter().map(answered).zip(others.iter().map(answered)) {
+        assert_eq!(tag(&alone, "revision"), Some(9), "{}", alone.name());
+        assert_eq!([tag(&batch, "results"), tag(&batch, "revision")], [Some(1), Some(2)], "{}", batch.name());
+        let result = of_message(&batch, "results");
+        assert_eq!([tag(&result, "resolved"), tag(&result, "error")], [Some(1), Some(2)], "{}", batch.name());
+        assert_eq!(of_message(&result, "resolved"), alone);
     }
 }
 

@@ -9,6 +9,7 @@ use cqar_domain::entities::{
     Entity,
     asset::{Asset, AssetType},
     chain::Chain,
+    deployment::Deployment,
     instrument::{Instrument, Terms},
     market::Market,
     venue::{Venue, VenueType},
@@ -16,7 +17,7 @@ use cqar_domain::entities::{
 };
 use cqar_store::{PLANNER, STATEMENTS, Store, schema::MAX_EXAMINED, table_schemas};
 use cqar_tests::{
-    entities::{asset, chain, create, deposit, instrument, market, venue, venue_asset},
+    entities::{asset, chain, create, deployment, deposit, instrument, market, venue, venue_asset},
     kinds::examples,
 };
 use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
@@ -83,6 +84,8 @@ async fn fill(store: &Store) {
             ..venue(&format!("v{n}"))
         })
         .collect();
+    let deployments: Vec<Deployment> =
+        (0..ROWS).map(|n| deployment(&format!("c{}", n / 2), &format!("0x{n:040x}"), assets[n].id)).collect();
     // A few venues have all the codes and markets, as they were imported: one venue's together.
     let of_venue = |n: usize| format!("v{}", n / (ROWS / 5));
     let codes: Vec<VenueAsset> = (0..ROWS).map(|n| venue_asset(&of_venue(n), &format!("C{n}"), assets[n].id)).collect();
@@ -102,6 +105,7 @@ async fn fill(store: &Store) {
         .collect();
     create(store, &assets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &chains.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &deployments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &venues.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &codes.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &instruments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;

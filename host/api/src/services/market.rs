@@ -9,7 +9,7 @@ use cqar_domain::{
 };
 use cqar_proto::{
     convert,
-    encoded::{BatchResolveMarketsResponse, BatchResult, FindMarketsResponse, ResolveMarketResponse},
+    encoded::{BatchResult, EncodedAnswer, EncodedBatch, FindMarketsResponse},
     rpc,
     server::market_service_server::MarketService,
     v1::{
@@ -98,7 +98,7 @@ impl MarketService for Api {
         self.write(request).await
     }
 
-    async fn resolve_market(&self, request: Request<v1::ResolveMarketRequest>) -> Reply<ResolveMarketResponse> {
+    async fn resolve_market(&self, request: Request<v1::ResolveMarketRequest>) -> Reply<EncodedAnswer> {
         let request = received(request)?;
         Span::current()
             .record("venue_id", request.venue_id.as_str())
@@ -111,13 +111,10 @@ impl MarketService for Api {
             as_of: convert::time("as_of", request.as_of).map_err(malformed)?,
         };
         let Revisioned { revision, value } = self.registry.resolve(&query, options).await.map_err(status)?;
-        Ok(answered(Revisioned { revision, value: ResolveMarketResponse { resolved: value, revision } }))
+        Ok(answered(Revisioned { revision, value: EncodedAnswer { resolved: value, revision } }))
     }
 
-    async fn batch_resolve_markets(
-        &self,
-        request: Request<v1::BatchResolveMarketsRequest>,
-    ) -> Reply<BatchResolveMarketsResponse> {
+    async fn batch_resolve_markets(&self, request: Request<v1::BatchResolveMarketsRequest>) -> Reply<EncodedBatch> {
         let mut budget = AnswerBudget::of(&request);
         let v1::BatchResolveMarketsRequest { requests, min_revision, at_revision, allow_inferred } = received(request)?;
         Span::current().record("items", requests.len());
@@ -162,7 +159,7 @@ impl MarketService for Api {
             Some(revision) => revision,
             None => self.registry.batch_resolve(0, &[], options).await.map_err(status)?.revision,
         };
-        Ok(answered(Revisioned { revision, value: BatchResolveMarketsResponse { results, revision } }))
+        Ok(answered(Revisioned { revision, value: EncodedBatch { results, revision } }))
     }
 
     async fn format_symbol(&self, request: Request<v1::FormatSymbolRequest>) -> Reply<v1::FormatSymbolResponse> {

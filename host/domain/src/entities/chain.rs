@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     address::{self, AddressError, NATIVE},
+    entities::deployment::Deployment,
     entity::{Meta, TypedEntity, changed_fields, references},
     id::{AssetId, ChainId, EntityKey, EntityType},
     text::{NAME, RPC, WEB, check_url},
@@ -54,6 +55,11 @@ pub const MAX_NATIVE_ADDRESSES: usize = 16;
 pub const MAX_LAYERS: usize = 8;
 
 impl Chain {
+    /// The unique key of the chain with that CAIP-2 id.
+    pub fn caip2_key(caip2: &str) -> UniqueKey {
+        UniqueKey::new("chain.caip2", &[caip2])
+    }
+
     /// An address on this chain, in the one spelling that is kept; `native` for every spelling of the chain's own coin.
     pub fn address(&self, text: &str) -> Result<String, AddressError> {
         let address = address::normalized(&self.caip2, text)?;
@@ -110,7 +116,13 @@ impl TypedEntity for Chain {
     );
 
     fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
-        vec![("caip2", UniqueKey::new("chain.caip2", &[&self.caip2]))]
+        vec![("caip2", Self::caip2_key(&self.caip2))]
+    }
+
+    /// What is at an address of its own coin is that coin, and no other asset.
+    fn excluded_keys(&self) -> Vec<(String, UniqueKey)> {
+        let at = |address: &String| Deployment::address_key(&self.id, address);
+        self.native_addresses.iter().enumerate().map(|(n, it)| (format!("native_addresses[{n}]"), at(it))).collect()
     }
 
     references!(native_asset_id, parent_chain_id);
@@ -135,8 +147,8 @@ impl Chain {
     }
 }
 
-/// CAIP-2: `[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}`.
-fn is_caip2(s: &str) -> bool {
+/// Whether it is a CAIP-2 id: `[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}`.
+pub fn is_caip2(s: &str) -> bool {
     let Some((namespace, reference)) = s.split_once(':') else { return false };
     (3..=8).contains(&namespace.len())
         && namespace.bytes().all(|b| matches!(b, b'-' | b'a'..=b'z' | b'0'..=b'9'))

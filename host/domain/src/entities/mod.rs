@@ -4,6 +4,7 @@
 
 pub mod asset;
 pub mod chain;
+pub mod deployment;
 pub mod instrument;
 pub mod market;
 pub mod venue;
@@ -26,6 +27,7 @@ macro_rules! all_types {
             ($($arguments)*)
             asset Asset(uuid AssetId) "an asset";
             chain Chain(slug ChainId) "a chain";
+            deployment Deployment(uuid DeploymentId) "an asset on a chain";
             venue Venue(slug VenueId) "a venue";
             venue_asset VenueAsset(uuid VenueAssetId) "a venue's code for an asset";
             instrument Instrument(uuid InstrumentId) "an instrument";
@@ -161,6 +163,11 @@ impl Entity {
     /// See [`TypedEntity::unique_keys`].
     pub fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
         each!(self, it => it.unique_keys())
+    }
+
+    /// See [`TypedEntity::excluded_keys`].
+    pub fn excluded_keys(&self) -> Vec<(String, UniqueKey)> {
+        each!(self, it => it.excluded_keys())
     }
 
     /// The entities that it refers to, with the path of the field that does.

@@ -1,13 +1,17 @@
 //! The stored state that a plan needs, loaded in bulk, so that ten thousand mutations cost a few dozen
 //! statements.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use cqar_domain::{
-    entities::{Entity, chain::MAX_LAYERS},
-    id::{EntityKey, EntityType, VenueId},
+    entities::{Entity, chain::MAX_LAYERS, deployment::Deployment},
+    id::{ChainId, EntityKey, EntityType, VenueId},
     mutation::{Mutation, RequestedMutation},
     unique_key::UniqueKey,
+    violation::Violations,
 };
 use cqar_store::Snapshot;
 
@@ -103,6 +107,7 @@ impl LoadedState {
         let mut unique = HashSet::new();
         let mut symbols = HashSet::new();
         let mut named = HashSet::new();
+        self.fetch_chains(snapshot, created_deployments(mutations)).await?;
         for RequestedMutation { mutation, .. } in mutations {
             match mutation {
                 Mutation::Create { entity, allow_existing } => {
@@ -110,7 +115,7 @@ impl LoadedState {
                         named.insert(asset.symbol.clone());
                     }
                     keys.insert(entity.key());
-                    unique.extend(keys_of(entity));
+                    unique.extend(keys_of(&self.placed(entity)));
                     symbols.extend(symbols_of(entity));
                 }
                 Mutation::Update { key, .. } | Mutation::Delete { key, .. } | Mutation::Undelete { key, .. } => {
@@ -124,7 +129,32 @@ impl LoadedState {
         self.fetch_named(snapshot, named).await?;
         self.fetch_unique(snapshot, unique).await?;
         self.fetch_symbols(snapshot, symbols).await?;
-        self.fetch(snapshot, keys).await
+        self.fetch(snapshot, keys).await?;
+        // An update may make another CAIP-19 id.
+        let changed: Vec<ChainId> = self.entities.values().flatten().filter_map(chain_of_deployment).collect();
+        self.fetch_chains(snapshot, changed).await
+    }
+
+    /// The chains on which deployments are: how an address is spelled is theirs to say.
+    async fn fetch_chains(
+        &mut self,
+        snapshot: &mut Snapshot,
+        chains: impl IntoIterator<Item = ChainId>,
+    ) -> Result<(), cqar_store::Error> {
+        self.fetch(snapshot, chains.into_iter().map(EntityKey::Chain).collect()).await
+    }
+
+    /// A deployment to be created, with the address as its chain spells it, if that is stored.
+    fn placed<'a>(&self, entity: &'a Entity) -> Cow<'a, Entity> {
+        let chain = chain_of_deployment(entity).map(EntityKey::Chain);
+        match (entity, chain.and_then(|chain| self.entity(&chain))) {
+            (Entity::Deployment(deployment), Some(Entity::Chain(chain))) => {
+                let mut deployment = Deployment::clone(deployment);
+                deployment.place(chain, &mut Violations::default());
+                Cow::Owned(deployment.into())
+            }
+            _ => Cow::Borrowed(entity),
+        }
     }
 
     /// What the touched entities refer to as they become, collide with, or are referred to by.
@@ -154,6 +184,7 @@ impl LoadedState {
             self.fetch_renamed(snapshot, after).await?;
             keys.extend(after.references().into_iter().map(|(_, key)| key));
             unique.extend(state.unique.iter().map(|(_, key)| key.clone()));
+            unique.extend(after.excluded_keys().into_iter().map(|(_, key)| key));
             symbols.extend(symbols_of(after));
         }
         self.fetch_unique(snapshot, unique).await?;
@@ -285,7 +316,18 @@ fn is_deleted(state: Option<&Entity>) -> bool {
     state.is_none_or(Entity::is_deleted)
 }
 
-fn keys_of(entity: &Entity) -> impl Iterator<Item = UniqueKey> {
+fn created_deployments(mutations: &[RequestedMutation]) -> impl Iterator<Item = ChainId> {
+    mutations.iter().filter_map(|requested| match &requested.mutation {
+        Mutation::Create { entity, .. } => chain_of_deployment(entity),
+        _ => None,
+    })
+}
+
+fn chain_of_deployment(entity: &Entity) -> Option<ChainId> {
+    if let Entity::Deployment(deployment) = entity { Some(deployment.chain_id.clone()) } else { None }
+}
+
+fn keys_of(entity: &Entity) -> impl Iterator<Item = UniqueKey> + use<> {
     entity.unique_keys().into_iter().map(|(_, key)| key)
 }
 

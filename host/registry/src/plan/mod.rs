@@ -70,8 +70,8 @@ pub(crate) async fn plan(
     loaded.fetch_targets(snapshot, mutations).await?;
     let mut staged = mutate::stage(&loaded, mutations, now);
     loaded.fetch_related(snapshot, &staged.touched().collect::<Vec<_>>()).await?;
-    if staged.replaced_assets() {
-        // Only now is it known who has the terms of those assets.
+    if staged.has_replaced() {
+        // Only now is it known who has the terms of those assets, and what is at the addresses of those chains.
         staged = mutate::stage(&loaded, mutations, now);
         loaded.fetch_related(snapshot, &staged.touched().collect::<Vec<_>>()).await?;
     }

@@ -14,7 +14,7 @@ use cqar_domain::{
     mutation::{KeyRemap, Mutation, RequestedMutation},
     time::Timestamp,
     unique_key::UniqueKey,
-    violation::Violation,
+    violation::{Violation, Violations},
 };
 
 use super::{LoadedState, MutationError, Plan, PlannedChange, loaded_state::MarketsBySymbol};
@@ -33,8 +33,8 @@ pub(crate) struct StagedState {
     listings: MarketsBySymbol,
     /// The touched assets by symbol.
     named: HashMap<String, Vec<EntityKey>>,
-    /// Whether an asset that was to be created turned out to be another one.
-    replaced_assets: bool,
+    /// Whether an asset or a chain that was to be created turned out to be another one.
+    has_replaced: bool,
     key_remap: KeyRemap,
     pub(crate) failures: Vec<MutationError>,
 }
@@ -85,10 +85,10 @@ impl StagedState {
         }
     }
 
-    /// Whether `allow_existing` replaced a new asset by an existing one. The terms of new instruments that name it have
-    /// changed with it, and so the owners of their unique keys must be loaded again.
-    pub(crate) fn replaced_assets(&self) -> bool {
-        self.replaced_assets
+    /// Whether `allow_existing` replaced a new asset or chain by an existing one. The unique keys of what names it have changed with it
+    /// (the terms of instruments, the places of deployments), and so the owners of these must be loaded again.
+    pub(crate) fn has_replaced(&self) -> bool {
+        self.has_replaced
     }
 
     /// The touched entities, in order.
@@ -249,12 +249,20 @@ impl MutationApplier<'_> {
     fn create(&mut self, entity: &Entity, allow_existing: bool) -> Result<EntityKey, Error> {
         let mut entity = entity.clone();
         self.staged.key_remap.apply(&mut entity);
+        self.place(&mut entity)?;
         let made = entity.key();
         if allow_existing && let Some(existing) = self.existing(&entity)? {
             if self.staged.current(self.loaded, &existing).is_some_and(Entity::is_deleted) {
                 return Err(Error::AlreadyExists { field: self.path.to_owned(), existing, deleted: true });
             }
-            self.staged.replaced_assets |= matches!(made, EntityKey::Asset(_)) && made != existing;
+            if let (Entity::Deployment(new), Some(Entity::Deployment(old))) =
+                (&entity, self.staged.current(self.loaded, &existing))
+            {
+                let mut found = Violations::default();
+                new.contradictions(old, &mut found);
+                found.into_result().map_err(|found| self.invalid(found))?;
+            }
+            self.staged.has_replaced |= matches!(made, EntityKey::Asset(_) | EntityKey::Chain(_)) && made != existing;
             self.staged.key_remap.insert(made, existing.clone());
             return Ok(existing);
         }
@@ -400,6 +408,7 @@ impl MutationApplier<'_> {
 
     fn change(&mut self, before: &Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
         self.staged.key_remap.apply(&mut after);
+        self.place(&mut after)?;
         self.checked(&after)?;
         let key = before.key();
         self.staged.put(key.clone(), Some(after), self.mutation, effective);
@@ -425,6 +434,16 @@ impl MutationApplier<'_> {
             return Err(Error::StaleEtag { field: self.path.to_owned(), key: key.clone(), current });
         }
         Ok(entity.clone())
+    }
+
+    /// A deployment is at its address as its chain spells it; without its chain it is refused later.
+    fn place(&self, entity: &mut Entity) -> Result<(), Error> {
+        let Entity::Deployment(deployment) = entity else { return Ok(()) };
+        let chain = EntityKey::Chain(deployment.chain_id.clone());
+        let Some(Entity::Chain(chain)) = self.staged.current(self.loaded, &chain) else { return Ok(()) };
+        let mut found = Violations::default();
+        Arc::make_mut(deployment).place(chain, &mut found);
+        found.into_result().map_err(|found| self.invalid(found))
     }
 
     fn checked(&self, entity: &Entity) -> Result<(), Error> {

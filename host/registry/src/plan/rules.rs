@@ -88,6 +88,7 @@ impl Rules<'_> {
             errors.push(Error::Invalid(found.into_iter().map(|violation| violation.under(path)).collect()));
         }
         errors.extend(self.unique_keys(key, state, path));
+        errors.extend(self.excluded_keys(key, after, path));
         if let Entity::Market(market) = after {
             errors.extend(self.symbols(key, market, state, path));
         }
@@ -174,6 +175,17 @@ impl Rules<'_> {
             Some(Error::AlreadyExists { field: format!("{path}.{field}"), existing: existing.clone(), deleted })
         };
         state.unique.iter().filter_map(collision).collect()
+    }
+
+    /// What another entity has, and may not while this one is there.
+    fn excluded_keys(&self, key: &EntityKey, after: &Entity, path: &str) -> Vec<Error> {
+        let collision = |(field, unique): (String, UniqueKey)| {
+            let has_it = |other: &&EntityKey| *other != key && self.staged.has_unique_key(self.loaded, other, &unique);
+            let mut staged = self.staged.with_unique_key(&unique).iter();
+            let existing = self.loaded.owner(&unique).filter(has_it).or_else(|| staged.find(has_it))?;
+            Some(Error::AlreadyExists { field: format!("{path}.{field}"), existing: existing.clone(), deleted: false })
+        };
+        after.excluded_keys().into_iter().filter_map(collision).collect()
     }
 
     /// Of two that collide in one request, the later is at fault.

@@ -2,6 +2,7 @@
 
 mod asset;
 mod chain;
+mod deployment;
 mod instrument;
 mod market;
 mod venue;
@@ -12,8 +13,8 @@ use std::collections::BTreeMap;
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        EntityVariant, asset::Asset, chain::Chain, instrument::Instrument, market::Market, venue::Venue,
-        venue_asset::VenueAsset,
+        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, instrument::Instrument, market::Market,
+        venue::Venue, venue_asset::VenueAsset,
     },
     entity::Meta,
     id::EntityType,
@@ -32,14 +33,21 @@ use crate::{
 /// What each type of entity can be listed by.
 pub mod filters {
     pub use super::{
-        asset::AssetFilter, chain::ChainFilter, instrument::InstrumentFilter, market::MarketFilter, venue::VenueFilter,
-        venue_asset::VenueAssetFilter,
+        asset::AssetFilter, chain::ChainFilter, deployment::DeploymentFilter, instrument::InstrumentFilter,
+        market::MarketFilter, venue::VenueFilter, venue_asset::VenueAssetFilter,
     };
 }
 
 /// The tables, in the order of the types: what is referred to stands before what refers to it.
-pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] =
-    [Asset::SCHEMA, Chain::SCHEMA, Venue::SCHEMA, VenueAsset::SCHEMA, Instrument::SCHEMA, Market::SCHEMA];
+pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] = [
+    Asset::SCHEMA,
+    Chain::SCHEMA,
+    Deployment::SCHEMA,
+    Venue::SCHEMA,
+    VenueAsset::SCHEMA,
+    Instrument::SCHEMA,
+    Market::SCHEMA,
+];
 
 /// An entity that has a table.
 pub(crate) trait Table: EntityVariant + 'static {

@@ -3,6 +3,7 @@
 
 mod asset;
 mod chain;
+mod deployment;
 mod instrument;
 mod market;
 mod venue;
@@ -98,6 +99,7 @@ macro_rules! all_types {
             ($($arguments)*)
             Asset AssetId,
             Chain ChainId,
+            Deployment DeploymentId,
             Venue VenueId,
             VenueAsset VenueAssetId,
             Instrument InstrumentId,

@@ -3,6 +3,7 @@
 
 mod asset;
 mod chain;
+mod deployment;
 mod instrument;
 mod market;
 mod name;
@@ -31,6 +32,7 @@ pub use self::{
 pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
     &asset::COMMANDS,
     &chain::COMMANDS,
+    &deployment::COMMANDS,
     &venue::COMMANDS,
     &venue_asset::COMMANDS,
     &instrument::COMMANDS,

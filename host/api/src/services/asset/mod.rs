@@ -1,0 +1,140 @@
+//! `cqar.v1.AssetService`: assets here, and a file for each other entity that it speaks of.
+
+mod deployment;
+
+use cqar_proto::{
+    convert,
+    encoded::{EncodedAnswer, EncodedBatch},
+    server::asset_service_server::AssetService,
+    v1,
+};
+use cqar_registry::{PageRequest, RequestPath, filters::AssetFilter};
+use tonic::{Request, async_trait};
+
+use super::{Api, Reply};
+use crate::{
+    memory::{AnswerBudget, received},
+    reads::{batch_result, given},
+    status::{malformed, status},
+    writes::entity_writes,
+};
+
+#[async_trait]
+impl AssetService for Api {
+    async fn create_asset(&self, request: Request<v1::CreateAssetRequest>) -> Reply<v1::CreateAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn get_asset(&self, request: Request<v1::GetAssetRequest>) -> Reply<v1::Asset> {
+        let v1::GetAssetRequest { asset_id, min_revision, at_revision } = received(request)?;
+        self.get(&asset_id, min_revision, at_revision).await
+    }
+
+    async fn batch_get_assets(&self, request: Request<v1::BatchGetAssetsRequest>) -> Reply<v1::BatchGetAssetsResponse> {
+        let budget = AnswerBudget::of(&request);
+        let v1::BatchGetAssetsRequest { asset_ids, min_revision, at_revision } = received(request)?;
+        let found = self.batch_get(&asset_ids, min_revision, at_revision, budget).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetAssetsResponse { results, revision }))
+    }
+
+    async fn update_asset(&self, request: Request<v1::UpdateAssetRequest>) -> Reply<v1::UpdateAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_asset(&self, request: Request<v1::DeleteAssetRequest>) -> Reply<v1::DeleteAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn undelete_asset(&self, request: Request<v1::UndeleteAssetRequest>) -> Reply<v1::UndeleteAssetResponse> {
+        self.write(request).await
+    }
+
+    async fn list_assets(&self, request: Request<v1::ListAssetsRequest>) -> Reply<v1::ListAssetsResponse> {
+        let v1::ListAssetsRequest { page_size: size, page_token: token, symbol, r#type, show_deleted, min_revision } =
+            received(request)?;
+        let filter = AssetFilter {
+            symbol: given("symbol", symbol).map_err(status)?,
+            asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,
+            show_deleted,
+        };
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
+        Ok(listed.map(|(assets, next_page_token, revision)| v1::ListAssetsResponse {
+            assets,
+            next_page_token,
+            revision,
+        }))
+    }
+
+    async fn create_deployment(
+        &self,
+        request: Request<v1::CreateDeploymentRequest>,
+    ) -> Reply<v1::CreateDeploymentResponse> {
+        self.write(request).await
+    }
+
+    async fn get_deployment(&self, request: Request<v1::GetDeploymentRequest>) -> Reply<v1::Deployment> {
+        let v1::GetDeploymentRequest { deployment_id, min_revision, at_revision } = received(request)?;
+        self.get(&deployment_id, min_revision, at_revision).await
+    }
+
+    async fn batch_get_deployments(
+        &self,
+        request: Request<v1::BatchGetDeploymentsRequest>,
+    ) -> Reply<v1::BatchGetDeploymentsResponse> {
+        let budget = AnswerBudget::of(&request);
+        let v1::BatchGetDeploymentsRequest { deployment_ids, min_revision, at_revision } = received(request)?;
+        let found = self.batch_get(&deployment_ids, min_revision, at_revision, budget).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetDeploymentsResponse { results, revision }))
+    }
+
+    async fn update_deployment(
+        &self,
+        request: Request<v1::UpdateDeploymentRequest>,
+    ) -> Reply<v1::UpdateDeploymentResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_deployment(
+        &self,
+        request: Request<v1::DeleteDeploymentRequest>,
+    ) -> Reply<v1::DeleteDeploymentResponse> {
+        self.write(request).await
+    }
+
+    async fn list_deployments(
+        &self,
+        request: Request<v1::ListDeploymentsRequest>,
+    ) -> Reply<v1::ListDeploymentsResponse> {
+        let (filter, page, min_revision) = deployment::listed(received(request)?).map_err(status)?;
+        let listed = self.list(filter, page, min_revision).await?;
+        Ok(listed.map(|(deployments, next_page_token, revision)| v1::ListDeploymentsResponse {
+            deployments,
+            next_page_token,
+            revision,
+        }))
+    }
+
+    async fn resolve_deployment(&self, request: Request<v1::ResolveDeploymentRequest>) -> Reply<EncodedAnswer> {
+        let v1::ResolveDeploymentRequest { place, min_revision, at_revision } = received(request)?;
+        self.join(deployment::query(place.and_then(|it| it.place), RequestPath::Alone), min_revision, at_revision).await
+    }
+
+    async fn batch_resolve_deployments(
+        &self,
+        request: Request<v1::BatchResolveDeploymentsRequest>,
+    ) -> Reply<EncodedBatch> {
+        let budget = AnswerBudget::of(&request);
+        let v1::BatchResolveDeploymentsRequest { requests, min_revision, at_revision } = received(request)?;
+        let queries =
+            requests.into_iter().enumerate().map(|(n, it)| deployment::query(it.place, RequestPath::InBatch(n)));
+        self.batch_join(queries, min_revision, at_revision, budget).await
+    }
+}
+
+batch_result!(Asset in batch_get_assets_response);
+entity_writes! { "AssetService" Asset in asset, asset_id:
+    create as "CreateAsset" in CreateAssetRequest => CreateAssetResponse,
+    update as "UpdateAsset" in UpdateAssetRequest => UpdateAssetResponse,
+    delete as "DeleteAsset" in DeleteAssetRequest => DeleteAssetResponse,
+    undelete as "UndeleteAsset" in UndeleteAssetRequest => UndeleteAssetResponse,
+}

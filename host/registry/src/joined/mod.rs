@@ -1,0 +1,164 @@
+//! What a key that people use names, with what that refers to, in one answer: cached, encoded and ready to send, as resolved symbols are.
+//!
+//! | module | from | to |
+//! |---|---|---|
+//! | `deployment` | an address of a chain, a CAIP-19 id | the deployment, its asset and chain |
+
+mod deployment;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cqar_cache::{Key, Loaded};
+use cqar_domain::{entity::Revision, id::EntityKey, violation::Violation};
+
+use crate::{
+    Registry, Revisioned,
+    caches::{self, LoadError},
+    error::{Error, Unresolved},
+    loader::{self, EntityLoadError, EntitySource, LoaderQuery},
+    reads::nothing_loaded,
+    request_path::RequestPath,
+};
+
+pub use deployment::DeploymentQuery;
+
+/// What is asked for, as a request has it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum JoinedQuery {
+    /// What is at a place on a chain.
+    Deployment(DeploymentQuery),
+}
+
+/// What is known of a query: the encoded answer, or why there is none.
+#[derive(Debug)]
+pub(crate) struct JoinedAnswer(Result<Bytes, Missing>);
+
+/// Why there is no answer, but for the query's place in its request.
+#[derive(Debug)]
+enum Missing {
+    /// A field is wrong, as what is registered says.
+    Invalid { field: &'static str, code: &'static str, message: String },
+    /// There is no such entity.
+    NotFound { field: &'static str, key: EntityKey },
+    /// Nothing has the key.
+    Unresolved(Unresolved),
+}
+
+/// An answer as it is loaded, and what it depends on.
+struct Joined {
+    answer: Result<Bytes, Missing>,
+    dependencies: Vec<Key>,
+}
+
+impl Registry {
+    /// The encoded answer of the query's method.
+    pub async fn join(&self, query: JoinedQuery, min_revision: Revision) -> Result<Revisioned<Bytes>, Error> {
+        let revision = self.wait_for_revision(min_revision).await?;
+        let answer = match self.kept_answer(&query) {
+            Some(answer) => answer,
+            None => Box::pin(self.load_answer(query, revision)).await?,
+        };
+        answer.value(RequestPath::Alone).map(|value| Revisioned { revision, value })
+    }
+
+    /// The same for many, each or why not, in their order: those of a request from its `first`th on.
+    pub async fn batch_join(
+        &self,
+        first: usize,
+        queries: Vec<Result<JoinedQuery, Error>>,
+        min_revision: Revision,
+    ) -> Result<Revisioned<Vec<Result<Bytes, Error>>>, Error> {
+        let revision = self.wait_for_revision(min_revision).await?;
+        let places = (first..).map(RequestPath::InBatch);
+        let checked = queries.into_iter().zip(places.clone()).map(|(query, path)| {
+            let query = query?;
+            query.check(path).map(|()| query)
+        });
+        let checked: Vec<Result<JoinedQuery, Error>> = checked.collect();
+        let wanted: Vec<JoinedQuery> = checked.iter().flatten().cloned().collect();
+        let caches = self.inner.caches.as_deref();
+        let load = |queries: Vec<JoinedQuery>| self.clone().load_answers(queries, revision);
+        let answers =
+            caches::read_through(caches.map(|it| &it.joined), |query| self.kept_answer(query), &wanted, load).await;
+        let mut answers = answers.map_err(Error::Store)?.into_iter();
+        let value = checked.into_iter().zip(places).map(|(query, path)| {
+            query?;
+            // There is one for each query that was well-formed.
+            let answer = answers.next().ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))?;
+            answer.value(path)
+        });
+        Ok(Revisioned { revision, value: value.collect() })
+    }
+
+    fn kept_answer(&self, query: &JoinedQuery) -> Option<Arc<JoinedAnswer>> {
+        let caches = self.inner.caches.as_deref()?;
+        caches.counts.joined.count(caches.joined.get(query))
+    }
+
+    async fn load_answer(&self, query: JoinedQuery, min_revision: Revision) -> Result<Arc<JoinedAnswer>, Error> {
+        query.check(RequestPath::Alone)?;
+        let (this, queries) = (self.clone(), vec![query.clone()]);
+        let load = async move {
+            let mut loaded = this.load_answers(queries, min_revision).await?;
+            loaded.pop().ok_or_else(|| Arc::new(nothing_loaded()))
+        };
+        let loaded = match &self.inner.caches {
+            Some(caches) => caches.joined.load(query, load).await,
+            None => load.await.map(|loaded| loaded.value),
+        };
+        loaded.map_err(Error::Store)
+    }
+
+    async fn load_answers(
+        self,
+        queries: Vec<JoinedQuery>,
+        min_revision: Revision,
+    ) -> Result<Vec<Loaded<Arc<JoinedAnswer>>>, LoadError> {
+        let inner = &self.inner;
+        let (found, revision) =
+            loader::load(&inner.store, inner.l2.as_ref(), min_revision, &JoinedLoad(&queries)).await?;
+        let loaded = found.into_iter().map(|Joined { answer, dependencies }| Loaded {
+            revision,
+            bytes: answer.as_ref().map_or(0, Bytes::len) + size_of::<JoinedQuery>(),
+            ttl: dependencies.iter().map(Key::ttl).min().unwrap_or_default(),
+            dependencies,
+            value: Arc::new(JoinedAnswer(answer)),
+        });
+        Ok(loaded.collect())
+    }
+}
+
+impl JoinedQuery {
+    /// Refuses what can name nothing, before it is looked up or kept.
+    fn check(&self, path: RequestPath) -> Result<(), Error> {
+        match self {
+            Self::Deployment(query) => query.check(path),
+        }
+    }
+}
+
+impl JoinedAnswer {
+    fn value(&self, path: RequestPath) -> Result<Bytes, Error> {
+        self.0.as_ref().cloned().map_err(|missing| match missing {
+            Missing::Invalid { field, code, message } => Error::Invalid(vec![Violation {
+                field: path.field(field),
+                code: (*code).to_owned(),
+                message: message.clone(),
+            }]),
+            Missing::NotFound { field, key } => Error::NotFound { field: path.field(field), key: key.clone() },
+            Missing::Unresolved(what) => Error::Unresolved(Box::new(what.clone())),
+        })
+    }
+}
+
+struct JoinedLoad<'a>(&'a [JoinedQuery]);
+
+impl LoaderQuery for JoinedLoad<'_> {
+    type Output = Vec<Joined>;
+
+    async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Vec<Joined>, EntityLoadError> {
+        let deployments = self.0.iter().map(|JoinedQuery::Deployment(query)| query);
+        deployment::answers(loader, &deployments.collect::<Vec<_>>()).await
+    }
+}
