@@ -12,6 +12,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("FindMarketsResponse", "FindMarketsResponse"),
     ("ResolveDeploymentResponse", "EncodedAnswer"),
     ("BatchResolveDeploymentsResponse", "EncodedBatch"),
+    ("ResolveIdentifierResponse", "EncodedAnswer"),
+    ("BatchResolveIdentifiersResponse", "EncodedBatch"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

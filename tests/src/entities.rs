@@ -8,13 +8,14 @@ use cqar_domain::{
         asset::{Asset, AssetType},
         chain::{Chain, ChainStatus},
         deployment::{Deployment, TokenStandard},
+        identifier::Identifier,
         instrument::{Instrument, Terms},
         market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
         venue::{Venue, VenueType},
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    id::{AssetId, DeploymentId, InstrumentId, MarketId, Segment, SystemIds, VenueAssetId},
+    id::{AssetId, DeploymentId, EntityKey, IdentifierId, InstrumentId, MarketId, Segment, SystemIds, VenueAssetId},
     time::{Clock, SystemClock},
 };
 use cqar_store::{Change, Store, WriteAttribution};
@@ -95,6 +96,19 @@ pub fn deployment(chain: &str, address: &str, asset: AssetId) -> Deployment {
         deployed_time: None,
         slip44: None,
         caip19: String::new(),
+        meta: Meta::default(),
+    }
+}
+
+/// What a source calls an entity.
+pub fn identifier(of: EntityKey, source: &str, external_id: &str) -> Identifier {
+    Identifier {
+        id: IdentifierId::new(&SystemIds),
+        entity: of,
+        source: source.parse().unwrap(),
+        external_id: external_id.into(),
+        is_primary: false,
+        verified_time: None,
         meta: Meta::default(),
     }
 }

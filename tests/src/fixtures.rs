@@ -5,14 +5,15 @@ use cqar_proto::{
     rpc,
     v1::{
         ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Deployment, Entity,
-        EntityKey, Finding, GetStatusRequest, ImportListingOptions, ImportListingRequest, ImportListingResponse,
-        ImportProgress, ImportSummary, ImportedMarket, Instrument, ListingSource, Market, MarketStatus, Mutation,
-        PerpetualTerms, ResolveMarketRequest, SpotTerms, TokenStandard, Venue, VenueAsset, VenueType,
-        asset_service_client::AssetServiceClient, batch_resolve_markets_request::Item,
+        EntityKey, Finding, GetStatusRequest, Identifier, ImportListingOptions, ImportListingRequest,
+        ImportListingResponse, ImportProgress, ImportSummary, ImportedMarket, Instrument, ListingSource, Market,
+        MarketStatus, Mutation, PerpetualTerms, ResolveMarketRequest, SpotTerms, TokenStandard, Venue, VenueAsset,
+        VenueType, asset_service_client::AssetServiceClient, batch_resolve_markets_request::Item,
         chain_service_client::ChainServiceClient, entity::Entity as Kind, entity_key::Key,
-        import_listing_request::Part, import_listing_response::Step, instrument::Terms,
-        instrument_service_client::InstrumentServiceClient, market_service_client::MarketServiceClient,
-        mutation::Operation, registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
+        identifier_service_client::IdentifierServiceClient, import_listing_request::Part,
+        import_listing_response::Step, instrument::Terms, instrument_service_client::InstrumentServiceClient,
+        market_service_client::MarketServiceClient, mutation::Operation,
+        registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
     },
     well_known::Timestamp,
 };
@@ -34,6 +35,8 @@ pub struct Clients {
     pub chains: ChainServiceClient<Channel>,
     /// Of venues and their codes.
     pub venues: VenueServiceClient<Channel>,
+    /// Of what others call entities.
+    pub identifiers: IdentifierServiceClient<Channel>,
     /// Of instruments.
     pub instruments: InstrumentServiceClient<Channel>,
     /// Of markets.
@@ -50,6 +53,7 @@ impl Clients {
             assets: AssetServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
             chains: ChainServiceClient::new(channel.clone()),
             venues: VenueServiceClient::new(channel.clone()),
+            identifiers: IdentifierServiceClient::new(channel.clone()),
             instruments: InstrumentServiceClient::new(channel.clone()),
             markets: MarketServiceClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES),
             registry: RegistryServiceClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES),
@@ -149,6 +153,16 @@ pub fn deployment(chain: &str, address: &str, asset: &str) -> Deployment {
         decimals: Some(6),
         standard: TokenStandard::Erc20.into(),
         ..Deployment::default()
+    }
+}
+
+/// What a source calls an entity.
+pub fn identifier(of: Key, source: &str, external_id: &str) -> Identifier {
+    Identifier {
+        entity: Some(EntityKey { key: Some(of) }),
+        source: source.into(),
+        external_id: external_id.into(),
+        ..Identifier::default()
     }
 }
 

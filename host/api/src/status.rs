@@ -81,6 +81,9 @@ pub(crate) fn status(error: Error) -> Status {
             Unresolved::Deployment { chain, address } => {
                 refuse(NotFound, ErrorReason::DeploymentUnknown).with("chain_id", chain).with("address", address)
             }
+            Unresolved::Identifier { source_name, external_id } => refuse(NotFound, ErrorReason::IdentifierUnknown)
+                .with("source", source_name)
+                .with("external_id", external_id),
             Unresolved::Caip19(caip19) => refuse(NotFound, ErrorReason::DeploymentUnknown).with("caip19", caip19),
         },
         Error::NotListed { instrument_id, code, venue, segment } => {
@@ -374,6 +377,11 @@ mod tests {
                 unresolved(Unresolved::Deployment { chain: chain(), address: "native".into() }),
                 Code::NotFound,
                 "DEPLOYMENT_UNKNOWN",
+            ),
+            (
+                unresolved(Unresolved::Identifier { source_name: "isin".into(), external_id: "X".into() }),
+                Code::NotFound,
+                "IDENTIFIER_UNKNOWN",
             ),
             (unresolved(Unresolved::Caip19("eip155:9/slip44:60".into())), Code::NotFound, "DEPLOYMENT_UNKNOWN"),
             (

@@ -13,12 +13,14 @@
 //! | others | `token` | as most namespaces call what is fungible |
 
 use crate::{
-    address::NATIVE,
+    address::{self, NATIVE},
     entities::{chain::is_caip2, deployment::TokenStandard},
 };
 
 /// The longest reference, escaped.
 const MAX_REFERENCE: usize = 128;
+/// The longest id of a token.
+const MAX_TOKEN: usize = 78;
 const SLIP44: &str = "slip44";
 
 /// A CAIP-19 id of a type of asset, read.
@@ -68,6 +70,26 @@ pub fn of(caip2: &str, standard: TokenStandard, address: &str, slip44: Option<u3
     };
     let namespace = namespace(standard);
     (reference.len() <= MAX_REFERENCE).then(|| format!("{caip2}/{namespace}:{reference}"))
+}
+
+/// The id, of a type of asset or of one token of a collection (`…/771769`), with its address in the spelling that is kept. None of what is
+/// no id, or has no address of its chain.
+pub fn normalized(text: &str) -> Option<String> {
+    let begins_at = text.find('/')? + 1;
+    let (of_type, token) = match text.get(begins_at..)?.split_once('/') {
+        Some((asset, token)) => (text.get(..begins_at + asset.len())?, Some(token)),
+        None => (text, None),
+    };
+    let id = AssetType::parse(of_type).ok()?;
+    let is_token =
+        |token: &str| (1..=MAX_TOKEN).contains(&token.len()) && token.bytes().all(|it| is_plain(it) || it == b'%');
+    if token.is_some_and(|token| !is_token(token)) {
+        return None;
+    }
+    let address = if id.is_native() { id.reference } else { address::normalized(id.caip2, &id.reference).ok()? };
+    let address = escaped(&address);
+    let token = token.map(|token| format!("/{token}")).unwrap_or_default();
+    (address.len() <= MAX_REFERENCE).then(|| format!("{}/{}:{address}{token}", id.caip2, id.namespace))
 }
 
 /// The namespace of a standard.
@@ -203,6 +225,34 @@ mod tests {
             None,
             "longer than there is room for"
         );
+    }
+
+    #[test]
+    fn one_id_has_one_spelling() {
+        for (spelled, kept) in [
+            (
+                "eip155:1/erc20:0x6B175474E89094C44Da98b954EedeAC495271d0F",
+                "eip155:1/erc20:0x6b175474e89094c44da98b954eedeac495271d0f",
+            ),
+            (
+                "eip155:1/erc721:0x06012c8cf97BEaD5deAe237070F9587f8E7A266d/771769",
+                "eip155:1/erc721:0x06012c8cf97bead5deae237070f9587f8e7a266d/771769",
+            ),
+            ("eip155:1/slip44:60", "eip155:1/slip44:60"),
+            ("sui:mainnet/coin:0x2%3a%3asui%3A%3ASUI", "sui:mainnet/coin:0x2%3A%3Asui%3A%3ASUI"),
+        ] {
+            assert_eq!(normalized(spelled).as_deref(), Some(kept));
+            assert_eq!(normalized(kept).as_deref(), Some(kept), "what is kept is kept");
+        }
+        for bad in [
+            "",
+            "eip155:1",
+            "eip155:1/erc20:0x12",
+            "eip155:1/erc721:0x06012c8cf97BEaD5deAe237070F9587f8E7A266d/",
+            "eip155:1/erc721:0x06012c8cf97BEaD5deAe237070F9587f8E7A266d/1/2",
+        ] {
+            assert_eq!(normalized(bad), None, "{bad}");
+        }
     }
 
     proptest! {

@@ -106,6 +106,18 @@ impl<I: EntityId> ReferenceField for I {
     }
 }
 
+impl ReferenceField for EntityKey {
+    fn target(&self) -> Option<EntityKey> {
+        Some(self.clone())
+    }
+
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        if let Some(key) = replace(self) {
+            *self = key;
+        }
+    }
+}
+
 impl<I: EntityId> ReferenceField for Option<I> {
     fn target(&self) -> Option<EntityKey> {
         self.clone().map(Into::into)

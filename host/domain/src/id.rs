@@ -106,6 +106,11 @@ slug! {
     Protocol
 }
 
+slug! {
+    /// Names who gives ids to entities: `coingecko`, `isin`.
+    Source
+}
+
 /// The part of a venue that a market trades in, such as `spot` or `usdm`; the default, empty, where a venue has no parts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Segment(Box<str>);

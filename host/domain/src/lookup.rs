@@ -29,6 +29,7 @@ pub enum LookupIndex {
     ChainCaip2,
     DeploymentAddress,
     DeploymentAsset,
+    IdentifierExternalId,
     InstrumentCode,
     MarketSymbol,
     MarketInstrument,
@@ -102,19 +103,20 @@ pub trait Lookup: Send + Sync {
 
 impl LookupIndex {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::AssetSymbol,
         Self::AssetName,
         Self::ChainCaip2,
         Self::DeploymentAddress,
         Self::DeploymentAsset,
+        Self::IdentifierExternalId,
         Self::InstrumentCode,
         Self::MarketSymbol,
         Self::MarketInstrument,
         Self::VenueAssetCode,
     ];
     /// The indexes of the interface whose entities the registry does not have yet.
-    pub const ABSENT: [&str; 2] = ["identifier.external_id", "quality_flag.target"];
+    pub const ABSENT: [&str; 1] = ["quality_flag.target"];
 
     /// The name on the interface.
     pub const fn name(self) -> &'static str {
@@ -124,6 +126,7 @@ impl LookupIndex {
             Self::ChainCaip2 => "chain.caip2",
             Self::DeploymentAddress => "deployment.address",
             Self::DeploymentAsset => "deployment.asset",
+            Self::IdentifierExternalId => "identifier.external_id",
             Self::InstrumentCode => "instrument.code",
             Self::MarketSymbol => "market.symbol",
             Self::MarketInstrument => "market.instrument",
@@ -144,6 +147,7 @@ impl LookupIndex {
             Self::ChainCaip2 => &["caip2"],
             Self::DeploymentAddress => &["chain", "address"],
             Self::DeploymentAsset => &["asset"],
+            Self::IdentifierExternalId => &["source", "external_id"],
             Self::InstrumentCode => &["code"],
             Self::MarketSymbol => &["venue", "segment", "symbol"],
             Self::MarketInstrument => &["instrument"],

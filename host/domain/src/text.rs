@@ -24,6 +24,8 @@ pub const ASSET_SYMBOL: TextBounds = TextBounds { min: 1, max: 32 };
 pub const VENUE_CODE: TextBounds = TextBounds { min: 1, max: 64 };
 /// A venue's symbol for a market.
 pub const VENUE_SYMBOL: TextBounds = TextBounds { min: 1, max: 128 };
+/// What a source calls an entity.
+pub const EXTERNAL_ID: TextBounds = TextBounds { min: 1, max: 256 };
 /// Why a write is made.
 pub const REASON: TextBounds = TextBounds { min: 0, max: 1000 };
 /// A free-form category.

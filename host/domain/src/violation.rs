@@ -34,6 +34,11 @@ impl Violations {
         }
     }
 
+    /// Takes in what was found wrong in a part, under its field.
+    pub fn extend_under(&mut self, field: &str, of_part: Self) {
+        self.0.extend(of_part.0.into_iter().map(|violation| violation.under(field)));
+    }
+
     /// Whether nothing was found wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

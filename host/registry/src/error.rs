@@ -251,6 +251,14 @@ pub enum Unresolved {
         /// The address as the chain spells it.
         address: String,
     },
+    /// Nothing is called so.
+    #[error("nothing that is registered is called {external_id:?} by {source_name}")]
+    Identifier {
+        /// Who calls it so.
+        source_name: String,
+        /// What it is called.
+        external_id: String,
+    },
     /// Nothing has the CAIP-19 id.
     #[error("nothing that is registered has the CAIP-19 id {0:?}")]
     Caip19(String),

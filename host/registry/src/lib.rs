@@ -51,7 +51,7 @@ pub use cqar_plugins::{Evaluated, PluginOperation};
 pub use cqar_store::{Error as StoreError, Filter, filters};
 pub use error::{Candidate, Error, Unresolved};
 pub use format::{FindQuery, FormatQuery, FoundMarkets, InstrumentSelector};
-pub use joined::{DeploymentQuery, JoinedQuery};
+pub use joined::{DeploymentQuery, IdentifierQuery, JoinedQuery};
 pub use list::{EntityPage, PageRequest};
 pub use lookup::StoreLookup;
 pub use registry::{Registry, RegistryParts, RegistrySettings, Revisioned};

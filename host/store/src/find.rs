@@ -2,8 +2,8 @@
 
 use cqar_domain::{
     entities::{
-        Entity, asset::Asset, chain::Chain, deployment::Deployment, instrument::Instrument, market::Market,
-        venue_asset::VenueAsset,
+        Entity, asset::Asset, chain::Chain, deployment::Deployment, identifier::Identifier, instrument::Instrument,
+        market::Market, venue_asset::VenueAsset,
     },
     id::{AssetId, EntityKey, InstrumentId, Segment, VenueId},
     lookup::{IndexKey, LookupIndex},
@@ -36,6 +36,12 @@ impl Snapshot {
                 let found = self.with_unique_keys(&[Deployment::address_key(&chain.id, &address)]).await?;
                 Ok(found.into_values().collect())
             }
+            (LookupIndex::IdentifierExternalId, [source, external_id]) => {
+                let Ok(source) = source.parse() else { return Ok(Vec::new()) };
+                let Some(external_id) = Identifier::normalized(&source, external_id) else { return Ok(Vec::new()) };
+                let found = self.with_unique_keys(&[Identifier::external_key(&source, &external_id)]).await?;
+                Ok(found.into_values().collect())
+            }
             (index, [part]) => {
                 let (Some(search), Some(value)) = (Search::of(index), value(index, part)) else {
                     return Ok(Vec::new());
@@ -65,7 +71,10 @@ impl Search {
             LookupIndex::DeploymentAsset => (Deployment::SCHEMA, "asset_id"),
             LookupIndex::InstrumentCode => (Instrument::SCHEMA, "code"),
             LookupIndex::MarketInstrument => (Market::SCHEMA, "instrument_id"),
-            LookupIndex::DeploymentAddress | LookupIndex::MarketSymbol | LookupIndex::VenueAssetCode => return None,
+            LookupIndex::DeploymentAddress
+            | LookupIndex::IdentifierExternalId
+            | LookupIndex::MarketSymbol
+            | LookupIndex::VenueAssetCode => return None,
         };
         Some(Self { table, column })
     }

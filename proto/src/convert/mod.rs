@@ -21,7 +21,7 @@ use cqar_domain::{
 
 pub(crate) use entities::document;
 pub use entities::{EntityMessage, deserialize, key, key_field, settable_fields, stored};
-pub use mutation::{create, mutations, update};
+pub use mutation::{create, entity_key, mutations, update};
 use refs::NamedRefs;
 
 use crate::well_known;
@@ -65,11 +65,22 @@ impl<'a> Reader<'a> {
     where
         T: FromStr<Err: Display>,
     {
-        if text.is_empty() {
-            self.found.add(field, "REQUIRED", "must be given");
-            return None;
-        }
-        self.found.take(field, text.parse())
+        if text.is_empty() { self.missing(field) } else { self.found.take(field, text.parse()) }
+    }
+
+    /// Notes that a field must be given.
+    fn missing<T>(&mut self, field: &str) -> Option<T> {
+        self.found.add(field, "REQUIRED", "must be given");
+        None
+    }
+
+    /// Reads a message within the message: what is wrong stands under its field.
+    fn within<T>(&mut self, field: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let outer = std::mem::take(&mut self.found);
+        let value = read(self);
+        let inner = std::mem::replace(&mut self.found, outer);
+        self.found.extend_under(field, inner);
+        value
     }
 
     /// The id of another entity, or `$name` of one that this request creates, which is replaced by the id.

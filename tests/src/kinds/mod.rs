@@ -5,6 +5,7 @@ mod asset;
 pub mod case;
 mod chain;
 mod deployment;
+mod identifier;
 mod instrument;
 mod market;
 mod venue;
@@ -38,6 +39,7 @@ macro_rules! all_kinds {
             venue_asset VenueAsset,
             instrument Instrument,
             market Market,
+            identifier Identifier,
         }
     };
 }

@@ -3,7 +3,7 @@
 //! | module | subject |
 //! |---|---|
 //! | `crud` | create, read, change, delete |
-//! | `chains`, `deployments` | what assets are on chains |
+//! | `chains`, `deployments`, `identifiers` | what assets are on chains, and what others call them |
 //! | `lists` | pages, filters, revisions of reads |
 //! | `requests` | a repeated request is answered again |
 //! | `apply` | many mutations, all or none |
@@ -34,6 +34,7 @@ mod chains;
 mod crud;
 mod deployments;
 mod format;
+mod identifiers;
 mod import;
 mod import_assets;
 mod import_documents;

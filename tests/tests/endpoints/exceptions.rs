@@ -28,6 +28,7 @@ pub const EXCEPTIONS: &[(&str, Rule, &str)] = &[
     ),
     ("AssetService/List*", Rule::ReadsReachBack, LISTS),
     ("ChainService/List*", Rule::ReadsReachBack, LISTS),
+    ("IdentifierService/List*", Rule::ReadsReachBack, LISTS),
     ("VenueService/List*", Rule::ReadsReachBack, LISTS),
     ("InstrumentService/List*", Rule::ReadsReachBack, LISTS),
     ("MarketService/List*", Rule::ReadsReachBack, LISTS),

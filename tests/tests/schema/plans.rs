@@ -5,19 +5,23 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use cqar_domain::entities::{
-    Entity,
-    asset::{Asset, AssetType},
-    chain::Chain,
-    deployment::Deployment,
-    instrument::{Instrument, Terms},
-    market::Market,
-    venue::{Venue, VenueType},
-    venue_asset::VenueAsset,
+use cqar_domain::{
+    entities::{
+        Entity,
+        asset::{Asset, AssetType},
+        chain::Chain,
+        deployment::Deployment,
+        identifier::Identifier,
+        instrument::{Instrument, Terms},
+        market::Market,
+        venue::{Venue, VenueType},
+        venue_asset::VenueAsset,
+    },
+    id::EntityKey,
 };
 use cqar_store::{PLANNER, STATEMENTS, Store, schema::MAX_EXAMINED, table_schemas};
 use cqar_tests::{
-    entities::{asset, chain, create, deployment, deposit, instrument, market, venue, venue_asset},
+    entities::{asset, chain, create, deployment, deposit, identifier, instrument, market, venue, venue_asset},
     kinds::examples,
 };
 use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
@@ -103,13 +107,26 @@ async fn fill(store: &Store) {
             ..market(&of_venue(n.min(ROWS)), &format!("M{n}"), instruments[n % ROWS].id)
         })
         .collect();
+    let identifiers: Vec<Identifier> = (0..ROWS)
+        .map(|n| {
+            let of = match n % 5 {
+                0 => EntityKey::Asset(assets[n].id),
+                1 => EntityKey::Deployment(deployments[n].id),
+                2 => EntityKey::Instrument(instruments[n].id),
+                3 => EntityKey::Market(markets[n].id),
+                _ => EntityKey::Venue(venues[n].id.clone()),
+            };
+            identifier(of, ["coingecko", "internal", "messari"][n % 3], &format!("x{n}"))
+        })
+        .collect();
     create(store, &assets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &chains.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &deployments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &venues.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &deployments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &codes.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &instruments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &markets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &identifiers.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
 }
 
 /// As many answered requests.

@@ -3,6 +3,7 @@
 mod asset;
 mod chain;
 mod event;
+mod identifier;
 mod import_upload;
 mod instrument;
 mod market;
@@ -18,6 +19,7 @@ use cqar_proto::{
         asset_service_server::{AssetServiceServer, SERVICE_NAME as ASSETS},
         chain_service_server::{ChainServiceServer, SERVICE_NAME as CHAINS},
         event_service_server::{EventServiceServer, SERVICE_NAME as EVENTS},
+        identifier_service_server::{IdentifierServiceServer, SERVICE_NAME as IDENTIFIERS},
         instrument_service_server::{InstrumentServiceServer, SERVICE_NAME as INSTRUMENTS},
         market_service_server::{MarketServiceServer, SERVICE_NAME as MARKETS},
         plugin_service_server::{PluginServiceServer, SERVICE_NAME as PLUGINS},
@@ -32,7 +34,8 @@ use tonic::{Response, Status, codec::CompressionEncoding, metadata::MetadataValu
 use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS;
 
 /// Their names, as health reports them.
-pub(crate) const SERVICES: [&str; 8] = [ASSETS, CHAINS, EVENTS, INSTRUMENTS, MARKETS, PLUGINS, REGISTRY, VENUES];
+pub(crate) const SERVICES: [&str; 9] =
+    [ASSETS, CHAINS, EVENTS, IDENTIFIERS, INSTRUMENTS, MARKETS, PLUGINS, REGISTRY, VENUES];
 
 /// The most items of a batch or an `Apply`.
 pub(crate) const MAX_BATCH: usize = 10_000;
@@ -80,6 +83,7 @@ pub(crate) fn routes(api: &Api, max_request_bytes: usize) -> Result<Routes, toni
         .add_service(service!(AssetServiceServer))
         .add_service(service!(ChainServiceServer))
         .add_service(service!(VenueServiceServer))
+        .add_service(service!(IdentifierServiceServer))
         .add_service(service!(InstrumentServiceServer))
         .add_service(service!(RegistryServiceServer))
         .add_service(service!(EventServiceServer))

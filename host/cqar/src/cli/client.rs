@@ -99,6 +99,8 @@ clients! {
     chains: chain_service_client::ChainServiceClient;
     /// Venues and their codes for assets.
     venues: venue_service_client::VenueServiceClient;
+    /// What others call entities.
+    identifiers: identifier_service_client::IdentifierServiceClient;
     /// Instruments.
     instruments: instrument_service_client::InstrumentServiceClient;
     /// Markets and symbols.

@@ -5,9 +5,12 @@ use std::time::Duration;
 use crate::{
     address::{MAX_BYTES, NATIVE},
     caip19,
-    entities::chain::Chain,
+    entities::{
+        chain::Chain,
+        identifier::{CAIP19, Identifier},
+    },
     entity::{Meta, TypedEntity, changed_fields, references},
-    id::{AssetId, ChainId, DeploymentId, EntityKey, EntityType},
+    id::{AssetId, ChainId, DeploymentId, EntityKey, EntityType, Source},
     time::Timestamp,
     unique_key::UniqueKey,
     violation::Violations,
@@ -140,6 +143,13 @@ impl TypedEntity for Deployment {
             keys.push(("caip19", Self::caip19_key(&self.caip19)));
         }
         keys
+    }
+
+    /// Whatever else is called by its CAIP-19 id.
+    fn excluded_keys(&self) -> Vec<(String, UniqueKey)> {
+        let source: Option<Source> = CAIP19.parse().ok().filter(|_| !self.caip19.is_empty());
+        let key = source.map(|source| Identifier::external_key(&source, &self.caip19));
+        key.into_iter().map(|key| ("caip19".to_owned(), key)).collect()
     }
 
     references!(asset_id, chain_id);

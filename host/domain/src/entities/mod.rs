@@ -5,6 +5,7 @@
 pub mod asset;
 pub mod chain;
 pub mod deployment;
+pub mod identifier;
 pub mod instrument;
 pub mod market;
 pub mod venue;
@@ -32,6 +33,7 @@ macro_rules! all_types {
             venue_asset VenueAsset(uuid VenueAssetId) "a venue's code for an asset";
             instrument Instrument(uuid InstrumentId) "an instrument";
             market Market(uuid MarketId) "a market";
+            identifier Identifier(uuid IdentifierId) "what others call an entity";
         }
     };
 }

@@ -18,7 +18,7 @@ use cqar_domain::{
 use cqar_proto::v1;
 use prost::Message;
 
-use super::{Joined, Missing};
+use super::{Joined, Missing, by_key};
 use crate::{
     error::{Error, Unresolved},
     loader::{EntityLoadError, EntitySource},
@@ -124,27 +124,22 @@ pub(super) async fn answers<L: EntitySource>(
 ) -> Result<Vec<Joined>, EntityLoadError> {
     let mut answers: Vec<Joining<'_>> = queries.iter().map(|query| Joining::new(query)).collect();
     let chains: Vec<EntityKey> = answers.iter().filter_map(Joining::chain_key).collect();
-    let chains = found(chains.clone(), loader.entities(&chains).await?);
+    let chains = by_key(chains.clone(), loader.entities(&chains).await?);
     let caip2: Vec<UniqueKey> = answers.iter().filter_map(Joining::caip2_key).collect();
-    let of_caip2 = found(caip2.clone(), loader.with_unique_keys(&caip2).await?);
+    let of_caip2 = by_key(caip2.clone(), loader.with_unique_keys(&caip2).await?);
     for answer in &mut answers {
         answer.find_chain(&chains, &of_caip2);
     }
     let places: Vec<UniqueKey> = answers.iter().filter_map(|it| it.place.clone()).collect();
-    let deployments = found(places.clone(), loader.with_unique_keys(&places).await?);
+    let deployments = by_key(places.clone(), loader.with_unique_keys(&places).await?);
     let assets: Vec<EntityKey> =
         deployments.values().flat_map(Entity::references).map(|(_, key)| key).filter(is_asset).collect();
-    let assets = found(assets.clone(), loader.entities(&assets).await?);
+    let assets = by_key(assets.clone(), loader.entities(&assets).await?);
     answers.into_iter().map(|answer| answer.finish(&deployments, &assets)).collect()
 }
 
 fn is_asset(key: &EntityKey) -> bool {
     matches!(key, EntityKey::Asset(_))
-}
-
-/// What was found under which key.
-fn found<K: std::hash::Hash + Eq>(keys: Vec<K>, found: Vec<Option<Entity>>) -> HashMap<K, Entity> {
-    keys.into_iter().zip(found).filter_map(|(key, entity)| Some((key, entity?))).collect()
 }
 
 /// An answer that is being joined.

@@ -3,14 +3,16 @@
 //! | module | from | to |
 //! |---|---|---|
 //! | `deployment` | an address of a chain, a CAIP-19 id | the deployment, its asset and chain |
+//! | `identifier` | a source's id | the identifier, and what it names |
 
 mod deployment;
+mod identifier;
 
-use std::sync::Arc;
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use bytes::Bytes;
 use cqar_cache::{Key, Loaded};
-use cqar_domain::{entity::Revision, id::EntityKey, violation::Violation};
+use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey, violation::Violation};
 
 use crate::{
     Registry, Revisioned,
@@ -22,12 +24,15 @@ use crate::{
 };
 
 pub use deployment::DeploymentQuery;
+pub use identifier::IdentifierQuery;
 
 /// What is asked for, as a request has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JoinedQuery {
     /// What is at a place on a chain.
     Deployment(DeploymentQuery),
+    /// What a source's id names.
+    Identifier(IdentifierQuery),
 }
 
 /// What is known of a query: the encoded answer, or why there is none.
@@ -134,6 +139,7 @@ impl JoinedQuery {
     fn check(&self, path: RequestPath) -> Result<(), Error> {
         match self {
             Self::Deployment(query) => query.check(path),
+            Self::Identifier(query) => query.check(path),
         }
     }
 }
@@ -158,7 +164,28 @@ impl LoaderQuery for JoinedLoad<'_> {
     type Output = Vec<Joined>;
 
     async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Vec<Joined>, EntityLoadError> {
-        let deployments = self.0.iter().map(|JoinedQuery::Deployment(query)| query);
-        deployment::answers(loader, &deployments.collect::<Vec<_>>()).await
+        let mut answers: Vec<Option<Joined>> = self.0.iter().map(|_| None).collect();
+        // Those of each kind together.
+        macro_rules! answer {
+            ($($kind:ident by $module:ident),+) => {$({
+                let (places, queries): (Vec<usize>, Vec<_>) = self.0.iter().enumerate().filter_map(|(n, query)| {
+                    if let JoinedQuery::$kind(query) = query { Some((n, query)) } else { None }
+                }).unzip();
+                if !queries.is_empty() {
+                    for (n, joined) in places.into_iter().zip($module::answers(loader, &queries).await?) {
+                        if let Some(answer) = answers.get_mut(n) {
+                            *answer = Some(joined);
+                        }
+                    }
+                }
+            })+};
+        }
+        answer!(Deployment by deployment, Identifier by identifier);
+        answers.into_iter().collect::<Option<Vec<Joined>>>().ok_or(EntityLoadError::Incomplete)
     }
+}
+
+/// What was found under which key.
+fn by_key<K: Hash + Eq>(keys: Vec<K>, found: Vec<Option<Entity>>) -> HashMap<K, Entity> {
+    keys.into_iter().zip(found).filter_map(|(key, entity)| Some((key, entity?))).collect()
 }

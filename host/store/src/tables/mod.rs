@@ -3,6 +3,7 @@
 mod asset;
 mod chain;
 mod deployment;
+mod identifier;
 mod instrument;
 mod market;
 mod venue;
@@ -13,8 +14,8 @@ use std::collections::BTreeMap;
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, instrument::Instrument, market::Market,
-        venue::Venue, venue_asset::VenueAsset,
+        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, identifier::Identifier,
+        instrument::Instrument, market::Market, venue::Venue, venue_asset::VenueAsset,
     },
     entity::Meta,
     id::EntityType,
@@ -33,8 +34,8 @@ use crate::{
 /// What each type of entity can be listed by.
 pub mod filters {
     pub use super::{
-        asset::AssetFilter, chain::ChainFilter, deployment::DeploymentFilter, instrument::InstrumentFilter,
-        market::MarketFilter, venue::VenueFilter, venue_asset::VenueAssetFilter,
+        asset::AssetFilter, chain::ChainFilter, deployment::DeploymentFilter, identifier::IdentifierFilter,
+        instrument::InstrumentFilter, market::MarketFilter, venue::VenueFilter, venue_asset::VenueAssetFilter,
     };
 }
 
@@ -47,6 +48,7 @@ pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] = [
     VenueAsset::SCHEMA,
     Instrument::SCHEMA,
     Market::SCHEMA,
+    Identifier::SCHEMA,
 ];
 
 /// An entity that has a table.

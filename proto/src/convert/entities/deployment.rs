@@ -73,10 +73,7 @@ impl EntityMessage for v1::Deployment {
 
 impl Reader<'_> {
     fn decimals(&mut self, decimals: Option<i32>) -> Option<u8> {
-        let Some(decimals) = decimals else {
-            self.found.add("decimals", "REQUIRED", "must be given");
-            return None;
-        };
+        let Some(decimals) = decimals else { return self.missing("decimals") };
         let read = u8::try_from(decimals).ok();
         if read.is_none() {
             self.found.add("decimals", "OUT_OF_RANGE", "must be 0 to 255");

@@ -4,6 +4,7 @@
 mod asset;
 mod chain;
 mod deployment;
+mod identifier;
 mod instrument;
 mod market;
 mod venue;
@@ -104,6 +105,7 @@ macro_rules! all_types {
             VenueAsset VenueAssetId,
             Instrument InstrumentId,
             Market MarketId,
+            Identifier IdentifierId,
         }
     };
 }

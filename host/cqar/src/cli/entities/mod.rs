@@ -4,6 +4,7 @@
 mod asset;
 mod chain;
 mod deployment;
+mod identifier;
 mod instrument;
 mod market;
 mod name;
@@ -37,6 +38,7 @@ pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
     &venue_asset::COMMANDS,
     &instrument::COMMANDS,
     &market::COMMANDS,
+    &identifier::COMMANDS,
 ];
 
 /// The commands about one type of entity.

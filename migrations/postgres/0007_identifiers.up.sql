@@ -1,0 +1,27 @@
+-- Identifiers: what others call entities.
+CREATE TABLE identifiers (
+    id UUID PRIMARY KEY,
+    asset_id UUID REFERENCES assets (id) DEFERRABLE INITIALLY DEFERRED,
+    deployment_id UUID REFERENCES deployments (id) DEFERRABLE INITIALLY DEFERRED,
+    instrument_id UUID REFERENCES instruments (id) DEFERRABLE INITIALLY DEFERRED,
+    market_id UUID REFERENCES markets (id) DEFERRABLE INITIALLY DEFERRED,
+    venue_id TEXT COLLATE "C" REFERENCES venues (id) DEFERRABLE INITIALLY DEFERRED,
+    source TEXT NOT NULL,
+    external_id TEXT NOT NULL,
+    is_primary BOOLEAN NOT NULL,
+    verified_us BIGINT,
+    revision BIGINT NOT NULL,
+    create_us BIGINT NOT NULL,
+    update_us BIGINT NOT NULL
+);
+CREATE INDEX identifiers_asset ON identifiers (asset_id, id);
+CREATE INDEX identifiers_deployment ON identifiers (deployment_id, id);
+CREATE INDEX identifiers_instrument ON identifiers (instrument_id, id);
+CREATE INDEX identifiers_market ON identifiers (market_id, id);
+CREATE INDEX identifiers_venue ON identifiers (venue_id, id);
+ALTER TABLE identifiers
+    ALTER COLUMN asset_id SET (n_distinct = -1),
+    ALTER COLUMN deployment_id SET (n_distinct = -1),
+    ALTER COLUMN instrument_id SET (n_distinct = -1),
+    ALTER COLUMN market_id SET (n_distinct = -1),
+    ALTER COLUMN venue_id SET (n_distinct = -1);
