@@ -1,1 +1,2 @@
+DELETE FROM unique_keys WHERE key LIKE 'identifier.%';
 DROP TABLE identifiers;

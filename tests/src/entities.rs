@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use cqar_domain::{
+    decimal::Decimal,
     entities::{
         Entity,
         asset::{Asset, AssetType},
@@ -11,11 +12,15 @@ use cqar_domain::{
         identifier::Identifier,
         instrument::{Instrument, Terms},
         market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
+        relationship::{Rate, Relationship, RelationshipType},
         venue::{Venue, VenueType},
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    id::{AssetId, DeploymentId, EntityKey, IdentifierId, InstrumentId, MarketId, Segment, SystemIds, VenueAssetId},
+    id::{
+        AssetId, DeploymentId, EntityKey, IdentifierId, InstrumentId, MarketId, RelationshipId, Segment, SystemIds,
+        VenueAssetId,
+    },
     time::{Clock, SystemClock},
 };
 use cqar_store::{Change, Store, WriteAttribution};
@@ -109,6 +114,20 @@ pub fn identifier(of: EntityKey, source: &str, external_id: &str) -> Identifier 
         external_id: external_id.into(),
         is_primary: false,
         verified_time: None,
+        meta: Meta::default(),
+    }
+}
+
+/// What an asset is of another, one to one.
+pub fn relationship(from: AssetId, to: AssetId, relationship_type: RelationshipType) -> Relationship {
+    Relationship {
+        id: RelationshipId::new(&SystemIds),
+        from_asset_id: from,
+        to_asset_id: to,
+        relationship_type,
+        rate: Rate::Fixed(Decimal::one()),
+        effective_time: None,
+        protocol: String::new(),
         meta: Meta::default(),
     }
 }

@@ -7,10 +7,10 @@ use cqar_proto::{
         ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Deployment, Entity,
         EntityKey, Finding, GetStatusRequest, Identifier, ImportListingOptions, ImportListingRequest,
         ImportListingResponse, ImportProgress, ImportSummary, ImportedMarket, Instrument, ListingSource, Market,
-        MarketStatus, Mutation, PerpetualTerms, ResolveMarketRequest, SpotTerms, TokenStandard, Venue, VenueAsset,
-        VenueType, asset_service_client::AssetServiceClient, batch_resolve_markets_request::Item,
-        chain_service_client::ChainServiceClient, entity::Entity as Kind, entity_key::Key,
-        identifier_service_client::IdentifierServiceClient, import_listing_request::Part,
+        MarketStatus, Mutation, PerpetualTerms, RateKind, Relationship, RelationshipType, ResolveMarketRequest,
+        SpotTerms, TokenStandard, Venue, VenueAsset, VenueType, asset_service_client::AssetServiceClient,
+        batch_resolve_markets_request::Item, chain_service_client::ChainServiceClient, entity::Entity as Kind,
+        entity_key::Key, identifier_service_client::IdentifierServiceClient, import_listing_request::Part,
         import_listing_response::Step, instrument::Terms, instrument_service_client::InstrumentServiceClient,
         market_service_client::MarketServiceClient, mutation::Operation,
         registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
@@ -163,6 +163,18 @@ pub fn identifier(of: Key, source: &str, external_id: &str) -> Identifier {
         source: source.into(),
         external_id: external_id.into(),
         ..Identifier::default()
+    }
+}
+
+/// What an asset is of another, at a fixed rate.
+pub fn relationship(from: &str, to: &str, of_type: RelationshipType, rate: &str) -> Relationship {
+    Relationship {
+        from_asset_id: from.into(),
+        to_asset_id: to.into(),
+        r#type: of_type.into(),
+        rate_kind: RateKind::Fixed.into(),
+        conversion_rate: rate.into(),
+        ..Relationship::default()
     }
 }
 

@@ -96,6 +96,9 @@ pub(crate) fn status(error: Error) -> Status {
         Error::TooManyMarkets { instrument, limit } => refuse(FailedPrecondition, ErrorReason::TooManyMarkets)
             .with("instrument_id", instrument)
             .with("limit", limit),
+        Error::TooManyVariants { asset } => {
+            refuse(FailedPrecondition, ErrorReason::TooManyVariants).with("asset_id", asset)
+        }
         Error::RequestIdReused => {
             refuse(InvalidArgument, ErrorReason::RequestIdReused).with_field("request_id", &message)
         }
@@ -279,7 +282,7 @@ mod tests {
 
     use cqar_domain::{
         finding::{Finding, Severity},
-        id::{InstrumentId, SystemIds},
+        id::{AssetId, InstrumentId, SystemIds},
         time::Timestamp,
     };
     use tonic_types::StatusExt;
@@ -372,6 +375,7 @@ mod tests {
                 "AMBIGUOUS_CODE",
             ),
             (Error::CodeUnknown("X".into()), Code::NotFound, "CODE_UNKNOWN"),
+            (Error::TooManyVariants { asset: AssetId::new(&SystemIds) }, Code::FailedPrecondition, "TOO_MANY_VARIANTS"),
             (unresolved(Unresolved::Caip2("eip155:9".into())), Code::NotFound, "CHAIN_UNKNOWN"),
             (
                 unresolved(Unresolved::Deployment { chain: chain(), address: "native".into() }),

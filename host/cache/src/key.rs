@@ -3,8 +3,9 @@
 use std::{fmt, time::Duration};
 
 use cqar_domain::{
+    entities::Entity,
     event::{LogPosition, LoggedEvent},
-    id::{EntityKey, EntityType, IdError, InstrumentId, VenueId},
+    id::{AssetId, EntityKey, EntityType, IdError, InstrumentId, VenueId},
     unique_key::UniqueKey,
     violation::Violation,
 };
@@ -27,6 +28,8 @@ pub enum Key {
     Code(String),
     /// Which entity has a unique key.
     Unique(UniqueKey),
+    /// What an asset is of others, and others are of it.
+    Related(AssetId),
 }
 
 impl Key {
@@ -36,6 +39,7 @@ impl Key {
             Self::Entity(key) => key.entity_type().cache_ttl(),
             Self::Symbol(..) | Self::Listings(..) => EntityType::Market.cache_ttl(),
             Self::Code(_) => EntityType::Instrument.cache_ttl(),
+            Self::Related(_) => EntityType::Relationship.cache_ttl(),
             Self::Unique(key) => key.entity_type().map_or(Duration::ZERO, EntityType::cache_ttl),
         }
     }
@@ -50,6 +54,7 @@ impl fmt::Display for Key {
             Self::Listings(instrument) => write!(f, "listings:{instrument}"),
             Self::Code(code) => write!(f, "code:{code}"),
             Self::Unique(key) => write!(f, "unique:{key}"),
+            Self::Related(asset) => write!(f, "related:{asset}"),
         }
     }
 }
@@ -115,6 +120,10 @@ fn changed_lookups(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unrea
                 let entity = convert::stored(v1::Entity { entity: Some(entity) });
                 let entity = entity.map_err(|found| Unreadable::of(entity_type, found))?;
                 entity.unique_keys().into_iter().for_each(|(_, key)| add(Key::Unique(key)));
+                if let Entity::Relationship(it) = entity {
+                    add(Key::Related(it.from_asset_id));
+                    add(Key::Related(it.to_asset_id));
+                }
             }
             _ => return Err(Unreadable::NoEntity(entity_type)),
         }

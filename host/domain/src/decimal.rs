@@ -34,6 +34,11 @@ impl Decimal {
         Self(BigDecimal::from(1))
     }
 
+    /// The number, for products that may have more digits.
+    pub fn big(&self) -> &BigDecimal {
+        &self.0
+    }
+
     /// Whether it is 0.
     pub fn is_zero(&self) -> bool {
         self.0.is_zero()

@@ -10,6 +10,7 @@
 //! | [`id`] | the ids of the entities, and the key that names any of them |
 //! | [`entity`], [`unique_key`] | what every type of entity says of itself |
 //! | [`entities`] | the entities, one file each, and an entity of any type |
+//! | [`variants`] | the other forms of an asset, and what one is worth of another |
 //! | [`code`] | the canonical code of an instrument |
 //! | [`address`], [`caip19`], [`external_id`] | what others name tokens by: on chains, and in the registers of standards |
 //! | [`mutation`] | what a write asks for |
@@ -45,4 +46,5 @@ pub mod relay;
 pub mod text;
 pub mod time;
 pub mod unique_key;
+pub mod variants;
 pub mod violation;

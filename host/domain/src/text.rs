@@ -26,6 +26,8 @@ pub const VENUE_CODE: TextBounds = TextBounds { min: 1, max: 64 };
 pub const VENUE_SYMBOL: TextBounds = TextBounds { min: 1, max: 128 };
 /// What a source calls an entity.
 pub const EXTERNAL_ID: TextBounds = TextBounds { min: 1, max: 256 };
+/// The name of a protocol.
+pub const PROTOCOL_NAME: TextBounds = TextBounds { min: 0, max: 64 };
 /// Why a write is made.
 pub const REASON: TextBounds = TextBounds { min: 0, max: 1000 };
 /// A free-form category.

@@ -19,6 +19,7 @@ use crate::{
     listings::InstrumentMarkets,
     reads::nothing_loaded,
     resolve::{SymbolHistory, SymbolKey},
+    variants::{AssetVariants, VariantsKey},
 };
 
 /// Why a load failed; shared by those who waited for it.
@@ -31,6 +32,7 @@ pub struct Caches {
     pub(crate) listings: L1<InstrumentId, Arc<InstrumentMarkets>, LoadError>,
     pub(crate) codes: L1<String, Arc<[InstrumentId]>, LoadError>,
     pub(crate) joined: L1<JoinedQuery, Arc<JoinedAnswer>, LoadError>,
+    pub(crate) variants: L1<VariantsKey, Arc<AssetVariants>, LoadError>,
     pub(crate) counts: HitCounters,
 }
 
@@ -41,25 +43,28 @@ pub(crate) struct HitCounters {
     pub(crate) listings: LookupCounters,
     pub(crate) codes: LookupCounters,
     pub(crate) joined: LookupCounters,
+    pub(crate) variants: LookupCounters,
 }
 
 impl Caches {
     /// Empty caches of so many bytes in all.
     pub fn new(max_bytes: u64, metrics: &CacheMetrics, tracker: &TaskTracker) -> Arc<Self> {
         // Resolving is what the registry is asked a thousand times as often as anything else.
-        let share = |eighths: u64| max_bytes / 8 * eighths;
+        let share = |sixteenths: u64| max_bytes / 16 * sixteenths;
         Arc::new(Self {
-            entities: L1::new(share(2), metrics.l1("entities"), tracker.clone()),
-            symbols: L1::new(share(3), metrics.l1("symbols"), tracker.clone()),
-            listings: L1::new(share(1), metrics.l1("listings"), tracker.clone()),
+            entities: L1::new(share(4), metrics.l1("entities"), tracker.clone()),
+            symbols: L1::new(share(6), metrics.l1("symbols"), tracker.clone()),
+            listings: L1::new(share(2), metrics.l1("listings"), tracker.clone()),
             codes: L1::new(share(1), metrics.l1("codes"), tracker.clone()),
-            joined: L1::new(share(1), metrics.l1("joined"), tracker.clone()),
+            joined: L1::new(share(2), metrics.l1("joined"), tracker.clone()),
+            variants: L1::new(share(1), metrics.l1("variants"), tracker.clone()),
             counts: HitCounters {
                 entities: EntityType::ALL.map(|entity_type| (entity_type, metrics.lookups(entity_type.name()))),
                 symbols: metrics.lookups("resolve"),
                 listings: metrics.lookups("format"),
                 codes: metrics.lookups("code"),
                 joined: metrics.lookups("joined"),
+                variants: metrics.lookups("variants"),
             },
         })
     }
@@ -119,5 +124,6 @@ impl LogSink for Caches {
         self.listings.apply_changes(&changes);
         self.codes.apply_changes(&changes);
         self.joined.apply_changes(&changes);
+        self.variants.apply_changes(&changes);
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt::Display, sync::Arc};
 use cqar_domain::{
     entity::Revision,
     finding::Finding,
-    id::{ChainId, EntityKey, InstrumentId, MarketId, Segment, VenueId},
+    id::{AssetId, ChainId, EntityKey, InstrumentId, MarketId, Segment, VenueId},
     time::{Interval, Timestamp},
     violation::Violation,
 };
@@ -142,6 +142,16 @@ pub enum Error {
         instrument: InstrumentId,
         /// The most that one answer holds.
         limit: usize,
+    },
+    /// The asset has more variants, or more ways to them, than one answer is made of.
+    #[error(
+        "asset {asset} has more than {} relationships, or {} ways to its variants; ask for a smaller depth",
+        crate::variants::MAX_RELATIONSHIPS,
+        crate::variants::MAX_PATHS
+    )]
+    TooManyVariants {
+        /// The asset.
+        asset: AssetId,
     },
     /// The request id was used for another request.
     #[error("request_id was used before for a request with another body")]

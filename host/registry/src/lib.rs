@@ -10,6 +10,7 @@
 //! | `listings`, `request_path` | where instruments trade, and which has a code; where a query stands in its request |
 //! | `infer`, `infer_format`, `reading` | what a venue's plugin reads in a symbol or writes, and which instrument that is |
 //! | `reads`, [`list`](PageRequest) | entities by id and in pages |
+//! | [`variants`](VariantsQuery) | the other forms of an asset |
 //! | `loader`, `caches` | where reads come from: this process, Redis, the database |
 //! | [`write`](WriteContext), `apply`, [`import`] | the way of every write, and the two kinds of it |
 //! | `caller` | work that goes on without its caller |
@@ -43,6 +44,7 @@ mod resolve;
 mod status;
 mod symbologies;
 mod unresolved;
+mod variants;
 mod write;
 
 pub use caches::Caches;
@@ -57,6 +59,7 @@ pub use lookup::StoreLookup;
 pub use registry::{Registry, RegistryParts, RegistrySettings, Revisioned};
 pub use request_path::RequestPath;
 pub use resolve::{LookupOptions, ResolveQuery};
+pub use variants::VariantsQuery;
 pub use write::{WriteContext, request_hash};
 
 pub(crate) use registry::Inner;

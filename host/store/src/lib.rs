@@ -12,7 +12,7 @@
 //! | `insert`, `references`, `growth` | many rows at once, what they refer to, and how their number changes plans |
 //! | `log`, `log_block`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
-//! | `tables`, `row`, `symbols` | entities to rows and back, and the markets by symbol |
+//! | `tables`, `row`, `symbols`, `related` | entities to rows and back, the markets by symbol, relationships by asset |
 //! | [`schema`], [`filters`] | what the tables say of themselves, and what they can be listed by |
 //! | `database`, `value`, `dialect` | the executor over both databases, what it binds, and all that differs between them |
 //!
@@ -53,6 +53,7 @@ mod once_referred;
 mod recent;
 mod references;
 mod referrers;
+mod related;
 mod relay;
 mod relay_file;
 mod requests;
@@ -78,6 +79,7 @@ pub use footprint::Footprint;
 pub use list::{ListPage, PageBounds};
 pub use log::MAX_PAGE_BYTES;
 pub use migrations::MigrationStatus;
+pub use related::End;
 pub use requests::{IdempotencyKey, IdempotencyRecord};
 pub use settings::{StoreSettings, without_credentials};
 pub use snapshot::{Snapshot, StateId};

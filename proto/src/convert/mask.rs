@@ -60,10 +60,10 @@ pub(super) fn apply_mask<M: Masked>(onto: &mut M, from: &M, mask: &[String], fou
 /// The fields of a message, but for those that the server fills in: those that an update may change, then those that it
 /// may not.
 macro_rules! masked {
-    ($message:ty: [$($mutable:ident $(as $mutable_name:literal)?),+], [$($immutable:ident),*]) => {
+    ($message:ty: [$($mutable:ident $(as $mutable_name:literal)?),+], [$($immutable:ident $(as $immutable_name:literal)?),*]) => {
         impl $crate::convert::mask::Masked for $message {
             const MUTABLE: &'static [&'static str] = &[$($crate::convert::mask::masked!(@name $mutable $($mutable_name)?)),+];
-            const IMMUTABLE: &'static [&'static str] = &[$(stringify!($immutable)),*];
+            const IMMUTABLE: &'static [&'static str] = &[$($crate::convert::mask::masked!(@name $immutable $($immutable_name)?)),*];
 
             fn is_set(&self, field: &str) -> bool {
                 !self.same(&Self::default(), field)
@@ -71,7 +71,7 @@ macro_rules! masked {
 
             fn same(&self, other: &Self, field: &str) -> bool {
                 $(if field == $crate::convert::mask::masked!(@name $mutable $($mutable_name)?) { return self.$mutable == other.$mutable; })+
-                $(if field == stringify!($immutable) { return self.$immutable == other.$immutable; })*
+                $(if field == $crate::convert::mask::masked!(@name $immutable $($immutable_name)?) { return self.$immutable == other.$immutable; })*
                 true
             }
 

@@ -8,6 +8,7 @@ mod deployment;
 mod identifier;
 mod instrument;
 mod market;
+mod relationship;
 mod venue;
 mod venue_asset;
 
@@ -40,6 +41,7 @@ macro_rules! all_kinds {
             instrument Instrument,
             market Market,
             identifier Identifier,
+            relationship Relationship,
         }
     };
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `crud` | create, read, change, delete |
 //! | `chains`, `deployments`, `identifiers` | what assets are on chains, and what others call them |
+//! | `relationships` | what assets are of one another |
 //! | `lists` | pages, filters, revisions of reads |
 //! | `requests` | a repeated request is answered again |
 //! | `apply` | many mutations, all or none |
@@ -46,6 +47,7 @@ mod listing;
 mod lists;
 mod moments;
 mod real_listings;
+mod relationships;
 mod requests;
 mod resolve;
 mod states;

@@ -231,7 +231,7 @@ fn a_migration_is_taken_back_only_by_whoever_says_so() {
     assert!(why.contains("--yes"), "{why}");
     let (code, done, _) = run(&["migrate", "down", "--yes"]);
     assert_eq!(code, Some(0));
-    assert!(done.contains("taken back: 0005_chains"), "{done}");
+    assert_eq!(done.matches("taken back: ").count(), 1, "{done}");
 }
 
 #[test]

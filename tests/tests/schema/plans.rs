@@ -14,6 +14,7 @@ use cqar_domain::{
         identifier::Identifier,
         instrument::{Instrument, Terms},
         market::Market,
+        relationship::{Relationship, RelationshipType},
         venue::{Venue, VenueType},
         venue_asset::VenueAsset,
     },
@@ -21,7 +22,9 @@ use cqar_domain::{
 };
 use cqar_store::{PLANNER, STATEMENTS, Store, schema::MAX_EXAMINED, table_schemas};
 use cqar_tests::{
-    entities::{asset, chain, create, deployment, deposit, identifier, instrument, market, venue, venue_asset},
+    entities::{
+        asset, chain, create, deployment, deposit, identifier, instrument, market, relationship, venue, venue_asset,
+    },
     kinds::examples,
 };
 use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
@@ -107,6 +110,8 @@ async fn fill(store: &Store) {
             ..market(&of_venue(n.min(ROWS)), &format!("M{n}"), instruments[n % ROWS].id)
         })
         .collect();
+    let relationships: Vec<Relationship> =
+        (1..ROWS).map(|n| relationship(assets[n].id, assets[n / 2].id, RelationshipType::Wraps)).collect();
     let identifiers: Vec<Identifier> = (0..ROWS)
         .map(|n| {
             let of = match n % 5 {
@@ -122,6 +127,7 @@ async fn fill(store: &Store) {
     create(store, &assets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &chains.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &venues.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    create(store, &relationships.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &deployments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &codes.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
     create(store, &instruments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;

@@ -75,7 +75,10 @@ async fn events_from_before_there_were_blocks_are_read_on_postgres() {
 async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn(&str) -> u64) {
     let entities = examples();
     create(store, &entities).await;
-    let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
+    // What the first migration knows: with others their tables are taken back.
+    let first = ["asset", "chain", "venue", "venue_asset", "instrument", "market"];
+    let keys: Vec<EntityKey> =
+        entities.iter().map(Entity::key).filter(|key| first.contains(&key.entity_type().name())).collect();
     let before = store.snapshot().await.unwrap().entities(&keys).await.unwrap();
     let id = IdempotencyKey { actor: "tester".into(), method: "/m".into(), request_id: Uuid::now_v7() };
     let answered = IdempotencyRecord { body_hash: vec![1], revision: 1, answer: Bytes::from("answer"), is_whole: true };

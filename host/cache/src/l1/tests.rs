@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use cqar_domain::{
     event::{EventType, LogPosition},
     id::{EntityKey, EntityType},
 };
+use cqar_proto::v1;
 use proptest::prelude::*;
+use prost::Message as _;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::*;
@@ -28,12 +29,15 @@ fn chain(name: &str) -> EntityKey {
 }
 
 fn change(name: &str, revision: Revision) -> LoggedEvent {
+    let chain_message = v1::Chain { id: name.into(), ..v1::Chain::default() };
+    let after = v1::Entity { entity: Some(v1::entity::Entity::Chain(chain_message)) };
+    let body = v1::Event { after: Some(after), ..v1::Event::default() };
     LoggedEvent {
         position: LogPosition::start_of(revision),
         event_type: EventType::from_name("chain_updated").unwrap(),
         key: chain(name),
         venue: None,
-        body: Bytes::new(),
+        body: body.encode_to_vec().into(),
     }
 }
 

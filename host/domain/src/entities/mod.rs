@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod identifier;
 pub mod instrument;
 pub mod market;
+pub mod relationship;
 pub mod venue;
 pub mod venue_asset;
 
@@ -34,6 +35,7 @@ macro_rules! all_types {
             instrument Instrument(uuid InstrumentId) "an instrument";
             market Market(uuid MarketId) "a market";
             identifier Identifier(uuid IdentifierId) "what others call an entity";
+            relationship Relationship(uuid RelationshipId) "what an asset is of another";
         }
     };
 }

@@ -15,13 +15,13 @@ use cqar_domain::{
 };
 use cqar_store::Snapshot;
 
-use super::mutate::StagedEntity;
+use super::{mutate::StagedEntity, relationships::Underlyings};
 
 /// The stored state, as far as it was looked at.
 #[derive(Debug, Default)]
 pub(crate) struct LoadedState {
     /// None where the entity was looked up and does not exist.
-    entities: HashMap<EntityKey, Option<Entity>>,
+    pub(super) entities: HashMap<EntityKey, Option<Entity>>,
     unique: HashMap<UniqueKey, Option<EntityKey>>,
     /// The markets that have, or had, a symbol.
     symbols: MarketsBySymbol,
@@ -32,6 +32,8 @@ pub(crate) struct LoadedState {
     renamed: HashMap<EntityKey, Vec<EntityKey>>,
     /// The assets that have a symbol.
     named: HashMap<String, Vec<EntityKey>>,
+    /// What the underlyings of new relationships are made of.
+    pub(super) underlyings: Underlyings,
 }
 
 /// Markets by venue and symbol.
@@ -191,6 +193,7 @@ impl LoadedState {
         self.fetch_symbols(snapshot, symbols).await?;
         self.fetch(snapshot, keys).await?;
         self.fetch_parents(snapshot, touched).await?;
+        self.fetch_underlyings(snapshot, touched).await?;
         // A new market's instrument may be stored; its terms tell whether it expires.
         let assets = self.entities.values().flatten().filter_map(|entity| match entity {
             Entity::Instrument(it) => Some(it.terms.assets()),

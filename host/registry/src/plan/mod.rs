@@ -5,6 +5,7 @@
 
 mod loaded_state;
 mod mutate;
+mod relationships;
 mod rules;
 
 use std::collections::HashMap;

@@ -42,9 +42,9 @@ pub(crate) fn violated_rules(
     failures
 }
 
-struct Rules<'a> {
-    loaded: &'a LoadedState,
-    staged: &'a StagedState,
+pub(super) struct Rules<'a> {
+    pub(super) loaded: &'a LoadedState,
+    pub(super) staged: &'a StagedState,
     referrers: HashMap<EntityKey, Vec<&'a EntityKey>>,
 }
 
@@ -77,6 +77,7 @@ impl Rules<'_> {
                 self.caip2(key, chain, &mut found);
                 self.layers(key, chain, &mut found);
             }
+            Entity::Relationship(relationship) => self.relationship(key, relationship, &mut found),
             _ => {}
         }
         if self.loaded.renames_too_many() && !self.loaded.renamed(key).is_empty() {

@@ -6,6 +6,7 @@ mod deployment;
 mod identifier;
 mod instrument;
 mod market;
+mod relationship;
 mod venue;
 mod venue_asset;
 
@@ -15,7 +16,7 @@ use cqar_domain::{
     decimal::Decimal,
     entities::{
         EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, identifier::Identifier,
-        instrument::Instrument, market::Market, venue::Venue, venue_asset::VenueAsset,
+        instrument::Instrument, market::Market, relationship::Relationship, venue::Venue, venue_asset::VenueAsset,
     },
     entity::Meta,
     id::EntityType,
@@ -35,7 +36,8 @@ use crate::{
 pub mod filters {
     pub use super::{
         asset::AssetFilter, chain::ChainFilter, deployment::DeploymentFilter, identifier::IdentifierFilter,
-        instrument::InstrumentFilter, market::MarketFilter, venue::VenueFilter, venue_asset::VenueAssetFilter,
+        instrument::InstrumentFilter, market::MarketFilter, relationship::RelationshipFilter, venue::VenueFilter,
+        venue_asset::VenueAssetFilter,
     };
 }
 
@@ -49,6 +51,7 @@ pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] = [
     Instrument::SCHEMA,
     Market::SCHEMA,
     Identifier::SCHEMA,
+    Relationship::SCHEMA,
 ];
 
 /// An entity that has a table.

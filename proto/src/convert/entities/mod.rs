@@ -7,6 +7,7 @@ mod deployment;
 mod identifier;
 mod instrument;
 mod market;
+mod relationship;
 mod venue;
 mod venue_asset;
 
@@ -106,6 +107,7 @@ macro_rules! all_types {
             Instrument InstrumentId,
             Market MarketId,
             Identifier IdentifierId,
+            Relationship RelationshipId,
         }
     };
 }

@@ -1,6 +1,7 @@
 //! `cqar.v1.AssetService`: assets here, and a file for each other entity that it speaks of.
 
 mod deployment;
+mod relationship;
 
 use cqar_proto::{
     convert,
@@ -11,7 +12,7 @@ use cqar_proto::{
 use cqar_registry::{PageRequest, RequestPath, filters::AssetFilter};
 use tonic::{Request, async_trait};
 
-use super::{Api, Reply};
+use super::{Api, Reply, answered};
 use crate::{
     memory::{AnswerBudget, received},
     reads::{batch_result, given},
@@ -128,6 +129,60 @@ impl AssetService for Api {
         let queries =
             requests.into_iter().enumerate().map(|(n, it)| deployment::query(it.place, RequestPath::InBatch(n)));
         self.batch_join(queries, min_revision, at_revision, budget).await
+    }
+
+    async fn create_relationship(
+        &self,
+        request: Request<v1::CreateRelationshipRequest>,
+    ) -> Reply<v1::CreateRelationshipResponse> {
+        self.write(request).await
+    }
+
+    async fn get_relationship(&self, request: Request<v1::GetRelationshipRequest>) -> Reply<v1::Relationship> {
+        let v1::GetRelationshipRequest { relationship_id, min_revision, at_revision } = received(request)?;
+        self.get(&relationship_id, min_revision, at_revision).await
+    }
+
+    async fn batch_get_relationships(
+        &self,
+        request: Request<v1::BatchGetRelationshipsRequest>,
+    ) -> Reply<v1::BatchGetRelationshipsResponse> {
+        let budget = AnswerBudget::of(&request);
+        let v1::BatchGetRelationshipsRequest { relationship_ids, min_revision, at_revision } = received(request)?;
+        let found = self.batch_get(&relationship_ids, min_revision, at_revision, budget).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetRelationshipsResponse { results, revision }))
+    }
+
+    async fn update_relationship(
+        &self,
+        request: Request<v1::UpdateRelationshipRequest>,
+    ) -> Reply<v1::UpdateRelationshipResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_relationship(
+        &self,
+        request: Request<v1::DeleteRelationshipRequest>,
+    ) -> Reply<v1::DeleteRelationshipResponse> {
+        self.write(request).await
+    }
+
+    async fn list_relationships(
+        &self,
+        request: Request<v1::ListRelationshipsRequest>,
+    ) -> Reply<v1::ListRelationshipsResponse> {
+        let (filter, page, min_revision) = relationship::listed(received(request)?).map_err(status)?;
+        let listed = self.list(filter, page, min_revision).await?;
+        Ok(listed.map(|(relationships, next_page_token, revision)| v1::ListRelationshipsResponse {
+            relationships,
+            next_page_token,
+            revision,
+        }))
+    }
+
+    async fn list_variants(&self, request: Request<v1::ListVariantsRequest>) -> Reply<v1::ListVariantsResponse> {
+        let (query, page) = relationship::variants(received(request)?)?;
+        Ok(answered(self.registry.list_variants(&query, page).await.map_err(status)?))
     }
 }
 

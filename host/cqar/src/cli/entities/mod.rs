@@ -8,6 +8,7 @@ mod identifier;
 mod instrument;
 mod market;
 mod name;
+mod relationship;
 mod venue;
 mod venue_asset;
 
@@ -39,6 +40,7 @@ pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
     &instrument::COMMANDS,
     &market::COMMANDS,
     &identifier::COMMANDS,
+    &relationship::COMMANDS,
 ];
 
 /// The commands about one type of entity.

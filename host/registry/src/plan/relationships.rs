@@ -1,0 +1,127 @@
+//! The invariants of relationships: assets are made of one another in no circle, and a share in a pool is one of two assets at most.
+
+use std::collections::{HashMap, HashSet};
+
+use cqar_domain::{
+    entities::{
+        Entity,
+        relationship::{MAX_PAIR, Relationship, RelationshipType},
+    },
+    id::{AssetId, EntityKey},
+    violation::Violations,
+};
+use cqar_store::{End, Snapshot};
+
+use super::{
+    LoadedState,
+    mutate::{StagedEntity, StagedState},
+    rules::Rules,
+};
+
+/// The stored relationships by which the underlyings of new ones are made of others.
+#[derive(Debug, Default)]
+pub(crate) struct Underlyings {
+    by_derivative: HashMap<AssetId, Vec<EntityKey>>,
+    /// Whether there are more than are looked through.
+    is_cut_off: bool,
+}
+
+/// The most relationships that are looked through for a circle: what assets are made of, not what is made of them.
+const MAX_CLIMBED: usize = 10_000;
+
+/// The new ones among touched relationships: what makes a circle never changes.
+fn new_relationships<'a>(
+    loaded: &LoadedState,
+    touched: impl Iterator<Item = (&'a EntityKey, &'a StagedEntity)>,
+) -> impl Iterator<Item = &'a Relationship> {
+    touched.filter_map(|(key, state)| match &state.after {
+        Some(Entity::Relationship(it)) if loaded.entity(key).is_none() => Some(it.as_ref()),
+        _ => None,
+    })
+}
+
+impl LoadedState {
+    /// What the assets of new relationships are made of, and what that is made of, one step after the other.
+    pub(super) async fn fetch_underlyings(
+        &mut self,
+        snapshot: &mut Snapshot,
+        touched: &[(&EntityKey, &StagedEntity)],
+    ) -> Result<(), cqar_store::Error> {
+        let new: Vec<&Relationship> = new_relationships(self, touched.iter().copied()).collect();
+        let mut open: HashSet<AssetId> = new.iter().flat_map(|it| [it.from_asset_id, it.to_asset_id]).collect();
+        let mut left = MAX_CLIMBED;
+        while !open.is_empty() {
+            let assets: Vec<AssetId> = open.drain().collect();
+            let limit = u32::try_from(left + 1).unwrap_or(u32::MAX);
+            let found = snapshot.relationships(End::From, &assets, limit).await?;
+            self.underlyings.by_derivative.extend(assets.into_iter().map(|asset| (asset, Vec::new())));
+            let Some(fewer) = left.checked_sub(found.len()) else {
+                self.underlyings.is_cut_off = true;
+                return Ok(());
+            };
+            left = fewer;
+            for relationship in found {
+                let Relationship { id, from_asset_id, to_asset_id, .. } = relationship;
+                self.underlyings.by_derivative.entry(from_asset_id).or_default().push(id.into());
+                if !self.underlyings.by_derivative.contains_key(&to_asset_id) {
+                    open.insert(to_asset_id);
+                }
+                self.entities.insert(id.into(), Some(relationship.into()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// All relationships of a derivative that the request leaves, stored ones and new ones.
+fn of_derivative<'a>(
+    loaded: &'a LoadedState,
+    staged: &'a StagedState,
+) -> impl Fn(AssetId) -> Vec<&'a Relationship> + use<'a> {
+    let mut new: HashMap<AssetId, Vec<&Relationship>> = HashMap::new();
+    for relationship in new_relationships(loaded, staged.touched()) {
+        new.entry(relationship.from_asset_id).or_default().push(relationship);
+    }
+    move |asset| {
+        let stored = loaded.underlyings.by_derivative.get(&asset).into_iter().flatten();
+        let stored = stored.filter_map(|key| match staged.current(loaded, key) {
+            Some(Entity::Relationship(it)) => Some(it.as_ref()),
+            _ => None,
+        });
+        stored.chain(new.get(&asset).into_iter().flatten().copied()).collect()
+    }
+}
+
+impl Rules<'_> {
+    pub(super) fn relationship(&self, key: &EntityKey, relationship: &Relationship, found: &mut Violations) {
+        if self.loaded.entity(key).is_some() {
+            return;
+        }
+        if self.loaded.underlyings.is_cut_off {
+            let message =
+                format_args!("is made of more than {MAX_CLIMBED} assets, which are too many to be looked through");
+            return found.add("to_asset_id", "TOO_MANY_RELATED", message);
+        }
+        let underlyings = of_derivative(self.loaded, self.staged);
+        let of_type = relationship.relationship_type;
+        let (mut seen, mut open) = (HashSet::new(), vec![relationship.to_asset_id]);
+        while let Some(asset) = open.pop() {
+            if asset == relationship.from_asset_id {
+                let message = "is made of the derivative itself, by relationships of these types";
+                found.add("to_asset_id", "CYCLE", message);
+                break;
+            }
+            if seen.insert(asset) {
+                let above = underlyings(asset).into_iter();
+                open.extend(
+                    above.filter(|it| of_type.excludes_circles_with(it.relationship_type)).map(|it| it.to_asset_id),
+                );
+            }
+        }
+        let pairs = || underlyings(relationship.from_asset_id).into_iter().filter(|it| it.relationship_type == of_type);
+        if of_type == RelationshipType::LiquidityPair && pairs().count() > MAX_PAIR {
+            let message = format_args!("is one too many: a share in a pool is of {MAX_PAIR} assets");
+            found.add("to_asset_id", "TOO_MANY", message);
+        }
+    }
+}

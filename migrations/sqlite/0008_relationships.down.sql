@@ -1,0 +1,2 @@
+DELETE FROM unique_keys WHERE key LIKE 'relationship.%';
+DROP TABLE relationships;
