@@ -14,6 +14,8 @@ const ENCODED: &[(&str, &str)] = &[
     ("BatchResolveDeploymentsResponse", "EncodedBatch"),
     ("ResolveIdentifierResponse", "EncodedAnswer"),
     ("BatchResolveIdentifiersResponse", "EncodedBatch"),
+    ("ResolveVenueAssetResponse", "EncodedAnswer"),
+    ("BatchResolveVenueAssetsResponse", "EncodedBatch"),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

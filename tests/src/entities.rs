@@ -145,20 +145,15 @@ pub fn venue(id: &str) -> Venue {
         mic: String::new(),
         symbology: String::new(),
         is_active: true,
+        network_chain_ids: [].into(),
         meta: Meta::default(),
     }
 }
 
 /// The venue's code for an asset.
 pub fn venue_asset(venue: &str, code: &str, asset: AssetId) -> VenueAsset {
-    VenueAsset {
-        id: VenueAssetId::new(&SystemIds),
-        venue_id: venue.parse().unwrap(),
-        asset_id: asset,
-        segment: Segment::default(),
-        code: code.into(),
-        meta: Meta::default(),
-    }
+    let id = VenueAssetId::new(&SystemIds);
+    VenueAsset::new(id, venue.parse().unwrap(), Segment::default(), code.into(), asset)
 }
 
 /// An instrument of these terms.

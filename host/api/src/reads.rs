@@ -5,8 +5,8 @@ use std::error::Error as StdError;
 use cqar_domain::{
     entities::{Entity, EntityVariant},
     entity::{Revision, TypedEntity},
-    id::{EntityKey, EntityType},
-    text::{TextBounds, VENUE_SYMBOL},
+    id::{EntityKey, EntityType, IdError, Segment},
+    text::TextBounds,
     violation::Violations,
 };
 use cqar_proto::{
@@ -141,8 +141,8 @@ pub(crate) fn check_batch(field: &str, items: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a filter compares a text with: at most as long as the longest that it may equal.
-const FILTER: TextBounds = TextBounds { min: 0, max: VENUE_SYMBOL.max };
+/// What a filter compares a text with: longer than anything that it may equal, a label with its value among them.
+const FILTER: TextBounds = TextBounds { min: 0, max: 512 };
 
 /// A filter's text; empty is no condition.
 pub(crate) fn given(field: &str, text: String) -> Result<Option<String>, Error> {
@@ -150,6 +150,12 @@ pub(crate) fn given(field: &str, text: String) -> Result<Option<String>, Error> 
     FILTER.check(field, &text, &mut found);
     found.into_result().map_err(Error::Invalid)?;
     Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// A segment: unlike an id it may be empty, that of what has none.
+pub(crate) fn read_segment(segment: Option<&str>) -> Result<Option<Segment>, Error> {
+    let read = segment.map(str::parse).transpose();
+    read.map_err(|error: IdError| invalid("segment", "INVALID", error))
 }
 
 /// A filter's id; empty is no condition.

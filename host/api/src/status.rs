@@ -9,7 +9,7 @@ use cqar_domain::{
     violation::Violation,
 };
 use cqar_proto::v1::ErrorReason;
-use cqar_registry::{Candidate, Error, StoreError, Unresolved, WatchError};
+use cqar_registry::{Candidate, Error, StoreError, Unresolved, VenueAssetCandidate, WatchError};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -81,6 +81,25 @@ pub(crate) fn status(error: Error) -> Status {
             Unresolved::Deployment { chain, address } => {
                 refuse(NotFound, ErrorReason::DeploymentUnknown).with("chain_id", chain).with("address", address)
             }
+            Unresolved::VenueAsset { venue, code, segment } => {
+                let unknown =
+                    refuse(NotFound, ErrorReason::VenueAssetUnknown).with("venue_id", venue).with("code", code);
+                in_segment(unknown, segment.as_ref())
+            }
+            Unresolved::AmbiguousVenueAsset { venue, code, candidates } => {
+                let ambiguous = refuse(FailedPrecondition, ErrorReason::AmbiguousVenueAsset)
+                    .with("venue_id", venue)
+                    .with("code", code);
+                candidates.iter().fold(ambiguous, |it, candidate| {
+                    let VenueAssetCandidate { venue_asset, segment, asset } = candidate;
+                    it.with_precondition(venue_asset, format_args!("asset {asset} in segment {}", segment.quoted()))
+                })
+            }
+            Unresolved::Network { venue, code, network, known } => refuse(NotFound, ErrorReason::NetworkUnknown)
+                .with("venue_id", venue)
+                .with("code", code)
+                .with("network", network)
+                .with("networks", known.join(", ")),
             Unresolved::Identifier { source_name, external_id } => refuse(NotFound, ErrorReason::IdentifierUnknown)
                 .with("source", source_name)
                 .with("external_id", external_id),
@@ -381,6 +400,26 @@ mod tests {
                 unresolved(Unresolved::Deployment { chain: chain(), address: "native".into() }),
                 Code::NotFound,
                 "DEPLOYMENT_UNKNOWN",
+            ),
+            (
+                unresolved(Unresolved::VenueAsset { venue: venue(), code: "X".into(), segment: None }),
+                Code::NotFound,
+                "VENUE_ASSET_UNKNOWN",
+            ),
+            (
+                unresolved(Unresolved::AmbiguousVenueAsset { venue: venue(), code: "X".into(), candidates: vec![] }),
+                Code::FailedPrecondition,
+                "AMBIGUOUS_VENUE_ASSET",
+            ),
+            (
+                unresolved(Unresolved::Network {
+                    venue: venue(),
+                    code: "X".into(),
+                    network: "ERC20".into(),
+                    known: vec!["TRX".into()],
+                }),
+                Code::NotFound,
+                "NETWORK_UNKNOWN",
             ),
             (
                 unresolved(Unresolved::Identifier { source_name: "isin".into(), external_id: "X".into() }),

@@ -22,6 +22,8 @@ pub enum Key {
     Entity(EntityKey),
     /// What a venue's symbol or alias means, in any of its segments.
     Symbol(VenueId, String),
+    /// What a venue knows by a code, in any of its segments.
+    VenueCode(VenueId, String),
     /// Where, and under which symbols, an instrument trades.
     Listings(InstrumentId),
     /// Which instruments have a canonical code.
@@ -39,6 +41,7 @@ impl Key {
             Self::Entity(key) => key.entity_type().cache_ttl(),
             Self::Symbol(..) | Self::Listings(..) => EntityType::Market.cache_ttl(),
             Self::Code(_) => EntityType::Instrument.cache_ttl(),
+            Self::VenueCode(..) => EntityType::VenueAsset.cache_ttl(),
             Self::Related(_) => EntityType::Relationship.cache_ttl(),
             Self::Unique(key) => key.entity_type().map_or(Duration::ZERO, EntityType::cache_ttl),
         }
@@ -51,6 +54,7 @@ impl fmt::Display for Key {
         match self {
             Self::Entity(key) => write!(f, "{}:{}", key.entity_type(), key.id()),
             Self::Symbol(venue, symbol) => write!(f, "symbol:{venue}:{symbol}"),
+            Self::VenueCode(venue, code) => write!(f, "venue_code:{venue}:{code}"),
             Self::Listings(instrument) => write!(f, "listings:{instrument}"),
             Self::Code(code) => write!(f, "code:{code}"),
             Self::Unique(key) => write!(f, "unique:{key}"),
@@ -120,9 +124,13 @@ fn changed_lookups(event: &LoggedEvent, keys: &mut Vec<Key>) -> Result<(), Unrea
                 let entity = convert::stored(v1::Entity { entity: Some(entity) });
                 let entity = entity.map_err(|found| Unreadable::of(entity_type, found))?;
                 entity.unique_keys().into_iter().for_each(|(_, key)| add(Key::Unique(key)));
-                if let Entity::Relationship(it) = entity {
-                    add(Key::Related(it.from_asset_id));
-                    add(Key::Related(it.to_asset_id));
+                match entity {
+                    Entity::Relationship(it) => {
+                        add(Key::Related(it.from_asset_id));
+                        add(Key::Related(it.to_asset_id));
+                    }
+                    Entity::VenueAsset(it) => add(Key::VenueCode(it.venue_id.clone(), it.code.clone())),
+                    _ => {}
                 }
             }
             _ => return Err(Unreadable::NoEntity(entity_type)),

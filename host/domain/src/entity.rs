@@ -1,6 +1,6 @@
 //! What every entity is: the trait that each file of `entities` implements, and what all of them carry.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     id::{EntityId, EntityKey, EntityType, VenueId},
@@ -85,18 +85,18 @@ pub trait TypedEntity: Clone + PartialEq {
     }
 }
 
-/// A field that refers to another entity, or may.
+/// A field that refers to other entities, or may.
 pub(crate) trait ReferenceField {
-    /// What it refers to.
-    fn target(&self) -> Option<EntityKey>;
+    /// Visits what it refers to.
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey));
 
     /// Makes it refer to what `replace` returns, if anything. A key of another type is none that it can hold.
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>);
 }
 
 impl<I: EntityId> ReferenceField for I {
-    fn target(&self) -> Option<EntityKey> {
-        Some(self.clone().into())
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
+        visit(self.clone().into());
     }
 
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
@@ -107,8 +107,8 @@ impl<I: EntityId> ReferenceField for I {
 }
 
 impl ReferenceField for EntityKey {
-    fn target(&self) -> Option<EntityKey> {
-        Some(self.clone())
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
+        visit(self.clone());
     }
 
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
@@ -118,15 +118,33 @@ impl ReferenceField for EntityKey {
     }
 }
 
-impl<I: EntityId> ReferenceField for Option<I> {
-    fn target(&self) -> Option<EntityKey> {
-        self.clone().map(Into::into)
+impl<F: ReferenceField> ReferenceField for Option<F> {
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
+        self.iter().for_each(|field| field.visit(visit));
     }
 
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
-        if let Some(id) = self {
-            id.replace(replace);
-        }
+        self.iter_mut().for_each(|field| field.replace(replace));
+    }
+}
+
+impl<F: ReferenceField> ReferenceField for Vec<F> {
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
+        self.iter().for_each(|field| field.visit(visit));
+    }
+
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        self.iter_mut().for_each(|field| field.replace(replace));
+    }
+}
+
+impl<K, F: ReferenceField> ReferenceField for BTreeMap<K, F> {
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
+        self.values().for_each(|field| field.visit(visit));
+    }
+
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        self.values_mut().for_each(|field| field.replace(replace));
     }
 }
 
@@ -134,9 +152,7 @@ impl<I: EntityId> ReferenceField for Option<I> {
 macro_rules! references {
     ($($field:ident),+ $(,)?) => {
         fn visit_references(&self, visit: &mut dyn FnMut(&'static str, $crate::id::EntityKey)) {
-            $(if let Some(target) = $crate::entity::ReferenceField::target(&self.$field) {
-                visit(stringify!($field), target);
-            })+
+            $($crate::entity::ReferenceField::visit(&self.$field, &mut |target| visit(stringify!($field), target));)+
         }
 
         fn replace_references(

@@ -36,6 +36,8 @@ pub const CATEGORY: TextBounds = TextBounds { min: 0, max: 64 };
 pub const DESCRIPTION: TextBounds = TextBounds { min: 0, max: 4000 };
 /// An address on a chain.
 pub const ADDRESS: TextBounds = TextBounds { min: 0, max: 128 };
+/// A contract as a venue names it.
+pub const CONTRACT: TextBounds = TextBounds { min: 0, max: 512 };
 const LABEL_KEY: TextBounds = TextBounds { min: 1, max: 63 };
 const LABEL_VALUE: TextBounds = TextBounds { min: 0, max: 255 };
 const URL: TextBounds = TextBounds { min: 0, max: 2048 };

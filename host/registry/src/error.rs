@@ -6,7 +6,7 @@ use std::{fmt::Display, sync::Arc};
 use cqar_domain::{
     entity::Revision,
     finding::Finding,
-    id::{AssetId, ChainId, EntityKey, InstrumentId, MarketId, Segment, VenueId},
+    id::{AssetId, ChainId, EntityKey, InstrumentId, MarketId, Segment, VenueAssetId, VenueId},
     time::{Interval, Timestamp},
     violation::Violation,
 };
@@ -261,6 +261,38 @@ pub enum Unresolved {
         /// The address as the chain spells it.
         address: String,
     },
+    /// The venue knows nothing by the code.
+    #[error("{venue} knows nothing by the code {code:?}{}", in_segment(segment.as_ref()))]
+    VenueAsset {
+        /// The venue.
+        venue: VenueId,
+        /// The code.
+        code: String,
+        /// The segment that was asked for.
+        segment: Option<Segment>,
+    },
+    /// The venue knows several assets by the code, in several segments.
+    #[error("{code:?} of {venue} is ambiguous: {}; name the segment", segments(candidates))]
+    AmbiguousVenueAsset {
+        /// The venue.
+        venue: VenueId,
+        /// The code.
+        code: String,
+        /// All of them.
+        candidates: Vec<VenueAssetCandidate>,
+    },
+    /// The asset does not move by the network there.
+    #[error("{code:?} of {venue} moves by no network {network:?}; there are: {}", known.join(", "))]
+    Network {
+        /// The venue.
+        venue: VenueId,
+        /// The code.
+        code: String,
+        /// The network.
+        network: String,
+        /// The networks that there are.
+        known: Vec<String>,
+    },
     /// Nothing is called so.
     #[error("nothing that is registered is called {external_id:?} by {source_name}")]
     Identifier {
@@ -272,6 +304,17 @@ pub enum Unresolved {
     /// Nothing has the CAIP-19 id.
     #[error("nothing that is registered has the CAIP-19 id {0:?}")]
     Caip19(String),
+}
+
+/// One of several assets that a venue knows by a code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VenueAssetCandidate {
+    /// The venue asset.
+    pub venue_asset: VenueAssetId,
+    /// Its segment, by which a caller tells them apart.
+    pub segment: Segment,
+    /// Its asset.
+    pub asset: AssetId,
 }
 
 /// One of several markets that fit.
@@ -329,6 +372,12 @@ fn in_segment(segment: Option<&Segment>) -> String {
         .filter(|segment| !segment.as_str().is_empty())
         .map(|segment| format!(" in segment {segment}"))
         .unwrap_or_default()
+}
+
+fn segments(candidates: &[VenueAssetCandidate]) -> String {
+    let names: Vec<String> =
+        candidates.iter().map(|it| format!("asset {} in segment {}", it.asset, it.segment.quoted())).collect();
+    names.join(", ")
 }
 
 fn elsewhere_in(segments: &[Segment]) -> String {

@@ -6,9 +6,9 @@ use std::{collections::HashMap, future::Future, sync::Arc};
 use bytes::Bytes;
 use cqar_cache::{Key, L2, Versioned, common_revision};
 use cqar_domain::{
-    entities::{Entity, market::Market},
+    entities::{Entity, EntityVariant, market::Market, venue_asset::VenueAsset},
     entity::Revision,
-    id::{EntityKey, InstrumentId, MarketId, VenueId},
+    id::{EntityKey, InstrumentId, MarketId, VenueAssetId, VenueId},
     unique_key::UniqueKey,
 };
 use cqar_proto::{convert, v1};
@@ -52,6 +52,13 @@ pub(crate) trait EntitySource: Send {
         venue: &VenueId,
         symbols: &[String],
     ) -> impl Future<Output = Result<Vec<Vec<Market>>, EntityLoadError>> + Send;
+
+    /// For each code, in order, what the venue knows by it, in whichever segment.
+    fn venue_assets(
+        &mut self,
+        venue: &VenueId,
+        codes: &[String],
+    ) -> impl Future<Output = Result<Vec<Vec<VenueAsset>>, EntityLoadError>> + Send;
 
     /// For each instrument, in order, every venue's markets of it, past ones included; one more than
     /// [`listings::MAX_MARKETS`] where there are more.
@@ -183,6 +190,27 @@ impl EntitySource for SnapshotSource {
         Ok(markets)
     }
 
+    async fn venue_assets(
+        &mut self,
+        venue: &VenueId,
+        codes: &[String],
+    ) -> Result<Vec<Vec<VenueAsset>>, EntityLoadError> {
+        let mut of_code: HashMap<String, Vec<VenueAsset>> = HashMap::new();
+        for bound in self.snapshot.venue_assets_with_codes(venue, codes).await? {
+            self.note_entity(&EntityKey::VenueAsset(bound.id), Some(&bound.clone().into()));
+            of_code.entry(bound.code.clone()).or_default().push(bound);
+        }
+        let found: Vec<Vec<VenueAsset>> =
+            codes.iter().map(|code| of_code.get(code).cloned().unwrap_or_default()).collect();
+        for (code, bound) in codes.iter().zip(&found) {
+            self.note(
+                || Key::VenueCode(venue.clone(), code.clone()),
+                || uuids(bound.iter().map(|bound| bound.id.uuid())),
+            );
+        }
+        Ok(found)
+    }
+
     async fn listings(&mut self, instruments: &[InstrumentId]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
         let found = self.snapshot.markets_of_instruments(instruments, listings::MAX_MARKETS + 1).await?;
         for (instrument, markets) in instruments.iter().zip(&found) {
@@ -237,19 +265,23 @@ impl RedisSource<'_> {
         Ok(values)
     }
 
-    /// The markets whose ids each of the look-up keys keeps.
-    async fn of_keys(&mut self, keys: Vec<Key>) -> Result<Vec<Vec<Market>>, EntityLoadError> {
+    /// The entities whose ids each of the look-up keys keeps.
+    async fn of_keys<T: EntityVariant>(
+        &mut self,
+        keys: Vec<Key>,
+        key: impl Fn(Uuid) -> Option<EntityKey>,
+    ) -> Result<Vec<Vec<T>>, EntityLoadError> {
         let ids = self.get(keys).await?;
-        let mut found = self.of_ids(ids.concat().into()).await?.into_iter();
+        let found = self.entities(&read_uuids(&ids.concat(), key)?).await?;
+        // An id whose entity is gone was read at another revision.
+        let found = found.into_iter().map(|entity| T::try_from(entity?).ok()).collect::<Option<Vec<T>>>();
+        let mut found = found.ok_or(EntityLoadError::Incomplete)?.into_iter();
         Ok(ids.iter().map(|ids| found.by_ref().take(ids.len() / 16).collect()).collect())
     }
+}
 
-    async fn of_ids(&mut self, ids: Bytes) -> Result<Vec<Market>, EntityLoadError> {
-        let keys = read_uuids(&ids, |id| Some(EntityKey::Market(MarketId::from_uuid(id).ok()?)))?;
-        let found = self.entities(&keys).await?;
-        // An id whose market is gone was read at another revision.
-        found.into_iter().map(|entity| market(entity).ok_or(EntityLoadError::Incomplete)).collect()
-    }
+fn market_key(id: Uuid) -> Option<EntityKey> {
+    MarketId::from_uuid(id).ok().map(EntityKey::Market)
 }
 
 fn read_entity(bytes: Bytes) -> Result<Option<Entity>, EntityLoadError> {
@@ -259,13 +291,6 @@ fn read_entity(bytes: Bytes) -> Result<Option<Entity>, EntityLoadError> {
     // What an older version wrote and this one cannot read is read from the database.
     let message = v1::Entity::decode(bytes).map_err(|_| EntityLoadError::Incomplete)?;
     convert::stored(message).map(Some).map_err(|_| EntityLoadError::Incomplete)
-}
-
-fn market(entity: Option<Entity>) -> Option<Market> {
-    match entity {
-        Some(Entity::Market(market)) => Some(Arc::unwrap_or_clone(market)),
-        _ => None,
-    }
 }
 
 impl EntitySource for RedisSource<'_> {
@@ -294,11 +319,20 @@ impl EntitySource for RedisSource<'_> {
 
     async fn markets(&mut self, venue: &VenueId, symbols: &[String]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
         let keys = symbols.iter().map(|symbol| Key::Symbol(venue.clone(), symbol.clone())).collect();
-        self.of_keys(keys).await
+        self.of_keys(keys, market_key).await
+    }
+
+    async fn venue_assets(
+        &mut self,
+        venue: &VenueId,
+        codes: &[String],
+    ) -> Result<Vec<Vec<VenueAsset>>, EntityLoadError> {
+        let keys = codes.iter().map(|code| Key::VenueCode(venue.clone(), code.clone())).collect();
+        self.of_keys(keys, |id| Some(EntityKey::VenueAsset(VenueAssetId::from_uuid(id).ok()?))).await
     }
 
     async fn listings(&mut self, instruments: &[InstrumentId]) -> Result<Vec<Vec<Market>>, EntityLoadError> {
-        self.of_keys(instruments.iter().copied().map(Key::Listings).collect()).await
+        self.of_keys(instruments.iter().copied().map(Key::Listings).collect(), market_key).await
     }
 
     async fn instruments(&mut self, codes: &[String]) -> Result<Vec<Vec<InstrumentId>>, EntityLoadError> {

@@ -53,6 +53,19 @@ impl Dialect {
         }
     }
 
+    /// Compares a column of canonical decimals above 0 with the `n`th value, by what they are worth. SQLite has no exact decimals:
+    /// of two with as many digits before the point the order is that of their texts, and of others the longer one is larger.
+    pub(crate) fn compare_decimals(self, column: &str, comparison: &str, n: usize) -> String {
+        match self {
+            Self::Sqlite => {
+                format!("(INSTR(e.{column} || '.', '.'), e.{column}) {comparison} (INSTR(${n} || '.', '.'), ${n})")
+            }
+            Self::Postgres => {
+                format!("CAST(e.{column} AS NUMERIC) {comparison} CAST(CAST(${n} AS TEXT) AS NUMERIC)")
+            }
+        }
+    }
+
     /// The placeholder of a value in a statement of many. SQLite would take time with the square of their number to tell
     /// numbered ones apart.
     pub(crate) fn placeholder(self, number: usize) -> String {

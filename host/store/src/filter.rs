@@ -24,6 +24,16 @@ pub(crate) struct FilterShape {
 pub(crate) enum Condition {
     /// The column has the value.
     Equal(&'static str),
+    /// The column has the value, or one after it: dates, which are compared as they are written.
+    AtLeast(&'static str),
+    /// The column has the value, or one before it.
+    AtMost(&'static str),
+    /// The column has the decimal, or a larger one.
+    DecimalAtLeast(&'static str),
+    /// The column has the decimal, or a smaller one.
+    DecimalAtMost(&'static str),
+    /// The text of the column has the value within.
+    Contains(&'static str),
     /// The market is live at the instant: listed by then, and neither delisted nor expired.
     LiveAt,
 }
@@ -33,14 +43,20 @@ impl Condition {
     pub(crate) fn checked_along(self, dialect: Dialect, n: usize) -> String {
         match self {
             Self::Equal(column) => dialect.checked_along(&format!("e.{column}"), &format!("${n}")),
-            Self::LiveAt => self.clause(n),
+            _ => self.clause(dialect, n),
         }
     }
 
     /// The condition in SQL, on the `n`th value.
-    pub(crate) fn clause(self, n: usize) -> String {
+    pub(crate) fn clause(self, dialect: Dialect, n: usize) -> String {
         match self {
             Self::Equal(column) => format!("e.{column} = ${n}"),
+            Self::AtLeast(column) => format!("e.{column} >= ${n}"),
+            Self::AtMost(column) => format!("e.{column} <= ${n}"),
+            Self::DecimalAtLeast(column) => dialect.compare_decimals(column, ">=", n),
+            Self::DecimalAtMost(column) => dialect.compare_decimals(column, "<=", n),
+            // In words that both have: nothing is left out where it is not there.
+            Self::Contains(column) => format!("REPLACE(e.{column}, ${n}, '') <> e.{column}"),
             Self::LiveAt => format!(
                 "(e.listed_us IS NULL OR e.listed_us <= ${n}) AND (e.delisted_us IS NULL OR e.delisted_us > ${n}) \
                  AND (e.expiry_us IS NULL OR e.expiry_us > ${n})"
@@ -66,6 +82,23 @@ impl Filter {
     #[must_use]
     pub(crate) fn and_text(self, column: &'static str, text: Option<impl ToString>) -> Self {
         self.and(column, text.map(|text| Value::Text(text.to_string())))
+    }
+
+    /// Only what meets the condition on a text; no condition without one.
+    #[must_use]
+    pub(crate) fn and_that(mut self, condition: Condition, text: Option<impl ToString>) -> Self {
+        self.conditions.extend(text.map(|text| (condition, Value::Text(text.to_string()))));
+        self
+    }
+
+    /// Only what has the label: its key, and its value if that is given.
+    #[must_use]
+    pub(crate) fn and_label(self, label: Option<(String, Option<String>)>) -> Self {
+        // As the column has it, where no quotation mark within a text stands without a backslash.
+        let text = |it: &str| serde_json::json!(it).to_string();
+        let written =
+            label.map(|(key, value)| format!("{}:{}", text(&key), value.as_deref().map(text).unwrap_or_default()));
+        self.and_that(Condition::Contains("labels"), written)
     }
 
     /// Only what is live at the instant.

@@ -40,6 +40,8 @@ pub(crate) enum Dependence<'a> {
     Code(&'a str),
     /// The venue's markets of a symbol or alias.
     Symbol(&'a VenueId, &'a str),
+    /// The venue's assets of a code, in whichever segment.
+    VenueCode(&'a VenueId, &'a str),
     /// What refers to an entity.
     Referrers(&'a EntityKey),
     /// The venue's markets in a segment.
@@ -79,6 +81,7 @@ pub(crate) fn dependences_of(entity: &Entity, mut visit: impl FnMut(&Dependence<
     match entity {
         Entity::Asset(asset) => visit(&Dependence::AssetSymbol(&asset.symbol)),
         Entity::Instrument(instrument) => visit(&Dependence::Code(&instrument.code)),
+        Entity::VenueAsset(bound) => visit(&Dependence::VenueCode(&bound.venue_id, &bound.code)),
         Entity::Market(market) => {
             visit(&Dependence::Segment(&market.venue_id, &market.segment));
             market.symbols().for_each(|symbol| visit(&Dependence::Symbol(&market.venue_id, symbol)));

@@ -9,7 +9,7 @@
 //! | [`snapshot`](Snapshot), [`list`, `filter`](Filter), `find` | reads of one revision |
 //! | [`write`](WriteTransaction), [`requests`](IdempotencyKey), `writers`, [`write_health`](WriteHealth) | the write transaction, who waits for it, and whether it works |
 //! | `footprint`, `recent` | what a plan was made of, and whether it changed since |
-//! | `insert`, `references`, `growth` | many rows at once, what they refer to, and how their number changes plans |
+//! | `insert`, `references`, `list_references`, `growth` | many rows at once, what they refer to, and how their number changes plans |
 //! | `log`, `log_block`, `relay`, `relay_file` | the ports of the domain: [`cqar_domain::event::EventLog`], [`cqar_domain::relay::RelayStateStore`] |
 //! | [`migrations`](MigrationStatus) | the schema |
 //! | `tables`, `row`, `symbols`, `related` | entities to rows and back, the markets by symbol, relationships by asset |
@@ -45,6 +45,7 @@ mod from_row;
 mod growth;
 mod insert;
 mod list;
+mod list_references;
 mod log;
 mod log_block;
 mod metrics;

@@ -90,7 +90,9 @@ impl Snapshot {
 
     /// The last row that a page looks at, where it looks at rows that it leaves out and there are more than it may look at.
     async fn examined_end(&mut self, filter: &Filter, after: Option<&EntityKey>) -> Result<Option<EntityKey>, Error> {
-        let Some(sql) = filter.table.examined_end(&filter.shape(), after.is_some()) else { return Ok(None) };
+        let Some(sql) = filter.table.examined_end(self.tx.dialect(), &filter.shape(), after.is_some()) else {
+            return Ok(None);
+        };
         let values = filter.leading_values().chain(after.map(id_value)).collect();
         let found = self.read(filter.table, "list_end", sql, values).await?;
         Ok(found.first().map(Entity::key))

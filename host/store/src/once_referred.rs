@@ -64,5 +64,7 @@ impl WriteTransaction {
 fn refers_to_kept(entity: &Entity) -> bool {
     let entity_type = entity.key().entity_type();
     let of_table = TABLES.iter().filter(|table| table.entity_type == entity_type);
-    of_table.flat_map(|table| table.references).any(|reference| reference.target.is_kept_once_referred_to())
+    of_table
+        .into_iter()
+        .any(|table| EntityType::ALL.into_iter().any(|of| of.is_kept_once_referred_to() && table.refers_to(of)))
 }

@@ -56,6 +56,21 @@ impl Snapshot {
         for target in TABLES {
             let of_target: Vec<&EntityKey> =
                 keys.iter().filter(|key| key.entity_type() == target.entity_type).collect();
+            // Few have any, and what is only marked as deleted counts among them: it keeps its lists.
+            if TABLES.iter().any(|table| table.list_references.iter().any(|it| it.target == target.entity_type)) {
+                for keys in of_target.chunks(MAX_REFERRED) {
+                    let most = limit.max(MAX_REFERRERS_AT_ONCE);
+                    let together = self.list_referrers(keys, most).await?;
+                    let is_whole = keys.len() == 1 || together.len() < most;
+                    let mut referrers = if is_whole { together } else { Vec::new() };
+                    for key in keys.iter().filter(|_| !is_whole) {
+                        referrers.extend(self.list_referrers(&[key], limit).await?);
+                    }
+                    for (referrer, key) in referrers {
+                        found.entry(key).or_default().push(referrer);
+                    }
+                }
+            }
             for table in TABLES {
                 if table.references_to(target.entity_type).next().is_none() {
                     continue;

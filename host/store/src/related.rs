@@ -1,14 +1,14 @@
-//! Relationships by the assets at either end.
+//! Relationships by the assets at either end, and the assets that venues know by a code.
 
 use cqar_domain::{
-    entities::relationship::Relationship,
-    id::{AssetId, EntityKey},
+    entities::{relationship::Relationship, venue_asset::VenueAsset},
+    id::{AssetId, EntityKey, VenueId},
 };
 
 use crate::{
     error::Error,
     footprint::Dependence,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, texts},
     tables::{Table, read_all},
     value::{MAX_KEYS, Value, one_of},
 };
@@ -46,6 +46,25 @@ impl Snapshot {
             let most = self.tx.dialect().placeholder(values.len());
             let sql = format!("{} WHERE {is_there} LIMIT {most}", Relationship::SCHEMA.select());
             found.extend(read_all::<Relationship>(&mut self.tx, sql, values).await?);
+        }
+        Ok(found)
+    }
+
+    /// What the venue knows by one of the codes, in whichever segment.
+    pub async fn venue_assets_with_codes(
+        &mut self,
+        venue: &VenueId,
+        codes: &[String],
+    ) -> Result<Vec<VenueAsset>, Error> {
+        self.note(codes.iter().map(|code| Dependence::VenueCode(venue, code)));
+        let mut found = Vec::new();
+        for codes in texts(codes.iter().map(String::as_str)).chunks(MAX_KEYS) {
+            let _timer = self.metrics.time("venue_assets_by_code");
+            let (has_code, mut values) = one_of(self.tx.dialect(), "e.code", 1, codes.to_vec())?;
+            values.push(Value::Text(venue.to_string()));
+            let venue = self.tx.dialect().placeholder(values.len());
+            let sql = format!("{} WHERE {has_code} AND e.venue_id = {venue}", VenueAsset::SCHEMA.select());
+            found.extend(read_all::<VenueAsset>(&mut self.tx, sql, values).await?);
         }
         Ok(found)
     }

@@ -22,6 +22,8 @@ pub struct TableSchema {
     pub soft_delete: bool,
     /// The columns that refer to other entities.
     pub references: &'static [Reference],
+    /// The fields that hold many references, which stand in a table of their own.
+    pub list_references: &'static [ListReference],
     /// Whether foreign keys of the database check them, or the writer does.
     pub foreign_keys: bool,
     /// What lists may look for by an index.
@@ -58,6 +60,15 @@ impl Reference {
     pub(crate) fn of_index(&self) -> String {
         self.only.map(|only| format!(" AND {only}")).unwrap_or_default()
     }
+}
+
+/// A field that refers to many entities of a type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListReference {
+    /// The field, as [`cqar_domain::entity::TypedEntity::visit_references`] names it.
+    pub field: &'static str,
+    /// Their type.
+    pub target: EntityType,
 }
 
 /// Columns by which a list is found. Of those that a filter names the first in order leads: its index gives the rows in the order
@@ -107,7 +118,7 @@ impl TableSchema {
         let leading = self.leading(shape);
         let clause = |(condition, n): (&Condition, usize)| {
             if leading.is_none_or(|leading| leading.has(*condition)) {
-                condition.clause(n)
+                condition.clause(dialect, n)
             } else {
                 condition.checked_along(dialect, n)
             }
@@ -128,11 +139,16 @@ impl TableSchema {
 
     /// Finds the last row that a page of the list may look at, where the list leaves out rows that it looks at. The values are
     /// those of the leading conditions, and the id that the list begins after.
-    pub(crate) fn examined_end(&self, shape: &FilterShape, after: bool) -> Option<String> {
+    pub(crate) fn examined_end(&self, dialect: Dialect, shape: &FilterShape, after: bool) -> Option<String> {
         let leading = self.leading(shape);
         let is_leading = |condition: &&Condition| leading.is_some_and(|it| it.has(**condition));
-        let mut clauses: Vec<String> =
-            shape.conditions.iter().filter(is_leading).zip(1..).map(|(condition, n)| condition.clause(n)).collect();
+        let mut clauses: Vec<String> = shape
+            .conditions
+            .iter()
+            .filter(is_leading)
+            .zip(1..)
+            .map(|(condition, n)| condition.clause(dialect, n))
+            .collect();
         let leaves_out = clauses.len() < shape.conditions.len() || (shape.hide_deleted && self.soft_delete);
         if !leaves_out {
             return None;
@@ -144,6 +160,11 @@ impl TableSchema {
         // The ids alone, which the index has.
         let id = format!("SELECT e.id FROM {name} e{filter} ORDER BY e.id LIMIT 1 OFFSET {offset}");
         Some(format!("{} WHERE e.id = ({id})", self.select()))
+    }
+
+    /// Whether rows may refer to entities of the type, in a column or in a list.
+    pub(crate) fn refers_to(&self, target: EntityType) -> bool {
+        self.references_to(target).next().is_some() || self.list_references.iter().any(|it| it.target == target)
     }
 
     /// The columns that refer to entities of the type.

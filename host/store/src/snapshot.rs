@@ -170,7 +170,7 @@ impl Snapshot {
         limit: usize,
     ) -> Result<Vec<Market>, Error> {
         self.note([Dependence::Segment(venue, segment)]);
-        let live = Condition::LiveAt.clause(3);
+        let live = Condition::LiveAt.clause(self.tx.dialect(), 3);
         let filter = format!("e.venue_id = $1 AND e.segment = $2 AND {live} AND e.id > $4");
         let sql = format!("{} WHERE {filter} ORDER BY e.id LIMIT $5", Market::SCHEMA.select());
         let values = vec![

@@ -125,9 +125,11 @@ impl WriteTransaction {
         // Out with what is no more, then in with what is new: a key may pass from one entity to another.
         self.delete_unique_keys(&changes).await?;
         self.delete_aliases(&changes).await?;
+        self.delete_list_references(&changes).await?;
         self.delete(&changes).await?;
         self.insert_entities(&changes).await?;
         self.insert_aliases(&changes).await?;
+        self.insert_list_references(&changes).await?;
         self.insert_unique_keys(&changes).await?;
         self.note_referred(&changes).await?;
         let (written, rows) = logging.finish().await?;

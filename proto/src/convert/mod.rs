@@ -15,12 +15,12 @@ use cqar_domain::{
     decimal::Decimal,
     entity::{Meta, Revision},
     id::{EntityId, EntityKey, EntityType, IdSource},
-    time::Timestamp,
+    time::{Date, Timestamp},
     violation::{Violation, Violations},
 };
 
 pub(crate) use entities::document;
-pub use entities::{EntityMessage, deserialize, key, key_field, settable_fields, stored};
+pub use entities::{EntityMessage, deserialize, key, key_field, settable_fields, stored, stored_networks};
 pub use mutation::{create, entity_key, mutations, update};
 use refs::NamedRefs;
 
@@ -66,6 +66,16 @@ impl<'a> Reader<'a> {
         T: FromStr<Err: Display>,
     {
         if text.is_empty() { self.missing(field) } else { self.found.take(field, text.parse()) }
+    }
+
+    /// Reads each of many; none if one of them cannot be read, and what is wrong with each is noted.
+    fn all<T, U, C: FromIterator<U>>(
+        &mut self,
+        many: impl Iterator<Item = T>,
+        mut read: impl FnMut(&mut Self, T) -> Option<U>,
+    ) -> Option<C> {
+        let read: Vec<Option<U>> = many.map(|it| read(self, it)).collect();
+        read.into_iter().collect()
     }
 
     /// Notes that a field must be given.
@@ -172,6 +182,16 @@ impl<'a> Reader<'a> {
         if value == 0 { Some(None) } else { self.enumeration::<M, T>(field, value).map(Some) }
     }
 
+    /// A number that is not negative, and may be left out.
+    #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
+    fn natural(&mut self, field: &str, number: Option<i32>) -> Option<Option<u32>> {
+        let read = number.map(u32::try_from).transpose();
+        if read.is_err() {
+            self.found.add(field, "NEGATIVE", "must not be negative");
+        }
+        read.ok()
+    }
+
     #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
     fn time(&mut self, field: &str, time: Option<well_known::Timestamp>) -> Option<Option<Timestamp>> {
         match time {
@@ -187,6 +207,26 @@ pub fn time(field: &str, time: Option<well_known::Timestamp>) -> Result<Option<T
     let read = time.map(|time| found.take(field, Timestamp::try_from(time)));
     found.into_result().map(|()| read.flatten())
 }
+
+/// The UTC date of a message; empty for none.
+pub fn date(field: &str, text: &str) -> Result<Option<Date>, Vec<Violation>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let mut found = Violations::default();
+    let date = read_date(text);
+    if date.is_none() {
+        found.add(field, "INVALID", NO_DATE);
+    }
+    found.into_result().map(|()| date)
+}
+
+/// A date in the contract's one form: jiff reads several.
+fn read_date(text: &str) -> Option<Date> {
+    text.parse::<Date>().ok().filter(|date| date.to_string() == text && date.year() >= 1970)
+}
+
+const NO_DATE: &str = "must be a date such as 2026-12-25";
 
 /// The value of an enumeration that a filter asks for; 0 is no condition.
 pub fn filter<M, T>(field: &str, value: i32) -> Result<Option<T>, Vec<Violation>>

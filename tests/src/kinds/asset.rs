@@ -30,11 +30,16 @@ pub fn examples(_: &Examples) -> Vec<Entity> {
 
 /// Lists by every field, alone and with each other one.
 pub fn filters() -> Vec<Filter> {
-    choices(3, |has| {
+    choices(7, |has| {
         AssetFilter {
-            symbol: has(0).then(|| "S1".to_owned()),
+            symbol: has(0).then(|| "BTC".to_owned()),
             asset_type: has(1).then_some(AssetType::Coin),
-            show_deleted: has(2),
+            name: has(2).then(|| "The BTC".to_owned()),
+            category: has(3).then(|| "currency".to_owned()),
+            label: has(4)
+                .then(|| ("desk".to_owned(), Some("spot".to_owned())))
+                .or(has(5).then(|| ("desk".to_owned(), None))),
+            show_deleted: has(6),
         }
         .into()
     })

@@ -49,12 +49,16 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
 
 /// Lists by every field, alone and with each other one.
 pub fn filters() -> Vec<Filter> {
-    choices(4, |has| {
+    choices(10, |has| {
         InstrumentFilter {
             kind: has(0).then_some(InstrumentKind::Spot),
             base_asset_id: has(1).then(|| AssetId::new(&SystemIds)),
             quote_asset_id: has(2).then(|| AssetId::new(&SystemIds)),
             show_deleted: has(3),
+            settle_asset_id: has(4).then(|| AssetId::new(&SystemIds)),
+            expiry: [has(5), has(6)].map(|has| has.then(|| "2026-12-25".parse().unwrap())),
+            strike: [has(7), has(8)].map(|has| has.then(|| "100000.5".parse().unwrap())),
+            code: has(9).then(|| "BTC/USD".to_owned()),
         }
         .into()
     })

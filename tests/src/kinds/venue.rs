@@ -29,14 +29,26 @@ kind! { Venue (venues, venue, venues, venue_id, venue_ids, "name") {
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [chain, _] = known.first::<Chain, _>();
-    let on_chain = Venue { chain_id: Some(chain.id), protocol_address: "abc".into(), ..entities::venue("dex") };
+    let [chain, layer] = known.first::<Chain, _>();
+    let on_chain = Venue {
+        chain_id: Some(chain.id),
+        protocol_address: "abc".into(),
+        network_chain_ids: [("LAYER".to_owned(), layer.id)].into(),
+        ..entities::venue("dex")
+    };
     vec![on_chain.into()]
 }
 
 /// Lists by every field, alone and with each other one.
 pub fn filters() -> Vec<Filter> {
-    choices(2, |has| VenueFilter { venue_type: has(0).then_some(VenueType::Cex), show_deleted: has(1) }.into())
+    choices(3, |has| {
+        VenueFilter {
+            venue_type: has(0).then_some(VenueType::Cex),
+            show_deleted: has(1),
+            chain_id: has(2).then(|| "c1".parse().unwrap()),
+        }
+        .into()
+    })
 }
 
 /// A case for each method.

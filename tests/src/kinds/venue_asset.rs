@@ -1,7 +1,12 @@
 //! Venues' codes for assets.
 
 use cqar_domain::{
-    entities::{Entity, asset::Asset},
+    entities::{
+        Entity,
+        asset::Asset,
+        deployment::Deployment,
+        venue_asset::{VenueAsset, VenueAssetNetwork},
+    },
     id::{AssetId, SystemIds},
 };
 use cqar_proto::v1;
@@ -28,14 +33,37 @@ kind! { VenueAsset (venues, venue_asset, venue_assets, venue_asset_id, venue_ass
 
 /// In the domain, with every optional field given somewhere.
 pub fn examples(known: &Examples) -> Vec<Entity> {
-    let [btc, _] = known.first::<Asset, _>();
-    vec![entities::venue_asset("dex", "XBT", btc.id).into()]
+    let [btc] = known.first::<Asset, _>();
+    let [deployment] = known.first::<Deployment, _>();
+    let network = VenueAssetNetwork {
+        network: "BTC".into(),
+        chain_id: Some(deployment.chain_id.clone()),
+        deployment_id: Some(deployment.id),
+        contract_address: "native".into(),
+        is_deposit_enabled: Some(true),
+        is_withdraw_enabled: Some(false),
+        withdraw_fee: "0.0005".parse().ok(),
+        min_withdraw: "0.001".parse().ok(),
+        min_deposit: "0".parse().ok(),
+        confirmations: Some(2),
+        is_memo_required: Some(false),
+    };
+    let bound = VenueAsset {
+        is_trading_enabled: false,
+        listed_time: "2020-01-01T00:00:00Z".parse().ok(),
+        delisted_time: "2030-01-01T00:00:00Z".parse().ok(),
+        networks: vec![network],
+        ..entities::venue_asset("dex", "XBT", btc.id)
+    };
+    vec![bound.into()]
 }
 
 /// Lists by every field, alone and with each other one.
 pub fn filters() -> Vec<Filter> {
-    choices(2, |has| {
+    choices(4, |has| {
         VenueAssetFilter {
+            segment: has(2).then(|| "spot".parse().unwrap()),
+            code: has(3).then(|| "XBT".to_owned()),
             venue_id: has(0).then(|| "v1".parse().unwrap()),
             asset_id: has(1).then(|| AssetId::new(&SystemIds)),
         }
@@ -62,6 +90,12 @@ pub fn cases() -> Vec<Case> {
             json!([{"create": {"venue_asset": venue_asset()}},
                 {"create": {"venue_asset": {"venue_id": "kraken", "code": "D{n}", "asset_id": "{btc}"}}}]),
             json!({}),
+        ),
+        case("VenueService/ResolveVenueAsset", with_venue_asset(), json!({"venue_id": "kraken", "code": "C{n}"})),
+        case(
+            "VenueService/BatchResolveVenueAssets",
+            with_venue_asset(),
+            json!({"requests": [{"venue_id": "kraken", "code": "C{n}"}]}),
         ),
     ]
 }

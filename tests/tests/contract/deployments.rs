@@ -316,7 +316,7 @@ async fn what_contradicts_is_refused_and_never_taken_for_the_same(s: TestEnviron
         (of(TokenStandard::Native, "ethereum", zero, &chains.asset), "standard", "NATIVE_MISMATCH"),
         (of(TokenStandard::Erc20, "ethereum", "native", &chains.asset), "standard", "NATIVE_MISMATCH"),
         (Deployment { slip44: Some(60), ..new() }, "slip44", "NOT_NATIVE"),
-        (Deployment { slip44: Some(-1), ..new() }, "slip44", "OUT_OF_RANGE"),
+        (Deployment { slip44: Some(-1), ..new() }, "slip44", "NEGATIVE"),
         (Deployment { chain_id: "nowhere".into(), ..new() }, "chain_id", "UNKNOWN_REFERENCE"),
     ] {
         let refused = made(&mut clients, wrong).await.unwrap_err();

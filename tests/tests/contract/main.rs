@@ -12,6 +12,7 @@
 //! | `moments` | what a symbol means as time and writes go on |
 //! | `format` | an instrument to its symbol |
 //! | `bounds` | answers are bounded by bytes |
+//! | `venue_assets` | what venues know by a code, and by which networks it moves |
 //! | `states` | what a request may leave behind, and which of several a creation means |
 //! | `bad_input` | what is refused, by name |
 //! | `listing` | listings that are made up, and how they are imported |
@@ -51,3 +52,4 @@ mod relationships;
 mod requests;
 mod resolve;
 mod states;
+mod venue_assets;

@@ -321,7 +321,7 @@ async fn pages_list_everything_once_in_order(store: Arc<Store>) {
         }
     }
     assert_eq!(listed, assets.iter().map(Entity::key).collect::<Vec<_>>());
-    let odd = AssetFilter { symbol: Some("S1".into()), asset_type: None, show_deleted: true }.into();
+    let odd = AssetFilter { symbol: Some("S1".into()), show_deleted: true, ..AssetFilter::default() }.into();
     assert_eq!(store.snapshot().await.unwrap().list(&odd, None, page_of(100)).await.unwrap().entities.len(), 12);
     let token = AssetFilter { asset_type: Some(AssetType::Token), ..AssetFilter::default() }.into();
     assert!(store.snapshot().await.unwrap().list(&token, None, page_of(100)).await.unwrap().entities.is_empty());

@@ -7,6 +7,8 @@ use cqar_domain::{
     entities::{
         Entity,
         chain::{Chain, ChainStatus},
+        venue::Venue,
+        venue_asset::VenueAsset,
     },
     event::{EventLog, LogPosition, LoggedEvent},
     id::{AssetId, EntityKey, SystemIds},
@@ -111,6 +113,13 @@ async fn migrated_entities_are_as_they_were(store: &Store, execute: impl AsyncFn
         Some(Entity::Chain(chain)) => {
             let (status, chain) = (ChainStatus::Active, Arc::unwrap_or_clone(chain));
             Some(Chain { status, parent_chain_id: None, native_addresses: Vec::new(), ..chain }.into())
+        }
+        Some(Entity::Venue(venue)) => {
+            Some(Venue { network_chain_ids: [].into(), ..Arc::unwrap_or_clone(venue) }.into())
+        }
+        Some(Entity::VenueAsset(bound)) => {
+            let VenueAsset { id, venue_id, segment, code, asset_id, meta, .. } = Arc::unwrap_or_clone(bound);
+            Some(VenueAsset { meta, ..VenueAsset::new(id, venue_id, segment, code, asset_id) }.into())
         }
         entity => entity,
     };

@@ -1,17 +1,20 @@
 //! `cqar.v1.InstrumentService`
 
+use std::cmp::Ordering;
+
+use cqar_domain::decimal::Decimal;
 use cqar_proto::{
     convert,
     server::instrument_service_server::InstrumentService,
     v1::{self, get_instrument_request::Key},
 };
-use cqar_registry::{PageRequest, Revisioned, filters::InstrumentFilter};
+use cqar_registry::{Error, PageRequest, Revisioned, filters::InstrumentFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
 use crate::{
     memory::{AnswerBudget, received},
-    reads::{batch_result, given_id, message, read_revision},
+    reads::{batch_result, given, given_id, message, read_revision},
     status::{invalid, malformed, status},
     writes::entity_writes,
 };
@@ -82,11 +85,27 @@ impl InstrumentService for Api {
             quote_asset_id,
             show_deleted,
             min_revision,
+            settle_asset_id,
+            min_expiry_date,
+            max_expiry_date,
+            min_strike,
+            max_strike,
+            code,
         } = received(request)?;
         let filter = InstrumentFilter {
             kind: convert::filter::<v1::InstrumentKind, _>("kind", kind).map_err(malformed)?,
             base_asset_id: given_id("base_asset_id", &base_asset_id).map_err(status)?,
             quote_asset_id: given_id("quote_asset_id", &quote_asset_id).map_err(status)?,
+            settle_asset_id: given_id("settle_asset_id", &settle_asset_id).map_err(status)?,
+            expiry: [
+                convert::date("min_expiry_date", &min_expiry_date).map_err(malformed)?,
+                convert::date("max_expiry_date", &max_expiry_date).map_err(malformed)?,
+            ],
+            strike: [
+                strike("min_strike", &min_strike).map_err(status)?,
+                strike("max_strike", &max_strike).map_err(status)?,
+            ],
+            code: given("code", code).map_err(status)?,
             show_deleted,
         };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
@@ -96,6 +115,15 @@ impl InstrumentService for Api {
             revision,
         }))
     }
+}
+
+/// A strike that others are compared with: none, or above 0 as all of them.
+fn strike(field: &str, text: &str) -> Result<Option<Decimal>, Error> {
+    let strike: Option<Decimal> = given_id(field, text)?;
+    if strike.as_ref().is_some_and(|strike| strike.sign() != Ordering::Greater) {
+        return Err(invalid(field, "NOT_POSITIVE", "must be above 0"));
+    }
+    Ok(strike)
 }
 
 batch_result!(Instrument in batch_get_instruments_response);

@@ -29,7 +29,7 @@ use tracing::Span;
 use super::{Api, Reply, answered};
 use crate::{
     memory::{AnswerBudget, received},
-    reads::{batch_result, check_batch, given, given_id, read_revision},
+    reads::{batch_result, check_batch, given, given_id, read_revision, read_segment},
     status::{invalid, malformed, status},
     writes::entity_writes,
 };
@@ -249,12 +249,6 @@ fn in_item(n: usize, found: Vec<Violation>) -> Vec<Violation> {
 /// The time that an item of a batch asks for.
 fn item_time(n: usize, as_of: Option<well_known::Timestamp>) -> Result<Option<Timestamp>, Error> {
     convert::time("as_of", as_of).map_err(|found| Error::Invalid(in_item(n, found)))
-}
-
-fn read_segment(segment: Option<&str>) -> Result<Option<Segment>, Error> {
-    // Unlike an id, a segment may be empty: that of the markets that have none.
-    let read = segment.map(str::parse).transpose();
-    read.map_err(|error: IdError| invalid("segment", "INVALID", error))
 }
 
 fn selector(key: Option<InstrumentKey>, found: &mut Violations) -> Option<InstrumentSelector> {

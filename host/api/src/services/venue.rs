@@ -1,8 +1,13 @@
 //! `cqar.v1.VenueService`: venues, and the codes by which they know assets.
 
-use cqar_proto::{convert, server::venue_service_server::VenueService, v1};
+use cqar_proto::{
+    convert,
+    encoded::{EncodedAnswer, EncodedBatch},
+    server::venue_service_server::VenueService,
+    v1::{self, batch_resolve_venue_assets_request::Item},
+};
 use cqar_registry::{
-    PageRequest,
+    JoinedQuery, PageRequest, VenueAssetQuery,
     filters::{VenueAssetFilter, VenueFilter},
 };
 use tonic::{Request, async_trait};
@@ -10,7 +15,7 @@ use tonic::{Request, async_trait};
 use super::{Api, Reply};
 use crate::{
     memory::{AnswerBudget, received},
-    reads::{batch_result, given_id},
+    reads::{batch_result, given, given_id, read_segment},
     status::{malformed, status},
     writes::entity_writes,
 };
@@ -46,11 +51,12 @@ impl VenueService for Api {
     }
 
     async fn list_venues(&self, request: Request<v1::ListVenuesRequest>) -> Reply<v1::ListVenuesResponse> {
-        let v1::ListVenuesRequest { page_size: size, page_token: token, r#type, show_deleted, min_revision } =
+        let v1::ListVenuesRequest { page_size: size, page_token: token, r#type, show_deleted, min_revision, chain_id } =
             received(request)?;
         let venue_type = convert::filter::<v1::VenueType, _>("type", r#type).map_err(malformed)?;
-        let listed =
-            self.list(VenueFilter { venue_type, show_deleted }, PageRequest { size, token }, min_revision).await?;
+        let chain_id = given_id("chain_id", &chain_id).map_err(status)?;
+        let filter = VenueFilter { venue_type, chain_id, show_deleted };
+        let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(venues, next_page_token, revision)| v1::ListVenuesResponse {
             venues,
             next_page_token,
@@ -98,11 +104,20 @@ impl VenueService for Api {
         &self,
         request: Request<v1::ListVenueAssetsRequest>,
     ) -> Reply<v1::ListVenueAssetsResponse> {
-        let v1::ListVenueAssetsRequest { page_size: size, page_token: token, venue_id, asset_id, min_revision } =
-            received(request)?;
+        let v1::ListVenueAssetsRequest {
+            page_size: size,
+            page_token: token,
+            venue_id,
+            asset_id,
+            min_revision,
+            segment,
+            code,
+        } = received(request)?;
         let filter = VenueAssetFilter {
             venue_id: given_id("venue_id", &venue_id).map_err(status)?,
             asset_id: given_id("asset_id", &asset_id).map_err(status)?,
+            segment: read_segment(segment.as_deref()).map_err(status)?,
+            code: given("code", code).map_err(status)?,
         };
         let listed = self.list(filter, PageRequest { size, token }, min_revision).await?;
         Ok(listed.map(|(venue_assets, next_page_token, revision)| v1::ListVenueAssetsResponse {
@@ -111,6 +126,28 @@ impl VenueService for Api {
             revision,
         }))
     }
+
+    async fn resolve_venue_asset(&self, request: Request<v1::ResolveVenueAssetRequest>) -> Reply<EncodedAnswer> {
+        let v1::ResolveVenueAssetRequest { venue_id, code, segment, network, min_revision, at_revision } =
+            received(request)?;
+        let item = Item { venue_id, code, segment, network };
+        self.join(Ok(query(item)), min_revision, at_revision).await
+    }
+
+    async fn batch_resolve_venue_assets(
+        &self,
+        request: Request<v1::BatchResolveVenueAssetsRequest>,
+    ) -> Reply<EncodedBatch> {
+        let budget = AnswerBudget::of(&request);
+        let v1::BatchResolveVenueAssetsRequest { requests, min_revision, at_revision } = received(request)?;
+        self.batch_join(requests.into_iter().map(|it| Ok(query(it))), min_revision, at_revision, budget).await
+    }
+}
+
+fn query(item: Item) -> JoinedQuery {
+    let Item { venue_id: venue, code, segment, network } = item;
+    let network = Some(network).filter(|network| !network.is_empty());
+    JoinedQuery::VenueAsset(VenueAssetQuery { venue, code, segment, network })
 }
 
 batch_result!(Venue in batch_get_venues_response);

@@ -1,11 +1,12 @@
 //! Venues: where assets trade.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     entity::{Meta, TypedEntity, changed_fields, references},
+    external_id::is_mic,
     id::{ChainId, EntityKey, EntityType, VenueId},
-    text::{ADDRESS, NAME, TextBounds, WEB, check_url},
+    text::{ADDRESS, NAME, TextBounds, VENUE_CODE, WEB, check_url},
     violation::Violations,
 };
 
@@ -32,6 +33,8 @@ pub struct Venue {
     pub symbology: String,
     /// Whether it is in business.
     pub is_active: bool,
+    /// The chain that each of the venue's codes for a network stands for.
+    pub network_chain_ids: BTreeMap<String, ChainId>,
     /// Revision and times.
     pub meta: Meta,
 }
@@ -47,6 +50,9 @@ pub enum VenueType {
     Lending,
     Otc,
 }
+
+/// The most codes for networks of one venue: the largest exchanges know a hundred.
+pub const MAX_NETWORK_CODES: usize = 512;
 
 impl TypedEntity for Venue {
     const TYPE: EntityType = EntityType::Venue;
@@ -73,20 +79,26 @@ impl TypedEntity for Venue {
         }
         check_url("website_url", &self.website_url, WEB, found);
         check_url("api_endpoint", &self.api_endpoint, WEB, found);
-        let is_mic = self.mic.len() == 4 && self.mic.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        if !self.mic.is_empty() && !is_mic {
+        if !self.mic.is_empty() && !is_mic(&self.mic) {
             found.add("mic", "INVALID_MIC", "must be an ISO 10383 code: four capital letters or digits");
         }
         TextBounds { min: 0, max: 64 }.check("symbology", &self.symbology, found);
+        if self.network_chain_ids.len() > MAX_NETWORK_CODES {
+            found.add("network_chain_ids", "TOO_MANY", format_args!("must be at most {MAX_NETWORK_CODES}"));
+        }
+        for code in self.network_chain_ids.keys().take(MAX_NETWORK_CODES) {
+            VENUE_CODE.check("network_chain_ids", code, found);
+        }
     }
 
     changed_fields!(
         name, venue_type as "type", chain_id, protocol_address, website_url, api_endpoint, mic, symbology, is_active,
+        network_chain_ids,
     );
 
     fn venue(&self) -> Option<&VenueId> {
         Some(&self.id)
     }
 
-    references!(chain_id);
+    references!(chain_id, network_chain_ids);
 }

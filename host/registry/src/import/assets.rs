@@ -280,17 +280,8 @@ impl CodeMappings<'_> {
         let hints = entry.map(|(_, code)| code.hints.clone()).unwrap_or_default();
         let asset = creates.then(|| create(created(bound, hints).into()));
         let binding = entry.map(|(segment, code)| {
-            create(
-                VenueAsset {
-                    id: code.binding,
-                    venue_id: self.venue.clone(),
-                    segment: segment.clone(),
-                    code: bound.code.clone(),
-                    asset_id: bound.asset,
-                    meta: Meta::default(),
-                }
-                .into(),
-            )
+            let (venue, segment) = (self.venue.clone(), segment.clone());
+            create(VenueAsset::new(code.binding, venue, segment, bound.code.clone(), bound.asset).into())
         });
         asset.into_iter().chain(binding).collect()
     }

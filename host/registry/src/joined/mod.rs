@@ -3,10 +3,12 @@
 //! | module | from | to |
 //! |---|---|---|
 //! | `deployment` | an address of a chain, a CAIP-19 id | the deployment, its asset and chain |
+//! | `venue_asset` | a venue's code for an asset, and for a network | the asset, and what it is on the networks |
 //! | `identifier` | a source's id | the identifier, and what it names |
 
 mod deployment;
 mod identifier;
+mod venue_asset;
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
@@ -25,6 +27,7 @@ use crate::{
 
 pub use deployment::DeploymentQuery;
 pub use identifier::IdentifierQuery;
+pub use venue_asset::VenueAssetQuery;
 
 /// What is asked for, as a request has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +36,8 @@ pub enum JoinedQuery {
     Deployment(DeploymentQuery),
     /// What a source's id names.
     Identifier(IdentifierQuery),
+    /// What a venue knows by a code.
+    VenueAsset(VenueAssetQuery),
 }
 
 /// What is known of a query: the encoded answer, or why there is none.
@@ -140,6 +145,7 @@ impl JoinedQuery {
         match self {
             Self::Deployment(query) => query.check(path),
             Self::Identifier(query) => query.check(path),
+            Self::VenueAsset(query) => query.check(path),
         }
     }
 }
@@ -180,7 +186,7 @@ impl LoaderQuery for JoinedLoad<'_> {
                 }
             })+};
         }
-        answer!(Deployment by deployment, Identifier by identifier);
+        answer!(Deployment by deployment, Identifier by identifier, VenueAsset by venue_asset);
         answers.into_iter().collect::<Option<Vec<Joined>>>().ok_or(EntityLoadError::Incomplete)
     }
 }

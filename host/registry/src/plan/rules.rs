@@ -7,6 +7,7 @@ use cqar_domain::{
         Entity,
         chain::{Chain, MAX_LAYERS},
         market::Market,
+        venue_asset::VenueAsset,
     },
     id::EntityKey,
     mutation::RequestedMutation,
@@ -77,6 +78,7 @@ impl Rules<'_> {
                 self.caip2(key, chain, &mut found);
                 self.layers(key, chain, &mut found);
             }
+            Entity::VenueAsset(bound) => self.deployments(bound, &mut found),
             Entity::Relationship(relationship) => self.relationship(key, relationship, &mut found),
             _ => {}
         }
@@ -140,6 +142,28 @@ impl Rules<'_> {
         if parent.is_some() {
             let message = format_args!("must be such that at most {MAX_LAYERS} chains settle on one another");
             found.add("parent_chain_id", "TOO_DEEP", message);
+        }
+    }
+
+    /// What an asset is on a network of a venue is a deployment of that asset, on the network's chain.
+    fn deployments(&self, bound: &VenueAsset, found: &mut Violations) {
+        let venue = self.current(&EntityKey::Venue(bound.venue_id.clone()));
+        let mapped = |code: &str| match venue {
+            Some(Entity::Venue(venue)) => venue.network_chain_ids.get(code),
+            _ => None,
+        };
+        for (n, network) in bound.networks.iter().enumerate() {
+            let Some(id) = network.deployment_id else { continue };
+            // One that is not there is refused as a reference.
+            let Some(Entity::Deployment(deployment)) = self.current(&EntityKey::Deployment(id)) else { continue };
+            let field = format!("networks[{n}].deployment_id");
+            if deployment.asset_id != bound.asset_id {
+                found.add(&field, "OTHER_ASSET", format_args!("is one of asset {}", deployment.asset_id));
+            }
+            let chain = network.chain_id.as_ref().or_else(|| mapped(&network.network));
+            if chain.is_some_and(|chain| *chain != deployment.chain_id) {
+                found.add(&field, "OTHER_CHAIN", format_args!("is on chain {}", deployment.chain_id));
+            }
         }
     }
 

@@ -14,6 +14,12 @@ use crate::{filter::Filter, row::RowReader, schema::IndexedFilter, value::Value}
 pub struct AssetFilter {
     /// The exact symbol.
     pub symbol: Option<String>,
+    /// The exact name.
+    pub name: Option<String>,
+    /// The category.
+    pub category: Option<String>,
+    /// A label, with its value or with any.
+    pub label: Option<(String, Option<String>)>,
     /// The type.
     pub asset_type: Option<AssetType>,
     /// Deleted ones too.
@@ -24,6 +30,9 @@ impl From<AssetFilter> for Filter {
     fn from(filter: AssetFilter) -> Self {
         Self::of(Asset::SCHEMA)
             .and_text("symbol", filter.symbol)
+            .and_text("name", filter.name)
+            .and_text("category", filter.category)
+            .and_label(filter.label)
             .and_text("type", filter.asset_type.map(|of| v1::AssetType::from(of).as_str_name()))
             .show_deleted(filter.show_deleted)
     }
@@ -46,7 +55,11 @@ impl Table for Asset {
         "update_us",
         "delete_us",
     ];
-    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["symbol"], "assets_symbol")];
+    const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter::by(&["symbol"], "assets_symbol"),
+        IndexedFilter::by(&["name"], "assets_name"),
+        IndexedFilter::by(&["category"], "assets_category"),
+    ];
 
     fn write_order(&self) -> &str {
         &self.symbol

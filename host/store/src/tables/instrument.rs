@@ -2,14 +2,16 @@
 //! the instruments whose code it is part of in the same revision, so the column never disagrees with the symbols.
 
 use cqar_domain::{
+    decimal::Decimal,
     entities::instrument::{DerivativeAssets, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     id::{AssetId, EntityType, InstrumentId},
+    time::Date,
 };
 use cqar_proto::v1;
 
 use super::{Table, json_value, meta_values, time_value};
 use crate::{
-    filter::Filter,
+    filter::{Condition, Filter},
     row::RowReader,
     schema::{IndexedFilter, Reference},
     value::Value,
@@ -24,16 +26,31 @@ pub struct InstrumentFilter {
     pub base_asset_id: Option<AssetId>,
     /// The quote.
     pub quote_asset_id: Option<AssetId>,
+    /// The settle.
+    pub settle_asset_id: Option<AssetId>,
+    /// The first and the last date of expiry.
+    pub expiry: [Option<Date>; 2],
+    /// The lowest and the highest strike.
+    pub strike: [Option<Decimal>; 2],
+    /// The canonical code.
+    pub code: Option<String>,
     /// Deleted ones too.
     pub show_deleted: bool,
 }
 
 impl From<InstrumentFilter> for Filter {
     fn from(filter: InstrumentFilter) -> Self {
+        let ([from_date, until_date], [lowest, highest]) = (filter.expiry, filter.strike);
         Self::of(Instrument::SCHEMA)
             .and_text("kind", filter.kind.map(InstrumentKind::name))
             .and("base_asset_id", filter.base_asset_id.map(|id| Value::Uuid(id.uuid())))
             .and("quote_asset_id", filter.quote_asset_id.map(|id| Value::Uuid(id.uuid())))
+            .and("settle_asset_id", filter.settle_asset_id.map(|id| Value::Uuid(id.uuid())))
+            .and_text("code", filter.code)
+            .and_that(Condition::AtLeast("expiry"), from_date)
+            .and_that(Condition::AtMost("expiry"), until_date)
+            .and_that(Condition::DecimalAtLeast("strike"), lowest)
+            .and_that(Condition::DecimalAtMost("strike"), highest)
             .show_deleted(filter.show_deleted)
     }
 }
@@ -69,6 +86,7 @@ impl Table for Instrument {
     ];
     const FOREIGN_KEYS: bool = false;
     const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter::by(&["code"], "instruments_code"),
         IndexedFilter::by(&["base_asset_id"], "instruments_base"),
         IndexedFilter::by(&["quote_asset_id"], "instruments_quote"),
     ];

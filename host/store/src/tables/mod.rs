@@ -15,20 +15,30 @@ use std::collections::BTreeMap;
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, identifier::Identifier,
-        instrument::Instrument, market::Market, relationship::Relationship, venue::Venue, venue_asset::VenueAsset,
+        EntityVariant,
+        asset::Asset,
+        chain::Chain,
+        deployment::Deployment,
+        identifier::Identifier,
+        instrument::Instrument,
+        market::Market,
+        relationship::Relationship,
+        venue::Venue,
+        venue_asset::{VenueAsset, VenueAssetNetwork},
     },
     entity::Meta,
-    id::EntityType,
+    id::{ChainId, EntityType, IdError},
     text::Labels,
     time::Timestamp,
 };
+
+use cqar_proto::{convert, v1};
 
 use crate::{
     database::Tx,
     error::Error,
     row::{EntityRow, RowReader},
-    schema::{IndexedFilter, Reference, TableSchema},
+    schema::{IndexedFilter, ListReference, Reference, TableSchema},
     value::Value,
 };
 
@@ -62,7 +72,9 @@ pub(crate) trait Table: EntityVariant + 'static {
     const COLUMNS: &'static [&'static str];
     /// The columns that refer to other entities.
     const REFERENCES: &'static [Reference] = &[];
-    /// Whether the database checks them. It does so row by row, so that of large tables the writer does.
+    /// The fields that hold many references.
+    const LIST_REFERENCES: &'static [ListReference] = &[];
+    /// Whether the database checks those of the columns. It does so row by row, so that of large tables the writer does.
     const FOREIGN_KEYS: bool = true;
     /// What a list may look for by an index. Whatever else it asks for is checked along that.
     const FILTERS: &'static [IndexedFilter] = &[];
@@ -83,6 +95,7 @@ const fn schema_of<T: Table>() -> TableSchema {
         name: T::NAME,
         soft_delete: T::SOFT_DELETE,
         references: T::REFERENCES,
+        list_references: T::LIST_REFERENCES,
         foreign_keys: T::FOREIGN_KEYS,
         filters: T::FILTERS,
         columns: T::COLUMNS,
@@ -152,6 +165,32 @@ impl JsonText for BTreeMap<String, Timestamp> {
         let micros: BTreeMap<String, i64> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let time = |(key, micros)| Ok((key, Timestamp::from_micros(micros).map_err(|error| error.to_string())?));
         micros.into_iter().map(time).collect()
+    }
+}
+
+impl JsonText for BTreeMap<String, ChainId> {
+    fn to_json(&self) -> String {
+        let ids: BTreeMap<&str, &str> = self.iter().map(|(key, id)| (key.as_str(), id.as_str())).collect();
+        serde_json::json!(ids).to_string()
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let ids: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let id = |(key, id): (String, String)| Ok((key, id.parse().map_err(|error: IdError| error.to_string())?));
+        ids.into_iter().map(id).collect()
+    }
+}
+
+/// As the contract's messages are written.
+impl JsonText for Vec<VenueAssetNetwork> {
+    fn to_json(&self) -> String {
+        let messages: Vec<v1::VenueAssetNetwork> = self.iter().map(Into::into).collect();
+        serde_json::json!(messages).to_string()
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let messages = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        convert::stored_networks(messages).map_err(|found| format!("{found:?}"))
     }
 }
 

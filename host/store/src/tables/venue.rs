@@ -2,18 +2,25 @@
 
 use cqar_domain::{
     entities::venue::{Venue, VenueType},
-    id::EntityType,
+    id::{ChainId, EntityType},
 };
 use cqar_proto::v1;
 
-use super::{Table, meta_values, time_value};
-use crate::{filter::Filter, row::RowReader, schema::Reference, value::Value};
+use super::{Table, json_value, meta_values, time_value};
+use crate::{
+    filter::Filter,
+    row::RowReader,
+    schema::{IndexedFilter, ListReference, Reference},
+    value::Value,
+};
 
 /// Which venues to list; an absent field is no condition.
 #[derive(Debug, Clone, Default)]
 pub struct VenueFilter {
     /// The type.
     pub venue_type: Option<VenueType>,
+    /// On one chain.
+    pub chain_id: Option<ChainId>,
     /// Deleted ones too.
     pub show_deleted: bool,
 }
@@ -21,6 +28,7 @@ pub struct VenueFilter {
 impl From<VenueFilter> for Filter {
     fn from(filter: VenueFilter) -> Self {
         Self::of(Venue::SCHEMA)
+            .and_text("chain_id", filter.chain_id)
             .and_text("type", filter.venue_type.map(|of| v1::VenueType::from(of).as_str_name()))
             .show_deleted(filter.show_deleted)
     }
@@ -39,12 +47,16 @@ impl Table for Venue {
         "mic",
         "symbology",
         "is_active",
+        "network_chain_ids",
         "revision",
         "create_us",
         "update_us",
         "delete_us",
     ];
     const REFERENCES: &'static [Reference] = &[Reference::by("chain_id", EntityType::Chain, "venues_chain")];
+    const LIST_REFERENCES: &'static [ListReference] =
+        &[ListReference { field: "network_chain_ids", target: EntityType::Chain }];
+    const FILTERS: &'static [IndexedFilter] = &[IndexedFilter::by(&["chain_id"], "venues_chain")];
 
     fn write_order(&self) -> &str {
         self.id.as_str()
@@ -63,6 +75,7 @@ impl Table for Venue {
             Value::Text(self.mic.clone()),
             Value::Text(self.symbology.clone()),
             Value::Bool(self.is_active),
+            json_value(&self.network_chain_ids),
             revision,
             create,
             update,
@@ -82,6 +95,7 @@ impl Table for Venue {
             mic: row.value()?,
             symbology: row.value()?,
             is_active: row.value()?,
+            network_chain_ids: row.json()?,
             meta: row.meta()?,
         })
     }

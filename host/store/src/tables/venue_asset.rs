@@ -2,14 +2,14 @@
 
 use cqar_domain::{
     entities::venue_asset::VenueAsset,
-    id::{AssetId, EntityType, VenueAssetId, VenueId},
+    id::{AssetId, EntityType, Segment, VenueAssetId, VenueId},
 };
 
-use super::{Table, meta_values};
+use super::{Table, json_value, meta_values, time_value};
 use crate::{
     filter::Filter,
     row::RowReader,
-    schema::{IndexedFilter, Reference},
+    schema::{IndexedFilter, ListReference, Reference},
     value::Value,
 };
 
@@ -20,25 +20,48 @@ pub struct VenueAssetFilter {
     pub venue_id: Option<VenueId>,
     /// Of one asset.
     pub asset_id: Option<AssetId>,
+    /// In one segment; empty is what means the asset in all of them.
+    pub segment: Option<Segment>,
+    /// Of one code.
+    pub code: Option<String>,
 }
 
 impl From<VenueAssetFilter> for Filter {
     fn from(filter: VenueAssetFilter) -> Self {
         Self::of(VenueAsset::SCHEMA)
             .and_text("venue_id", filter.venue_id)
+            .and_text("segment", filter.segment)
+            .and_text("code", filter.code)
             .and("asset_id", filter.asset_id.map(|id| Value::Uuid(id.uuid())))
     }
 }
 
 impl Table for VenueAsset {
     const NAME: &'static str = "venue_assets";
-    const COLUMNS: &'static [&'static str] =
-        &["id", "venue_id", "segment", "code", "asset_id", "revision", "create_us", "update_us"];
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "venue_id",
+        "segment",
+        "code",
+        "asset_id",
+        "is_trading_enabled",
+        "listed_us",
+        "delisted_us",
+        "networks",
+        "revision",
+        "create_us",
+        "update_us",
+    ];
     const REFERENCES: &'static [Reference] = &[
         Reference::by("venue_id", EntityType::Venue, "venue_assets_venue"),
         Reference::by("asset_id", EntityType::Asset, "venue_assets_asset"),
     ];
+    const LIST_REFERENCES: &'static [ListReference] = &[
+        ListReference { field: "networks", target: EntityType::Chain },
+        ListReference { field: "networks", target: EntityType::Deployment },
+    ];
     const FILTERS: &'static [IndexedFilter] = &[
+        IndexedFilter::by(&["venue_id", "code"], "venue_assets_code"),
         IndexedFilter::by(&["asset_id"], "venue_assets_asset"),
         IndexedFilter::by(&["venue_id"], "venue_assets_venue"),
     ];
@@ -55,6 +78,10 @@ impl Table for VenueAsset {
             Value::Text(self.segment.to_string()),
             Value::Text(self.code.clone()),
             Value::Uuid(self.asset_id.uuid()),
+            Value::Bool(self.is_trading_enabled),
+            time_value(self.listed_time),
+            time_value(self.delisted_time),
+            json_value(&self.networks),
             revision,
             create,
             update,
@@ -68,6 +95,10 @@ impl Table for VenueAsset {
             segment: row.parsed()?,
             code: row.value()?,
             asset_id: row.id(AssetId::from_uuid)?,
+            is_trading_enabled: row.value()?,
+            listed_time: row.time()?,
+            delisted_time: row.time()?,
+            networks: row.json()?,
             meta: row.meta()?,
         })
     }

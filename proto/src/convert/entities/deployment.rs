@@ -53,7 +53,7 @@ impl EntityMessage for v1::Deployment {
         let decimals = reader.decimals(self.decimals);
         let standard = reader.enumeration::<v1::TokenStandard, _>("standard", self.standard);
         let deployed_time = reader.time("deployed_time", self.deployed_time);
-        let slip44 = reader.slip44(self.slip44);
+        let slip44 = reader.natural("slip44", self.slip44);
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
         Some(Deployment {
             id: id?,
@@ -79,15 +79,6 @@ impl Reader<'_> {
             self.found.add("decimals", "OUT_OF_RANGE", "must be 0 to 255");
         }
         read
-    }
-
-    #[expect(clippy::option_option, reason = "the outer None means malformed, the inner one absent")]
-    fn slip44(&mut self, coin: Option<i32>) -> Option<Option<u32>> {
-        let read = coin.map(u32::try_from).transpose();
-        if read.is_err() {
-            self.found.add("slip44", "OUT_OF_RANGE", "must not be negative");
-        }
-        read.ok()
     }
 }
 

@@ -8,7 +8,7 @@ use cqar_domain::{
 
 use super::{EntityMessage, arm};
 use crate::{
-    convert::{Reader, etag, mask::Masked, same_variants},
+    convert::{NO_DATE, Reader, etag, mask::Masked, read_date, same_variants},
     v1::{self, instrument::Terms as Message},
 };
 
@@ -152,10 +152,9 @@ impl Reader<'_> {
     }
 
     fn date(&mut self, field: &str, text: &str) -> Option<Date> {
-        // jiff reads several forms; the contract has one.
-        let date = text.parse::<Date>().ok().filter(|date| date.to_string() == text && date.year() >= 1970);
+        let date = read_date(text);
         if date.is_none() {
-            self.found.add(field, "INVALID", "must be a date such as 2026-12-25");
+            self.found.add(field, "INVALID", NO_DATE);
         }
         date
     }

@@ -19,6 +19,8 @@ use cqar_domain::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use venue_asset::stored_networks;
+
 use super::{
     Reader,
     mask::{Masked, apply_mask},

@@ -23,6 +23,11 @@ impl From<&Venue> for v1::Venue {
             mic: venue.mic.clone(),
             symbology: venue.symbology.clone(),
             is_active: Some(venue.is_active),
+            network_chain_ids: venue
+                .network_chain_ids
+                .iter()
+                .map(|(code, id)| (code.clone(), id.to_string()))
+                .collect(),
             revision: venue.meta.revision,
             etag: etag(&venue.meta),
             create_time: venue.meta.create_time.map(Into::into),
@@ -45,6 +50,9 @@ impl EntityMessage for v1::Venue {
         let id = reader.required("id", &self.id);
         let venue_type = reader.enumeration::<v1::VenueType, _>("type", self.r#type);
         let chain_id = reader.optional_reference("chain_id", &mut self.chain_id);
+        let networks = self.network_chain_ids.iter_mut();
+        let network_chain_ids =
+            reader.all(networks, |reader, (code, id)| Some((code.clone(), reader.reference("network_chain_ids", id)?)));
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, self.delete_time]);
         Some(Venue {
             id: id?,
@@ -57,10 +65,12 @@ impl EntityMessage for v1::Venue {
             mic: self.mic.clone(),
             symbology: self.symbology.clone(),
             is_active: self.is_active.unwrap_or(true),
+            network_chain_ids: network_chain_ids?,
             meta: meta?,
         })
     }
 }
 
 masked!(v1::Venue: [name, r#type as "type", chain_id, protocol_address, website_url, api_endpoint, mic, symbology,
-    is_active], []);
+    is_active, network_chain_ids
+    ], []);

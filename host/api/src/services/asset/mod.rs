@@ -51,10 +51,26 @@ impl AssetService for Api {
     }
 
     async fn list_assets(&self, request: Request<v1::ListAssetsRequest>) -> Reply<v1::ListAssetsResponse> {
-        let v1::ListAssetsRequest { page_size: size, page_token: token, symbol, r#type, show_deleted, min_revision } =
-            received(request)?;
+        let v1::ListAssetsRequest {
+            page_size: size,
+            page_token: token,
+            symbol,
+            r#type,
+            show_deleted,
+            min_revision,
+            name,
+            category,
+            label,
+        } = received(request)?;
+        let label = given("label", label).map_err(status)?.map(|label| match label.split_once('=') {
+            Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+            None => (label, None),
+        });
         let filter = AssetFilter {
             symbol: given("symbol", symbol).map_err(status)?,
+            name: given("name", name).map_err(status)?,
+            category: given("category", category).map_err(status)?,
+            label,
             asset_type: convert::filter::<v1::AssetType, _>("type", r#type).map_err(malformed)?,
             show_deleted,
         };

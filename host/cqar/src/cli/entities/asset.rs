@@ -41,9 +41,10 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
     list: |matches, client| {
         Box::pin(async move {
-            let Filters { symbol, kind, show_deleted, paging } = options(matches)?;
+            let Filters { symbol, name, kind, category, label, show_deleted, paging } = options(matches)?;
+            let r#type = kind.unwrap_or_default();
             let request =
-                ListAssetsRequest { symbol, r#type: kind.unwrap_or_default(), show_deleted, ..Default::default() };
+                ListAssetsRequest { symbol, name, r#type, category, label, show_deleted, ..Default::default() };
             list!(client, paging, assets.list_assets, request, ListAssetsResponse.assets)
         })
     },
@@ -72,6 +73,15 @@ struct Filters {
     /// Only those with exactly this symbol.
     #[arg(long, default_value = "", hide_default_value = true)]
     symbol: String,
+    /// Only those with exactly this name.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    name: String,
+    /// Only those of this category, such as meme.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    category: String,
+    /// Only those with this label, or with any value of it.
+    #[arg(long, value_name = "KEY[=VALUE]", default_value = "", hide_default_value = true)]
+    label: String,
     /// Only those of this type, such as stablecoin.
     #[arg(long = "type", value_name = "TYPE", value_parser = read_type)]
     kind: Option<i32>,

@@ -30,13 +30,17 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
     list: |matches, client| {
         Box::pin(async move {
-            let Filters { kind, base, quote, show_deleted, paging } = options(matches)?;
-            let base = id_filter(client, EntityType::Asset, &base).await?;
-            let quote = id_filter(client, EntityType::Asset, &quote).await?;
+            let filters: Filters = options(matches)?;
+            let Filters { kind, show_deleted, paging, .. } = filters;
             let request = ListInstrumentsRequest {
                 kind: kind.unwrap_or_default(),
-                base_asset_id: base,
-                quote_asset_id: quote,
+                base_asset_id: id_filter(client, EntityType::Asset, &filters.base).await?,
+                quote_asset_id: id_filter(client, EntityType::Asset, &filters.quote).await?,
+                settle_asset_id: id_filter(client, EntityType::Asset, &filters.settle).await?,
+                min_expiry_date: filters.min_expiry,
+                max_expiry_date: filters.max_expiry,
+                min_strike: filters.min_strike,
+                max_strike: filters.max_strike,
                 show_deleted,
                 ..Default::default()
             };
@@ -68,6 +72,21 @@ struct Filters {
     /// Only those whose quote is this asset: its id, or its symbol.
     #[arg(long, default_value = "", hide_default_value = true)]
     quote: String,
+    /// Only those that settle in this asset: its id, or its symbol.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    settle: String,
+    /// Only those that expire on this day or later, such as 2026-12-25.
+    #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+    min_expiry: String,
+    /// Only those that expire on this day or earlier.
+    #[arg(long, value_name = "DATE", default_value = "", hide_default_value = true)]
+    max_expiry: String,
+    /// Only options of this strike or a higher one.
+    #[arg(long, value_name = "PRICE", default_value = "", hide_default_value = true)]
+    min_strike: String,
+    /// Only options of this strike or a lower one.
+    #[arg(long, value_name = "PRICE", default_value = "", hide_default_value = true)]
+    max_strike: String,
     /// Soft-deleted ones too.
     #[arg(long)]
     show_deleted: bool,

@@ -4,7 +4,7 @@ use clap::Args;
 use cqar_domain::id::EntityType;
 use cqar_proto::v1::{GetVenueRequest, ListVenuesRequest, ListVenuesResponse, Venue, VenueType};
 
-use super::{EntityCommands, Paging, list, name, name_of, options, show, yes};
+use super::{EntityCommands, Paging, id_filter, list, name, name_of, options, show, yes};
 use crate::cli::{
     output::{OutputFormat, short},
     parse_value,
@@ -36,8 +36,10 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
     list: |matches, client| {
         Box::pin(async move {
-            let Filters { kind, show_deleted, paging } = options(matches)?;
-            let request = ListVenuesRequest { r#type: kind.unwrap_or_default(), show_deleted, ..Default::default() };
+            let Filters { kind, chain, show_deleted, paging } = options(matches)?;
+            let chain_id = id_filter(client, EntityType::Chain, &chain).await?;
+            let r#type = kind.unwrap_or_default();
+            let request = ListVenuesRequest { r#type, chain_id, show_deleted, ..Default::default() };
             list!(client, paging, venues.list_venues, request, ListVenuesResponse.venues)
         })
     },
@@ -48,6 +50,9 @@ struct Filters {
     /// Only those of this type, such as cex.
     #[arg(long = "type", value_name = "TYPE", value_parser = read_type)]
     kind: Option<i32>,
+    /// Only those on this chain: its id, or its CAIP-2 id.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    chain: String,
     /// Soft-deleted ones too.
     #[arg(long)]
     show_deleted: bool,

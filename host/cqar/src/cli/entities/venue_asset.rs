@@ -7,7 +7,7 @@ use cqar_proto::v1::{GetVenueAssetRequest, ListVenueAssetsRequest, ListVenueAsse
 use super::{
     EntityCommands, Lookup, MAX_PAGE_SIZE, Paging, id_filter, list,
     name::{self, AtVenue, Candidate},
-    options, show,
+    options, show, yes,
 };
 use crate::cli::{client::Connection, error::CliError, output::OutputFormat};
 
@@ -36,9 +36,9 @@ pub const COMMANDS: EntityCommands = EntityCommands {
     },
     list: |matches, client| {
         Box::pin(async move {
-            let Filters { venue, asset, paging } = options(matches)?;
-            let asset = id_filter(client, EntityType::Asset, &asset).await?;
-            let request = ListVenueAssetsRequest { venue_id: venue, asset_id: asset, ..Default::default() };
+            let Filters { venue, asset, segment, code, paging } = options(matches)?;
+            let asset_id = id_filter(client, EntityType::Asset, &asset).await?;
+            let request = ListVenueAssetsRequest { venue_id: venue, asset_id, segment, code, ..Default::default() };
             list!(client, paging, venues.list_venue_assets, request, ListVenueAssetsResponse.venue_assets)
         })
     },
@@ -47,32 +47,27 @@ pub const COMMANDS: EntityCommands = EntityCommands {
 /// By the venue, the segment and the code: `binance/spot/BTC`, `kraken/XXBT`.
 async fn find(server: &Connection, name: &str, lookup: Lookup) -> Result<String, CliError> {
     let readings = AtVenue::readings(name);
-    let Some(AtVenue { venue, .. }) = readings.first() else {
+    if readings.is_empty() {
         return Err(AtVenue::unreadable("venue asset", name));
-    };
-    let is_meant = |bound: &VenueAsset| {
-        let is_it = |it: &AtVenue<'_>| it.symbol == bound.code && it.segment.is_none_or(|it| it == bound.segment);
-        readings.iter().any(is_it)
-    };
-    let mut request = ListVenueAssetsRequest {
-        venue_id: (*venue).to_owned(),
-        min_revision: lookup.min_revision,
-        page_size: MAX_PAGE_SIZE,
-        ..Default::default()
-    };
-    let mut candidates = Vec::new();
-    loop {
-        let page = server.venues().list_venue_assets(request.clone()).await?.into_inner();
-        candidates.extend(page.venue_assets.into_iter().filter(is_meant).map(|bound| Candidate {
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for AtVenue { venue, segment, symbol } in readings {
+        let request = ListVenueAssetsRequest {
+            venue_id: venue.to_owned(),
+            segment: segment.map(str::to_owned),
+            code: symbol.to_owned(),
+            min_revision: lookup.min_revision,
+            page_size: MAX_PAGE_SIZE,
+            ..Default::default()
+        };
+        let found = server.venues().list_venue_assets(request).await?.into_inner().venue_assets;
+        candidates.extend(found.into_iter().map(|bound| Candidate {
             described: format!("{} in segment {:?}", bound.code, bound.segment),
             id: bound.id,
             is_deleted: false,
         }));
-        request.page_token = page.next_page_token;
-        if request.page_token.is_empty() {
-            return name::one("venue asset", name, candidates, lookup);
-        }
     }
+    name::one("venue asset", name, candidates, lookup)
 }
 
 #[derive(Debug, Args)]
@@ -83,12 +78,20 @@ struct Filters {
     /// Only those that stand for this asset: its id, or its symbol.
     #[arg(long, default_value = "", hide_default_value = true)]
     asset: String,
+    /// Only what is bound in this segment; '' for what is bound for all of them.
+    #[arg(long)]
+    segment: Option<String>,
+    /// Only what the venue knows by this code.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    code: String,
     #[command(flatten)]
     paging: Paging,
 }
 
-const HEADERS: [&str; 5] = ["VENUE", "SEGMENT", "CODE", "ASSET", "ID"];
+const HEADERS: [&str; 7] = ["VENUE", "SEGMENT", "CODE", "TRADING", "NETWORKS", "ASSET", "ID"];
 
-fn row(bound: VenueAsset) -> [String; 5] {
-    [bound.venue_id, bound.segment, bound.code, bound.asset_id, bound.id]
+fn row(bound: VenueAsset) -> [String; 7] {
+    let trading = yes(bound.is_trading_enabled.unwrap_or(true));
+    let networks = bound.networks.into_iter().map(|it| it.network).collect::<Vec<_>>().join(" ");
+    [bound.venue_id, bound.segment, bound.code, trading, networks, bound.asset_id, bound.id]
 }
