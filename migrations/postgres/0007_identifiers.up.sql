@@ -18,10 +18,12 @@ CREATE INDEX identifiers_asset ON identifiers (asset_id, id);
 CREATE INDEX identifiers_deployment ON identifiers (deployment_id, id);
 CREATE INDEX identifiers_instrument ON identifiers (instrument_id, id);
 CREATE INDEX identifiers_market ON identifiers (market_id, id);
+CREATE INDEX identifiers_source ON identifiers (source, id);
 CREATE INDEX identifiers_venue ON identifiers (venue_id, id);
 ALTER TABLE identifiers
     ALTER COLUMN asset_id SET (n_distinct = -1),
     ALTER COLUMN deployment_id SET (n_distinct = -1),
     ALTER COLUMN instrument_id SET (n_distinct = -1),
     ALTER COLUMN market_id SET (n_distinct = -1),
-    ALTER COLUMN venue_id SET (n_distinct = -1);
+    ALTER COLUMN venue_id SET (n_distinct = -1),
+    ALTER COLUMN source SET (n_distinct = -1);

@@ -18,4 +18,5 @@ CREATE INDEX identifiers_asset ON identifiers (asset_id, id);
 CREATE INDEX identifiers_deployment ON identifiers (deployment_id, id);
 CREATE INDEX identifiers_instrument ON identifiers (instrument_id, id);
 CREATE INDEX identifiers_market ON identifiers (market_id, id);
+CREATE INDEX identifiers_source ON identifiers (source, id);
 CREATE INDEX identifiers_venue ON identifiers (venue_id, id);

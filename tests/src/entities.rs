@@ -9,7 +9,7 @@ use cqar_domain::{
         asset::{Asset, AssetType},
         chain::{Chain, ChainStatus},
         deployment::{Deployment, TokenStandard},
-        identifier::Identifier,
+        identifier::{Identified, Identifier},
         instrument::{Instrument, Terms},
         market::{ContractSize, ContractUnit, Market, MarketStatus, QuantityUnit},
         relationship::{Rate, Relationship, RelationshipType},
@@ -18,8 +18,7 @@ use cqar_domain::{
     },
     entity::Meta,
     id::{
-        AssetId, DeploymentId, EntityKey, IdentifierId, InstrumentId, MarketId, RelationshipId, Segment, SystemIds,
-        VenueAssetId,
+        AssetId, DeploymentId, IdentifierId, InstrumentId, MarketId, RelationshipId, Segment, SystemIds, VenueAssetId,
     },
     time::{Clock, SystemClock},
 };
@@ -106,7 +105,7 @@ pub fn deployment(chain: &str, address: &str, asset: AssetId) -> Deployment {
 }
 
 /// What a source calls an entity.
-pub fn identifier(of: EntityKey, source: &str, external_id: &str) -> Identifier {
+pub fn identifier(of: Identified, source: &str, external_id: &str) -> Identifier {
     Identifier {
         id: IdentifierId::new(&SystemIds),
         entity: of,

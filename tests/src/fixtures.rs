@@ -5,15 +5,15 @@ use cqar_proto::{
     rpc,
     v1::{
         ApplyRequest, ApplyResponse, Asset, AssetType, BatchResolveMarketsRequest, Binding, Chain, Deployment, Entity,
-        EntityKey, Finding, GetStatusRequest, Identifier, ImportListingOptions, ImportListingRequest,
+        EntityKey, Finding, GetStatusRequest, IdentifiedEntity, Identifier, ImportListingOptions, ImportListingRequest,
         ImportListingResponse, ImportProgress, ImportSummary, ImportedMarket, Instrument, ListingSource, Market,
         MarketStatus, Mutation, PerpetualTerms, RateKind, Relationship, RelationshipType, ResolveMarketRequest,
         SpotTerms, TokenStandard, Venue, VenueAsset, VenueType, asset_service_client::AssetServiceClient,
         batch_resolve_markets_request::Item, chain_service_client::ChainServiceClient, entity::Entity as Kind,
-        entity_key::Key, identifier_service_client::IdentifierServiceClient, import_listing_request::Part,
-        import_listing_response::Step, instrument::Terms, instrument_service_client::InstrumentServiceClient,
-        market_service_client::MarketServiceClient, mutation::Operation,
-        registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
+        entity_key::Key, identified_entity::Entity as Identified, identifier_service_client::IdentifierServiceClient,
+        import_listing_request::Part, import_listing_response::Step, instrument::Terms,
+        instrument_service_client::InstrumentServiceClient, market_service_client::MarketServiceClient,
+        mutation::Operation, registry_service_client::RegistryServiceClient, venue_service_client::VenueServiceClient,
     },
     well_known::Timestamp,
 };
@@ -157,9 +157,9 @@ pub fn deployment(chain: &str, address: &str, asset: &str) -> Deployment {
 }
 
 /// What a source calls an entity.
-pub fn identifier(of: Key, source: &str, external_id: &str) -> Identifier {
+pub fn identifier(of: Identified, source: &str, external_id: &str) -> Identifier {
     Identifier {
-        entity: Some(EntityKey { key: Some(of) }),
+        entity: Some(IdentifiedEntity { entity: Some(of) }),
         source: source.into(),
         external_id: external_id.into(),
         ..Identifier::default()

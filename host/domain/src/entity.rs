@@ -106,18 +106,6 @@ impl<I: EntityId> ReferenceField for I {
     }
 }
 
-impl ReferenceField for EntityKey {
-    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
-        visit(self.clone());
-    }
-
-    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
-        if let Some(key) = replace(self) {
-            *self = key;
-        }
-    }
-}
-
 impl<F: ReferenceField> ReferenceField for Option<F> {
     fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
         self.iter().for_each(|field| field.visit(visit));

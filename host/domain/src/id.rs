@@ -65,7 +65,7 @@ macro_rules! uuid {
     };
 }
 
-fn is_slug(s: &str) -> bool {
+pub(crate) fn is_slug(s: &str) -> bool {
     let bytes = s.as_bytes();
     matches!(bytes.first(), Some(b'a'..=b'z' | b'0'..=b'9'))
         && bytes.len() <= 64
@@ -85,16 +85,16 @@ macro_rules! slug {
             }
         }
 
-        impl FromStr for $name {
-            type Err = IdError;
+        impl std::str::FromStr for $name {
+            type Err = $crate::id::IdError;
 
-            fn from_str(s: &str) -> Result<Self, IdError> {
-                if is_slug(s) { Ok(Self(s.into())) } else { Err(IdError::NotSlug) }
+            fn from_str(s: &str) -> Result<Self, $crate::id::IdError> {
+                if $crate::id::is_slug(s) { Ok(Self(s.into())) } else { Err($crate::id::IdError::NotSlug) }
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }

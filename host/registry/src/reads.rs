@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cqar_cache::{Key, Loaded};
-use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey};
+use cqar_domain::{entities::Entity, entity::Revision, id::EntityKey, unique_key::UniqueKey};
 use cqar_proto::v1;
 use prost::Message;
 
@@ -55,6 +55,18 @@ impl Registry {
         Ok(Revisioned { revision, value: found.ok_or(Error::CodeUnknown(code))? })
     }
 
+    /// The entity that has the unique key, deleted or not; none if nothing has it.
+    pub async fn with_unique_key(
+        &self,
+        key: UniqueKey,
+        min_revision: Revision,
+    ) -> Result<Revisioned<Option<Entity>>, Error> {
+        let revision = self.wait_for_revision(min_revision).await?;
+        let inner = &self.inner;
+        let (found, _) = loader::load(&inner.store, inner.l2.as_ref(), revision, &OwnerQuery(key)).await?;
+        Ok(Revisioned { revision, value: found })
+    }
+
     /// The entities as of the revision at least, in order; what is not kept is loaded together.
     pub(crate) async fn entities(
         &self,
@@ -89,6 +101,16 @@ impl Registry {
 
 pub(crate) fn nothing_loaded() -> cqar_store::Error {
     cqar_store::Error::Corrupt { table: "entities", reason: "a load gave no answer".to_owned() }
+}
+
+struct OwnerQuery(UniqueKey);
+
+impl LoaderQuery for OwnerQuery {
+    type Output = Option<Entity>;
+
+    async fn run<L: EntitySource>(&self, loader: &mut L) -> Result<Self::Output, EntityLoadError> {
+        Ok(loader.with_unique_keys(std::slice::from_ref(&self.0)).await?.into_iter().flatten().next())
+    }
 }
 
 struct EntitiesQuery<'a>(&'a [EntityKey]);

@@ -20,8 +20,10 @@ use cqar_domain::{
 };
 
 pub(crate) use entities::document;
-pub use entities::{EntityMessage, deserialize, key, key_field, settable_fields, stored, stored_networks};
-pub use mutation::{create, entity_key, mutations, update};
+pub use entities::{
+    EntityMessage, deserialize, identified, key, key_field, sample, settable_fields, stored, stored_networks,
+};
+pub use mutation::{create, mutations, update};
 use refs::NamedRefs;
 
 use crate::well_known;

@@ -170,14 +170,6 @@ fn mutation(message: v1::Mutation, refs: &mut NamedRefs, ids: &dyn IdSource) -> 
     Ok(mutation)
 }
 
-/// The entity that a message names.
-pub fn entity_key(key: v1::EntityKey) -> Result<EntityKey, Vec<Violation>> {
-    let mut key = key.key.ok_or_else(|| violation("", "REQUIRED", "the id of one entity must be given"))?;
-    let mut reader = Reader::new(&SystemIds, None);
-    let read = read_key(&mut key, &mut reader);
-    reader.finish(read)
-}
-
 fn key_with(key: v1::EntityKey, refs: &NamedRefs, ids: &dyn IdSource) -> Result<EntityKey, Vec<Violation>> {
     let mut key = key.key.ok_or_else(|| violation("", "REQUIRED", "the id of one entity must be given"))?;
     let mut reader = Reader::new(ids, Some(refs));

@@ -1,12 +1,15 @@
 //! Assets.
 
-use cqar_domain::entities::{Entity, asset::AssetType};
+use cqar_domain::entities::{
+    Entity,
+    asset::{Asset, AssetType},
+};
 use cqar_proto::v1;
 use cqar_store::{Filter, filters::AssetFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, asset, case, create, delete, none},
     choices, kind,
 };
@@ -26,6 +29,18 @@ kind! { Asset (assets, asset, assets, asset_id, asset_ids, "name") {
 /// In the domain, with every optional field given somewhere.
 pub fn examples(_: &Examples) -> Vec<Entity> {
     vec![entities::asset("BTC").into(), entities::asset("USD").into()]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    use AssetType::{Coin, Commodity, Equity, Fiat, Index, Nft, Stablecoin, Token};
+    let types = [Coin, Token, Stablecoin, Nft, Fiat, Commodity, Equity, Index];
+    let asset = |n: usize| Asset {
+        asset_type: types[n % types.len()],
+        category: format!("category {}", n % 1000),
+        ..entities::asset(&format!("S{n}"))
+    };
+    (0..many.rows).map(|n| asset(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

@@ -10,7 +10,7 @@ use cqar_store::{Filter, filters::ChainFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, case, create, none},
     choices, kind,
 };
@@ -38,6 +38,13 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
         ..entities::chain("layer", "eip155:4294967295", None)
     };
     vec![bitcoin.into(), layer.into()]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    let assets = many.all::<Asset>();
+    let chain = |n: usize| entities::chain(&format!("c{n}"), &format!("eip155:{n}"), Some(assets[n].id));
+    (0..many.rows).map(|n| chain(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

@@ -15,7 +15,7 @@ use cqar_store::{Filter, filters::DeploymentFilter};
 use serde_json::{Value, json};
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, case},
     choices, kind,
 };
@@ -52,6 +52,13 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
     };
     let token = entities::deployment("layer", "0xdAC17F958D2ee523a2206206994597C13D831ec7", usdt.id);
     vec![placed(coin, &bitcoin), placed(token, &layer)]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    let assets = many.all::<Asset>();
+    let deployment = |n: usize| entities::deployment(&format!("c{}", n / 2), &format!("0x{n:040x}"), assets[n].id);
+    (0..many.rows).map(|n| deployment(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

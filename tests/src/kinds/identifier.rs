@@ -2,18 +2,23 @@
 
 use cqar_domain::{
     entities::{
-        Entity, asset::Asset, deployment::Deployment, identifier::Identifier, instrument::Instrument, market::Market,
+        Entity,
+        asset::Asset,
+        deployment::Deployment,
+        identifier::{Identified, Identifier},
+        instrument::Instrument,
+        market::Market,
         venue::Venue,
     },
     entity::TypedEntity,
-    id::{AssetId, EntityKey, SystemIds},
+    id::{AssetId, DeploymentId, EntityKey, InstrumentId, MarketId, SystemIds},
 };
 use cqar_proto::v1;
 use cqar_store::{Filter, filters::IdentifierFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, case, create, none},
     choices, kind,
 };
@@ -28,7 +33,7 @@ kind! { Identifier (identifiers, identifier, identifiers, identifier_id, identif
         list_identifiers ListIdentifiersRequest,
     }
     sample |registry| {
-        let asset = v1::entity_key::Key::AssetId(registry.btc.clone());
+        let asset = v1::identified_entity::Entity::AssetId(registry.btc.clone());
         Sample::new(fixtures::identifier(asset, "coingecko", "bitcoin"), true)
     }
 }
@@ -40,11 +45,13 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
     let [instrument] = known.first::<Instrument, _>();
     let [market] = known.first::<Market, _>();
     let [venue] = known.first::<Venue, _>();
-    let of = |key: EntityKey, source: &str, id: &str| Entity::from(entities::identifier(key, source, id));
+    let of = |key: EntityKey, source: &str, id: &str| {
+        Entity::from(entities::identifier(Identified::of(key).unwrap(), source, id))
+    };
     let verified = Identifier {
         is_primary: true,
         verified_time: "2026-01-01T00:00:00Z".parse().ok(),
-        ..entities::identifier(asset.key(), "dti", "4H95J0R2X")
+        ..entities::identifier(Identified::Asset(asset.id), "dti", "4H95J0R2X")
     };
     vec![
         verified.into(),
@@ -55,15 +62,31 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
     ]
 }
 
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    let (assets, deployments, instruments) = (many.all::<Asset>(), many.all::<Deployment>(), many.all::<Instrument>());
+    let (markets, venues) = (many.all::<Market>(), many.all::<Venue>());
+    let identifier = |n: usize| {
+        let of = match n % 5 {
+            0 => Identified::Asset(assets[n].id),
+            1 => Identified::Deployment(deployments[n].id),
+            2 => Identified::Instrument(instruments[n].id),
+            3 => Identified::Market(markets[n].id),
+            _ => Identified::Venue(venues[n].id.clone()),
+        };
+        entities::identifier(of, ["coingecko", "internal", "messari"][n % 3], &format!("x{n}"))
+    };
+    (0..many.rows).map(|n| identifier(n).into()).collect()
+}
+
 /// Lists by every field, alone and with each other one.
 pub fn filters() -> Vec<Filter> {
     let keys = [
-        EntityKey::Asset(AssetId::new(&SystemIds)),
-        EntityKey::Deployment(cqar_domain::id::DeploymentId::new(&SystemIds)),
-        EntityKey::Instrument(cqar_domain::id::InstrumentId::new(&SystemIds)),
-        EntityKey::Market(cqar_domain::id::MarketId::new(&SystemIds)),
-        EntityKey::Venue("v1".parse().unwrap()),
-        EntityKey::Chain("c1".parse().unwrap()),
+        Identified::Asset(AssetId::new(&SystemIds)),
+        Identified::Deployment(DeploymentId::new(&SystemIds)),
+        Identified::Instrument(InstrumentId::new(&SystemIds)),
+        Identified::Market(MarketId::new(&SystemIds)),
+        Identified::Venue("v1".parse().unwrap()),
     ];
     let of_each = keys.map(|key| {
         choices(2, |has| {

@@ -4,7 +4,7 @@ use cqar_domain::{
     entities::{
         Entity,
         asset::Asset,
-        instrument::{DerivativeAssets, ExerciseStyle, InstrumentKind, OptionType, Terms},
+        instrument::{DerivativeAssets, ExerciseStyle, Instrument, InstrumentKind, OptionType, Terms},
     },
     id::{AssetId, SystemIds},
 };
@@ -13,7 +13,7 @@ use cqar_store::{Filter, filters::InstrumentFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, asset, case, create, none},
     choices, kind,
 };
@@ -45,6 +45,17 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
     });
     option.code = "BTC/USD:BTC-261225-100000.5-P".into();
     vec![option.into(), entities::instrument(entities::deposit(usd.id)).into()]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    let (assets, rows) = (many.all::<Asset>(), many.rows);
+    let terms = |n: usize| match n % 4 {
+        0 => Terms::Spot { base: assets[n].id, quote: assets[n + 1].id },
+        2 => Terms::Spot { base: assets[n].id, quote: assets[rows - 1].id },
+        _ => entities::deposit(assets[n].id),
+    };
+    (0..rows).map(|n| Instrument { code: format!("I{n}"), ..entities::instrument(terms(n)) }.into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

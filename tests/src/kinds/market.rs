@@ -10,11 +10,11 @@ use cqar_domain::{
     time::{Clock, SystemClock},
 };
 use cqar_proto::v1;
-use cqar_store::{Filter, filters::MarketFilter};
+use cqar_store::{Filter, filters::MarketFilter, schema::MAX_EXAMINED};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, case, create, none},
     choices, kind,
 };
@@ -39,6 +39,17 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
         ..entities::market("dex", "BTC-25DEC26-100000.5-P", option.id)
     };
     vec![listed.into()]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    // A few venues have all the markets, and one of them has more than a page looks at.
+    let (instruments, rows) = (many.all::<Instrument>(), many.rows);
+    let market = |n: usize| Market {
+        segment: ["spot", "margin"][n / 200 % 2].parse().unwrap(),
+        ..entities::market(&format!("v{}", n.min(rows) / (rows / 5)), &format!("M{n}"), instruments[n % rows].id)
+    };
+    (0..rows + MAX_EXAMINED + 2000).map(|n| market(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

@@ -241,6 +241,20 @@ impl Examples {
     }
 }
 
+/// Entities of the domain in large numbers, of the types that come first.
+pub struct Many {
+    /// How many of each type.
+    rows: usize,
+    of_each: Vec<Vec<DomainEntity>>,
+}
+
+impl Many {
+    /// All of one type.
+    fn all<E: EntityVariant>(&self) -> Vec<&E> {
+        self.of_each.iter().flatten().filter_map(E::of).collect()
+    }
+}
+
 /// Runs a check, generic over the kind, with the clients and the registry of [`SampleRegistry`], for each of them.
 #[macro_export]
 macro_rules! for_each_kind {
@@ -268,6 +282,16 @@ macro_rules! collected {
                 examples.0.extend(more);
             })+
             examples.0
+        }
+
+        /// So many rows of each kind, spread over the types, kinds and venues that there are: of some a few more.
+        pub fn many(rows: usize) -> Vec<Vec<DomainEntity>> {
+            let mut many = Many { rows, of_each: Vec::new() };
+            $({
+                let more = $module::many(&many);
+                many.of_each.push(more);
+            })+
+            many.of_each
         }
 
         /// What each can be listed by, every field alone and with each other one.

@@ -13,7 +13,7 @@ use cqar_store::{Filter, filters::RelationshipFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, asset, case},
     choices, kind,
 };
@@ -48,6 +48,13 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
         with(RelationshipType::Stakes, Rate::Oracle).into(),
         with(RelationshipType::ForksFrom, Rate::None).into(),
     ]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    let assets = many.all::<Asset>();
+    let relationship = |n: usize| entities::relationship(assets[n].id, assets[n / 2].id, RelationshipType::Wraps);
+    (1..many.rows).map(|n| relationship(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

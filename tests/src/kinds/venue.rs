@@ -10,7 +10,7 @@ use cqar_store::{Filter, filters::VenueFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, case, create, delete, none},
     choices, kind,
 };
@@ -37,6 +37,19 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
         ..entities::venue("dex")
     };
     vec![on_chain.into()]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    use VenueType::{Bridge, Cex, Dex, DexAggregator, Lending, Otc};
+    let (types, chains) = ([Cex, Dex, DexAggregator, Bridge, Lending, Otc], many.all::<Chain>());
+    let venue = |n: usize| Venue {
+        venue_type: types[n % types.len()],
+        chain_id: Some(chains[n].id.clone()),
+        network_chain_ids: [("A NETWORK".to_owned(), chains[n / 2].id.clone())].into(),
+        ..entities::venue(&format!("v{n}"))
+    };
+    (0..many.rows).map(|n| venue(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

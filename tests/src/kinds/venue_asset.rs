@@ -14,7 +14,7 @@ use cqar_store::{Filter, filters::VenueAssetFilter};
 use serde_json::json;
 
 use super::{
-    Examples, Sample,
+    Examples, Many, Sample,
     case::{Case, case, create, none},
     choices, kind,
 };
@@ -56,6 +56,14 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
         ..entities::venue_asset("dex", "XBT", btc.id)
     };
     vec![bound.into()]
+}
+
+/// In large numbers.
+pub fn many(many: &Many) -> Vec<Entity> {
+    // A few venues have all the codes, as they were imported: one venue's together.
+    let assets = many.all::<Asset>();
+    let bound = |n: usize| entities::venue_asset(&format!("v{}", n / (many.rows / 5)), &format!("C{n}"), assets[n].id);
+    (0..many.rows).map(|n| bound(n).into()).collect()
 }
 
 /// Lists by every field, alone and with each other one.

@@ -1,9 +1,9 @@
 //! Identifiers: what others call entities, and what is called so.
 
 use cqar_proto::v1::{
-    BatchResolveIdentifiersRequest, Deployment, EntityKey, ExternalId, Identifier, ListIdentifiersRequest,
+    BatchResolveIdentifiersRequest, Deployment, ExternalId, IdentifiedEntity, Identifier, ListIdentifiersRequest,
     ResolveIdentifierRequest, ResolveIdentifierResponse, TokenStandard, batch_resolve_identifiers_response,
-    entity::Entity as Message, entity_key::Key,
+    entity::Entity as Message, identified_entity::Entity as Key,
 };
 use cqar_tests::{
     environment::TestEnvironment,
@@ -33,6 +33,12 @@ async fn resolve(clients: &mut Clients, source: &str, id: &str) -> Result<Resolv
     clients.identifiers.resolve_identifier(request).await.map(tonic::Response::into_inner)
 }
 
+fn id_of(key: &Key) -> &str {
+    match key {
+        Key::AssetId(id) | Key::DeploymentId(id) | Key::InstrumentId(id) | Key::MarketId(id) | Key::VenueId(id) => id,
+    }
+}
+
 async fn made(clients: &mut Clients, new: Identifier) -> Result<Identifier, Status> {
     Identifier::create(clients, new, Write::default()).await.map(|made| made.value)
 }
@@ -54,7 +60,7 @@ async fn what_a_source_calls_an_entity_names_it_and_no_other(s: TestEnvironment)
         let found = resolve(&mut clients, "internal", &id).await.unwrap();
         assert_eq!(found.identifier.as_ref(), Some(&there));
         let named = found.entity.unwrap().entity.unwrap();
-        assert_eq!(cqar_proto::convert::key(named.entity_type(), named.id().to_owned()), key);
+        assert_eq!(named.id(), id_of(&key));
         let again =
             made(&mut clients, identifier(Key::AssetId(small.usdt.clone()), "internal", &id)).await.unwrap_err();
         assert_eq!(
@@ -63,12 +69,13 @@ async fn what_a_source_calls_an_entity_names_it_and_no_other(s: TestEnvironment)
         );
         // Another source may call something else so.
         made(&mut clients, identifier(Key::AssetId(small.usdt.clone()), "messari", &id)).await.unwrap();
-        let request = ListIdentifiersRequest { entity: Some(EntityKey { key: Some(key) }), ..Default::default() };
+        let request =
+            ListIdentifiersRequest { entity: Some(IdentifiedEntity { entity: Some(key) }), ..Default::default() };
         let listed = clients.identifiers.list_identifiers(request).await.unwrap().into_inner().identifiers;
         assert_eq!(listed, [there]);
     }
     let of_usdt = |source: &str| ListIdentifiersRequest {
-        entity: Some(EntityKey { key: Some(Key::AssetId(small.usdt.clone())) }),
+        entity: Some(IdentifiedEntity { entity: Some(Key::AssetId(small.usdt.clone())) }),
         source: source.into(),
         ..Default::default()
     };
@@ -103,7 +110,7 @@ async fn ids_of_standards_have_their_check_digits_and_forms(s: TestEnvironment) 
         assert_eq!(wrong_fields(&refused), [("identifier.external_id".into(), code.into())]);
         made(&mut clients, of(source, good)).await.unwrap();
     }
-    let entity = |key| Some(EntityKey { key });
+    let entity = |entity| Some(IdentifiedEntity { entity });
     for (wrong, field, code) in [
         (of("", "x"), "source", "REQUIRED"),
         (of("CoinGecko", "x"), "source", "INVALID"),
@@ -118,11 +125,6 @@ async fn ids_of_standards_have_their_check_digits_and_forms(s: TestEnvironment) 
             "INVALID",
         ),
         (
-            Identifier { entity: entity(Some(Key::ChainId("testnet".into()))), ..of("coingecko", "x") },
-            "entity",
-            "NOT_IDENTIFIED",
-        ),
-        (
             Identifier { entity: entity(Some(Key::VenueId("nowhere".into()))), ..of("coingecko", "x") },
             "entity",
             "UNKNOWN_REFERENCE",
@@ -131,10 +133,6 @@ async fn ids_of_standards_have_their_check_digits_and_forms(s: TestEnvironment) 
         let refused = made(&mut clients, wrong).await.unwrap_err();
         assert_eq!(wrong_fields(&refused), [(format!("identifier.{field}"), code.into())]);
     }
-    let of_chain =
-        ListIdentifiersRequest { entity: entity(Some(Key::ChainId("testnet".into()))), ..Default::default() };
-    let refused = clients.identifiers.list_identifiers(of_chain).await.unwrap_err();
-    assert_eq!(wrong_fields(&refused), [("entity".into(), "NOT_IDENTIFIED".into())]);
     for (source, id, field, code) in [
         ("", "x", "external.source", "INVALID"),
         ("coingecko", "", "external.external_id", "REQUIRED"),
@@ -167,7 +165,7 @@ async fn one_identifier_of_a_source_is_the_primary_one(s: TestEnvironment) {
     };
     assert_eq!(reason(&clients.apply(vec![is(&second.id, true)]).await.unwrap_err()), "ENTITY_EXISTS");
     clients.apply(vec![is(&second.id, true), is(&first.id, false)]).await.unwrap();
-    let changed = Identifier { external_id: "else".into(), ..second.clone() };
+    let changed = Identifier { external_id: "else".into(), etag: String::new(), ..second.clone() };
     let refused = Identifier::update(&mut clients, changed, &["external_id"], Write::default()).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("identifier.external_id".into(), "IMMUTABLE".into())]);
 }

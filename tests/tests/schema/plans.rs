@@ -5,27 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use cqar_domain::{
-    entities::{
-        Entity,
-        asset::{Asset, AssetType},
-        chain::Chain,
-        deployment::Deployment,
-        identifier::Identifier,
-        instrument::{Instrument, Terms},
-        market::Market,
-        relationship::{Relationship, RelationshipType},
-        venue::{Venue, VenueType},
-        venue_asset::VenueAsset,
-    },
-    id::EntityKey,
-};
-use cqar_store::{PLANNER, STATEMENTS, Store, schema::MAX_EXAMINED, table_schemas};
+use cqar_store::{PLANNER, STATEMENTS, Store, table_schemas};
 use cqar_tests::{
-    entities::{
-        asset, chain, create, deployment, deposit, identifier, instrument, market, relationship, venue, venue_asset,
-    },
-    kinds::examples,
+    entities::create,
+    kinds::{examples, many},
 };
 use tracing::{Event, Subscriber, field::Visit, instrument::WithSubscriber};
 use tracing_subscriber::{
@@ -74,65 +57,11 @@ async fn statements(database: &Database) -> BTreeSet<String> {
 /// Enough for a plan to matter.
 const ROWS: usize = 20_000;
 
-/// So many of each type, spread over the types, kinds and venues that there are.
+/// So many of each type.
 async fn fill(store: &Store) {
-    use AssetType::{Coin, Commodity, Equity, Fiat, Index, Nft, Stablecoin, Token};
-    use VenueType::{Bridge, Cex, Dex, DexAggregator, Lending, Otc};
-    let asset_types = [Coin, Token, Stablecoin, Nft, Fiat, Commodity, Equity, Index];
-    let venue_types = [Cex, Dex, DexAggregator, Bridge, Lending, Otc];
-    let assets: Vec<Asset> =
-        (0..ROWS).map(|n| Asset { asset_type: asset_types[n % 8], ..asset(&format!("S{n}")) }).collect();
-    let chains: Vec<Chain> =
-        (0..ROWS).map(|n| chain(&format!("c{n}"), &format!("eip155:{n}"), Some(assets[n].id))).collect();
-    let venues: Vec<Venue> = (0..ROWS)
-        .map(|n| Venue {
-            venue_type: venue_types[n % 6],
-            chain_id: Some(chains[n].id.clone()),
-            ..venue(&format!("v{n}"))
-        })
-        .collect();
-    let deployments: Vec<Deployment> =
-        (0..ROWS).map(|n| deployment(&format!("c{}", n / 2), &format!("0x{n:040x}"), assets[n].id)).collect();
-    // A few venues have all the codes and markets, as they were imported: one venue's together.
-    let of_venue = |n: usize| format!("v{}", n / (ROWS / 5));
-    let codes: Vec<VenueAsset> = (0..ROWS).map(|n| venue_asset(&of_venue(n), &format!("C{n}"), assets[n].id)).collect();
-    let terms = |n: usize| match n % 4 {
-        0 => Terms::Spot { base: assets[n].id, quote: assets[n + 1].id },
-        2 => Terms::Spot { base: assets[n].id, quote: assets[ROWS - 1].id },
-        _ => deposit(assets[n].id),
-    };
-    let instruments: Vec<Instrument> =
-        (0..ROWS).map(|n| Instrument { code: format!("I{n}"), ..instrument(terms(n)) }).collect();
-    // And one of them has more than a page looks at.
-    let markets: Vec<Market> = (0..ROWS + MAX_EXAMINED + 2000)
-        .map(|n| Market {
-            segment: ["spot", "margin"][n / 200 % 2].parse().unwrap(),
-            ..market(&of_venue(n.min(ROWS)), &format!("M{n}"), instruments[n % ROWS].id)
-        })
-        .collect();
-    let relationships: Vec<Relationship> =
-        (1..ROWS).map(|n| relationship(assets[n].id, assets[n / 2].id, RelationshipType::Wraps)).collect();
-    let identifiers: Vec<Identifier> = (0..ROWS)
-        .map(|n| {
-            let of = match n % 5 {
-                0 => EntityKey::Asset(assets[n].id),
-                1 => EntityKey::Deployment(deployments[n].id),
-                2 => EntityKey::Instrument(instruments[n].id),
-                3 => EntityKey::Market(markets[n].id),
-                _ => EntityKey::Venue(venues[n].id.clone()),
-            };
-            identifier(of, ["coingecko", "internal", "messari"][n % 3], &format!("x{n}"))
-        })
-        .collect();
-    create(store, &assets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &chains.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &venues.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &relationships.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &deployments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &codes.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &instruments.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &markets.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
-    create(store, &identifiers.into_iter().map(Entity::from).collect::<Vec<_>>()).await;
+    for of_type in many(ROWS) {
+        create(store, &of_type).await;
+    }
 }
 
 /// As many answered requests.

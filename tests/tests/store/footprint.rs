@@ -4,15 +4,20 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use cqar_domain::{
     entities::{
-        Entity, EntityVariant, asset::Asset, instrument::Instrument, market::Market, venue::Venue,
+        Entity, EntityVariant,
+        asset::Asset,
+        instrument::Instrument,
+        market::Market,
+        relationship::{Rate, Relationship, RelationshipType},
+        venue::Venue,
         venue_asset::VenueAsset,
     },
-    id::EntityKey,
+    id::{AssetId, EntityKey, EntityType},
     unique_key::UniqueKey,
 };
-use cqar_store::{Snapshot, Store};
+use cqar_store::{End, Snapshot, Store};
 use cqar_tests::{
-    entities::{asset, change, create, deposit, instrument, market, venue, venue_asset, write},
+    entities::{asset, change, create, deposit, instrument, market, relationship, venue, venue_asset, write},
     kinds::examples,
     postgres::Postgres,
 };
@@ -68,6 +73,19 @@ impl Asked {
                 ("symbols with what they show", format!("{markets:?} {related:?}"))
             }
             10 => ("referrers", format!("{:?}", snapshot.referrers(&self.keys, 100).await.unwrap())),
+            11 | 12 => {
+                let end = if n == 11 { End::From } else { End::To };
+                let assets: Vec<AssetId> = self.all(Asset::of).iter().map(|it| it.id).collect();
+                let mut found = snapshot.relationships(end, &assets, 100).await.unwrap();
+                found.sort_by_key(|it| it.id);
+                (if n == 11 { "underlyings" } else { "derivatives" }, format!("{found:?}"))
+            }
+            13 => {
+                let codes: Vec<String> = self.all(VenueAsset::of).into_iter().map(|it| it.code).collect();
+                let mut found = snapshot.venue_assets_with_codes(venue, &codes).await.unwrap();
+                found.sort_by_key(|it| it.id);
+                ("codes of venues", format!("{found:?}"))
+            }
             _ => return None,
         })
     }
@@ -84,9 +102,12 @@ impl Asked {
                 .into(),
             Market { segment: market_of_it.segment.clone(), ..market("dex", "BESIDE", instruments[0].id) }.into(),
             venue_asset("dex", "OTHER", assets[0].id).into(),
+            VenueAsset { segment: "swap".parse().unwrap(), ..venue_asset("dex", &bindings[0].code, assets[0].id) }
+                .into(),
+            relationship(assets[0].id, assets[1].id, RelationshipType::SyntheticOf).into(),
             venue("another").into(),
         ];
-        let venues = self.all(Venue::of);
+        let (venues, relationships) = (self.all(Venue::of), self.all(Relationship::of));
         let altered: Vec<(Entity, Entity)> = vec![
             (assets[0].clone().into(), Asset { symbol: "NEW".into(), ..assets[0].clone() }.into()),
             (assets[0].clone().into(), Asset { name: "Renamed".into(), ..assets[0].clone() }.into()),
@@ -97,17 +118,21 @@ impl Asked {
                 Market { segment: "elsewhere".parse().unwrap(), ..market_of_it.clone() }.into(),
             ),
             (bindings[0].clone().into(), VenueAsset { code: "NEW".into(), ..bindings[0].clone() }.into()),
+            (relationships[0].clone().into(), Relationship { rate: Rate::Oracle, ..relationships[0].clone() }.into()),
             (venues[0].clone().into(), Venue { name: "Renamed".into(), ..venues[0].clone() }.into()),
         ];
         let altered = altered.into_iter().map(|(before, after)| (Some(before), Some(after)));
-        let deleted = [market_of_it.clone().into(), bindings[0].clone().into()].map(|it: Entity| (Some(it), None));
+        let deleted = [market_of_it.clone().into(), bindings[0].clone().into(), relationships[0].clone().into()]
+            .map(|it: Entity| (Some(it), None));
         created.into_iter().map(|it| (None, Some(it))).chain(altered).chain(deleted).collect()
     }
 }
 
 /// Whether another server made a change, or this one: it knows its own without reading them.
 pub async fn what_alters_an_answer_touches_what_it_depends_on([store, other]: [Arc<Store>; 2]) {
-    let entities = examples();
+    let mut entities = examples();
+    // The market is to be deleted, which nothing may refer to.
+    entities.retain(|it| !it.references().iter().any(|(_, target)| target.entity_type() == EntityType::Market));
     create(&store, &entities).await;
     let keys: Vec<EntityKey> = entities.iter().map(Entity::key).collect();
     let unique = entities.iter().flat_map(Entity::unique_keys).map(|(_, key)| key).collect();
@@ -135,7 +160,7 @@ pub async fn what_alters_an_answer_touches_what_it_depends_on([store, other]: [A
             }
         }
         assert!(
-            altered.len() == 11 && altered.values().all(|count| *count > 0),
+            altered.len() == 14 && altered.values().all(|count| *count > 0),
             "each is altered by something: {altered:?}"
         );
         assert!(spared.values().all(|count| *count > 0), "and left alone by something: {spared:?}");

@@ -20,7 +20,7 @@ use cqar_domain::{
     },
     entity::Meta,
     event::{EventLog, LogPage, LogPosition},
-    id::{AssetId, EntityKey, InstrumentId, Segment, SystemIds},
+    id::{AssetId, EntityKey, EntityType, InstrumentId, Segment, SystemIds},
     relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},
 };
@@ -178,12 +178,13 @@ async fn every_entity_reads_back_as_it_was_written(store: Arc<Store>) {
     let log = store.read(LogPosition::default(), 100).await.unwrap().events;
     assert_eq!(log, committed.events, "the log reads back as it was handed over");
     assert!(log.iter().map(|event| event.position.index).eq((0..).take(entities.len())));
-    let event = v1::Event::decode(log.last().unwrap().body.clone()).unwrap();
+    let listed = log.iter().find(|event| event.key.entity_type() == EntityType::Market).unwrap();
+    let event = v1::Event::decode(listed.body.clone()).unwrap();
     assert_eq!(
         (event.r#type.as_str(), event.venue_id.as_str(), event.actor.as_str()),
         ("market_listed", "dex", "tester")
     );
-    assert_eq!(event.after.unwrap(), v1::Entity::from(&stored(&store, keys.last().unwrap()).await));
+    assert_eq!(event.after.unwrap(), v1::Entity::from(&stored(&store, &listed.key).await));
     assert_eq!(store.log_bounds().await.unwrap().newest, 1);
 }
 

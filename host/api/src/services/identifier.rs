@@ -1,6 +1,5 @@
 //! `cqar.v1.IdentifierService`
 
-use cqar_domain::{entities::identifier::IDENTIFIED, id::EntityType, violation::Violation};
 use cqar_proto::{
     convert,
     encoded::{EncodedAnswer, EncodedBatch},
@@ -95,12 +94,7 @@ fn query(external: v1::ExternalId) -> JoinedQuery {
 /// What a list asks for.
 fn listed(request: v1::ListIdentifiersRequest) -> Result<(IdentifierFilter, PageRequest, i64), Error> {
     let v1::ListIdentifiersRequest { page_size: size, page_token: token, min_revision, entity, source } = request;
-    let in_entity = |found: Vec<Violation>| Error::Invalid(found.into_iter().map(|it| it.under("entity")).collect());
-    let entity = entity.map(convert::entity_key).transpose().map_err(in_entity)?;
-    if entity.as_ref().is_some_and(|entity| !IDENTIFIED.contains(&entity.entity_type())) {
-        let types = IDENTIFIED.map(EntityType::name).join(", ");
-        return Err(invalid("entity", "NOT_IDENTIFIED", format_args!("must be one of {types}")));
-    }
+    let entity = entity.map(|entity| convert::identified("entity", entity)).transpose().map_err(Error::Invalid)?;
     let filter = IdentifierFilter { entity, source: given_id("source", &source)? };
     Ok((filter, PageRequest { size, token }, min_revision))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cqar_domain::{
-    id::{IdError, Segment, VenueId},
+    id::VenueId,
     time::Timestamp,
     violation::{Violation, Violations},
 };
@@ -30,7 +30,7 @@ use super::{Api, Reply, answered};
 use crate::{
     memory::{AnswerBudget, received},
     reads::{batch_result, check_batch, given, given_id, read_revision, read_segment},
-    status::{invalid, malformed, status},
+    status::{malformed, status},
     writes::entity_writes,
 };
 

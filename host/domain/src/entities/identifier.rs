@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::{
     caip19,
     entities::deployment::Deployment,
-    entity::{Meta, TypedEntity, changed_fields, references},
+    entity::{Meta, ReferenceField, TypedEntity, changed_fields, references},
     external_id::{is_dti, is_figi, is_isin, is_mic},
-    id::{EntityKey, EntityType, IdentifierId, Source},
+    id::{AssetId, DeploymentId, EntityKey, EntityType, IdentifierId, InstrumentId, MarketId, Source, VenueId},
     text::EXTERNAL_ID,
     time::Timestamp,
     unique_key::UniqueKey,
@@ -19,8 +19,8 @@ use crate::{
 pub struct Identifier {
     /// Its id.
     pub id: IdentifierId,
-    /// What is called so, one of [`IDENTIFIED`]; immutable.
-    pub entity: EntityKey,
+    /// What is called so; immutable.
+    pub entity: Identified,
     /// Who calls it so; immutable.
     pub source: Source,
     /// The id there; immutable.
@@ -34,8 +34,15 @@ pub struct Identifier {
 }
 
 /// What may have identifiers.
-pub const IDENTIFIED: [EntityType; 5] =
-    [EntityType::Asset, EntityType::Deployment, EntityType::Instrument, EntityType::Market, EntityType::Venue];
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the types are")]
+pub enum Identified {
+    Asset(AssetId),
+    Deployment(DeploymentId),
+    Instrument(InstrumentId),
+    Market(MarketId),
+    Venue(VenueId),
+}
 
 /// The source of CAIP-19 ids, which deployments have by themselves.
 pub const CAIP19: &str = "caip19";
@@ -75,6 +82,43 @@ impl Identifier {
     }
 }
 
+impl Identified {
+    /// Its key.
+    pub fn key(&self) -> EntityKey {
+        match self {
+            Self::Asset(id) => (*id).into(),
+            Self::Deployment(id) => (*id).into(),
+            Self::Instrument(id) => (*id).into(),
+            Self::Market(id) => (*id).into(),
+            Self::Venue(id) => id.clone().into(),
+        }
+    }
+
+    /// What has the key, if that may have identifiers.
+    pub fn of(key: EntityKey) -> Option<Self> {
+        Some(match key {
+            EntityKey::Asset(id) => Self::Asset(id),
+            EntityKey::Deployment(id) => Self::Deployment(id),
+            EntityKey::Instrument(id) => Self::Instrument(id),
+            EntityKey::Market(id) => Self::Market(id),
+            EntityKey::Venue(id) => Self::Venue(id),
+            _ => return None,
+        })
+    }
+}
+
+impl ReferenceField for Identified {
+    fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
+        visit(self.key());
+    }
+
+    fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        if let Some(other) = replace(&self.key()).and_then(Self::of) {
+            *self = other;
+        }
+    }
+}
+
 impl TypedEntity for Identifier {
     const TYPE: EntityType = EntityType::Identifier;
     const SOFT_DELETE: bool = false;
@@ -97,10 +141,6 @@ impl TypedEntity for Identifier {
         if let Some((code, what)) = self.malformed() {
             found.add("external_id", code, what);
         }
-        if !IDENTIFIED.contains(&self.entity.entity_type()) {
-            let types = IDENTIFIED.map(EntityType::name).join(", ");
-            found.add("entity", "NOT_IDENTIFIED", format_args!("must be one of {types}"));
-        }
     }
 
     changed_fields!(entity, source, external_id, is_primary, verified_time);
@@ -108,8 +148,9 @@ impl TypedEntity for Identifier {
     fn unique_keys(&self) -> Vec<(&'static str, UniqueKey)> {
         let mut keys = vec![("external_id", Self::external_key(&self.source, &self.external_id))];
         if self.is_primary {
-            let (of, id) = (self.entity.entity_type().name(), self.entity.id());
-            keys.push(("is_primary", UniqueKey::new("identifier.primary", &[of, &id, self.source.as_str()])));
+            let entity = self.entity.key();
+            let parts = [entity.entity_type().name(), &entity.id(), self.source.as_str()];
+            keys.push(("is_primary", UniqueKey::new("identifier.primary", &parts)));
         }
         keys
     }

@@ -1,15 +1,15 @@
 //! A document of every entity type, for the samples of the gate.
 
 use cqar_domain::id::EntityType;
-use serde_json::{Map, Value};
+use cqar_proto::convert;
+use serde_json::Value;
 
 /// The id of the sample where a type has one of its own.
 pub(crate) const SAMPLE_ID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// The document of a type; empty for one that has none in `sample_documents.json`, which a test refuses.
+/// The document of a type; empty for one whose sample is none, which a test refuses.
 pub(crate) fn sample_document(entity_type: EntityType) -> Value {
-    let documents: Map<String, Value> = serde_json::from_str(include_str!("sample_documents.json")).unwrap_or_default();
-    documents.get(entity_type.name()).cloned().unwrap_or_default()
+    serde_json::from_str(convert::sample(entity_type)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entity_type_has_a_document_of_the_contract() {
+    fn every_sample_is_a_document_of_the_contract() {
         for entity_type in EntityType::ALL {
             let document = sample_document(entity_type);
             let entity = json!({entity_type.name(): document});

@@ -95,7 +95,7 @@ pub(super) async fn answers<L: EntitySource>(
 
 /// What an identifier names.
 fn named_by(entity: &Entity) -> Option<EntityKey> {
-    if let Entity::Identifier(identifier) = entity { Some(identifier.entity.clone()) } else { None }
+    if let Entity::Identifier(identifier) = entity { Some(identifier.entity.key()) } else { None }
 }
 
 fn asset_of(entity: &Entity) -> Option<EntityKey> {

@@ -1,18 +1,15 @@
 //! Table `identifiers`. What is called so stands in one of as many columns as there are types of it.
 
 use cqar_domain::{
-    entities::identifier::Identifier,
-    id::{AssetId, DeploymentId, EntityKey, EntityType, IdentifierId, InstrumentId, MarketId, Source, VenueId},
+    entities::identifier::{Identified, Identifier},
+    id::{AssetId, DeploymentId, EntityType, IdentifierId, InstrumentId, MarketId, Source, VenueId},
 };
-
-use uuid::Uuid;
 
 use super::{Table, meta_values, time_value};
 use crate::{
     filter::Filter,
     row::RowReader,
     schema::{IndexedFilter, Reference},
-    snapshot::id_value,
     value::Value,
 };
 
@@ -20,23 +17,22 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct IdentifierFilter {
     /// Of one entity.
-    pub entity: Option<EntityKey>,
+    pub entity: Option<Identified>,
     /// Of one source.
     pub source: Option<Source>,
 }
 
 impl From<IdentifierFilter> for Filter {
     fn from(filter: IdentifierFilter) -> Self {
-        let column = |entity: &EntityKey| {
-            Identifier::REFERENCES.iter().find(|it| it.target == entity.entity_type()).map(|it| it.column)
+        let (column, value) = match filter.entity {
+            None => return Self::of(Identifier::SCHEMA).and_text("source", filter.source),
+            Some(Identified::Asset(id)) => ("asset_id", Value::Uuid(id.uuid())),
+            Some(Identified::Deployment(id)) => ("deployment_id", Value::Uuid(id.uuid())),
+            Some(Identified::Instrument(id)) => ("instrument_id", Value::Uuid(id.uuid())),
+            Some(Identified::Market(id)) => ("market_id", Value::Uuid(id.uuid())),
+            Some(Identified::Venue(id)) => ("venue_id", Value::Text(id.to_string())),
         };
-        let filtered = match filter.entity.map(|entity| (column(&entity), entity)) {
-            None => Self::of(Identifier::SCHEMA),
-            Some((Some(column), entity)) => Self::of(Identifier::SCHEMA).and(column, Some(id_value(&entity))),
-            // What can have no identifiers has none: no row has this id.
-            Some((None, _)) => Self::of(Identifier::SCHEMA).and("id", Some(Value::Uuid(Uuid::nil()))),
-        };
-        filtered.and_text("source", filter.source)
+        Self::of(Identifier::SCHEMA).and(column, Some(value)).and_text("source", filter.source)
     }
 }
 
@@ -70,6 +66,7 @@ impl Table for Identifier {
         IndexedFilter::by(&["instrument_id"], "identifiers_instrument"),
         IndexedFilter::by(&["market_id"], "identifiers_market"),
         IndexedFilter::by(&["venue_id"], "identifiers_venue"),
+        IndexedFilter::by(&["source"], "identifiers_source"),
     ];
 
     fn write_order(&self) -> &str {
@@ -78,14 +75,20 @@ impl Table for Identifier {
 
     fn values(&self) -> Vec<Value> {
         let [revision, create, update] = meta_values(&self.meta);
-        let uuid_of = |of: EntityType| Value::OptUuid(self.entity.uuid().filter(|_| self.entity.entity_type() == of));
-        let venue = if let EntityKey::Venue(id) = &self.entity { Some(id.to_string()) } else { None };
+        let (mut asset, mut deployment, mut instrument, mut market, mut venue) = (None, None, None, None, None);
+        match &self.entity {
+            Identified::Asset(id) => asset = Some(id.uuid()),
+            Identified::Deployment(id) => deployment = Some(id.uuid()),
+            Identified::Instrument(id) => instrument = Some(id.uuid()),
+            Identified::Market(id) => market = Some(id.uuid()),
+            Identified::Venue(id) => venue = Some(id.to_string()),
+        }
         vec![
             Value::Uuid(self.id.uuid()),
-            uuid_of(EntityType::Asset),
-            uuid_of(EntityType::Deployment),
-            uuid_of(EntityType::Instrument),
-            uuid_of(EntityType::Market),
+            Value::OptUuid(asset),
+            Value::OptUuid(deployment),
+            Value::OptUuid(instrument),
+            Value::OptUuid(market),
             Value::OptText(venue),
             Value::Text(self.source.to_string()),
             Value::Text(self.external_id.clone()),
@@ -100,11 +103,11 @@ impl Table for Identifier {
     fn read(row: &mut RowReader<'_>) -> Result<Self, String> {
         let id = row.id(IdentifierId::from_uuid)?;
         let named = [
-            row.id_optional(AssetId::from_uuid)?.map(EntityKey::Asset),
-            row.id_optional(DeploymentId::from_uuid)?.map(EntityKey::Deployment),
-            row.id_optional(InstrumentId::from_uuid)?.map(EntityKey::Instrument),
-            row.id_optional(MarketId::from_uuid)?.map(EntityKey::Market),
-            row.parsed_optional::<VenueId>()?.map(EntityKey::Venue),
+            row.id_optional(AssetId::from_uuid)?.map(Identified::Asset),
+            row.id_optional(DeploymentId::from_uuid)?.map(Identified::Deployment),
+            row.id_optional(InstrumentId::from_uuid)?.map(Identified::Instrument),
+            row.id_optional(MarketId::from_uuid)?.map(Identified::Market),
+            row.parsed_optional::<VenueId>()?.map(Identified::Venue),
         ];
         Ok(Self {
             id,

@@ -15,24 +15,14 @@ use std::collections::BTreeMap;
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        EntityVariant,
-        asset::Asset,
-        chain::Chain,
-        deployment::Deployment,
-        identifier::Identifier,
-        instrument::Instrument,
-        market::Market,
-        relationship::Relationship,
-        venue::Venue,
-        venue_asset::{VenueAsset, VenueAssetNetwork},
+        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, identifier::Identifier,
+        instrument::Instrument, market::Market, relationship::Relationship, venue::Venue, venue_asset::VenueAsset,
     },
     entity::Meta,
-    id::{ChainId, EntityType, IdError},
+    id::EntityType,
     text::Labels,
     time::Timestamp,
 };
-
-use cqar_proto::{convert, v1};
 
 use crate::{
     database::Tx,
@@ -165,32 +155,6 @@ impl JsonText for BTreeMap<String, Timestamp> {
         let micros: BTreeMap<String, i64> = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let time = |(key, micros)| Ok((key, Timestamp::from_micros(micros).map_err(|error| error.to_string())?));
         micros.into_iter().map(time).collect()
-    }
-}
-
-impl JsonText for BTreeMap<String, ChainId> {
-    fn to_json(&self) -> String {
-        let ids: BTreeMap<&str, &str> = self.iter().map(|(key, id)| (key.as_str(), id.as_str())).collect();
-        serde_json::json!(ids).to_string()
-    }
-
-    fn from_json(text: &str) -> Result<Self, String> {
-        let ids: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let id = |(key, id): (String, String)| Ok((key, id.parse().map_err(|error: IdError| error.to_string())?));
-        ids.into_iter().map(id).collect()
-    }
-}
-
-/// As the contract's messages are written.
-impl JsonText for Vec<VenueAssetNetwork> {
-    fn to_json(&self) -> String {
-        let messages: Vec<v1::VenueAssetNetwork> = self.iter().map(Into::into).collect();
-        serde_json::json!(messages).to_string()
-    }
-
-    fn from_json(text: &str) -> Result<Self, String> {
-        let messages = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        convert::stored_networks(messages).map_err(|found| format!("{found:?}"))
     }
 }
 

@@ -1,12 +1,14 @@
 //! Table `venues`.
 
+use std::collections::BTreeMap;
+
 use cqar_domain::{
     entities::venue::{Venue, VenueType},
-    id::{ChainId, EntityType},
+    id::{ChainId, EntityType, IdError},
 };
 use cqar_proto::v1;
 
-use super::{Table, json_value, meta_values, time_value};
+use super::{JsonText, Table, json_value, meta_values, time_value};
 use crate::{
     filter::Filter,
     row::RowReader,
@@ -98,5 +100,18 @@ impl Table for Venue {
             network_chain_ids: row.json()?,
             meta: row.meta()?,
         })
+    }
+}
+
+impl JsonText for BTreeMap<String, ChainId> {
+    fn to_json(&self) -> String {
+        let ids: BTreeMap<&str, &str> = self.iter().map(|(key, id)| (key.as_str(), id.as_str())).collect();
+        serde_json::json!(ids).to_string()
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let ids: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let id = |(key, id): (String, String)| Ok((key, id.parse().map_err(|error: IdError| error.to_string())?));
+        ids.into_iter().map(id).collect()
     }
 }

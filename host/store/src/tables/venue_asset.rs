@@ -1,11 +1,13 @@
 //! Table `venue_assets`.
 
 use cqar_domain::{
-    entities::venue_asset::VenueAsset,
+    entities::venue_asset::{VenueAsset, VenueAssetNetwork},
     id::{AssetId, EntityType, Segment, VenueAssetId, VenueId},
 };
 
-use super::{Table, json_value, meta_values, time_value};
+use cqar_proto::{convert, v1};
+
+use super::{JsonText, Table, json_value, meta_values, time_value};
 use crate::{
     filter::Filter,
     row::RowReader,
@@ -101,5 +103,18 @@ impl Table for VenueAsset {
             networks: row.json()?,
             meta: row.meta()?,
         })
+    }
+}
+
+/// As the contract's messages are written.
+impl JsonText for Vec<VenueAssetNetwork> {
+    fn to_json(&self) -> String {
+        let messages: Vec<v1::VenueAssetNetwork> = self.iter().map(Into::into).collect();
+        serde_json::json!(messages).to_string()
+    }
+
+    fn from_json(text: &str) -> Result<Self, String> {
+        let messages = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        convert::stored_networks(messages).map_err(|found| format!("{found:?}"))
     }
 }

@@ -35,6 +35,8 @@ impl From<&Asset> for v1::Asset {
 impl EntityMessage for v1::Asset {
     type Entity = Asset;
 
+    const SAMPLE: &'static str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "symbol": "SAMPLE", "name": "Sample", "type": "ASSET_TYPE_COIN"}"#;
+
     arm!(Asset);
 
     fn label(&self) -> &str {

@@ -37,6 +37,8 @@ impl From<&Chain> for v1::Chain {
 impl EntityMessage for v1::Chain {
     type Entity = Chain;
 
+    const SAMPLE: &'static str = r#"{"id": "sample", "name": "Sample", "caip2": "eip155:999999"}"#;
+
     arm!(Chain);
 
     fn label(&self) -> &str {

@@ -39,6 +39,10 @@ impl From<&Deployment> for v1::Deployment {
 impl EntityMessage for v1::Deployment {
     type Entity = Deployment;
 
+    const SAMPLE: &'static str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "asset_id": "01890a5d-ac96-774b-bcce-b302099a8058", "chain_id":
+        "sample", "address": "0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48", "decimals": 6, "standard":
+        "TOKEN_STANDARD_ERC20", "caip19": "eip155:999999/erc20:0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"}"#;
+
     arm!(Deployment);
 
     fn label(&self) -> &str {

@@ -73,6 +73,9 @@ impl From<&Instrument> for v1::Instrument {
 impl EntityMessage for v1::Instrument {
     type Entity = Instrument;
 
+    const SAMPLE: &'static str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "code": "SAMPLE/USDT", "spot": {"base_asset_id":
+        "01890a5d-ac96-774b-bcce-b302099a8058", "quote_asset_id": "01890a5d-ac96-774b-bcce-b302099a8059"}}"#;
+
     arm!(Instrument);
 
     fn label(&self) -> &str {

@@ -60,6 +60,11 @@ impl From<&Market> for v1::Market {
 impl EntityMessage for v1::Market {
     type Entity = Market;
 
+    const SAMPLE: &'static str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue_id": "sample", "segment": "spot", "venue_symbol":
+        "BTCUSDT", "instrument_id": "01890a5d-ac96-774b-bcce-b302099a8058", "unit_multiplier": "1", "tick_size": "0.01",
+        "lot_size": "0.00001", "min_quantity": "0.00001", "max_quantity": "9000", "min_notional": "5", "maker_fee":
+        "0.001", "taker_fee": "0.001", "status": "MARKET_STATUS_ACTIVE"}"#;
+
     arm!(Market);
 
     fn label(&self) -> &str {

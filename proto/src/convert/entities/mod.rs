@@ -19,6 +19,7 @@ use cqar_domain::{
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+pub use identifier::identified;
 pub use venue_asset::stored_networks;
 
 use super::{
@@ -31,6 +32,9 @@ use crate::v1::{self, entity::Entity as Message, entity_key::Key};
 pub trait EntityMessage: prost::Message + Masked + Serialize + Sized + for<'a> From<&'a Self::Entity> {
     /// What it is the message of.
     type Entity: EntityVariant;
+
+    /// One of them, as its document: what plugins are tried with.
+    const SAMPLE: &'static str;
 
     /// Its id; empty where the server is to make one.
     fn id(&self) -> &str;
@@ -134,6 +138,11 @@ macro_rules! messages {
         /// The fields of a type's message that a client may give: those that an update may change, and those that only a create takes.
         pub const fn settable_fields(entity_type: EntityType) -> [&'static [&'static str]; 2] {
             match entity_type { $(EntityType::$entity => [v1::$entity::MUTABLE, v1::$entity::IMMUTABLE]),+ }
+        }
+
+        /// See [`EntityMessage::SAMPLE`].
+        pub const fn sample(entity_type: EntityType) -> &'static str {
+            match entity_type { $(EntityType::$entity => <v1::$entity as EntityMessage>::SAMPLE),+ }
         }
 
         /// Names an entity of a type.

@@ -47,6 +47,10 @@ impl From<&Relationship> for v1::Relationship {
 impl EntityMessage for v1::Relationship {
     type Entity = Relationship;
 
+    const SAMPLE: &'static str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "from_asset_id": "01890a5d-ac96-774b-bcce-b302099a8058",
+        "to_asset_id": "01890a5d-ac96-774b-bcce-b302099a8059", "type": "RELATIONSHIP_TYPE_WRAPS", "rate_kind":
+        "RATE_KIND_FIXED", "conversion_rate": "1"}"#;
+
     arm!(Relationship);
 
     fn label(&self) -> &str {

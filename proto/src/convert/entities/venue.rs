@@ -40,6 +40,8 @@ impl From<&Venue> for v1::Venue {
 impl EntityMessage for v1::Venue {
     type Entity = Venue;
 
+    const SAMPLE: &'static str = r#"{"id": "sample", "name": "Sample", "type": "VENUE_TYPE_CEX"}"#;
+
     arm!(Venue);
 
     fn label(&self) -> &str {

@@ -54,6 +54,9 @@ impl From<&VenueAssetNetwork> for v1::VenueAssetNetwork {
 impl EntityMessage for v1::VenueAsset {
     type Entity = VenueAsset;
 
+    const SAMPLE: &'static str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "venue_id": "sample", "asset_id":
+        "01890a5d-ac96-774b-bcce-b302099a8058", "code": "SMPL"}"#;
+
     arm!(VenueAsset);
 
     fn label(&self) -> &str {

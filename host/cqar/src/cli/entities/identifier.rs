@@ -1,12 +1,15 @@
 //! What others call entities, on the command line.
 
 use clap::Args;
-use cqar_domain::id::EntityType;
+use cqar_domain::{
+    entities::identifier::Identified,
+    id::{EntityKey, EntityType},
+};
 use cqar_proto::{
     convert,
     v1::{
-        EntityKey, ExternalId, GetIdentifierRequest, Identifier, ListIdentifiersRequest, ListIdentifiersResponse,
-        ResolveIdentifierRequest,
+        ExternalId, GetIdentifierRequest, IdentifiedEntity, Identifier, ListIdentifiersRequest,
+        ListIdentifiersResponse, ResolveIdentifierRequest,
     },
 };
 
@@ -68,7 +71,7 @@ async fn find(server: &Connection, name: &str, lookup: Lookup) -> Result<String,
 }
 
 /// The entity that is called so: its type, and its id or name, `asset/USDC`.
-async fn entity_filter(client: &ClientArgs, name: &str) -> Result<Option<EntityKey>, CliError> {
+async fn entity_filter(client: &ClientArgs, name: &str) -> Result<Option<IdentifiedEntity>, CliError> {
     if name.is_empty() {
         return Ok(None);
     }
@@ -77,7 +80,8 @@ async fn entity_filter(client: &ClientArgs, name: &str) -> Result<Option<EntityK
     let commands = EntityCommands::named(entity_type).ok_or_else(unreadable)?;
     let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
     let id = commands.id_of(&server, of, Lookup::default()).await?;
-    Ok(Some(EntityKey { key: Some(convert::key(commands.entity_type, id)) }))
+    let key = EntityKey::parse(commands.entity_type, &id).ok().and_then(Identified::of).ok_or_else(unreadable)?;
+    Ok(Some((&key).into()))
 }
 
 #[derive(Debug, Args)]
@@ -97,7 +101,7 @@ const HEADERS: [&str; 5] = ["SOURCE", "EXTERNAL ID", "PRIMARY", "OF", "ID"];
 fn row(identifier: Identifier) -> [String; 5] {
     let Identifier { id, entity, source, external_id, is_primary, .. } = identifier;
     // As `--of` takes it.
-    let of = entity.and_then(|it| convert::entity_key(it).ok());
+    let of = entity.and_then(|it| convert::identified("entity", it).ok()).map(|it| it.key());
     let of = of.map(|key| format!("{}/{}", EntityCommands::of(key.entity_type()).name, key.id())).unwrap_or_default();
     [source, external_id, yes(is_primary.unwrap_or_default()), of, id]
 }
