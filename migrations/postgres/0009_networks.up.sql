@@ -5,7 +5,7 @@ ALTER TABLE venue_assets
     ADD COLUMN listed_us BIGINT,
     ADD COLUMN delisted_us BIGINT,
     ADD COLUMN networks TEXT NOT NULL DEFAULT '[]';
-CREATE INDEX venue_assets_code ON venue_assets (venue_id, code, id);
+CREATE INDEX venue_assets_code ON venue_assets (code, id);
 ALTER TABLE venue_assets ALTER COLUMN code SET (n_distinct = -1);
 
 -- What entities refer to in fields that hold many. Each end is a type and an id.

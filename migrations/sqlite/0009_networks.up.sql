@@ -4,7 +4,7 @@ ALTER TABLE venue_assets ADD COLUMN is_trading_enabled BOOLEAN NOT NULL DEFAULT 
 ALTER TABLE venue_assets ADD COLUMN listed_us BIGINT;
 ALTER TABLE venue_assets ADD COLUMN delisted_us BIGINT;
 ALTER TABLE venue_assets ADD COLUMN networks TEXT NOT NULL DEFAULT '[]';
-CREATE INDEX venue_assets_code ON venue_assets (venue_id, code, id);
+CREATE INDEX venue_assets_code ON venue_assets (code, id);
 
 -- What entities refer to in fields that hold many. Each end is a type and an id.
 CREATE TABLE list_references (

@@ -41,6 +41,13 @@ impl From<&tonic::Status> for Status {
     }
 }
 
+/// The error of one item as that which a call of its own would have got.
+impl From<&Status> for tonic::Status {
+    fn from(item: &Status) -> Self {
+        Self::with_details(item.code.into(), item.message.clone(), item.encode_to_vec().into())
+    }
+}
+
 impl Status {
     /// The reason of the `google.rpc.ErrorInfo` among the details, if there is one.
     pub fn reason(&self) -> Option<String> {

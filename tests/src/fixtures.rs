@@ -17,8 +17,8 @@ use cqar_proto::{
     },
     well_known::Timestamp,
 };
-use prost::Message as _;
-use tonic::{Code, Status, Streaming, transport::Channel};
+
+use tonic::{Status, Streaming, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use crate::server::Server;
@@ -355,5 +355,5 @@ pub fn preconditions(status: &Status) -> Vec<(String, String)> {
 
 /// The error of one item of a batch as the status that a call of its own would have got.
 pub fn status_of(item: &rpc::Status) -> Status {
-    Status::with_details(Code::from(item.code), item.message.clone(), item.encode_to_vec().into())
+    item.into()
 }

@@ -52,15 +52,8 @@ pub(crate) fn status(error: Error) -> Status {
             about(refuse(FailedPrecondition, ErrorReason::OnceReferredTo), field, key)
         }
         Error::SymbolUnknown { venue, symbol, segment, elsewhere } => {
-            let status_builder =
-                symbol_at(refuse(NotFound, ErrorReason::SymbolUnknown), venue, symbol, segment.as_ref());
-            match elsewhere.as_slice() {
-                [] => status_builder,
-                elsewhere => {
-                    let names: Vec<&str> = elsewhere.iter().map(Segment::quoted).collect();
-                    status_builder.with("segments", names.join(", "))
-                }
-            }
+            let unknown = symbol_at(refuse(NotFound, ErrorReason::SymbolUnknown), venue, symbol, segment.as_ref());
+            in_segments(unknown, elsewhere)
         }
         Error::SymbolNotLive { venue, symbol, at, live } => {
             let status_builder =
@@ -76,35 +69,7 @@ pub(crate) fn status(error: Error) -> Status {
                 it.with_precondition(key.id(), format_args!("{} with the code {code}", key.entity_type()))
             }),
         Error::CodeUnknown(code) => refuse(NotFound, ErrorReason::CodeUnknown).with("code", code),
-        Error::Unresolved(unresolved) => match &**unresolved {
-            Unresolved::Caip2(caip2) => refuse(NotFound, ErrorReason::ChainUnknown).with("caip2", caip2),
-            Unresolved::Deployment { chain, address } => {
-                refuse(NotFound, ErrorReason::DeploymentUnknown).with("chain_id", chain).with("address", address)
-            }
-            Unresolved::VenueAsset { venue, code, segment } => {
-                let unknown =
-                    refuse(NotFound, ErrorReason::VenueAssetUnknown).with("venue_id", venue).with("code", code);
-                in_segment(unknown, segment.as_ref())
-            }
-            Unresolved::AmbiguousVenueAsset { venue, code, candidates } => {
-                let ambiguous = refuse(FailedPrecondition, ErrorReason::AmbiguousVenueAsset)
-                    .with("venue_id", venue)
-                    .with("code", code);
-                candidates.iter().fold(ambiguous, |it, candidate| {
-                    let VenueAssetCandidate { venue_asset, segment, asset } = candidate;
-                    it.with_precondition(venue_asset, format_args!("asset {asset} in segment {}", segment.quoted()))
-                })
-            }
-            Unresolved::Network { venue, code, network, known } => refuse(NotFound, ErrorReason::NetworkUnknown)
-                .with("venue_id", venue)
-                .with("code", code)
-                .with("network", network)
-                .with("networks", known.join(", ")),
-            Unresolved::Identifier { source_name, external_id } => refuse(NotFound, ErrorReason::IdentifierUnknown)
-                .with("source", source_name)
-                .with("external_id", external_id),
-            Unresolved::Caip19(caip19) => refuse(NotFound, ErrorReason::DeploymentUnknown).with("caip19", caip19),
-        },
+        Error::Unresolved(key) => unresolved(key),
         Error::NotListed { instrument_id, code, venue, segment } => {
             let status_builder = refuse(NotFound, ErrorReason::NotListed)
                 .with("instrument_id", instrument_id)
@@ -158,6 +123,52 @@ pub(crate) fn status(error: Error) -> Status {
         Error::Store(error) => return store_status(error),
     };
     status_builder.into_status()
+}
+
+/// With the segments in which there is something.
+fn in_segments(status_builder: StatusBuilder, segments: &[Segment]) -> StatusBuilder {
+    if segments.is_empty() {
+        return status_builder;
+    }
+    let names: Vec<&str> = segments.iter().map(Segment::quoted).collect();
+    status_builder.with("segments", names.join(", "))
+}
+
+/// Nothing that is registered has the key.
+fn unresolved(key: &Unresolved) -> StatusBuilder {
+    use Code::{FailedPrecondition, NotFound};
+    let message = key.to_string();
+    let refuse = |code, reason| StatusBuilder::new(code, reason, &message);
+    match key {
+        Unresolved::Name(entity_type, name) => {
+            refuse(NotFound, ErrorReason::EntityNotFound).with_resource(entity_type.name(), name)
+        }
+        Unresolved::Caip2(caip2) => refuse(NotFound, ErrorReason::ChainUnknown).with("caip2", caip2),
+        Unresolved::Deployment { chain, address } => {
+            refuse(NotFound, ErrorReason::DeploymentUnknown).with("chain_id", chain).with("address", address)
+        }
+        Unresolved::VenueAsset { venue, code, segment } => {
+            let unknown = refuse(NotFound, ErrorReason::VenueAssetUnknown).with("venue_id", venue).with("code", code);
+            in_segment(unknown, segment.as_ref())
+        }
+        Unresolved::AmbiguousVenueAsset { venue, code, candidates } => {
+            let ambiguous =
+                refuse(FailedPrecondition, ErrorReason::AmbiguousVenueAsset).with("venue_id", venue).with("code", code);
+            candidates.iter().fold(ambiguous, |it, candidate| {
+                let VenueAssetCandidate { venue_asset, segment, asset } = candidate;
+                it.with_precondition(venue_asset, format_args!("asset {asset} in segment {}", segment.quoted()))
+            })
+        }
+        Unresolved::Network { venue, code, network, known } => refuse(NotFound, ErrorReason::NetworkUnknown)
+            .with("venue_id", venue)
+            .with("code", code)
+            .with("network", network)
+            .with("networks", known.join(", ")),
+        Unresolved::Identifier { source_name, external_id } => refuse(NotFound, ErrorReason::IdentifierUnknown)
+            .with("source", source_name)
+            .with("external_id", external_id),
+        Unresolved::Caip19(caip19) => refuse(NotFound, ErrorReason::DeploymentUnknown).with("caip19", caip19),
+    }
 }
 
 /// Why a watch ended.
@@ -301,7 +312,7 @@ mod tests {
 
     use cqar_domain::{
         finding::{Finding, Severity},
-        id::{AssetId, InstrumentId, SystemIds},
+        id::{AssetId, EntityType, InstrumentId, SystemIds},
         time::Timestamp,
     };
     use tonic_types::StatusExt;
@@ -331,6 +342,51 @@ mod tests {
     }
 
     #[test]
+    fn every_key_of_nothing_has_its_code_and_its_reason() {
+        let unresolved = |what| Error::Unresolved(Box::new(what));
+        let chain = || "ethereum".parse().unwrap();
+        let table = [
+            (unresolved(Unresolved::Name(EntityType::Chain, "x".into())), Code::NotFound, "ENTITY_NOT_FOUND"),
+            (unresolved(Unresolved::Caip2("eip155:9".into())), Code::NotFound, "CHAIN_UNKNOWN"),
+            (
+                unresolved(Unresolved::Deployment { chain: chain(), address: "native".into() }),
+                Code::NotFound,
+                "DEPLOYMENT_UNKNOWN",
+            ),
+            (
+                unresolved(Unresolved::VenueAsset { venue: venue(), code: "X".into(), segment: None }),
+                Code::NotFound,
+                "VENUE_ASSET_UNKNOWN",
+            ),
+            (
+                unresolved(Unresolved::AmbiguousVenueAsset { venue: venue(), code: "X".into(), candidates: vec![] }),
+                Code::FailedPrecondition,
+                "AMBIGUOUS_VENUE_ASSET",
+            ),
+            (
+                unresolved(Unresolved::Network {
+                    venue: venue(),
+                    code: "X".into(),
+                    network: "ERC20".into(),
+                    known: vec!["TRX".into()],
+                }),
+                Code::NotFound,
+                "NETWORK_UNKNOWN",
+            ),
+            (
+                unresolved(Unresolved::Identifier { source_name: "isin".into(), external_id: "X".into() }),
+                Code::NotFound,
+                "IDENTIFIER_UNKNOWN",
+            ),
+            (unresolved(Unresolved::Caip19("eip155:9/slip44:60".into())), Code::NotFound, "DEPLOYMENT_UNKNOWN"),
+        ];
+        for (error, code, of_error) in table {
+            let status = status(error);
+            assert_eq!((status.code(), reason(&status).as_str()), (code, of_error));
+        }
+    }
+
+    #[test]
     fn every_error_has_its_code_and_its_reason() {
         let field = || "mutations[0].create.venue".to_owned();
         let candidates = || {
@@ -342,8 +398,6 @@ mod tests {
             };
             vec![candidate("spot"), candidate("")]
         };
-        let unresolved = |what| Error::Unresolved(Box::new(what));
-        let chain = || "ethereum".parse().unwrap();
         let finding = Finding {
             severity: Severity::Error,
             path: "tick_size".into(),
@@ -395,38 +449,6 @@ mod tests {
             ),
             (Error::CodeUnknown("X".into()), Code::NotFound, "CODE_UNKNOWN"),
             (Error::TooManyVariants { asset: AssetId::new(&SystemIds) }, Code::FailedPrecondition, "TOO_MANY_VARIANTS"),
-            (unresolved(Unresolved::Caip2("eip155:9".into())), Code::NotFound, "CHAIN_UNKNOWN"),
-            (
-                unresolved(Unresolved::Deployment { chain: chain(), address: "native".into() }),
-                Code::NotFound,
-                "DEPLOYMENT_UNKNOWN",
-            ),
-            (
-                unresolved(Unresolved::VenueAsset { venue: venue(), code: "X".into(), segment: None }),
-                Code::NotFound,
-                "VENUE_ASSET_UNKNOWN",
-            ),
-            (
-                unresolved(Unresolved::AmbiguousVenueAsset { venue: venue(), code: "X".into(), candidates: vec![] }),
-                Code::FailedPrecondition,
-                "AMBIGUOUS_VENUE_ASSET",
-            ),
-            (
-                unresolved(Unresolved::Network {
-                    venue: venue(),
-                    code: "X".into(),
-                    network: "ERC20".into(),
-                    known: vec!["TRX".into()],
-                }),
-                Code::NotFound,
-                "NETWORK_UNKNOWN",
-            ),
-            (
-                unresolved(Unresolved::Identifier { source_name: "isin".into(), external_id: "X".into() }),
-                Code::NotFound,
-                "IDENTIFIER_UNKNOWN",
-            ),
-            (unresolved(Unresolved::Caip19("eip155:9/slip44:60".into())), Code::NotFound, "DEPLOYMENT_UNKNOWN"),
             (
                 Error::NotListed {
                     instrument_id: InstrumentId::new(&SystemIds),

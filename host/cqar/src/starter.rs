@@ -16,6 +16,9 @@ macro_rules! files {
 files! {
     "10-assets.yaml"
     "20-chains.yaml"
+    "25-deployments.yaml"
+    "26-relationships.yaml"
+    "27-identifiers.yaml"
     "30-venues.yaml"
     "40-venue-assets.yaml"
     "50-instruments.yaml"

@@ -12,6 +12,8 @@
 //! | denominations, types of Move | `denom`, `coin` | by the same pattern |
 //! | others | `token` | as most namespaces call what is fungible |
 
+use std::fmt::Write as _;
+
 use crate::{
     address::{self, NATIVE},
     entities::{chain::is_caip2, deployment::TokenStandard},
@@ -112,20 +114,19 @@ const fn is_plain(byte: u8) -> bool {
 }
 
 fn escaped(address: &str) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789ABCDEF";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
     let mut text = String::with_capacity(address.len());
     for byte in address.bytes() {
         if is_plain(byte) {
             text.push(char::from(byte));
         } else {
-            text.extend(['%', digit(byte >> 4), digit(byte)]);
+            // Writing to a String cannot fail.
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text
 }
 
-fn unescaped(reference: &str) -> Option<String> {
+pub(crate) fn unescaped(reference: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(reference.len());
     let mut rest = reference.as_bytes();
     while let [first, after @ ..] = rest {

@@ -108,31 +108,43 @@ impl<I: EntityId> ReferenceField for I {
 
 impl<F: ReferenceField> ReferenceField for Option<F> {
     fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
-        self.iter().for_each(|field| field.visit(visit));
+        if let Some(field) = self {
+            field.visit(visit);
+        }
     }
 
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
-        self.iter_mut().for_each(|field| field.replace(replace));
+        if let Some(field) = self {
+            field.replace(replace);
+        }
     }
 }
 
 impl<F: ReferenceField> ReferenceField for Vec<F> {
     fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
-        self.iter().for_each(|field| field.visit(visit));
+        for field in self {
+            field.visit(visit);
+        }
     }
 
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
-        self.iter_mut().for_each(|field| field.replace(replace));
+        for field in self {
+            field.replace(replace);
+        }
     }
 }
 
 impl<K, F: ReferenceField> ReferenceField for BTreeMap<K, F> {
     fn visit(&self, visit: &mut dyn FnMut(EntityKey)) {
-        self.values().for_each(|field| field.visit(visit));
+        for field in self.values() {
+            field.visit(visit);
+        }
     }
 
     fn replace(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
-        self.values_mut().for_each(|field| field.replace(replace));
+        for field in self.values_mut() {
+            field.replace(replace);
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 //! | [`entities`] | the entities, one file each, and an entity of any type |
 //! | [`variants`] | the other forms of an asset, and what one is worth of another |
 //! | [`code`] | the canonical code of an instrument |
-//! | [`address`], [`caip19`], [`external_id`] | what others name tokens by: on chains, and in the registers of standards |
+//! | [`address`], [`caip10`], [`caip19`], [`external_id`] | what others name tokens by: on chains, and in the registers of standards |
 //! | [`mutation`] | what a write asks for |
 //! | [`event`] | what a write leaves in the log, and how the log is read |
 //! | [`relay`] | what the relay to the event bus remembers, and what its transforms do |
@@ -29,6 +29,7 @@
 //! ```
 
 pub mod address;
+pub mod caip10;
 pub mod caip19;
 pub mod causes;
 pub mod code;

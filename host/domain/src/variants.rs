@@ -322,6 +322,28 @@ mod tests {
     }
 
     proptest! {
+        /// Against whole numbers: the digits are multiplied, and the places summed up.
+        #[test]
+        fn a_composed_rate_is_the_product_of_all_digits(
+            rates in prop::collection::vec((1u64..1_000_000_000, 0u32..9), 1..4),
+        ) {
+            let decimals: Vec<Decimal> = rates
+                .iter()
+                .map(|(digits, places)| BigDecimal::new((*digits).into(), i64::from(*places)).to_plain_string().parse().unwrap())
+                .collect();
+            let chain: Vec<(u8, u8)> = (0..u8::try_from(rates.len()).unwrap()).map(|n| (n + 1, n)).collect();
+            let graph = graph(&chain, |n| Rate::Fixed(decimals[n].clone()));
+            let last = asset(u8::try_from(rates.len()).unwrap());
+            let digits: u128 = rates.iter().map(|(digits, _)| u128::from(*digits)).product();
+            let places: i64 = rates.iter().map(|(_, places)| i64::from(*places)).sum();
+            let product = BigDecimal::new(digits.into(), places);
+            let one = BigDecimal::from(1);
+            let down = graph.paths(asset(0), 32, 100).unwrap().paths[&last][0].rate.clone();
+            prop_assert_eq!(down, ComposedRate::Known { numerator: product.clone(), denominator: one.clone() });
+            let up = graph.paths(last, 32, 100).unwrap().paths[&asset(0)][0].rate.clone();
+            prop_assert_eq!(up, ComposedRate::Known { numerator: one, denominator: product });
+        }
+
         #[test]
         fn every_way_is_found_and_no_other(
             edges in prop::collection::btree_set((0u8..7, 0u8..7), 0..10),

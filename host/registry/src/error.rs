@@ -4,9 +4,10 @@
 use std::{fmt::Display, sync::Arc};
 
 use cqar_domain::{
+    code::Code,
     entity::Revision,
     finding::Finding,
-    id::{AssetId, ChainId, EntityKey, InstrumentId, MarketId, Segment, VenueAssetId, VenueId},
+    id::{AssetId, ChainId, EntityKey, EntityType, InstrumentId, MarketId, Segment, VenueAssetId, VenueId},
     time::{Interval, Timestamp},
     violation::Violation,
 };
@@ -116,7 +117,7 @@ pub enum Error {
         candidates: Vec<EntityKey>,
     },
     /// No instrument has the code.
-    #[error("no instrument has the code {0:?}")]
+    #[error("no instrument has the code {code:?}{why}", code = .0, why = malformed_code(.0))]
     CodeUnknown(String),
     /// Nothing that is registered has the key.
     #[error(transparent)]
@@ -250,6 +251,9 @@ pub enum Error {
 /// A key by which nothing is registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unresolved {
+    /// No entity of the type has the name.
+    #[error("there is no {0} {1:?}")]
+    Name(EntityType, String),
     /// No chain has the CAIP-2 id.
     #[error("no chain has the CAIP-2 id {0:?}")]
     Caip2(String),
@@ -372,6 +376,11 @@ fn in_segment(segment: Option<&Segment>) -> String {
         .filter(|segment| !segment.as_str().is_empty())
         .map(|segment| format!(" in segment {segment}"))
         .unwrap_or_default()
+}
+
+/// What is wrong with the code itself, if anything.
+fn malformed_code(code: &str) -> String {
+    code.parse::<Code>().err().map(|error| format!(", and none can: {error}")).unwrap_or_default()
 }
 
 fn segments(candidates: &[VenueAssetCandidate]) -> String {

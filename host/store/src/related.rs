@@ -62,8 +62,10 @@ impl Snapshot {
             let _timer = self.metrics.time("venue_assets_by_code");
             let (has_code, mut values) = one_of(self.tx.dialect(), "e.code", 1, codes.to_vec())?;
             values.push(Value::Text(venue.to_string()));
-            let venue = self.tx.dialect().placeholder(values.len());
-            let sql = format!("{} WHERE {has_code} AND e.venue_id = {venue}", VenueAsset::SCHEMA.select());
+            // A few dozen venues know something by a code at most.
+            let dialect = self.tx.dialect();
+            let of_venue = dialect.checked_along("e.venue_id", &dialect.placeholder(values.len()));
+            let sql = format!("{} WHERE {has_code} AND {of_venue}", VenueAsset::SCHEMA.select());
             found.extend(read_all::<VenueAsset>(&mut self.tx, sql, values).await?);
         }
         Ok(found)

@@ -43,7 +43,7 @@ pub fn examples(known: &Examples) -> Vec<Entity> {
 /// In large numbers.
 pub fn many(many: &Many) -> Vec<Entity> {
     let assets = many.all::<Asset>();
-    let chain = |n: usize| entities::chain(&format!("c{n}"), &format!("eip155:{n}"), Some(assets[n].id));
+    let chain = |n: usize| entities::chain(&format!("c{n}"), &format!("eip155:{}", 9_000_000 + n), Some(assets[n].id));
     (0..many.rows).map(|n| chain(n).into()).collect()
 }
 

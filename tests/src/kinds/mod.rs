@@ -107,6 +107,7 @@ pub trait Kind: Sized + Clone + PartialEq + Debug + Serialize + DeserializeOwned
         serde_json::to_value(self).unwrap()[Self::FIELD].clone()
     }
     /// The same with another value of the field.
+    #[must_use]
     fn with_field(&self, value: &Value) -> Self {
         let mut json = serde_json::to_value(self).unwrap();
         json[Self::FIELD] = value.clone();

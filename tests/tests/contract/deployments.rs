@@ -55,21 +55,22 @@ fn of(standard: TokenStandard, chain: &str, address: &str, asset: &str) -> Deplo
     Deployment { standard: standard.into(), ..deployment(chain, address, asset) }
 }
 
-fn at(chain: &str, address: &str) -> Option<DeploymentPlace> {
-    let chain = match chain.contains(':') {
-        true => chain_address::Chain::Caip2(chain.into()),
-        false => chain_address::Chain::ChainId(chain.into()),
+fn at(chain: &str, address: &str) -> DeploymentPlace {
+    let chain = if chain.contains(':') {
+        chain_address::Chain::Caip2(chain.into())
+    } else {
+        chain_address::Chain::ChainId(chain.into())
     };
     let place = Place::Address(ChainAddress { chain: Some(chain), address: address.into() });
-    Some(DeploymentPlace { place: Some(place) })
+    DeploymentPlace { place: Some(place) }
 }
 
-fn caip19(id: &str) -> Option<DeploymentPlace> {
-    Some(DeploymentPlace { place: Some(Place::Caip19(id.into())) })
+fn caip19(id: &str) -> DeploymentPlace {
+    DeploymentPlace { place: Some(Place::Caip19(id.into())) }
 }
 
-async fn resolve(clients: &mut Clients, place: Option<DeploymentPlace>) -> Result<ResolveDeploymentResponse, Status> {
-    let request = ResolveDeploymentRequest { place, ..ResolveDeploymentRequest::default() };
+async fn resolve(clients: &mut Clients, place: DeploymentPlace) -> Result<ResolveDeploymentResponse, Status> {
+    let request = ResolveDeploymentRequest { place: Some(place), ..ResolveDeploymentRequest::default() };
     clients.assets.resolve_deployment(request).await.map(tonic::Response::into_inner)
 }
 
@@ -168,6 +169,13 @@ async fn an_address_resolves_in_every_spelling_and_by_caip19(s: TestEnvironment)
             assert_eq!(resolve(&mut clients, caip19(id)).await.unwrap().deployment.unwrap(), there);
         }
     }
+    let account = |id: &str| DeploymentPlace { place: Some(Place::Caip10(id.into())) };
+    let found = resolve(&mut clients, account(&format!("eip155:1:{USDC}"))).await.unwrap();
+    assert_eq!(found.chain.unwrap().id, "ethereum");
+    let refused = resolve(&mut clients, account("eip155:1")).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("caip10".into(), "INVALID_CAIP10".into())]);
+    let refused = resolve(&mut clients, account("eip155:8453:0x12")).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("caip10".into(), "INVALID_ADDRESS".into())]);
     let checksummed = resolve(&mut clients, caip19(&format!("eip155:1/erc20:{USDC}"))).await.unwrap();
     assert_eq!(checksummed.chain.unwrap().id, "ethereum");
     let coin = Deployment {
@@ -195,7 +203,7 @@ async fn an_address_resolves_in_every_spelling_and_by_caip19(s: TestEnvironment)
         (caip19("eip155:1"), Code::InvalidArgument, "INVALID_FIELDS"),
         (caip19("eip155:1/erc20:0x12"), Code::InvalidArgument, "INVALID_FIELDS"),
         (at("ethereum", &"0".repeat(513)), Code::InvalidArgument, "INVALID_FIELDS"),
-        (None, Code::InvalidArgument, "INVALID_FIELDS"),
+        (DeploymentPlace::default(), Code::InvalidArgument, "INVALID_FIELDS"),
     ];
     for (place, code, why) in unknown {
         // Twice: misses are kept.
@@ -284,7 +292,7 @@ async fn what_contradicts_is_refused_and_never_taken_for_the_same(s: TestEnviron
     let there = made(&mut clients, deployment("ethereum", USDC, &chains.asset)).await.unwrap();
     let existing = |new: Deployment| Mutation { allow_existing: true, ..mutation(create(new)) };
     let same = deployment("ethereum", &USDC.to_ascii_uppercase().replace("0X", "0x"), &chains.asset);
-    assert_eq!(ids(&clients.apply(vec![existing(same.clone())]).await.unwrap()), [there.id.clone()]);
+    assert_eq!(ids(&clients.apply(vec![existing(same.clone())]).await.unwrap()), [there.id.as_str()]);
     // The chain is named anew in the same request, under another id.
     let chain_again = Mutation { allow_existing: true, ..named("eth", create(chain("eth", "eip155:1"))) };
     let through = existing(Deployment { chain_id: "$eth".into(), ..same.clone() });
@@ -356,11 +364,11 @@ async fn a_batch_says_what_became_of_each(s: TestEnvironment) {
         at("ethereum", USDC),
         at("base", USDC),
         at("ethereum", "0x12"),
-        None,
+        DeploymentPlace::default(),
         caip19(&there.caip19),
         at("eip155:1", &there.address),
     ];
-    let requests = places.into_iter().map(Option::unwrap_or_default).collect();
+    let requests = places.into();
     let request = BatchResolveDeploymentsRequest { requests, ..BatchResolveDeploymentsRequest::default() };
     for _ in 0..2 {
         let answer = clients.assets.batch_resolve_deployments(request.clone()).await.unwrap().into_inner();

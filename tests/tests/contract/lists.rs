@@ -1,9 +1,9 @@
 //! Pages, filters, and the revision that a read reflects or waits for.
 
 use cqar_proto::v1::{
-    Asset, AssetType, FutureTerms, Instrument, InstrumentKind, ListAssetsRequest, ListChainsRequest,
+    Asset, AssetType, ExerciseStyle, FutureTerms, Instrument, InstrumentKind, ListAssetsRequest, ListChainsRequest,
     ListInstrumentsRequest, ListMarketsRequest, ListVenueAssetsRequest, ListVenuesRequest, Market, MarketStatus,
-    VenueType, instrument::Terms,
+    OptionTerms, OptionType, VenueType, instrument::Terms,
 };
 use cqar_tests::{
     collect::revision_of,
@@ -20,6 +20,8 @@ use cqar_tests::kinds::{Kind, Write};
 cqar_tests::in_both_environments! {
     pages_hold_everything_once_in_order_and_their_tokens_are_bound_to_the_filter
     filters_choose
+    assets_are_found_by_name_category_and_label
+    instruments_are_found_by_windows_of_expiry_and_strike
     a_read_waits_for_its_revision_and_then_gives_up
 }
 
@@ -177,4 +179,110 @@ async fn a_read_waits_for_its_revision_and_then_gives_up(s: TestEnvironment) {
     assert_eq!(wrong_fields(&negative), [("min_revision".into(), "NEGATIVE".into())]);
     let list = clients.markets.list_markets(ListMarketsRequest::default()).await.unwrap();
     assert_eq!(revision_of(list.metadata()), 2);
+}
+
+async fn assets_are_found_by_name_category_and_label(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let with = |symbol: &str, category: &str, labels: &[(&str, &str)]| Asset {
+        category: category.into(),
+        labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        ..asset(symbol)
+    };
+    // Values that look like other labels are none.
+    let odd = r#"","desk":"spot"#;
+    let written = [
+        with("A", "meme", &[("desk", "spot")]),
+        with("B", "meme", &[("desk", "spot \"1\"")]),
+        with("C", "layer-1", &[("note", "desk"), ("desks", "spot")]),
+        with("D", "", &[("note", odd)]),
+        with("E", "", &[("back\\", "slash"), ("é", "=")]),
+    ];
+    clients.apply(written.map(create).map(mutation).into()).await.unwrap();
+    let base = ListAssetsRequest::default;
+    for (request, expected) in [
+        (ListAssetsRequest { name: "The B".into(), ..base() }, vec!["B"]),
+        (ListAssetsRequest { name: "the b".into(), ..base() }, vec![]),
+        (ListAssetsRequest { category: "meme".into(), ..base() }, vec!["A", "B"]),
+        (ListAssetsRequest { category: "meme".into(), label: "desk=spot".into(), ..base() }, vec!["A"]),
+        (ListAssetsRequest { label: "desk".into(), ..base() }, vec!["A", "B"]),
+        (ListAssetsRequest { label: "desk=spot".into(), ..base() }, vec!["A"]),
+        (ListAssetsRequest { label: r#"desk=spot "1""#.into(), ..base() }, vec!["B"]),
+        (ListAssetsRequest { label: "desk=spo".into(), ..base() }, vec![]),
+        (ListAssetsRequest { label: "note=desk".into(), ..base() }, vec!["C"]),
+        (ListAssetsRequest { label: r"back\".into(), ..base() }, vec!["E"]),
+        (ListAssetsRequest { label: r"back\=slash".into(), ..base() }, vec!["E"]),
+        (ListAssetsRequest { label: "é==".into(), ..base() }, vec!["E"]),
+    ] {
+        let listed = clients.assets.list_assets(request.clone()).await.unwrap().into_inner().assets;
+        let symbols: Vec<&str> = listed.iter().map(|it| it.symbol.as_str()).collect();
+        assert_eq!(symbols, expected, "{request:?}");
+    }
+}
+
+async fn instruments_are_found_by_windows_of_expiry_and_strike(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = SampleRegistry::write(&mut clients).await;
+    let option = |expiry: &str, strike: &str| {
+        let terms = Terms::Option(OptionTerms {
+            base_asset_id: small.btc.clone(),
+            quote_asset_id: small.usdt.clone(),
+            settle_asset_id: small.btc.clone(),
+            expiry_date: expiry.into(),
+            strike: strike.into(),
+            option_type: OptionType::Call.into(),
+            exercise_style: ExerciseStyle::European.into(),
+        });
+        mutation(create(Instrument { terms: Some(terms), ..Instrument::default() }))
+    };
+    let options = [
+        option("2026-03-27", "9"),
+        option("2026-03-27", "10.05"),
+        option("2026-06-26", "10.5"),
+        option("2026-12-25", "100"),
+        option("2027-03-26", "0.5"),
+    ];
+    clients.apply(options.into()).await.unwrap();
+    let listed = async |clients: &mut Clients, request: ListInstrumentsRequest| {
+        let listed = clients.instruments.list_instruments(request).await?.into_inner().instruments;
+        let strike = |it: Instrument| if let Some(Terms::Option(it)) = it.terms { it.strike } else { it.code };
+        Ok::<_, tonic::Status>(listed.into_iter().map(strike).collect::<Vec<_>>())
+    };
+    let base = ListInstrumentsRequest::default;
+    for (request, expected) in [
+        (ListInstrumentsRequest { min_strike: "10.05".into(), ..base() }, vec!["10.05", "10.5", "100"]),
+        (ListInstrumentsRequest { max_strike: "10.050".into(), ..base() }, vec!["9", "10.05", "0.5"]),
+        (
+            ListInstrumentsRequest { min_strike: "9.5".into(), max_strike: "99.9".into(), ..base() },
+            vec!["10.05", "10.5"],
+        ),
+        (ListInstrumentsRequest { min_strike: "1e2".into(), ..base() }, vec!["100"]),
+        (ListInstrumentsRequest { min_expiry_date: "2026-06-26".into(), ..base() }, vec!["10.5", "100", "0.5"]),
+        (ListInstrumentsRequest { max_expiry_date: "2026-06-26".into(), ..base() }, vec!["9", "10.05", "10.5"]),
+        (
+            ListInstrumentsRequest {
+                base_asset_id: small.btc.clone(),
+                min_expiry_date: "2026-04-01".into(),
+                max_expiry_date: "2026-12-31".into(),
+                max_strike: "50".into(),
+                ..base()
+            },
+            vec!["10.5"],
+        ),
+        (ListInstrumentsRequest { settle_asset_id: small.btc.clone(), max_strike: "1".into(), ..base() }, vec!["0.5"]),
+        (ListInstrumentsRequest { settle_asset_id: small.usdt.clone(), ..base() }, vec!["BTC/USDT:USDT"]),
+        (ListInstrumentsRequest { code: "BTC/USDT:BTC-261225-100-C".into(), ..base() }, vec!["100"]),
+    ] {
+        assert_eq!(listed(&mut clients, request.clone()).await.unwrap(), expected, "{request:?}");
+    }
+    for (request, field, code) in [
+        (ListInstrumentsRequest { min_strike: "0".into(), ..base() }, "min_strike", "NOT_POSITIVE"),
+        (ListInstrumentsRequest { max_strike: "x".into(), ..base() }, "max_strike", "INVALID"),
+        (ListInstrumentsRequest { min_expiry_date: "26-12-25".into(), ..base() }, "min_expiry_date", "INVALID"),
+        (ListInstrumentsRequest { max_expiry_date: "2026-12-25T00:00".into(), ..base() }, "max_expiry_date", "INVALID"),
+    ] {
+        let refused = listed(&mut clients, request).await.unwrap_err();
+        assert_eq!(wrong_fields(&refused), [(field.into(), code.into())]);
+    }
 }

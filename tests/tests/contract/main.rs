@@ -5,6 +5,7 @@
 //! | `crud` | create, read, change, delete |
 //! | `chains`, `deployments`, `identifiers` | what assets are on chains, and what others call them |
 //! | `relationships` | what assets are of one another |
+//! | `paging` | pages while others write |
 //! | `lists` | pages, filters, revisions of reads |
 //! | `requests` | a repeated request is answered again |
 //! | `apply` | many mutations, all or none |
@@ -15,6 +16,7 @@
 //! | `venue_assets` | what venues know by a code, and by which networks it moves |
 //! | `states` | what a request may leave behind, and which of several a creation means |
 //! | `bad_input` | what is refused, by name |
+//! | `instruments` | lending, codes, and assets that share a symbol |
 //! | `listing` | listings that are made up, and how they are imported |
 //! | `import`, `import_assets`, `import_moments` | what an import does, which assets it takes, of when it speaks |
 //! | `import_identity` | which market a row is about, and what puts one in the place of another |
@@ -44,9 +46,11 @@ mod import_identity;
 mod import_life;
 mod import_moments;
 mod import_month;
+mod instruments;
 mod listing;
 mod lists;
 mod moments;
+mod paging;
 mod real_listings;
 mod relationships;
 mod requests;

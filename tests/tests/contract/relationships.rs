@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 cqar_tests::in_both_environments! {
     a_relationship_has_the_rate_of_its_kind
     no_asset_is_made_of_itself
+    circles_are_those_of_a_reference_graph
     two_halves_of_a_circle_do_not_slip_past_each_other
     a_share_in_a_pool_is_of_two_assets
     relationships_are_listed_from_either_side
@@ -89,22 +90,93 @@ async fn no_asset_is_made_of_itself(s: TestEnvironment) {
     let server = s.options().start().await;
     let mut clients = Clients::of(&server).await;
     let of = assets(&mut clients, &["A", "B", "C", "D"]).await;
-    let [a, b, c, d] = ["A", "B", "C", "D"].map(|it| of[it].as_str());
-    clients.apply(vec![is(a, Wraps, b, "1"), is(b, Bridges, c, "1"), is(c, Stakes, d, "1")]).await.unwrap();
+    let [one, two, three, four] = ["A", "B", "C", "D"].map(|symbol| of[symbol].as_str());
+    clients
+        .apply(vec![is(one, Wraps, two, "1"), is(two, Bridges, three, "1"), is(three, Stakes, four, "1")])
+        .await
+        .unwrap();
     let circle = [("mutations[0].create.relationship.to_asset_id".to_owned(), "CYCLE".to_owned())];
-    for (from, of_type, to) in [(b, Wraps, a), (c, Bridges, a), (c, Wraps, a), (c, Wraps, b), (d, Stakes, c)] {
+    for (from, of_type, to) in
+        [(two, Wraps, one), (three, Bridges, one), (three, Wraps, one), (three, Wraps, two), (four, Stakes, three)]
+    {
         let refused = clients.apply(vec![is(from, of_type, to, "1")]).await.unwrap_err();
         assert_eq!(wrong_fields(&refused), circle, "{from} {of_type:?} {to}");
     }
     // Of other types it is none.
-    clients.apply(vec![is(b, Stakes, a, "1"), is(c, MigratesTo, a, "1"), is(a, MigratesTo, b, "1")]).await.unwrap();
+    clients
+        .apply(vec![is(two, Stakes, one, "1"), is(three, MigratesTo, one, "1"), is(one, MigratesTo, two, "1")])
+        .await
+        .unwrap();
     // Both halves in one request, and one half in place of another.
-    let both = clients.apply(vec![is(a, Rebases, d, "1"), is(d, Rebases, a, "1")]).await.unwrap_err();
+    let both = clients.apply(vec![is(one, Rebases, four, "1"), is(four, Rebases, one, "1")]).await.unwrap_err();
     assert_eq!(wrong_fields(&both).len(), 2);
-    let list = ListRelationshipsRequest { from_asset_id: a.into(), r#type: Wraps.into(), ..Default::default() };
+    let list = ListRelationshipsRequest { from_asset_id: one.into(), r#type: Wraps.into(), ..Default::default() };
     let old = clients.assets.list_relationships(list).await.unwrap().into_inner().relationships[0].id.clone();
-    let turned = vec![mutation(delete(Key::RelationshipId(old))), is(b, Wraps, a, "1")];
+    let turned = vec![mutation(delete(Key::RelationshipId(old))), is(two, Wraps, one, "1")];
     clients.apply(turned).await.unwrap();
+}
+
+/// Whether one asset is made of another by relationships that form no circle with one of the type.
+fn is_made_of(edges: &[(usize, usize, RelationshipType)], from: usize, to: usize, of_type: RelationshipType) -> bool {
+    let wraps = [Wraps, Bridges];
+    let counts = |it: RelationshipType| it == of_type || (wraps.contains(&it) && wraps.contains(&of_type));
+    from == to
+        || edges.iter().any(|(a, b, it)| {
+            *a == from && counts(*it) && {
+                let others: Vec<_> = edges.iter().copied().filter(|edge| edge.0 != from).collect();
+                is_made_of(&others, *b, to, of_type)
+            }
+        })
+}
+
+async fn circles_are_those_of_a_reference_graph(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let of = assets(&mut clients, &["A", "B", "C", "D", "E", "F"]).await;
+    let ids: Vec<&str> = of.values().map(String::as_str).collect();
+    // Numbers that look like none, the same each time (Knuth's generator).
+    let mut state = 0x0dd0_5ee5_u64;
+    let mut next = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % bound
+    };
+    let (mut edges, mut refused_circles) = (Vec::new(), 0);
+    for _ in 0..120 {
+        let (from, to, of_type) = (next(6), next(6), [Wraps, Bridges, Stakes][next(3)]);
+        let is_new = !edges.contains(&(from, to, of_type));
+        let is_circle = from != to && is_made_of(&edges, to, from, of_type);
+        let made = clients.apply(vec![is(ids[from], of_type, ids[to], "1")]).await;
+        let expected = if from == to {
+            "SAME_ASSET"
+        } else if is_circle {
+            "CYCLE"
+        } else if is_new {
+            ""
+        } else {
+            "ENTITY_EXISTS"
+        };
+        let told = match &made {
+            Ok(_) => String::new(),
+            Err(refused) => wrong_fields(refused).pop().map_or_else(|| reason(refused), |(_, code)| code),
+        };
+        assert_eq!(told, expected, "{from} {of_type:?} {to} beside {edges:?}");
+        refused_circles += usize::from(is_circle);
+        if made.is_ok() {
+            edges.push((from, to, of_type));
+        }
+        if edges.len() > 9 {
+            let (from, to, of_type) = edges.remove(next(9));
+            let list = ListRelationshipsRequest {
+                from_asset_id: ids[from].into(),
+                to_asset_id: ids[to].into(),
+                r#type: of_type.into(),
+                ..ListRelationshipsRequest::default()
+            };
+            let found = clients.assets.list_relationships(list).await.unwrap().into_inner().relationships.remove(0);
+            Relationship::delete(&mut clients, &found.id, "", Write::default()).await.unwrap();
+        }
+    }
+    assert!(refused_circles > 10, "{refused_circles}");
 }
 
 async fn two_halves_of_a_circle_do_not_slip_past_each_other(s: TestEnvironment) {

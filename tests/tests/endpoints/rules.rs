@@ -68,7 +68,8 @@ fn what_holds_an_id_ends_in_id_and_a_message_never_does() {
         // The keys and the values of a map are named by the field that has it.
         for field in message.fields().filter(|_| !message.is_map_entry()) {
             let (name, place) = (field.name(), field.full_name());
-            let is_message = message_of(&field).is_some();
+            // The values of a map are what its field is named by.
+            let is_message = !field.is_map() && message_of(&field).is_some();
             assert!(!(is_message && (name.ends_with("_id") || name.ends_with("_ids"))), "{place} is a message");
             let of_entity = |name: &str| entities.iter().any(|it| *it == name || format!("{it}s") == name);
             assert!(is_message || !of_entity(name), "{place} holds an id, and is not called so");

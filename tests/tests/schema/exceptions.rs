@@ -45,8 +45,6 @@ pub const EXCEPTIONS: &[(Flaw, &str, &str)] = &[
         "FROM venue_assets e WHERE e.segment = $1",
         "a segment without its venue is hardly asked for",
     ),
-    (Flaw::PrimaryKeyAlone, "FROM venue_assets e WHERE e.code = $1", "a code without its venue is hardly asked for"),
-    (Flaw::PrimaryKeyAlone, "FROM venue_assets e WHERE e.segment = $1 AND e.code = $2", "the same"),
     (Flaw::PrimaryKeyAlone, "FROM instruments e WHERE e.settle_asset_id = $1", SETTLE),
     (Flaw::PrimaryKeyAlone, "FROM instruments e WHERE e.kind = $1 AND e.settle_asset_id = $2", SETTLE),
     (Flaw::PrimaryKeyAlone, "FROM instruments e WHERE e.expiry", WINDOW),

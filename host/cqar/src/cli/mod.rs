@@ -5,7 +5,7 @@
 //! | [`client`] | the connection to a server |
 //! | [`output`] | tables and JSON |
 //! | [`error`] | exit codes, and how errors are shown |
-//! | `resolve`, `format`, `get`, `list`, `rows` | reading |
+//! | `resolve`, `format`, `lookup`, `variants`, `get`, `list`, `rows` | reading |
 //! | `write`, `fields`, `apply`, `import` | writing |
 //! | `entities` | what is particular about each type of entity |
 //! | `watch`, `plugin`, `status` | what goes on in a server |
@@ -21,12 +21,14 @@ mod format;
 mod get;
 mod import;
 mod list;
+mod lookup;
 mod migrate;
 pub mod output;
 mod plugin;
 mod resolve;
 mod rows;
 mod status;
+mod variants;
 mod watch;
 mod write;
 
@@ -101,6 +103,10 @@ calls end first.")]
     Resolve(resolve::ResolveArgs),
     /// Says under which symbol a venue trades an instrument.
     Format(format::FormatArgs),
+    /// Says what addresses on chains, ids of sources and codes of venues mean.
+    Lookup(lookup::LookupArgs),
+    /// Lists the other forms of an asset, and what they are worth.
+    Variants(variants::VariantsArgs),
     /// Shows one entity.
     Get(get::GetArgs),
     /// Lists entities.
@@ -146,6 +152,8 @@ impl Command {
     const fn has_names(&self) -> bool {
         match self {
             Self::Resolve(_)
+            | Self::Lookup(_)
+            | Self::Variants(_)
             | Self::Get(_)
             | Self::List(_)
             | Self::Create(_)
@@ -202,6 +210,8 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Serve(args) => serve(args).await,
         Command::Migrate(args) => migrate::run(args, &client).await,
         Command::Resolve(args) => resolve::run(args, &client).await,
+        Command::Lookup(args) => lookup::run(args, &client).await,
+        Command::Variants(args) => variants::run(args, &client).await,
         Command::Get(args) => get::run(args, &client).await,
         Command::List(args) => list::run(args, &client).await,
         Command::Format(args) => format::run(args, &client).await,

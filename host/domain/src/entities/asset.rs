@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    code::{CODE_SEPARATORS, has_date},
     entity::{Meta, TypedEntity, changed_fields},
     id::{AssetId, EntityKey, EntityType},
     text::{ASSET_SYMBOL, CATEGORY, DESCRIPTION, Labels, NAME, WEB, check_labels, check_url},
@@ -53,14 +54,17 @@ pub enum AssetType {
     Unclassified,
 }
 
-/// Separates the parts of an instrument's canonical code, so no symbol may contain it.
-const CODE_SEPARATORS: [char; 3] = ['/', ':', '@'];
-
 /// Notes what keeps `symbol` from being an asset's symbol.
 pub fn check_asset_symbol(field: &str, symbol: &str, found: &mut Violations) {
     ASSET_SYMBOL.check(field, symbol, found);
     if symbol.contains(CODE_SEPARATORS) || symbol.contains(char::is_whitespace) {
         found.add(field, "INVALID_SYMBOL", "must not contain white space, `/`, `:` or `@`");
+    } else if has_date(symbol) {
+        found.add(
+            field,
+            "INVALID_SYMBOL",
+            "must not have a part that looks like the expiry of a code, such as -261225",
+        );
     }
 }
 

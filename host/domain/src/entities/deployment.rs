@@ -122,10 +122,10 @@ impl TypedEntity for Deployment {
         }
         match self.slip44 {
             Some(_) if self.address != NATIVE => {
-                found.add("slip44", "NOT_NATIVE", "must be given of the address `native` alone")
+                found.add("slip44", "NOT_NATIVE", "must be given of the address `native` alone");
             }
             Some(coin) if coin > MAX_SLIP44 => {
-                found.add("slip44", "TOO_LARGE", format_args!("must be at most {MAX_SLIP44}"))
+                found.add("slip44", "TOO_LARGE", format_args!("must be at most {MAX_SLIP44}"));
             }
             _ => {}
         }

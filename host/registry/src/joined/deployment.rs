@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cqar_cache::Key;
 use cqar_domain::{
     address::{MAX_BYTES, NATIVE},
-    caip19,
+    caip10, caip19,
     entities::{
         Entity,
         chain::{Chain, is_caip2},
@@ -44,6 +44,8 @@ pub enum DeploymentQuery {
     },
     /// What has the CAIP-19 id, in any spelling of its address.
     Caip19(String),
+    /// What has the CAIP-10 id, in any spelling of its address.
+    Caip10(String),
 }
 
 impl DeploymentQuery {
@@ -62,6 +64,11 @@ impl DeploymentQuery {
                 }
                 check_address(path, address, &mut found);
             }
+            Self::Caip10(text) => {
+                if let Err(error) = caip10::Account::parse(text) {
+                    found.add(path.field("caip10"), "INVALID_CAIP10", error);
+                }
+            }
             Self::Caip19(text) => {
                 if let Err(error) = caip19::AssetType::parse(text) {
                     found.add(path.field("caip19"), "INVALID_CAIP19", error);
@@ -76,6 +83,10 @@ impl DeploymentQuery {
         Some(match self {
             Self::OfChain { chain, address } => (ChainName::Id(chain.parse().ok()?), address.clone()),
             Self::OfCaip2 { caip2, address } => (ChainName::Caip2(caip2.clone()), address.clone()),
+            Self::Caip10(text) => {
+                let account = caip10::Account::parse(text).ok()?;
+                (ChainName::Caip2(account.caip2.to_owned()), account.address)
+            }
             Self::Caip19(text) => {
                 let id = caip19::AssetType::parse(text).ok()?;
                 let address = if id.is_native() { NATIVE.to_owned() } else { id.reference.clone() };
@@ -95,13 +106,19 @@ impl DeploymentQuery {
     fn unresolved(&self, chain: &Chain, address: String) -> Missing {
         Missing::Unresolved(match self {
             Self::Caip19(text) => Unresolved::Caip19(text.clone()),
-            Self::OfChain { .. } | Self::OfCaip2 { .. } => Unresolved::Deployment { chain: chain.id.clone(), address },
+            Self::OfChain { .. } | Self::OfCaip2 { .. } | Self::Caip10(_) => {
+                Unresolved::Deployment { chain: chain.id.clone(), address }
+            }
         })
     }
 
     /// The field that has the address.
     const fn address_field(&self) -> &'static str {
-        if matches!(self, Self::Caip19(_)) { "caip19" } else { "address.address" }
+        match self {
+            Self::OfChain { .. } | Self::OfCaip2 { .. } => "address.address",
+            Self::Caip19(_) => "caip19",
+            Self::Caip10(_) => "caip10",
+        }
     }
 }
 

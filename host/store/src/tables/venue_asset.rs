@@ -63,7 +63,7 @@ impl Table for VenueAsset {
         ListReference { field: "networks", target: EntityType::Deployment },
     ];
     const FILTERS: &'static [IndexedFilter] = &[
-        IndexedFilter::by(&["venue_id", "code"], "venue_assets_code"),
+        IndexedFilter::by(&["code"], "venue_assets_code"),
         IndexedFilter::by(&["asset_id"], "venue_assets_asset"),
         IndexedFilter::by(&["venue_id"], "venue_assets_venue"),
     ];

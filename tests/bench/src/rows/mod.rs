@@ -4,6 +4,7 @@ mod batch;
 mod beside;
 mod comparison;
 mod h2load;
+mod joins;
 mod miss;
 mod plugins;
 mod resolve;
@@ -36,6 +37,8 @@ pub(crate) enum Benchmark {
     Batch,
     /// `ResolveMarket` past the cache, on both databases.
     Miss,
+    /// What else is resolved from the cache, against `ResolveMarket`; and the variants of an asset.
+    Joins,
     /// The host's share of a validator's call.
     Validator,
     /// Swaps, neighbours, writes and starts with plugins.
@@ -60,6 +63,7 @@ impl Benchmark {
             Self::H2load => h2load::measure(config, report).await,
             Self::Batch => batch::measure(config, report).await,
             Self::Miss => miss::measure(config, report).await,
+            Self::Joins => joins::measure(config, report).await,
             Self::Validator => validator::measure(config, report).await,
             Self::Plugins => plugins::measure(config, report).await,
             Self::Writes => writes::measure(config, report).await,

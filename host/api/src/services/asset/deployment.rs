@@ -22,6 +22,7 @@ pub(super) fn query(place: Option<Place>, path: RequestPath) -> Result<JoinedQue
     let required = |field: &str, message| invalid(&path.field(field), "REQUIRED", message);
     let query = match place {
         Some(Place::Caip19(id)) => DeploymentQuery::Caip19(id),
+        Some(Place::Caip10(id)) => DeploymentQuery::Caip10(id),
         Some(Place::Address(v1::ChainAddress { chain: Some(Chain::ChainId(chain)), address })) => {
             DeploymentQuery::OfChain { chain, address }
         }
@@ -31,7 +32,7 @@ pub(super) fn query(place: Option<Place>, path: RequestPath) -> Result<JoinedQue
         Some(Place::Address(v1::ChainAddress { chain: None, .. })) => {
             return Err(required("address.chain_id", "either chain_id or caip2 must be given"));
         }
-        None => return Err(required("place", "either address or caip19 must be given")),
+        None => return Err(required("place", "address, caip19 or caip10 must be given")),
     };
     Ok(JoinedQuery::Deployment(query))
 }

@@ -51,11 +51,14 @@ pub const COMMANDS: EntityCommands = EntityCommands {
 /// The place that is called so: `ethereum/0xa0b8…`, `eip155:1/erc20:0xa0b8…`, and by the CAIP-2 id `eip155:1/0xa0b8…`.
 pub fn place(name: &str) -> Result<Place, CliError> {
     let unreadable = || {
-        let message =
-            "give its id, CHAIN/ADDRESS such as ethereum/0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48, or a CAIP-19 id";
+        let message = "give its id, CHAIN/ADDRESS such as ethereum/0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48, or a CAIP-19 or CAIP-10 id";
         CliError::Usage(format!("{name:?} is no deployment: {message}"))
     };
-    let (chain, address) = name.split_once('/').ok_or_else(unreadable)?;
+    let Some((chain, address)) = name.split_once('/') else {
+        // Two colons, and no slash.
+        let is_caip10 = name.match_indices(':').nth(1).is_some();
+        return is_caip10.then(|| Place::Caip10(name.to_owned())).ok_or_else(unreadable);
+    };
     let is_caip2 = chain.contains(':');
     // A type of Move has colons too, and two of them.
     if is_caip2 && address.split_once(':').is_some_and(|(_, reference)| !reference.starts_with(':')) {
@@ -87,14 +90,14 @@ struct Filters {
 const HEADERS: [&str; 7] = ["CHAIN", "ADDRESS", "STANDARD", "DECIMALS", "CANONICAL", "ASSET", "ID"];
 
 fn row(deployment: Deployment) -> [String; 7] {
-    let standard = standard(&deployment);
+    let standard = token_standard(&deployment);
     let Deployment { id, asset_id, chain_id, address, decimals, is_canonical, .. } = deployment;
     let decimals = decimals.unwrap_or_default().to_string();
     [chain_id, address, standard, decimals, yes(is_canonical.unwrap_or_default()), asset_id, id]
 }
 
 /// `ERC20`, `SPL` …
-fn standard(deployment: &Deployment) -> String {
+pub fn token_standard(deployment: &Deployment) -> String {
     short(TokenStandard::try_from(deployment.standard).map_or("", |it| it.as_str_name()), "TOKEN_STANDARD_")
 }
 
@@ -114,6 +117,7 @@ mod tests {
         let of_move = address(Chain::Caip2("sui:mainnet".into()), "0x2::sui::SUI");
         assert_eq!(place("sui:mainnet/0x2::sui::SUI").unwrap(), of_move);
         assert_eq!(place("eip155:1/erc20:0xA0").unwrap(), Place::Caip19("eip155:1/erc20:0xA0".into()));
+        assert_eq!(place("eip155:1:0xA0").unwrap(), Place::Caip10("eip155:1:0xA0".into()));
         assert!(place("USDC").is_err());
     }
 }

@@ -55,7 +55,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
 };
 
 /// A source and its id, `coingecko/usd-coin`.
-pub fn external(name: &str) -> Result<ExternalId, CliError> {
+pub fn external_id(name: &str) -> Result<ExternalId, CliError> {
     let (source, external_id) = name.split_once('/').ok_or_else(|| {
         CliError::Usage(format!("{name:?} is no identifier: give its id, or SOURCE/ID such as coingecko/usd-coin"))
     })?;
@@ -63,7 +63,7 @@ pub fn external(name: &str) -> Result<ExternalId, CliError> {
 }
 
 async fn find(server: &Connection, name: &str, lookup: Lookup) -> Result<String, CliError> {
-    let external = Some(external(name)?);
+    let external = Some(external_id(name)?);
     let request = ResolveIdentifierRequest { external, min_revision: lookup.min_revision, at_revision: 0 };
     let found = server.identifiers().resolve_identifier(request).await?.into_inner();
     let of_deployment = || CliError::Usage(format!("{name:?} is the id of a deployment, and no identifier of its own"));

@@ -26,8 +26,10 @@ use super::{
 
 pub use self::{
     asset::asset_type,
+    deployment::{place, token_standard},
+    identifier::external_id,
     market::market_status,
-    name::{Find, Lookup},
+    name::{AtVenue, Find, Lookup},
 };
 
 /// Every type of entity.
@@ -120,8 +122,7 @@ macro_rules! list {
             $crate::cli::client::Connection::open($args, Some($crate::cli::client::DEFAULT_TIMEOUT)).await?;
         let mut client = connection.$server();
         let mut request = $request;
-        request.page_token = paging.page_token;
-        request.min_revision = paging.min_revision;
+        (request.page_token, request.min_revision) = (paging.page_token, paging.min_revision);
         let mut whole = $response { revision: i64::MAX, ..$response::default() };
         let mut wanted = if paging.all { i32::MAX } else { paging.limit };
         loop {

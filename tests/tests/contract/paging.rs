@@ -1,0 +1,82 @@
+//! Pages while others write.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use cqar_domain::entities::Entity;
+use cqar_proto::v1;
+use cqar_tests::{
+    environment::TestEnvironment,
+    fixtures::{Clients, SampleRegistry, mutation},
+    for_each_kind,
+    kinds::{Kind, Write, many},
+};
+
+cqar_tests::in_both_environments! {
+    what_is_there_throughout_a_paging_is_on_one_page
+}
+
+/// So many of each type, in pages that each have a few.
+const ROWS: usize = 40;
+const PAGE: i32 = 7;
+
+async fn what_is_there_throughout_a_paging_is_on_one_page(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let small = SampleRegistry::write(&mut clients).await;
+    for of_type in many(ROWS) {
+        let create = |entity: &Entity| mutation(v1::mutation::Operation::Create(entity.into()));
+        clients.apply(of_type.iter().take(ROWS).map(create).collect()).await.unwrap();
+    }
+    for_each_kind!(page_beside_a_writer, &mut clients, &small);
+}
+
+async fn page_beside_a_writer<K: Kind + Send + 'static>(clients: &mut Clients, registry: &SampleRegistry) {
+    let present = pages::<K>(clients).await.concat();
+    assert!(present.len() >= ROWS - 1, "{} of {}", present.len(), K::FIELD);
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (mut other, registry, over) = (clients.clone(), registry.clone(), is_over.clone());
+    let existing = present[present.len() / 2].clone();
+    let writing = async move {
+        let mut rounds = 0;
+        while !over.load(Ordering::Relaxed) {
+            let sample = K::sample(&registry);
+            let made = K::create(&mut other, sample.new, Write::default()).await.unwrap().value;
+            // One that is there before and after, and is another one in between.
+            let old = K::get(&mut other, &existing, 0).await.unwrap().value;
+            let changed = K::update(&mut other, old.with_field(&sample.other), &[K::FIELD], Write::default()).await;
+            let back = K::update(&mut other, old, &[K::FIELD], Write::default()).await;
+            // It came between with the etag that the change made stale.
+            assert!(changed.is_ok() && back.is_err());
+            K::delete(&mut other, made.id(), "", Write::default()).await.unwrap();
+            rounds += 1;
+        }
+        rounds
+    };
+    let paging = async {
+        for _ in 0..5 {
+            let mut listed = pages::<K>(clients).await.concat();
+            assert!(listed.is_sorted() && listed.windows(2).all(|pair| pair[0] != pair[1]), "each once, in order");
+            listed.retain(|id| present.contains(id));
+            assert_eq!(listed, present, "none is missing");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    };
+    let (rounds, ()) = tokio::join!(writing, paging);
+    assert!(rounds > 0);
+}
+
+/// The ids of each page.
+async fn pages<K: Kind>(clients: &mut Clients) -> Vec<Vec<String>> {
+    let (mut pages, mut token) = (Vec::new(), String::new());
+    loop {
+        let (page, next) = K::list(clients, PAGE, &token).await.unwrap();
+        pages.push(page.iter().map(|it| it.id().to_owned()).collect());
+        token = next;
+        if token.is_empty() {
+            return pages;
+        }
+    }
+}
