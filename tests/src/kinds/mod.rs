@@ -5,6 +5,7 @@ mod asset;
 pub mod case;
 mod chain;
 mod deployment;
+mod group;
 mod identifier;
 mod instrument;
 mod market;
@@ -42,6 +43,7 @@ macro_rules! all_kinds {
             market Market,
             identifier Identifier,
             relationship Relationship,
+            group Group,
         }
     };
 }

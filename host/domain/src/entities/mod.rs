@@ -5,6 +5,7 @@
 pub mod asset;
 pub mod chain;
 pub mod deployment;
+pub mod group;
 pub mod identifier;
 pub mod instrument;
 pub mod market;
@@ -36,6 +37,7 @@ macro_rules! all_types {
             market Market(uuid MarketId) "a market";
             identifier Identifier(uuid IdentifierId) "what others call an entity";
             relationship Relationship(uuid RelationshipId) "what an asset is of another";
+            group Group(uuid GroupId) "a group of assets";
         }
     };
 }

@@ -3,6 +3,7 @@
 mod asset;
 mod chain;
 mod deployment;
+mod group;
 mod identifier;
 mod instrument;
 mod market;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use cqar_domain::{
     decimal::Decimal,
     entities::{
-        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, identifier::Identifier,
+        EntityVariant, asset::Asset, chain::Chain, deployment::Deployment, group::Group, identifier::Identifier,
         instrument::Instrument, market::Market, relationship::Relationship, venue::Venue, venue_asset::VenueAsset,
     },
     entity::Meta,
@@ -35,9 +36,9 @@ use crate::{
 /// What each type of entity can be listed by.
 pub mod filters {
     pub use super::{
-        asset::AssetFilter, chain::ChainFilter, deployment::DeploymentFilter, identifier::IdentifierFilter,
-        instrument::InstrumentFilter, market::MarketFilter, relationship::RelationshipFilter, venue::VenueFilter,
-        venue_asset::VenueAssetFilter,
+        asset::AssetFilter, chain::ChainFilter, deployment::DeploymentFilter, group::GroupFilter,
+        identifier::IdentifierFilter, instrument::InstrumentFilter, market::MarketFilter,
+        relationship::RelationshipFilter, venue::VenueFilter, venue_asset::VenueAssetFilter,
     };
 }
 
@@ -52,6 +53,7 @@ pub(crate) const TABLES: [&TableSchema; EntityType::ALL.len()] = [
     Market::SCHEMA,
     Identifier::SCHEMA,
     Relationship::SCHEMA,
+    Group::SCHEMA,
 ];
 
 /// An entity that has a table.

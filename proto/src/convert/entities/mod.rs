@@ -4,6 +4,7 @@
 mod asset;
 mod chain;
 mod deployment;
+mod group;
 mod identifier;
 mod instrument;
 mod market;
@@ -114,6 +115,7 @@ macro_rules! all_types {
             Market MarketId,
             Identifier IdentifierId,
             Relationship RelationshipId,
+            Group GroupId,
         }
     };
 }

@@ -1,6 +1,7 @@
 //! `cqar.v1.AssetService`: assets here, and a file for each other entity that it speaks of.
 
 mod deployment;
+mod group;
 mod relationship;
 
 use cqar_proto::{
@@ -199,6 +200,46 @@ impl AssetService for Api {
     async fn list_variants(&self, request: Request<v1::ListVariantsRequest>) -> Reply<v1::ListVariantsResponse> {
         let (query, page) = relationship::variants(received(request)?)?;
         Ok(answered(self.registry.list_variants(&query, page).await.map_err(status)?))
+    }
+
+    async fn create_group(&self, request: Request<v1::CreateGroupRequest>) -> Reply<v1::CreateGroupResponse> {
+        self.write(request).await
+    }
+
+    async fn get_group(&self, request: Request<v1::GetGroupRequest>) -> Reply<v1::Group> {
+        group::get(self, received(request)?).await
+    }
+
+    async fn batch_get_groups(&self, request: Request<v1::BatchGetGroupsRequest>) -> Reply<v1::BatchGetGroupsResponse> {
+        let budget = AnswerBudget::of(&request);
+        let v1::BatchGetGroupsRequest { group_ids, min_revision, at_revision } = received(request)?;
+        let found = self.batch_get(&group_ids, min_revision, at_revision, budget).await?;
+        Ok(found.map(|(results, revision)| v1::BatchGetGroupsResponse { results, revision }))
+    }
+
+    async fn update_group(&self, request: Request<v1::UpdateGroupRequest>) -> Reply<v1::UpdateGroupResponse> {
+        self.write(request).await
+    }
+
+    async fn delete_group(&self, request: Request<v1::DeleteGroupRequest>) -> Reply<v1::DeleteGroupResponse> {
+        self.write(request).await
+    }
+
+    async fn list_groups(&self, request: Request<v1::ListGroupsRequest>) -> Reply<v1::ListGroupsResponse> {
+        let (filter, page, min_revision) = group::listed(received(request)?).map_err(status)?;
+        let listed = self.list(filter, page, min_revision).await?;
+        Ok(listed.map(|(groups, next_page_token, revision)| v1::ListGroupsResponse {
+            groups,
+            next_page_token,
+            revision,
+        }))
+    }
+
+    async fn change_group_members(
+        &self,
+        request: Request<v1::ChangeGroupMembersRequest>,
+    ) -> Reply<v1::ChangeGroupMembersResponse> {
+        self.write(request).await
     }
 }
 

@@ -4,6 +4,7 @@
 mod asset;
 mod chain;
 mod deployment;
+mod group;
 mod identifier;
 mod instrument;
 mod market;
@@ -43,6 +44,7 @@ pub const ENTITIES: [&EntityCommands; EntityType::ALL.len()] = [
     &market::COMMANDS,
     &identifier::COMMANDS,
     &relationship::COMMANDS,
+    &group::COMMANDS,
 ];
 
 /// The commands about one type of entity.
