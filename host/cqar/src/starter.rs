@@ -19,6 +19,7 @@ files! {
     "25-deployments.yaml"
     "26-relationships.yaml"
     "27-identifiers.yaml"
+    "28-groups.yaml"
     "30-venues.yaml"
     "40-venue-assets.yaml"
     "50-instruments.yaml"
