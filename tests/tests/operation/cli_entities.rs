@@ -54,6 +54,11 @@ async fn an_entity_is_got_by_its_name_and_an_ambiguous_one_lists_its_candidates(
         ("market", "binance/spot/BTCUSDT"),
         ("market", "kraken/XBT/USD"),
         ("venue-asset", "kraken/XBT"),
+        ("deployment", "ethereum/0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"),
+        ("deployment", "eip155:1/slip44:60"),
+        ("relationship", "WETH/ETH"),
+        ("identifier", "coingecko/bitcoin"),
+        ("group", "majors"),
     ] {
         let named = said(&server, &["get", kind, name, "--output", "name"]);
         let (of, id) = named.trim_end().split_once('/').unwrap();

@@ -13,7 +13,7 @@
 //! | `bus` | what arrives on the event bus, and when it does not |
 //! | `start` | starts that are refused |
 //! | `probes`, `keys`, `drain`, `traces` | what operators and their tools rely on |
-//! | `cli`, `cli_entities`, `cli_import` | the command line |
+//! | `cli`, `cli_entities`, `cli_names`, `cli_import` | the command line |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,6 +26,7 @@ mod bus;
 mod cli;
 mod cli_entities;
 mod cli_import;
+mod cli_names;
 mod copy;
 mod crash;
 mod drain;

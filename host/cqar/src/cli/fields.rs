@@ -78,7 +78,8 @@ fn fields(entity_type: EntityType, which: Settable) -> Vec<Field> {
 fn nested(outer: &[String], descriptor: FieldDescriptor) -> Vec<Field> {
     let path = [outer, &[descriptor.name().to_owned()]].concat();
     match descriptor.kind() {
-        Kind::Message(message) if !descriptor.is_map() && is_own(&message) => {
+        // A list of messages is an option of its own, which may be repeated.
+        Kind::Message(message) if !descriptor.is_map() && !descriptor.is_list() && is_own(&message) => {
             message.fields().flat_map(|field| nested(&path, field)).collect()
         }
         _ => vec![Field { path, descriptor }],
@@ -119,6 +120,7 @@ impl Field {
     fn value_name(&self) -> &'static str {
         match self.descriptor.kind() {
             _ if self.descriptor.is_map() => "KEY=VALUE",
+            Kind::Message(message) if is_own(&message) => "FIELD=VALUE,…",
             Kind::Message(message) if message.name() == "Timestamp" => "TIME",
             Kind::Message(message) if message.name() == "Duration" => "DURATION",
             Kind::Enum(_) => "VALUE",
@@ -179,7 +181,26 @@ impl Field {
 
     fn pair(&self, text: &str) -> Result<(String, Value), CliError> {
         let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), Value::from(value)));
-        pair.ok_or_else(|| CliError::Usage(format!("--{} {text:?} must be KEY=VALUE", self.name())))
+        pair.ok_or_else(|| CliError::Usage(format!("--{} {text:?} must be {}", self.name(), self.value_name())))
+    }
+
+    /// One of a list of messages: `asset-id=BTC,weight=1`.
+    async fn message(&self, message: &MessageDescriptor, text: &str, server: &Connection) -> Result<Value, CliError> {
+        let mut document = Map::new();
+        for part in text.split(',') {
+            let (name, value) = self.pair(part)?;
+            let name = name.replace('-', "_");
+            let Some(descriptor) = message.get_field_by_name(&name) else {
+                let known: Vec<String> = message.fields().map(|field| field.name().replace('_', "-")).collect();
+                let message = format!("--{} has no field {name:?}, but {}", self.name(), known.join(", "));
+                return Err(CliError::Usage(message));
+            };
+            let field = Self { path: vec![name.clone()], descriptor };
+            // A text, as pairs have them.
+            let text = value.as_str().unwrap_or_default();
+            document.insert(name, Box::pin(field.scalar(text, server)).await?);
+        }
+        Ok(Value::Object(document))
     }
 
     async fn scalar(&self, text: &str, server: &Connection) -> Result<Value, CliError> {
@@ -188,6 +209,7 @@ impl Field {
                 Value::from(format!("{}{}", prefix(&values), text.to_ascii_uppercase().replace('-', "_")))
             }
             Kind::Bool => Value::from(text == "true"),
+            Kind::Message(message) if is_own(&message) => self.message(&message, text, server).await?,
             // An empty text takes the value back.
             Kind::Message(_) if text.is_empty() => Value::Null,
             Kind::Message(message) if message.name() == "Duration" => {
@@ -240,6 +262,8 @@ mod tests {
         assert_eq!(option("instrument-id"), "ID_OR_NAME");
         assert_eq!((option("status"), option("labels"), option("listed-time")), ("VALUE", "KEY=VALUE", "TIME"));
         assert!(options(EntityType::Market, Settable::Mutable).iter().all(|(name, ..)| name != "venue-symbol"));
+        let group = options(EntityType::Group, Settable::All);
+        assert!(group.iter().any(|(name, value, _)| name == "members" && *value == "FIELD=VALUE,…"), "{group:?}");
         let instrument = options(EntityType::Instrument, Settable::All);
         assert!(instrument.iter().any(|(name, ..)| name == "option.base-asset-id"), "{instrument:?}");
     }

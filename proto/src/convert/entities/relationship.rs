@@ -54,7 +54,7 @@ impl EntityMessage for v1::Relationship {
     arm!(Relationship);
 
     fn label(&self) -> &str {
-        self.r#type().as_str_name()
+        self.r#type().as_str_name().trim_start_matches("RELATIONSHIP_TYPE_")
     }
 
     fn read(&mut self, reader: &mut Reader<'_>) -> Option<Relationship> {

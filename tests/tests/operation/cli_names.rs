@@ -1,0 +1,121 @@
+//! The command line about what else names lead to: `cqar lookup` and `cqar variants`; and lists of new entities.
+
+use cqar_tests::{environment::TestEnvironment, in_both_environments, server::Server};
+use serde_json::Value;
+
+in_both_environments! {
+    names_are_looked_up_together_and_each_is_told
+    variants_are_told_by_the_ways_that_lead_to_them
+    lists_of_messages_are_options_that_may_be_repeated
+}
+
+fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = server.cli(arguments);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+async fn names_are_looked_up_together_and_each_is_told(s: TestEnvironment) {
+    let server = s.options().with_starter().start().await;
+    let usdc = "ethereum/0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
+    let (code, shown, _) = run(&server, &["lookup", "deployment", usdc, "eip155:1/slip44:60", "base/0x12"]);
+    assert_eq!(code, Some(4), "that of the first that means nothing");
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 4, "{shown}");
+    assert!(lines[1].contains("USDC") && lines[1].contains("0xa0b86991c6218b36c1d19d4a2e9eb0ce3606eb48"), "{shown}");
+    assert!(lines[2].contains("native") && lines[3].contains("40 hexadecimal digits"), "{shown}");
+    let json = server.cli_json(&["lookup", "deployment", usdc]);
+    assert_eq!(json["results"][0]["resolved"]["asset"]["symbol"], "USDC");
+    let (code, _, why) = run(&server, &["lookup", "deployment", "base/0x1111111111111111111111111111111111111111"]);
+    assert!(code == Some(3) && why.contains("DEPLOYMENT_UNKNOWN"), "{why}");
+    assert_eq!(run(&server, &["lookup", "deployment", "USDC"]).0, Some(2));
+
+    let ids = ["lookup", "identifier", "coingecko/usd-coin", "dti/4H95J0R2X", "caip19/eip155:1/slip44:60"];
+    let (code, shown, _) = run(&server, &ids);
+    assert!(
+        code == Some(0) && shown.contains("USDC") && shown.contains("BTC") && shown.contains("deployment/"),
+        "{shown}"
+    );
+    let (_, names, _) = run(&server, &[&ids[..], &["-o", "name"]].concat());
+    assert_eq!(
+        names.lines().map(|line| line.split('/').next().unwrap()).collect::<Vec<_>>(),
+        ["asset", "asset", "deployment"]
+    );
+    assert_eq!(run(&server, &["lookup", "identifier", "coingecko/nothing"]).0, Some(3));
+    assert_eq!(run(&server, &["lookup", "identifier", "bitcoin"]).0, Some(2));
+
+    let (code, shown, _) = run(&server, &["lookup", "venue-asset", "binance/USDT"]);
+    assert!(code == Some(0) && shown.lines().count() > 5 && shown.contains("tron"), "{shown}");
+    let one = server.cli_json(&["lookup", "venue-asset", "okx/USDT", "--network", "USDT-TRC20"]);
+    let networks = one["results"][0]["resolved"]["networks"].as_array().unwrap();
+    assert_eq!((networks.len(), &networks[0]["caip2"]), (1, &Value::from("tron:728126428")));
+    let (code, _, why) = run(&server, &["lookup", "venue-asset", "okx/USDT", "--network", "TRX"]);
+    assert!(code == Some(3) && why.contains("USDT-TRC20"), "{why}");
+    assert_eq!(run(&server, &["lookup", "venue-asset", "nowhere/USDT"]).0, Some(3));
+}
+
+async fn variants_are_told_by_the_ways_that_lead_to_them(s: TestEnvironment) {
+    let server = s.options().with_starter().start().await;
+    let (code, shown, _) = run(&server, &["variants", "ETH"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        shown.lines().any(|line| line.starts_with("wstETH") && line.contains("< stakes stETH < wraps wstETH")),
+        "{shown}"
+    );
+    assert!(shown.lines().any(|line| line.split_whitespace().take(2).eq(["WETH", "1"])), "{shown}");
+    let (_, below, _) = run(&server, &["variants", "wstETH"]);
+    assert!(below.contains("> wraps stETH > stakes ETH < wraps WETH"), "{below}");
+    let (_, shallow, told) = run(&server, &["variants", "ETH", "--max-depth", "1"]);
+    assert!(!shallow.contains("wstETH") && told.contains("--max-depth"), "{shallow}{told}");
+    assert_eq!(server.cli_json(&["variants", "BTC"])["root_asset_ids"].as_array().unwrap().len(), 1);
+    assert_eq!(run(&server, &["variants", "NOTHING"]).0, Some(3));
+}
+
+async fn lists_of_messages_are_options_that_may_be_repeated(s: TestEnvironment) {
+    let server = s.options().with_starter().start().await;
+    let create = [
+        "create",
+        "group",
+        "--name",
+        "basket",
+        "--members",
+        "asset-id=BTC,weight=0.4",
+        "--members",
+        "asset-id=ETH,weight=0.6",
+    ];
+    let made = server.cli_json(&create);
+    assert_eq!(made["members"].as_array().unwrap().len(), 2);
+    let replaced = server.cli_json(&["update", "group", "basket", "--members", "asset_id=SOL,weight=1"]);
+    assert_eq!(replaced["members"].as_array().unwrap().len(), 1);
+    let network = "network=BTC,chain-id=bitcoin,withdraw-fee=0.0001,is-deposit-enabled=true,confirmations=1";
+    let bound = server.cli_json(&[
+        "create",
+        "venue-asset",
+        "--venue-id",
+        "binance",
+        "--code",
+        "BTC",
+        "--asset-id",
+        "BTC",
+        "--networks",
+        network,
+    ]);
+    assert_eq!(
+        (&bound["networks"][0]["withdraw_fee"], &bound["networks"][0]["confirmations"]),
+        (&"0.0001".into(), &1.into())
+    );
+    for (wrong, says) in [("weight", "FIELD=VALUE"), ("colour=red", "asset-id, weight")] {
+        let (code, _, why) = run(&server, &["create", "group", "--name", "x", "--members", wrong]);
+        assert!(code == Some(2) && why.contains(says), "{why}");
+    }
+    let (_, listed, _) = run(&server, &["list", "groups"]);
+    assert!(listed.lines().any(|line| line.starts_with("basket")), "{listed}");
+    let (_, of_asset, _) = run(&server, &["list", "deployments", "--asset", "USDC", "--chain", "eip155:10"]);
+    assert_eq!(of_asset.lines().count(), 2, "{of_asset}");
+    let (_, of_bitcoin, _) = run(&server, &["list", "identifiers", "--of", "asset/BTC", "--source", "dti"]);
+    assert!(of_bitcoin.contains("4H95J0R2X"), "{of_bitcoin}");
+    let (_, made_of, _) = run(&server, &["list", "relationships", "--from", "stETH"]);
+    assert!(made_of.contains("STAKES"), "{made_of}");
+    let (_, labelled, _) = run(&server, &["list", "assets", "--category", "meme"]);
+    assert!(labelled.contains("DOGE"), "{labelled}");
+}
