@@ -22,6 +22,7 @@ pub trait Masked: Default {
 /// Filled in by the server: a mask may name them, to no effect.
 const OUTPUT_ONLY: &[&str] = &[
     "id",
+    "caip19",
     "code",
     "revision",
     "etag",

@@ -20,6 +20,7 @@ cqar_tests::in_both_environments! {
     networks_are_told_with_chain_and_deployment
     what_a_network_is_not_known_to_be_is_a_warning_and_never_a_guess
     answers_follow_what_they_are_made_of
+    a_deployment_on_another_chain_than_the_network_is_not_answered
     networks_are_checked_field_by_field
     what_a_network_refers_to_is_not_deleted
     a_batch_says_what_became_of_each
@@ -239,6 +240,27 @@ async fn answers_follow_what_they_are_made_of(s: TestEnvironment) {
     VenueAsset::delete(&mut clients, &bound.id, "", Write::default()).await.unwrap();
     clients.apply(vec![mutation(delete(Key::VenueId("okx".into())))]).await.unwrap();
     assert_eq!(reason(&resolve(&mut clients, "USDT", None, "").await.unwrap_err()), "ENTITY_NOT_FOUND");
+}
+
+async fn a_deployment_on_another_chain_than_the_network_is_not_answered(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let exchange = Exchange::write(&mut clients).await;
+    let said = VenueAssetNetwork { deployment_id: exchange.on_ethereum.clone(), ..network("ERC20") };
+    let bound = made(&mut clients, exchange.bound("", "USDT", std::slice::from_ref(&said))).await.unwrap();
+    let codes = [("ERC20".to_owned(), "tron".to_owned())].into();
+    let moved = Venue { id: "okx".into(), network_chain_ids: codes, ..Venue::default() };
+    Venue::update(&mut clients, moved, &["network_chain_ids"], Write::default()).await.unwrap();
+    let found = resolve(&mut clients, "USDT", None, "").await.unwrap();
+    assert_eq!(warned(&found.warnings), [("networks[0]", "OTHER_CHAIN")]);
+    assert_eq!((found.networks[0].chain_id.as_str(), &found.networks[0].deployment), ("tron", &None));
+    // What was said before does not stop other changes; it is refused when it is said anew.
+    let quiet = VenueAsset { id: bound.id.clone(), is_trading_enabled: Some(false), ..VenueAsset::default() };
+    clients.apply(vec![mutation(update(quiet))]).await.unwrap();
+    let anew = VenueAssetNetwork { confirmations: Some(7), ..said };
+    let anew = VenueAsset { id: bound.id, networks: vec![anew], ..VenueAsset::default() };
+    let refused = VenueAsset::update(&mut clients, anew, &["networks"], Write::default()).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("venue_asset.networks[0].deployment_id".into(), "OTHER_CHAIN".into())]);
 }
 
 async fn networks_are_checked_field_by_field(s: TestEnvironment) {

@@ -235,8 +235,14 @@ impl<'a> Joining<'a> {
                 _ => None,
             };
             self.dependencies.extend(at_place.map(|it| Key::Entity(EntityKey::Deployment(it.id))));
-            let deployment = deployment.or(at_place);
-            if deployment.is_none() && chain.is_some() && !said.contract_address.is_empty() {
+            // The venue's chain for the network may have been changed since the deployment was named.
+            let elsewhere = deployment.zip(chain).filter(|(deployment, chain)| deployment.chain_id != chain.id);
+            if let Some((deployment, chain)) = elsewhere {
+                let (id, of) = (deployment.id, &deployment.chain_id);
+                warn("OTHER_CHAIN", format!("{:?} is on {}, but deployment {id} is on {of}", said.network, chain.id));
+            }
+            let deployment = deployment.or(at_place).filter(|_| elsewhere.is_none());
+            if deployment.is_none() && elsewhere.is_none() && chain.is_some() && !said.contract_address.is_empty() {
                 warn("DEPLOYMENT_UNKNOWN", format!("nothing of the asset is registered at {}", said.contract_address));
             }
             resolved.push(v1::ResolvedNetwork {

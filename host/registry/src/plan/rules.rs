@@ -7,7 +7,7 @@ use cqar_domain::{
         Entity,
         chain::{Chain, MAX_LAYERS},
         market::Market,
-        venue_asset::VenueAsset,
+        venue_asset::{VenueAsset, VenueAssetNetwork},
     },
     id::EntityKey,
     mutation::RequestedMutation,
@@ -78,7 +78,7 @@ impl Rules<'_> {
                 self.caip2(key, chain, &mut found);
                 self.layers(key, chain, &mut found);
             }
-            Entity::VenueAsset(bound) => self.deployments(bound, &mut found),
+            Entity::VenueAsset(bound) => self.deployments(key, bound, &mut found),
             Entity::Relationship(relationship) => self.relationship(key, relationship, &mut found),
             _ => {}
         }
@@ -146,14 +146,19 @@ impl Rules<'_> {
     }
 
     /// What an asset is on a network of a venue is a deployment of that asset, on the network's chain.
-    fn deployments(&self, bound: &VenueAsset, found: &mut Violations) {
+    fn deployments(&self, key: &EntityKey, bound: &VenueAsset, found: &mut Violations) {
+        // What was said before the venue's chains were changed stands; answers warn of it.
+        let said: &[VenueAssetNetwork] = match self.loaded.entity(key) {
+            Some(Entity::VenueAsset(before)) if before.asset_id == bound.asset_id => &before.networks,
+            _ => &[],
+        };
         let venue = self.current(&EntityKey::Venue(bound.venue_id.clone()));
         let mapped = |code: &str| match venue {
             Some(Entity::Venue(venue)) => venue.network_chain_ids.get(code),
             _ => None,
         };
         for (n, network) in bound.networks.iter().enumerate() {
-            let Some(id) = network.deployment_id else { continue };
+            let Some(id) = network.deployment_id.filter(|_| !said.contains(network)) else { continue };
             // One that is not there is refused as a reference.
             let Some(Entity::Deployment(deployment)) = self.current(&EntityKey::Deployment(id)) else { continue };
             let field = format!("networks[{n}].deployment_id");
