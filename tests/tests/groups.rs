@@ -140,6 +140,7 @@ async fn members_are_checked_one_by_one(s: TestEnvironment) {
         (vec![(gone, "1")], vec![], "members", "UNKNOWN_REFERENCE"),
         (vec![], vec![b], "removed_asset_ids[0]", "NOT_A_MEMBER"),
         (vec![], vec!["x"], "removed_asset_ids[0]", "INVALID"),
+        (vec![(a, "2")], vec![a], "removed_asset_ids[0]", "DUPLICATE"),
     ] {
         let refused = changed(&mut clients, &basket, &put, &removed).await.unwrap_err();
         assert_eq!(wrong_fields(&refused), [(field.into(), code.into())], "{put:?} {removed:?}");
@@ -151,6 +152,13 @@ async fn members_are_checked_one_by_one(s: TestEnvironment) {
     let members: Vec<(&str, &str)> = many.iter().map(|id| (id.as_str(), "1")).collect();
     let refused = made(&mut clients, group("many", &members)).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("group.members".into(), "TOO_MANY".into())]);
+    let removed: Vec<&str> = members.iter().map(|(id, _)| *id).collect();
+    for (put, removed, field) in [(members.as_slice(), &[][..], "members"), (&[], &removed, "removed_asset_ids")] {
+        let refused = changed(&mut clients, &basket, put, removed).await.unwrap_err();
+        assert_eq!(wrong_fields(&refused), [(field.into(), "TOO_MANY".into())]);
+    }
+    let refused = changed(&mut clients, &basket, &members[1..], &[]).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("members".into(), "TOO_MANY".into())], "with the one that is there");
     made(&mut clients, group("many", &members[1..])).await.unwrap();
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use cqar_cache::{Key, Loaded};
 use cqar_domain::{
-    entities::Entity,
+    entities::{Entity, relationship::RelationshipType},
     entity::Revision,
     id::{AssetId, EntityKey, EntityType},
     variants::{ComposedRate, Step, VariantGraph, VariantPath},
@@ -28,6 +28,11 @@ use crate::{
 pub(crate) const MAX_RELATIONSHIPS: usize = 20_000;
 /// The most paths to the variants of one asset.
 pub(crate) const MAX_PATHS: usize = 10_000;
+/// The types that are loaded: those of variants, and migrations, which are told beside them. An asset may be in any number of pools.
+const WALKED: [RelationshipType; 5] = {
+    let [a, b, c, d] = RelationshipType::VARIANTS;
+    [a, b, c, d, RelationshipType::MigratesTo]
+};
 /// How many relationships a path may have, unless the caller says so; and at most.
 const DEFAULT_DEPTH: u8 = 16;
 const MAX_DEPTH: u8 = 32;
@@ -58,7 +63,7 @@ struct FoundVariants {
     roots: Vec<String>,
     migrations: Vec<v1::Relationship>,
     has_deeper: bool,
-    /// In the order of the ids; none if there are too many ways to them.
+    /// In the order of the ids; none if there are too many ways to them, or those to one of them fit no page.
     variants: Option<Vec<(AssetId, v1::Variant)>>,
 }
 
@@ -131,7 +136,7 @@ async fn load(
 ) -> Result<Loaded<Arc<AssetVariants>>, cqar_store::Error> {
     let mut family = Family::default();
     family.climb(snapshot, asset).await?;
-    family.descend(snapshot).await?;
+    family.descend(snapshot, depth).await?;
     let keys: Vec<EntityKey> = family.seen.iter().copied().map(EntityKey::Asset).collect();
     let assets = snapshot.entities(&keys).await?;
     let of_asset = |(key, entity): (&EntityKey, Option<Entity>)| match entity {
@@ -160,15 +165,16 @@ struct Family {
 }
 
 impl Family {
-    /// Loads what the asset is made of, step by step.
+    /// Loads what the asset is made of, step by step, to the roots.
     async fn climb(&mut self, snapshot: &mut Snapshot, asset: AssetId) -> Result<(), cqar_store::Error> {
-        self.walk(snapshot, End::From, BTreeSet::from([asset])).await
+        self.walk(snapshot, End::From, BTreeSet::from([asset]), usize::MAX).await
     }
 
-    /// Loads what is made of all that was climbed; and what is migrated to each, and each is migrated to.
-    async fn descend(&mut self, snapshot: &mut Snapshot) -> Result<(), cqar_store::Error> {
+    /// Loads what is made of all that was climbed, so many steps down, and the step that would follow; and what is migrated to each,
+    /// and each is migrated to.
+    async fn descend(&mut self, snapshot: &mut Snapshot, depth: u8) -> Result<(), cqar_store::Error> {
         let climbed = std::mem::take(&mut self.seen);
-        self.walk(snapshot, End::To, climbed.clone()).await?;
+        self.walk(snapshot, End::To, climbed.clone(), usize::from(depth) + 1).await?;
         let others: BTreeSet<AssetId> = self.seen.difference(&climbed).copied().collect();
         self.take(snapshot, End::From, &others).await.map(drop)
     }
@@ -178,8 +184,12 @@ impl Family {
         snapshot: &mut Snapshot,
         from: End,
         mut open: BTreeSet<AssetId>,
+        steps: usize,
     ) -> Result<(), cqar_store::Error> {
-        while !open.is_empty() && !self.is_cut_off {
+        for _ in 0..steps {
+            if open.is_empty() || self.is_cut_off {
+                break;
+            }
             self.seen.extend(&open);
             let reached = self.take(snapshot, from, &open).await?;
             open = reached.into_iter().filter(|asset| !self.seen.contains(asset)).collect();
@@ -197,7 +207,7 @@ impl Family {
         let assets: Vec<AssetId> = assets.iter().copied().collect();
         let limit = u32::try_from(MAX_RELATIONSHIPS + 1).unwrap_or(u32::MAX);
         let mut reached = Vec::new();
-        for relationship in snapshot.relationships(end, &assets, limit).await? {
+        for relationship in snapshot.relationships(end, &assets, Some(&WALKED), limit).await? {
             if relationship.relationship_type.is_variant() {
                 reached.push(match end {
                     End::From => relationship.to_asset_id,
@@ -220,12 +230,13 @@ impl Family {
             };
             paths.into_iter().map(variant).collect()
         });
-        FoundVariants {
-            roots: self.graph.roots(asset).iter().map(ToString::to_string).collect(),
-            migrations: self.graph.migrations(&self.seen).map(Into::into).collect(),
-            has_deeper,
-            variants,
+        let roots = self.graph.roots(asset).iter().map(ToString::to_string).collect();
+        let migrations = self.graph.migrations(&self.seen).map(Into::into).collect();
+        let mut found = FoundVariants { roots, migrations, has_deeper, variants };
+        if !found.fits_pages() {
+            found.variants = None;
         }
+        found
     }
 }
 
@@ -253,11 +264,22 @@ fn path_message(path: VariantPath) -> v1::VariantPath {
 }
 
 impl FoundVariants {
-    fn bytes(&self) -> usize {
-        // Messages take about three times as much as they do when they are encoded.
-        let variants = self.variants.iter().flatten().map(|(_, variant)| variant.encoded_len());
+    /// How many bytes are on each page.
+    fn head_bytes(&self) -> usize {
         let migrations = self.migrations.iter().map(Message::encoded_len);
         let roots = self.roots.iter().map(String::len);
-        variants.chain(migrations).chain(roots).sum::<usize>() * 3 + size_of::<Self>()
+        migrations.chain(roots).sum()
+    }
+
+    /// Whether each variant, with all ways to it, fits a page.
+    fn fits_pages(&self) -> bool {
+        let largest = self.variants.iter().flatten().map(|(_, variant)| variant.encoded_len()).max();
+        self.head_bytes() + largest.unwrap_or(0) <= MAX_PAGE_BYTES
+    }
+
+    fn bytes(&self) -> usize {
+        let variants: usize = self.variants.iter().flatten().map(|(_, variant)| variant.encoded_len()).sum();
+        // Messages take about three times as much as they do when they are encoded.
+        (variants + self.head_bytes()) * 3 + size_of::<Self>()
     }
 }

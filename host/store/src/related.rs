@@ -1,9 +1,13 @@
 //! Relationships by the assets at either end, and the assets that venues know by a code.
 
 use cqar_domain::{
-    entities::{relationship::Relationship, venue_asset::VenueAsset},
+    entities::{
+        relationship::{Relationship, RelationshipType},
+        venue_asset::VenueAsset,
+    },
     id::{AssetId, EntityKey, VenueId},
 };
+use cqar_proto::v1;
 
 use crate::{
     error::Error,
@@ -23,11 +27,12 @@ pub enum End {
 }
 
 impl Snapshot {
-    /// The relationships that have one of the assets at that end; of each statement's assets up to `limit`.
+    /// The relationships that have one of the assets at that end, of all types or of some; of each statement's assets up to `limit`.
     pub async fn relationships(
         &mut self,
         end: End,
         assets: &[AssetId],
+        types: Option<&[RelationshipType]>,
         limit: u32,
     ) -> Result<Vec<Relationship>, Error> {
         for asset in assets {
@@ -38,13 +43,18 @@ impl Snapshot {
             End::To => ("relationships_to", "e.to_asset_id"),
         };
         let ids: Vec<Value> = assets.iter().map(|id| Value::Uuid(id.uuid())).collect();
+        // The names are the contract's, and the same in each statement.
+        let names =
+            types.map(|types| types.iter().map(|of| format!("'{}'", v1::RelationshipType::from(*of).as_str_name())));
+        let of_type = names.map(|names| format!(" AND e.type IN ({})", names.collect::<Vec<_>>().join(", ")));
+        let of_type = of_type.unwrap_or_default();
         let mut found = Vec::new();
         for ids in ids.chunks(MAX_KEYS) {
             let _timer = self.metrics.time(operation);
             let (is_there, mut values) = one_of(self.tx.dialect(), column, 1, ids.to_vec())?;
             values.push(Value::Int(limit.into()));
             let most = self.tx.dialect().placeholder(values.len());
-            let sql = format!("{} WHERE {is_there} LIMIT {most}", Relationship::SCHEMA.select());
+            let sql = format!("{} WHERE {is_there}{of_type} LIMIT {most}", Relationship::SCHEMA.select());
             found.extend(read_all::<Relationship>(&mut self.tx, sql, values).await?);
         }
         Ok(found)

@@ -24,6 +24,7 @@ cqar_tests::in_both_environments! {
     variants_are_told_by_every_way_with_exact_rates
     variants_follow_what_they_are_made_of
     variants_are_listed_in_pages_and_to_a_depth
+    too_many_ways_are_refused_and_fewer_steps_are_answered
 }
 
 async fn assets(clients: &mut Clients, symbols: &[&str]) -> BTreeMap<String, String> {
@@ -393,4 +394,28 @@ async fn variants_are_listed_in_pages_and_to_a_depth(s: TestEnvironment) {
     let first = page(&mut clients, 1, "", 0).await.unwrap().next_page_token;
     let refused = page(&mut clients, 1, &first, 2).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("page_token".into(), "FOREIGN_TOKEN".into())]);
+}
+
+async fn too_many_ways_are_refused_and_fewer_steps_are_answered(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    // Diamonds one below the other: each doubles the ways.
+    let symbols: Vec<String> = (0..=14 * 3).map(|n| format!("D{n}")).collect();
+    let of = assets(&mut clients, &symbols.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let edges = (0..14).flat_map(|n| {
+        let top = n * 3;
+        [(top + 1, top), (top + 2, top), (top + 3, top + 1), (top + 3, top + 2)]
+    });
+    let edge = |(from, to): (usize, usize)| is(&of[&symbols[from]], Wraps, &of[&symbols[to]], "1");
+    clients.apply(edges.map(edge).collect()).await.unwrap();
+    let ask = async |clients: &mut Clients, max_depth| {
+        let request = ListVariantsRequest { asset_id: of["D0"].clone(), max_depth, ..Default::default() };
+        clients.assets.list_variants(request).await.map(tonic::Response::into_inner)
+    };
+    let refused = ask(&mut clients, 32).await.unwrap_err();
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "TOO_MANY_VARIANTS"));
+    let answer = ask(&mut clients, 4).await.unwrap();
+    let ways: Vec<usize> = answer.variants.iter().map(|it| it.paths.len()).collect();
+    assert!(answer.has_deeper);
+    assert_eq!((ways.len(), ways.iter().sum::<usize>()), (6, 2 + 2 + 4 + 4), "two diamonds");
 }

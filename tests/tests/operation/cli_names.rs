@@ -104,10 +104,17 @@ async fn lists_of_messages_are_options_that_may_be_repeated(s: TestEnvironment) 
         (&bound["networks"][0]["withdraw_fee"], &bound["networks"][0]["confirmations"]),
         (&"0.0001".into(), &1.into())
     );
-    for (wrong, says) in [("weight", "FIELD=VALUE"), ("colour=red", "asset-id, weight")] {
+    for (wrong, says) in [
+        ("weight", "FIELD=VALUE"),
+        ("colour=red", "asset-id, weight"),
+        ("asset-id=BTC,weight=1,weight=2", "\"weight\" twice"),
+    ] {
         let (code, _, why) = run(&server, &["create", "group", "--name", "x", "--members", wrong]);
         assert!(code == Some(2) && why.contains(says), "{why}");
     }
+    let yes = "network=BTC,is-deposit-enabled=yes";
+    let (code, _, why) = run(&server, &["update", "venue-asset", "binance/BTC", "--networks", yes]);
+    assert!(code == Some(2) && why.contains("true or false"), "{why}");
     let (_, listed, _) = run(&server, &["list", "groups"]);
     assert!(listed.lines().any(|line| line.starts_with("basket")), "{listed}");
     let (_, of_asset, _) = run(&server, &["list", "deployments", "--asset", "USDC", "--chain", "eip155:10"]);

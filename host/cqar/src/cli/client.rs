@@ -113,6 +113,11 @@ clients! {
     plugins: plugin_service_client::PluginServiceClient;
 }
 
+/// The results of a batch, one for each that was asked for.
+pub fn one_each<T>(asked: usize, results: Vec<T>) -> Result<Vec<T>, CliError> {
+    if results.len() == asked { Ok(results) } else { Err(Status::internal("a wrong number of answers").into()) }
+}
+
 impl Interceptor for MetadataInterceptor {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
         if let Some(authorization) = &self.authorization {

@@ -181,7 +181,11 @@ impl Field {
 
     fn pair(&self, text: &str) -> Result<(String, Value), CliError> {
         let pair = text.split_once('=').map(|(key, value)| (key.to_owned(), Value::from(value)));
-        pair.ok_or_else(|| CliError::Usage(format!("--{} {text:?} must be {}", self.name(), self.value_name())))
+        pair.ok_or_else(|| self.refused(text, self.value_name()))
+    }
+
+    fn refused(&self, text: &str, expected: &str) -> CliError {
+        CliError::Usage(format!("--{} {text:?} must be {expected}", self.name()))
     }
 
     /// One of a list of messages: `asset-id=BTC,weight=1`.
@@ -198,17 +202,25 @@ impl Field {
             let field = Self { path: vec![name.clone()], descriptor };
             // A text, as pairs have them.
             let text = value.as_str().unwrap_or_default();
-            document.insert(name, Box::pin(field.scalar(text, server)).await?);
+            let value = Box::pin(field.scalar(text, server)).await?;
+            if document.insert(name, value).is_some() {
+                return Err(CliError::Usage(format!("--{} gives {:?} twice", self.name(), field.name())));
+            }
         }
         Ok(Value::Object(document))
     }
 
     async fn scalar(&self, text: &str, server: &Connection) -> Result<Value, CliError> {
         Ok(match self.descriptor.kind() {
+            // Within a list of messages the parser of options has checked neither.
             Kind::Enum(values) => {
+                let known = names(&values);
+                if !known.contains(&text.to_ascii_lowercase()) {
+                    return Err(self.refused(text, &format!("one of {}", known.join(", "))));
+                }
                 Value::from(format!("{}{}", prefix(&values), text.to_ascii_uppercase().replace('-', "_")))
             }
-            Kind::Bool => Value::from(text == "true"),
+            Kind::Bool => Value::from(text.parse::<bool>().map_err(|_| self.refused(text, "true or false"))?),
             Kind::Message(message) if is_own(&message) => self.message(&message, text, server).await?,
             // An empty text takes the value back.
             Kind::Message(_) if text.is_empty() => Value::Null,

@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 
 use super::{
     ClientArgs,
-    client::{Connection, DEFAULT_TIMEOUT},
+    client::{Connection, DEFAULT_TIMEOUT, one_each},
     entities::{AtVenue, external_id, place, printed_name, printed_name_of, token_standard},
     error::{CliError, Exit},
     output::{self, OutputFormat},
@@ -131,7 +131,8 @@ async fn deployments(args: &Names, server: &Connection, format: OutputFormat) ->
         let places = names.iter().map(|name| Ok(DeploymentPlace { place: Some(place(name)?) }));
         let requests = places.collect::<Result<_, CliError>>()?;
         let request = BatchResolveDeploymentsRequest { requests, min_revision: args.min_revision, at_revision: 0 };
-        results.extend(server.assets().batch_resolve_deployments(request).await?.into_inner().results);
+        let answer = server.assets().batch_resolve_deployments(request).await?.into_inner();
+        results.extend(one_each(names.len(), answer.results)?);
     }
     show(&args.names, &results, format)
 }
@@ -173,7 +174,8 @@ async fn identifiers(args: &Names, server: &Connection, format: OutputFormat) ->
     for names in args.names.chunks(BATCH) {
         let requests = names.iter().map(|name| external_id(name)).collect::<Result<_, CliError>>()?;
         let request = BatchResolveIdentifiersRequest { requests, min_revision: args.min_revision, at_revision: 0 };
-        results.extend(server.identifiers().batch_resolve_identifiers(request).await?.into_inner().results);
+        let answer = server.identifiers().batch_resolve_identifiers(request).await?.into_inner();
+        results.extend(one_each(names.len(), answer.results)?);
     }
     show(&args.names, &results, format)
 }
@@ -223,7 +225,8 @@ async fn venue_assets(
         };
         let requests = names.iter().map(item).collect::<Result<_, CliError>>()?;
         let request = BatchResolveVenueAssetsRequest { requests, min_revision: args.min_revision, at_revision: 0 };
-        results.extend(server.venues().batch_resolve_venue_assets(request).await?.into_inner().results);
+        let answer = server.venues().batch_resolve_venue_assets(request).await?.into_inner();
+        results.extend(one_each(names.len(), answer.results)?);
     }
     show(&args.names, &results, format)
 }

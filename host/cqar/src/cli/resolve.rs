@@ -23,7 +23,7 @@ use tonic::Code;
 
 use super::{
     ClientArgs,
-    client::{Connection, DEFAULT_TIMEOUT},
+    client::{Connection, DEFAULT_TIMEOUT, one_each},
     entities::{self, asset_type, market_status},
     error::{CliError, Exit},
     output::{self, OutputFormat},
@@ -113,12 +113,9 @@ impl ResolveArgs {
             at_revision: 0,
             allow_inferred: self.market.allow_inferred,
         };
-        let answer = server.markets().batch_resolve_markets(request).await?.into_inner();
-        if answer.results.len() == symbols.len() {
-            Ok(answer)
-        } else {
-            Err(tonic::Status::internal("a wrong number of answers").into())
-        }
+        let mut answer = server.markets().batch_resolve_markets(request).await?.into_inner();
+        answer.results = one_each(symbols.len(), answer.results)?;
+        Ok(answer)
     }
 }
 

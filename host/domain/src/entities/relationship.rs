@@ -75,9 +75,12 @@ impl RelationshipType {
         }
     }
 
-    /// Whether variants of an asset are found by it: the derivative is another form of the underlying.
-    pub const fn is_variant(self) -> bool {
-        matches!(self, Self::Wraps | Self::Bridges | Self::Stakes | Self::Rebases)
+    /// Those by which the derivative is another form of the underlying: variants of an asset are found along them.
+    pub const VARIANTS: [Self; 4] = [Self::Wraps, Self::Bridges, Self::Stakes, Self::Rebases];
+
+    /// Whether it is one of [`Self::VARIANTS`].
+    pub fn is_variant(self) -> bool {
+        Self::VARIANTS.contains(&self)
     }
 
     /// Whether relationships of the two types may form no circle together: one may not of any type, and wrapping and bridging are

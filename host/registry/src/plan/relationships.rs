@@ -53,7 +53,7 @@ impl LoadedState {
         while !open.is_empty() {
             let assets: Vec<AssetId> = open.drain().collect();
             let limit = u32::try_from(left + 1).unwrap_or(u32::MAX);
-            let found = snapshot.relationships(End::From, &assets, limit).await?;
+            let found = snapshot.relationships(End::From, &assets, None, limit).await?;
             self.underlyings.by_derivative.extend(assets.into_iter().map(|asset| (asset, Vec::new())));
             let Some(fewer) = left.checked_sub(found.len()) else {
                 self.underlyings.is_cut_off = true;

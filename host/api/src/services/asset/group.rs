@@ -1,7 +1,10 @@
 //! Groups: their writes, what their list asks for, and one by its name.
 
 use cqar_domain::{
-    entities::{Entity, group::Group},
+    entities::{
+        Entity,
+        group::{Group, MAX_MEMBERS},
+    },
     id::{AssetId, EntityType, IdSource},
     mutation::{Mutation, Patch},
     violation::{Violation, Violations},
@@ -57,14 +60,26 @@ impl EntityWrite for v1::ChangeGroupMembersRequest {
 
     fn mutation(mut self, _: &dyn IdSource) -> Result<Mutation, Vec<Violation>> {
         let key = key::<v1::Group>("group_id", &self.group_id)?;
-        let members = self.read_members()?;
         let mut found = Violations::default();
+        for (field, count) in [("members", self.members.len()), ("removed_asset_ids", self.removed_asset_ids.len())] {
+            if count > MAX_MEMBERS {
+                found.add(field, "TOO_MANY", format_args!("must be at most {MAX_MEMBERS}"));
+            }
+        }
+        std::mem::take(&mut found).into_result()?;
+        let members = self.read_members()?;
         let removed: Vec<Option<AssetId>> = self
             .removed_asset_ids
             .iter()
             .enumerate()
             .map(|(n, id)| found.take(&format!("removed_asset_ids[{n}]"), id.parse()))
             .collect();
+        std::mem::take(&mut found).into_result()?;
+        for (n, asset) in removed.iter().flatten().enumerate() {
+            if members.iter().any(|member| member.asset_id == *asset) {
+                found.add(format!("removed_asset_ids[{n}]"), "DUPLICATE", "is among the members that are put in");
+            }
+        }
         found.into_result()?;
         let patch = Patch::new(move |before: &Entity| {
             let Entity::Group(group) = before else { return Ok(before.clone()) };
