@@ -42,19 +42,22 @@ async fn page_beside_a_writer<K: Kind + Send + 'static>(clients: &mut Clients, r
     let (mut other, registry, over) = (clients.clone(), registry.clone(), is_over.clone());
     let existing = present[present.len() / 2].clone();
     let writing = async move {
+        let sample = K::sample(&registry);
+        // What it may be, by turns: a write of what is there already would change nothing.
+        let values = [sample.other, sample.new.field()];
+        // One that comes while others read, and is gone before they end.
+        let made = K::create(&mut other, sample.new, Write::default()).await.unwrap().value;
         let mut rounds = 0;
         while !over.load(Ordering::Relaxed) {
-            let sample = K::sample(&registry);
-            // What it may be, by turns: a write of what is there already would change nothing.
-            let values = [sample.other, sample.new.field()];
-            let made = K::create(&mut other, sample.new, Write::default()).await.unwrap().value;
             // One that is there throughout, and has another place in the order of changes each time.
             let old = K::get(&mut other, &existing, 0).await.unwrap().value;
             let value = values.iter().find(|value| **value != old.field()).unwrap();
             let changed =
                 K::update(&mut other, old.with_field(value), &[K::FIELD], Write::default()).await.unwrap().value;
             assert_ne!(changed.etag(), old.etag());
-            K::delete(&mut other, made.id(), "", Write::default()).await.unwrap();
+            if rounds == 0 {
+                K::delete(&mut other, made.id(), "", Write::default()).await.unwrap();
+            }
             rounds += 1;
         }
         rounds

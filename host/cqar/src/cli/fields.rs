@@ -34,7 +34,7 @@ pub enum Settable {
 
 /// Adds the fields of a type of entity as options.
 pub fn add_options(command: Command, of: &EntityCommands, which: Settable) -> Command {
-    fields(of.entity_type, which).iter().fold(command, |command, field| command.arg(field.option()))
+    fields(of.entity_type, which).iter().fold(command, |command, field| command.arg(field.option(which)))
 }
 
 /// The message's JSON, as far as options were given. A field that refers to an entity may have its name.
@@ -102,8 +102,8 @@ impl Field {
         format!("field {}", self.name())
     }
 
-    fn option(&self) -> Arg {
-        let option = Arg::new(self.argument()).long(self.name()).help(self.help()).value_name(self.value_name());
+    fn option(&self, which: Settable) -> Arg {
+        let option = Arg::new(self.argument()).long(self.name()).help(self.help(which)).value_name(self.value_name());
         let option = if self.descriptor.is_list() || self.descriptor.is_map() {
             option.action(ArgAction::Append)
         } else {
@@ -134,7 +134,7 @@ impl Field {
     }
 
     /// The first sentence of the contract's comment.
-    fn help(&self) -> String {
+    fn help(&self, which: Settable) -> String {
         let file = self.descriptor.parent_file();
         let places = file.file_descriptor_proto().source_code_info.iter().flat_map(|info| &info.location);
         let comment = places.filter(|place| place.path == self.descriptor.path()).find_map(|place| {
@@ -143,10 +143,10 @@ impl Field {
         let comment = comment.unwrap_or_default();
         let first = comment.split_once(". ").map_or(comment.as_str(), |(first, _)| first);
         let first = first.trim_end_matches('.').trim_end_matches("; immutable");
-        if self.descriptor.is_list() || self.descriptor.is_map() {
-            format!("{first}; may be repeated")
-        } else {
-            first.to_owned()
+        match which {
+            _ if !self.descriptor.is_list() && !self.descriptor.is_map() => first.to_owned(),
+            Settable::All => format!("{first}; may be repeated"),
+            Settable::Mutable => format!("{first}; may be repeated, and replaces all that there are"),
         }
     }
 
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     fn options(entity_type: EntityType, which: Settable) -> Vec<(String, &'static str, String)> {
-        let described = |field: &Field| (field.name(), field.value_name(), field.help());
+        let described = |field: &Field| (field.name(), field.value_name(), field.help(which));
         fields(entity_type, which).iter().map(described).collect()
     }
 
