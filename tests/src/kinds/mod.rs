@@ -108,11 +108,13 @@ pub trait Kind: Sized + Clone + PartialEq + Debug + Serialize + DeserializeOwned
     fn field(&self) -> Value {
         serde_json::to_value(self).unwrap()[Self::FIELD].clone()
     }
-    /// The same with another value of the field.
+    /// The same with another value of the field; null is none.
     #[must_use]
     fn with_field(&self, value: &Value) -> Self {
         let mut json = serde_json::to_value(self).unwrap();
-        json[Self::FIELD] = value.clone();
+        let fields = json.as_object_mut().unwrap();
+        fields.remove(Self::FIELD);
+        fields.extend((!value.is_null()).then(|| (Self::FIELD.to_owned(), value.clone())));
         serde_json::from_value(json).unwrap()
     }
 }

@@ -76,7 +76,7 @@ impl Asked {
             11 | 12 => {
                 let end = if n == 11 { End::From } else { End::To };
                 let assets: Vec<AssetId> = self.all(Asset::of).iter().map(|it| it.id).collect();
-                let mut found = snapshot.relationships(end, &assets, 100).await.unwrap();
+                let mut found = snapshot.relationships(end, &assets, None, 100).await.unwrap();
                 found.sort_by_key(|it| it.id);
                 (if n == 11 { "underlyings" } else { "derivatives" }, format!("{found:?}"))
             }
