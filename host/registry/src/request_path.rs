@@ -3,8 +3,10 @@
 /// The place of a query.
 #[derive(Debug, Clone, Copy)]
 pub enum RequestPath {
-    /// It is the request.
+    /// Its fields are the request's.
     Alone,
+    /// It is the request's message of that name.
+    Within(&'static str),
     /// One of `requests`.
     InBatch(usize),
 }
@@ -19,7 +21,17 @@ impl RequestPath {
     pub fn field(self, name: &str) -> String {
         match self {
             Self::Alone => name.to_owned(),
+            Self::Within(message) => format!("{message}.{name}"),
             Self::InBatch(n) => format!("requests[{n}].{name}"),
+        }
+    }
+
+    /// The path of the query itself; nothing where it is the request.
+    pub fn query(self) -> String {
+        match self {
+            Self::Alone => String::new(),
+            Self::Within(message) => message.to_owned(),
+            Self::InBatch(n) => format!("requests[{n}]"),
         }
     }
 }

@@ -141,6 +141,8 @@ async fn ids_of_standards_have_their_check_digits_and_forms(s: TestEnvironment) 
         let refused = resolve(&mut clients, source, id).await.unwrap_err();
         assert_eq!(wrong_fields(&refused), [(field.into(), code.into())]);
     }
+    let refused = clients.identifiers.resolve_identifier(ResolveIdentifierRequest::default()).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("external".into(), "REQUIRED".into())]);
 }
 
 async fn one_identifier_of_a_source_is_the_primary_one(s: TestEnvironment) {
@@ -229,7 +231,7 @@ async fn a_batch_resolves_ids_of_several_sources(s: TestEnvironment) {
                 wrong_fields(&status).first().map_or_else(|| reason(&status), |(field, _)| field.clone())
             }
         });
-        let expected = ["4H95J0R2X", "bitcoin", "IDENTIFIER_UNKNOWN", "requests[3].external.source", "1"];
+        let expected = ["4H95J0R2X", "bitcoin", "IDENTIFIER_UNKNOWN", "requests[3].source", "1"];
         assert_eq!(found.collect::<Vec<_>>(), expected);
     }
 }

@@ -6,7 +6,7 @@ use cqar_proto::{
     server::identifier_service_server::IdentifierService,
     v1,
 };
-use cqar_registry::{Error, IdentifierQuery, JoinedQuery, PageRequest, RequestPath, filters::IdentifierFilter};
+use cqar_registry::{Error, IdentifierQuery, JoinedQuery, PageRequest, filters::IdentifierFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply};
@@ -70,9 +70,8 @@ impl IdentifierService for Api {
 
     async fn resolve_identifier(&self, request: Request<v1::ResolveIdentifierRequest>) -> Reply<EncodedAnswer> {
         let v1::ResolveIdentifierRequest { external, min_revision, at_revision } = received(request)?;
-        let query = external
-            .map(query)
-            .ok_or_else(|| invalid(&RequestPath::Alone.field("external"), "REQUIRED", "must be given"));
+        let query =
+            external.map(query).ok_or_else(|| invalid(&IdentifierQuery::ALONE.query(), "REQUIRED", "must be given"));
         self.join(query, min_revision, at_revision).await
     }
 

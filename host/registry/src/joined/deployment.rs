@@ -49,6 +49,9 @@ pub enum DeploymentQuery {
 }
 
 impl DeploymentQuery {
+    /// Where it stands in a request for it alone.
+    pub const ALONE: RequestPath = RequestPath::Within("place");
+
     /// Refuses what names no place on any chain.
     pub(super) fn check(&self, path: RequestPath) -> Result<(), Error> {
         let mut found = Violations::default();

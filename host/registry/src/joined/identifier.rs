@@ -32,11 +32,14 @@ pub struct IdentifierQuery {
 }
 
 impl IdentifierQuery {
+    /// Where it stands in a request for it alone.
+    pub const ALONE: RequestPath = RequestPath::Within("external");
+
     /// Refuses what no identifier can be.
     pub(super) fn check(&self, path: RequestPath) -> Result<(), Error> {
         let mut found = Violations::default();
-        let source = found.take(&path.field("external.source"), self.source.parse::<Source>());
-        let field = path.field("external.external_id");
+        let source = found.take(&path.field("source"), self.source.parse::<Source>());
+        let field = path.field("external_id");
         EXTERNAL_ID.check(&field, &self.external_id, &mut found);
         if source.is_some_and(|source| Identifier::normalized(&source, &self.external_id).is_none()) {
             found.add(field, "INVALID_CAIP19", "must be a CAIP-19 id whose address is one of its chain");

@@ -65,11 +65,12 @@ impl Registry {
     /// The encoded answer of the query's method.
     pub async fn join(&self, query: JoinedQuery, min_revision: Revision) -> Result<Revisioned<Bytes>, Error> {
         let revision = self.wait_for_revision(min_revision).await?;
+        let path = query.path();
         let answer = match self.kept_answer(&query) {
             Some(answer) => answer,
             None => Box::pin(self.load_answer(query, revision)).await?,
         };
-        answer.value(RequestPath::Alone).map(|value| Revisioned { revision, value })
+        answer.value(path).map(|value| Revisioned { revision, value })
     }
 
     /// The same for many, each or why not, in their order: those of a request from its `first`th on.
@@ -107,7 +108,7 @@ impl Registry {
     }
 
     async fn load_answer(&self, query: JoinedQuery, min_revision: Revision) -> Result<Arc<JoinedAnswer>, Error> {
-        query.check(RequestPath::Alone)?;
+        query.check(query.path())?;
         let (this, queries) = (self.clone(), vec![query.clone()]);
         let load = async move {
             let mut loaded = this.load_answers(queries, min_revision).await?;
@@ -140,6 +141,15 @@ impl Registry {
 }
 
 impl JoinedQuery {
+    /// Where it stands in a request for it alone.
+    const fn path(&self) -> RequestPath {
+        match self {
+            Self::Deployment(_) => DeploymentQuery::ALONE,
+            Self::Identifier(_) => IdentifierQuery::ALONE,
+            Self::VenueAsset(_) => RequestPath::Alone,
+        }
+    }
+
     /// Refuses what can name nothing, before it is looked up or kept.
     fn check(&self, path: RequestPath) -> Result<(), Error> {
         match self {

@@ -55,6 +55,7 @@ impl Table for Relationship {
     ];
     const FILTERS: &'static [IndexedFilter] = &[
         IndexedFilter::by(&["from_asset_id"], "relationships_from"),
+        IndexedFilter::by(&["to_asset_id", "type"], "relationships_to_type"),
         IndexedFilter::by(&["to_asset_id"], "relationships_to"),
     ];
 

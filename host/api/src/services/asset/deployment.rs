@@ -19,7 +19,7 @@ pub(super) fn listed(request: v1::ListDeploymentsRequest) -> Result<(DeploymentF
 
 /// Which place is asked for.
 pub(super) fn query(place: Option<Place>, path: RequestPath) -> Result<JoinedQuery, Error> {
-    let required = |field: &str, message| invalid(&path.field(field), "REQUIRED", message);
+    let required = |field: &str, message| invalid(field, "REQUIRED", message);
     let query = match place {
         Some(Place::Caip19(id)) => DeploymentQuery::Caip19(id),
         Some(Place::Caip10(id)) => DeploymentQuery::Caip10(id),
@@ -30,9 +30,9 @@ pub(super) fn query(place: Option<Place>, path: RequestPath) -> Result<JoinedQue
             DeploymentQuery::OfCaip2 { caip2, address }
         }
         Some(Place::Address(v1::ChainAddress { chain: None, .. })) => {
-            return Err(required("address.chain_id", "either chain_id or caip2 must be given"));
+            return Err(required(&path.field("address.chain_id"), "either chain_id or caip2 must be given"));
         }
-        None => return Err(required("place", "address, caip19 or caip10 must be given")),
+        None => return Err(required(&path.query(), "address, caip19 or caip10 must be given")),
     };
     Ok(JoinedQuery::Deployment(query))
 }

@@ -10,7 +10,7 @@ use cqar_proto::{
     server::asset_service_server::AssetService,
     v1,
 };
-use cqar_registry::{PageRequest, RequestPath, filters::AssetFilter};
+use cqar_registry::{DeploymentQuery, PageRequest, RequestPath, filters::AssetFilter};
 use tonic::{Request, async_trait};
 
 use super::{Api, Reply, answered};
@@ -134,7 +134,8 @@ impl AssetService for Api {
 
     async fn resolve_deployment(&self, request: Request<v1::ResolveDeploymentRequest>) -> Reply<EncodedAnswer> {
         let v1::ResolveDeploymentRequest { place, min_revision, at_revision } = received(request)?;
-        self.join(deployment::query(place.and_then(|it| it.place), RequestPath::Alone), min_revision, at_revision).await
+        self.join(deployment::query(place.and_then(|it| it.place), DeploymentQuery::ALONE), min_revision, at_revision)
+            .await
     }
 
     async fn batch_resolve_deployments(
