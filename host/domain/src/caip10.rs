@@ -38,6 +38,8 @@ impl<'a> Account<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// The test cases of CAIP-10.
@@ -71,6 +73,32 @@ mod tests {
             &format!("eip155:1:{}", "a".repeat(129)),
         ] {
             assert_eq!(Account::parse(bad), Err(Caip10Error), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_a_chain_and_an_address(
+            caip2 in "[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}",
+            address in "[-.a-zA-Z0-9]{1,128}",
+        ) {
+            let text = format!("{caip2}:{address}");
+            prop_assert_eq!(Account::parse(&text), Ok(Account { caip2: &caip2, address }));
+        }
+
+        /// Whatever a chain takes for an address can be said.
+        #[test]
+        fn every_address_can_be_escaped(address in "[ -~é₿]{1,20}") {
+            let escaped = address.bytes().map(|byte| format!("%{byte:02X}")).collect::<Vec<_>>().concat();
+            let text = format!("near:mainnet:{escaped}");
+            prop_assert_eq!(Account::parse(&text), Ok(Account { caip2: "near:mainnet", address }));
+        }
+
+        #[test]
+        fn what_is_no_id_is_refused_and_never_a_panic(text in ".{0,60}") {
+            if let Ok(account) = Account::parse(&text) {
+                prop_assert!(is_caip2(account.caip2) && text.len() > account.caip2.len() + 1);
+            }
         }
     }
 }

@@ -224,9 +224,10 @@ impl VariantGraph {
             return ComposedRate::Unknown(unknown);
         }
         let is_long = |product: &BigDecimal| {
-            // Zeros before and after count: they are written.
-            let scale = product.fractional_digit_count();
-            product.digits().max(scale.unsigned_abs()) + scale.min(0).unsigned_abs() > MAX_RATE_DIGITS
+            let (digits, places) = (product.digits(), product.fractional_digit_count());
+            // Zeros between the point and the digits are written, too.
+            let written = if places < 0 { digits + places.unsigned_abs() } else { digits.max(places.unsigned_abs()) };
+            written > MAX_RATE_DIGITS
         };
         let (numerator, denominator) = (numerator.normalized(), denominator.normalized());
         if is_long(&numerator) || is_long(&denominator) {
@@ -238,6 +239,7 @@ impl VariantGraph {
 
 #[cfg(test)]
 mod tests {
+    use bigdecimal::num_bigint::BigInt;
     use proptest::prelude::*;
     use uuid::Uuid;
 
@@ -289,6 +291,32 @@ mod tests {
     }
 
     #[test]
+    fn a_product_has_as_many_digits_as_are_written() {
+        let composed = |factors: &[&str]| {
+            let chain: Vec<(u8, u8)> = (0..u8::try_from(factors.len()).unwrap()).map(|n| (n + 1, n)).collect();
+            let graph = graph(&chain, |n| Rate::Fixed(factors[n].parse().unwrap()));
+            graph.paths(asset(0), 32, 100).unwrap().paths.into_values().next_back().unwrap().remove(0).rate
+        };
+        let large = format!("1{}", "0".repeat(37));
+        let tiny = format!("0.{}1", "0".repeat(37));
+        for (factor, last, digits) in [
+            // Six times 37 zeros and a one; and six times 38 places.
+            (large.as_str(), "1000000000000000000000000000000000", 256),
+            (&large, "10000000000000000000000000000000000", 257),
+            (&tiny, "0.0000000000000000000000000001", 256),
+            (&tiny, "0.00000000000000000000000000001", 257),
+        ] {
+            match composed(&[factor, factor, factor, factor, factor, factor, last]) {
+                ComposedRate::Known { numerator, .. } => {
+                    let written = numerator.to_plain_string();
+                    assert_eq!((written.trim_start_matches("0.").len(), digits), (256, 256), "{written}");
+                }
+                told => assert_eq!((told, digits), (ComposedRate::TooLong, 257)),
+            }
+        }
+    }
+
+    #[test]
     fn a_diamond_has_two_ways_and_too_many_ways_are_none() {
         let found = graph(&[(1, 0), (2, 0), (3, 1), (3, 2)], one).paths(asset(0), 32, 100).unwrap();
         assert_eq!(found.paths[&asset(3)].len(), 2);
@@ -325,18 +353,18 @@ mod tests {
         /// Against whole numbers: the digits are multiplied, and the places summed up.
         #[test]
         fn a_composed_rate_is_the_product_of_all_digits(
-            rates in prop::collection::vec((1u64..1_000_000_000, 0u32..9), 1..4),
+            rates in prop::collection::vec((1u128..10u128.pow(38), 0i64..=38), 1..7),
         ) {
             let decimals: Vec<Decimal> = rates
                 .iter()
-                .map(|(digits, places)| BigDecimal::new((*digits).into(), i64::from(*places)).to_plain_string().parse().unwrap())
+                .map(|(digits, places)| BigDecimal::new((*digits).into(), *places).to_plain_string().parse().unwrap())
                 .collect();
             let chain: Vec<(u8, u8)> = (0..u8::try_from(rates.len()).unwrap()).map(|n| (n + 1, n)).collect();
             let graph = graph(&chain, |n| Rate::Fixed(decimals[n].clone()));
             let last = asset(u8::try_from(rates.len()).unwrap());
-            let digits: u128 = rates.iter().map(|(digits, _)| u128::from(*digits)).product();
-            let places: i64 = rates.iter().map(|(_, places)| i64::from(*places)).sum();
-            let product = BigDecimal::new(digits.into(), places);
+            let digits: BigInt = rates.iter().map(|(digits, _)| BigInt::from(*digits)).product();
+            let places: i64 = rates.iter().map(|(_, places)| places).sum();
+            let product = BigDecimal::new(digits, places).normalized();
             let one = BigDecimal::from(1);
             let down = graph.paths(asset(0), 32, 100).unwrap().paths[&last][0].rate.clone();
             prop_assert_eq!(down, ComposedRate::Known { numerator: product.clone(), denominator: one.clone() });

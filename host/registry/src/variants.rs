@@ -176,7 +176,7 @@ impl Family {
         let climbed = std::mem::take(&mut self.seen);
         self.walk(snapshot, End::To, climbed.clone(), usize::from(depth) + 1).await?;
         let others: BTreeSet<AssetId> = self.seen.difference(&climbed).copied().collect();
-        self.take(snapshot, End::From, &others).await.map(drop)
+        self.take(snapshot, End::From, &others, &[RelationshipType::MigratesTo]).await.map(drop)
     }
 
     async fn walk(
@@ -191,23 +191,24 @@ impl Family {
                 break;
             }
             self.seen.extend(&open);
-            let reached = self.take(snapshot, from, &open).await?;
+            let reached = self.take(snapshot, from, &open, &WALKED).await?;
             open = reached.into_iter().filter(|asset| !self.seen.contains(asset)).collect();
         }
         Ok(())
     }
 
-    /// Takes in the relationships that have one of the assets at an end, and returns the variants at the other ends.
+    /// Takes in the relationships of some types that have one of the assets at an end, and returns the variants at the other ends.
     async fn take(
         &mut self,
         snapshot: &mut Snapshot,
         end: End,
         assets: &BTreeSet<AssetId>,
+        types: &[RelationshipType],
     ) -> Result<Vec<AssetId>, cqar_store::Error> {
         let assets: Vec<AssetId> = assets.iter().copied().collect();
         let limit = u32::try_from(MAX_RELATIONSHIPS + 1).unwrap_or(u32::MAX);
         let mut reached = Vec::new();
-        for relationship in snapshot.relationships(end, &assets, Some(&WALKED), limit).await? {
+        for relationship in snapshot.relationships(end, &assets, Some(types), limit).await? {
             if relationship.relationship_type.is_variant() {
                 reached.push(match end {
                     End::From => relationship.to_asset_id,

@@ -6,7 +6,7 @@ use cqar_domain::violation::Violations;
 pub trait Masked: Default {
     /// The fields that an update may change.
     const MUTABLE: &'static [&'static str];
-    /// The fields that an update may name, but only with their present value.
+    /// The fields that an update may name, but only with their present value, in whichever spelling.
     const IMMUTABLE: &'static [&'static str];
 
     /// Whether a field differs from its default.
@@ -33,8 +33,14 @@ const OUTPUT_ONLY: &[&str] = &[
     "override_times",
 ];
 
-/// Lays the masked fields of `from` over `onto`.
-pub(super) fn apply_mask<M: Masked>(onto: &mut M, from: &M, mask: &[String], found: &mut Violations) {
+/// Lays the masked fields of `from` over `onto`, and returns those of them that are immutable and written otherwise than they were:
+/// whether they are the same is known once they are read.
+pub(super) fn apply_mask<M: Masked>(
+    onto: &mut M,
+    from: &M,
+    mask: &[String],
+    found: &mut Violations,
+) -> Vec<&'static str> {
     let everything = mask.iter().any(|path| path == "*");
     let is_named = |field: &str| mask.iter().any(|path| path == field);
     for path in mask.iter().filter(|path| *path != "*") {
@@ -49,13 +55,14 @@ pub(super) fn apply_mask<M: Masked>(onto: &mut M, from: &M, mask: &[String], fou
             onto.copy(from, field);
         }
     }
-    for field in M::IMMUTABLE {
-        // Outside of the mask it is ignored, so that a client may send back the whole of what it read (AIP-134).
-        let is_meant = is_named(field) || ((everything || mask.is_empty()) && from.is_set(field));
-        if is_meant && !onto.same(from, field) {
-            found.add(*field, "IMMUTABLE", "cannot be changed");
-        }
+    // Outside of the mask they are ignored, so that a client may send back the whole of what it read (AIP-134).
+    let is_meant = |field: &str| is_named(field) || ((everything || mask.is_empty()) && from.is_set(field));
+    let rewritten = M::IMMUTABLE.iter().copied().filter(|field| is_meant(field) && !onto.same(from, field));
+    let rewritten: Vec<&'static str> = rewritten.collect();
+    for field in &rewritten {
+        onto.copy(from, field);
     }
+    rewritten
 }
 
 /// The fields of a message, but for those that the server fills in: those that an update may change, then those that it
@@ -78,6 +85,7 @@ macro_rules! masked {
 
             fn copy(&mut self, from: &Self, field: &str) {
                 $(if field == $crate::convert::mask::masked!(@name $mutable $($mutable_name)?) { self.$mutable = from.$mutable.clone(); })+
+                $(if field == $crate::convert::mask::masked!(@name $immutable $($immutable_name)?) { self.$immutable = from.$immutable.clone(); })*
             }
         }
     };
@@ -118,17 +126,19 @@ mod tests {
     }
 
     #[test]
-    fn an_immutable_field_may_be_repeated_but_not_changed() {
+    fn an_immutable_field_that_is_written_otherwise_is_told() {
         let mut onto = v1::VenueAsset { venue_id: "binance".into(), code: "BTC".into(), ..Default::default() };
         let mut found = Violations::default();
-        apply_mask(&mut onto, &v1::VenueAsset { code: "BTC".into(), ..Default::default() }, &[], &mut found);
+        let mut apply = |code: &str| {
+            apply_mask(&mut onto, &v1::VenueAsset { code: code.into(), ..Default::default() }, &[], &mut found)
+        };
+        assert_eq!(apply("BTC"), [""; 0]);
+        assert_eq!(apply("XBT"), ["code"]);
         assert!(found.is_empty());
-        apply_mask(&mut onto, &v1::VenueAsset { code: "XBT".into(), ..Default::default() }, &[], &mut found);
-        assert_eq!(found.into_vec()[0].code, "IMMUTABLE");
     }
 
     #[test]
-    fn terms_are_named_by_their_kind_and_cannot_be_changed() {
+    fn terms_are_named_by_their_kind() {
         use v1::instrument::Terms;
         let spot = |base: &str| v1::SpotTerms { base_asset_id: base.into(), quote_asset_id: "usdt".into() };
         let instrument = |terms| v1::Instrument { terms: Some(terms), ..Default::default() };
@@ -137,27 +147,28 @@ mod tests {
         let kind = instrument(Terms::LendingDeposit(v1::LendingTerms::default()));
         for (from, mask, expected) in [
             (&same, "spot", None),
-            (&other, "spot", Some("IMMUTABLE")),
+            (&other, "spot", Some("spot")),
             (&other, "labels", None),
-            (&other, "*", Some("IMMUTABLE")),
-            (&kind, "", Some("IMMUTABLE")),
-            (&same, "terms", Some("UNKNOWN_FIELD")),
+            (&other, "*", Some("spot")),
+            (&kind, "", Some("lending_deposit")),
         ] {
             let (mut onto, mut found) = (same.clone(), Violations::default());
             let mask: Vec<String> = Some(mask.to_owned()).filter(|it| !it.is_empty()).into_iter().collect();
-            apply_mask(&mut onto, from, &mask, &mut found);
-            assert_eq!(found.into_vec().first().map(|it| it.code.as_str()), expected, "{mask:?}");
+            let rewritten = apply_mask(&mut onto, from, &mask, &mut found);
+            assert_eq!((rewritten.first().copied(), found.is_empty()), (expected, true), "{mask:?}");
         }
+        let mut found = Violations::default();
+        apply_mask(&mut same.clone(), &same, &["terms".to_owned()], &mut found);
+        assert_eq!(found.into_vec()[0].code, "UNKNOWN_FIELD");
     }
 
     #[test]
     fn an_immutable_field_outside_of_the_mask_is_ignored() {
         let from = v1::VenueAsset { code: "XBT".into(), asset_id: "a".into(), ..Default::default() };
-        for (mask, is_refused) in [("asset_id", false), ("code", true), ("*", true)] {
+        for (mask, code) in [("asset_id", "BTC"), ("code", "XBT"), ("*", "XBT")] {
             let mut onto = v1::VenueAsset { code: "BTC".into(), ..Default::default() };
-            let mut found = Violations::default();
-            apply_mask(&mut onto, &from, &[mask.to_owned()], &mut found);
-            assert_eq!(found.is_empty(), !is_refused, "{mask}");
+            apply_mask(&mut onto, &from, &[mask.to_owned()], &mut Violations::default());
+            assert_eq!(onto.code, code, "{mask}");
         }
     }
 }

@@ -21,7 +21,8 @@ use cqar_domain::{
 
 pub(crate) use entities::document;
 pub use entities::{
-    EntityMessage, deserialize, identified, key, key_field, sample, settable_fields, stored, stored_networks,
+    EntityMessage, deserialize, identified, immutable_changes, key, key_field, sample, settable_fields, stored,
+    stored_networks,
 };
 pub use mutation::{create, mutations, update};
 use refs::NamedRefs;

@@ -1,5 +1,7 @@
 //! Mutations: creations, updates with their masks, and the references within one `Apply`.
 
+use std::collections::BTreeSet;
+
 use cqar_domain::{
     entities::Entity,
     id::{EntityKey, IdSource, SystemIds},
@@ -9,7 +11,7 @@ use cqar_domain::{
 
 use super::{
     Reader,
-    entities::{given, read_key},
+    entities::{IMMUTABLE, given, read_key},
     refs::{NamedRefs, UNKNOWN_REF},
 };
 use crate::{
@@ -72,13 +74,29 @@ fn patch(from: Message, mask: Option<FieldMask>) -> Patch {
     Patch::new(move |before: &Entity| {
         let mut found = Violations::default();
         let mut onto = Message::from(before);
-        onto.apply_mask(&from, &mask, &mut found);
+        let rewritten = onto.apply_mask(&from, &mask, &mut found);
         found.into_result()?;
         // What is output-only is that of the state before, and an update makes no id.
         let mut reader = Reader::of_stored(&SystemIds);
         let read = onto.read(&mut reader);
-        reader.finish(read)
+        reader.finish(read).map_err(|found| unreadable(found, &rewritten))
     })
+}
+
+/// What an immutable field cannot even be is no other spelling of what it is.
+fn unreadable(found: Vec<Violation>, rewritten: &[&'static str]) -> Vec<Violation> {
+    let (mut changed, mut others) = (BTreeSet::new(), Vec::new());
+    for violation in found {
+        let outer = violation.field.split(['.', '[']).next().unwrap_or_default();
+        match rewritten.iter().find(|field| **field == outer) {
+            Some(field) => drop(changed.insert(*field)),
+            None => others.push(violation),
+        }
+    }
+    let (code, message) = IMMUTABLE;
+    let changed = changed.into_iter();
+    others.extend(changed.map(|field| Violation { field: field.into(), code: code.into(), message: message.into() }));
+    others
 }
 
 /// Reads the mutations of an `Apply`; `reason` counts for those that give none. Violations stand under

@@ -318,9 +318,18 @@ async fn what_contradicts_is_refused_and_never_taken_for_the_same(s: TestEnviron
         (Deployment { asset_id: chains.other.clone(), ..there.clone() }, "asset_id"),
         (Deployment { chain_id: "base".into(), ..there.clone() }, "chain_id"),
         (Deployment { address: "native".into(), ..there.clone() }, "address"),
+        (Deployment { address: "0x12".into(), ..there.clone() }, "address"),
+        (Deployment { address: String::new(), ..there.clone() }, "address"),
+        (Deployment { decimals: Some(-1), ..there.clone() }, "decimals"),
     ] {
         let refused = Deployment::update(&mut clients, changed, &[field], Write::default()).await.unwrap_err();
         assert_eq!(wrong_fields(&refused), [(format!("deployment.{field}"), "IMMUTABLE".into())]);
+    }
+    // Who sends what others wrote changes nothing.
+    for mask in [&["address"][..], &["*"], &[]] {
+        let spelled = Deployment { address: USDC.into(), ..there.clone() };
+        let left = Deployment::update(&mut clients, spelled, mask, Write::default()).await.unwrap();
+        assert_eq!(left.value, there, "{mask:?}");
     }
     let zero = "0x0000000000000000000000000000000000000001";
     let new = || deployment("ethereum", zero, &chains.asset);

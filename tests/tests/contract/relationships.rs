@@ -25,6 +25,7 @@ cqar_tests::in_both_environments! {
     variants_follow_what_they_are_made_of
     variants_are_listed_in_pages_and_to_a_depth
     too_many_ways_are_refused_and_fewer_steps_are_answered
+    what_is_made_of_too_many_is_not_looked_through
 }
 
 async fn assets(clients: &mut Clients, symbols: &[&str]) -> BTreeMap<String, String> {
@@ -418,4 +419,45 @@ async fn too_many_ways_are_refused_and_fewer_steps_are_answered(s: TestEnvironme
     let ways: Vec<usize> = answer.variants.iter().map(|it| it.paths.len()).collect();
     assert!(answer.has_deeper);
     assert_eq!((ways.len(), ways.iter().sum::<usize>()), (6, 2 + 2 + 4 + 4), "two diamonds");
+    // Few enough, and those to one variant are larger than any client takes: 2,048 of 24 steps.
+    let above = assets(&mut clients, &["P0", "P1"]).await;
+    let chain = vec![is(&of["D0"], Wraps, &above["P1"], "1"), is(&above["P1"], Wraps, &above["P0"], "1")];
+    clients.apply(chain).await.unwrap();
+    let ask = async |clients: &mut Clients, max_depth, page_token| {
+        let asset_id = above["P0"].clone();
+        let request = ListVariantsRequest { asset_id, max_depth, page_token, ..Default::default() };
+        clients.assets.list_variants(request).await.map(tonic::Response::into_inner)
+    };
+    assert_eq!(reason(&ask(&mut clients, 24, String::new()).await.unwrap_err()), "TOO_MANY_VARIANTS");
+    let (mut token, mut ways) = (String::new(), 0);
+    loop {
+        // This client takes 4 MiB.
+        let page = ask(&mut clients, 23, token).await.unwrap();
+        ways += page.variants.iter().map(|it| it.paths.len()).sum::<usize>();
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(ways, 2 + (1..=10).map(|n| 2 * (1 << (n - 1)) + (1 << n)).sum::<usize>() + 2 * (1 << 10));
+}
+
+async fn what_is_made_of_too_many_is_not_looked_through(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let symbols: Vec<String> = (0..1431).map(|n| format!("U{n}")).collect();
+    let of = assets(&mut clients, &symbols.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let (derivative, underlyings) = (&of["U0"], &symbols[1..]);
+    let types = [Wraps, Bridges, Stakes, Rebases, SyntheticOf, ForksFrom, MigratesTo];
+    for types in types.chunks(4) {
+        let each = types.iter().flat_map(|of_type| underlyings.iter().map(move |symbol| (*of_type, symbol)));
+        let all = each.map(|(of_type, symbol)| is(derivative, of_type, &of[symbol], "1"));
+        clients.apply(all.collect()).await.unwrap();
+    }
+    let new = assets(&mut clients, &["NEW"]).await;
+    let refused = clients.apply(vec![is(&new["NEW"], Wraps, derivative, "1")]).await.unwrap_err();
+    let field = "mutations[0].create.relationship.to_asset_id".to_owned();
+    assert_eq!(wrong_fields(&refused), [(field, "TOO_MANY_RELATED".into())]);
+    // Others are none the wiser.
+    clients.apply(vec![is(&new["NEW"], Wraps, &of["U1"], "1")]).await.unwrap();
 }

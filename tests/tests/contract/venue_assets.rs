@@ -116,12 +116,17 @@ async fn a_code_means_what_is_bound_in_the_segment_else_in_all(s: TestEnvironmen
     VenueAsset::delete(&mut clients, &everywhere.id, "", Write::default()).await.unwrap();
     assert_eq!(resolve(&mut clients, "USDT", None, "").await.unwrap().venue_asset, Some(narrow));
     assert_eq!(reason(&resolve(&mut clients, "USDT", Some("spot"), "").await.unwrap_err()), "VENUE_ASSET_UNKNOWN");
-    for (venue, code, field) in
-        [("okx", "", "code"), ("No Venue", "USDT", "venue_id"), ("okx", &"x".repeat(65), "code")]
-    {
-        let request = ResolveVenueAssetRequest { venue_id: venue.into(), code: code.into(), ..Default::default() };
-        let refused = clients.venues.resolve_venue_asset(request).await.unwrap_err();
-        assert_eq!(wrong_fields(&refused)[0].0, field);
+    let request = ResolveVenueAssetRequest { venue_id: "okx".into(), code: "USDT".into(), ..Default::default() };
+    let long = "x".repeat(65);
+    for (wrong, field, code) in [
+        (ResolveVenueAssetRequest { code: String::new(), ..request.clone() }, "code", "REQUIRED"),
+        (ResolveVenueAssetRequest { code: long.clone(), ..request.clone() }, "code", "TOO_LONG"),
+        (ResolveVenueAssetRequest { venue_id: "No Venue".into(), ..request.clone() }, "venue_id", "INVALID"),
+        (ResolveVenueAssetRequest { segment: Some("No Segment".into()), ..request.clone() }, "segment", "INVALID"),
+        (ResolveVenueAssetRequest { network: long, ..request.clone() }, "network", "TOO_LONG"),
+    ] {
+        let refused = clients.venues.resolve_venue_asset(wrong).await.unwrap_err();
+        assert_eq!(wrong_fields(&refused), [(field.into(), code.into())]);
     }
     let request = ResolveVenueAssetRequest { venue_id: "nowhere".into(), code: "USDT".into(), ..Default::default() };
     let refused = clients.venues.resolve_venue_asset(request).await.unwrap_err();
@@ -192,11 +197,16 @@ async fn what_a_network_is_not_known_to_be_is_a_warning_and_never_a_guess(s: Tes
         (network("BASE"), "", vec!["NETWORK_NOT_MAPPED"]),
         (at("BASE", USDT), "", vec!["NETWORK_NOT_MAPPED"]),
         (at("ERC20", "0x2222222222222222222222222222222222222222"), "ethereum", vec!["DEPLOYMENT_UNKNOWN"]),
-        (at("ERC20", "no address"), "ethereum", vec!["DEPLOYMENT_UNKNOWN"]),
-        (at("ERC20", others), "ethereum", vec!["OTHER_ASSET", "DEPLOYMENT_UNKNOWN"]),
-        (mapped, "tron", vec![]),
+        (at("ERC20", "no address"), "ethereum", vec!["INVALID_ADDRESS"]),
+        (at("ERC20", others), "ethereum", vec!["OTHER_ASSET"]),
+        (
+            VenueAssetNetwork { deployment_id: exchange.on_ethereum.clone(), ..at("ERC20", others) },
+            "ethereum",
+            vec!["OTHER_ADDRESS"],
+        ),
+        (mapped, "tron", vec!["DEPLOYMENT_NOT_SAID"]),
         // The asset has a deployment there, and the venue does not say that it means that.
-        (network("ERC20"), "ethereum", vec![]),
+        (network("ERC20"), "ethereum", vec!["DEPLOYMENT_NOT_SAID"]),
     ] {
         let bound = made(&mut clients, exchange.bound("", "USDT", std::slice::from_ref(&said))).await.unwrap();
         let found = resolve(&mut clients, "USDT", None, "").await.unwrap();
@@ -281,6 +291,22 @@ async fn networks_are_checked_field_by_field(s: TestEnvironment) {
             "NEGATIVE",
         ),
         (
+            with(&[VenueAssetNetwork { min_withdraw: "-0.1".into(), ..network("TRX") }]),
+            "networks[0].min_withdraw",
+            "NEGATIVE",
+        ),
+        (
+            with(&[network("ERC20"), VenueAssetNetwork { min_deposit: "-0.1".into(), ..network("TRX") }]),
+            "networks[1].min_deposit",
+            "NEGATIVE",
+        ),
+        (
+            with(&[VenueAssetNetwork { contract_address: "x".repeat(513), ..network("TRX") }]),
+            "networks[0].contract_address",
+            "TOO_LONG",
+        ),
+        (with(&[network(&"N".repeat(65))]), "networks[0].network", "TOO_LONG"),
+        (
             with(&[VenueAssetNetwork { min_deposit: "x".into(), ..network("TRX") }]),
             "networks[0].min_deposit",
             "INVALID",
@@ -313,6 +339,14 @@ async fn networks_are_checked_field_by_field(s: TestEnvironment) {
     let mapped = Venue { id: "okx".into(), network_chain_ids: codes, ..Venue::default() };
     let refused = Venue::update(&mut clients, mapped, &["network_chain_ids"], Write::default()).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("venue.network_chain_ids".into(), "UNKNOWN_REFERENCE".into())]);
+    let many = |count: usize| Venue {
+        id: "okx".into(),
+        network_chain_ids: (0..count).map(|n| (format!("N{n}"), "tron".to_owned())).collect(),
+        ..Venue::default()
+    };
+    Venue::update(&mut clients, many(512), &["network_chain_ids"], Write::default()).await.unwrap();
+    let refused = Venue::update(&mut clients, many(513), &["network_chain_ids"], Write::default()).await.unwrap_err();
+    assert_eq!(wrong_fields(&refused), [("venue.network_chain_ids".into(), "TOO_MANY".into())]);
 }
 
 async fn what_a_network_refers_to_is_not_deleted(s: TestEnvironment) {

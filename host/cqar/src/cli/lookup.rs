@@ -11,6 +11,7 @@ use cqar_proto::{
         batch_resolve_identifiers_response::{self, result::Result as FoundIdentifier},
         batch_resolve_venue_assets_request::Item,
         batch_resolve_venue_assets_response::{self, result::Result as FoundVenueAsset},
+        entity::Entity,
     },
 };
 use serde::Serialize;
@@ -20,7 +21,7 @@ use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT, one_each},
     entities::{AtVenue, external_id, place, printed_name, printed_name_of, token_standard},
-    error::{CliError, Exit},
+    error::{CliError, Exit, describe},
     output::{self, OutputFormat},
 };
 
@@ -33,8 +34,9 @@ Examples:
   cqar lookup venue-asset binance/USDT
   cqar lookup venue-asset okx/USDT --network USDT-TRC20 --output json
 
-JSON and YAML have `results`, in the order of the names, each either `resolved` or `error`. The exit
-code is that of the first name that means nothing.")]
+JSON and YAML have `results`, in the order of the names, each either `resolved` or `error`. A table
+has what was found, and the standard error why the others were not. The exit code is that of the
+first name that means nothing.")]
 pub struct LookupArgs {
     #[command(subcommand)]
     what: What,
@@ -90,7 +92,7 @@ trait Found<const COLUMNS: usize>: Serialize {
     fn error(&self) -> Option<&rpc::Status>;
     /// The names of entities that `--output name` prints.
     fn names(&self) -> Vec<String>;
-    /// The rows of the table.
+    /// The rows of the table; none of what is not found.
     fn rows(&self, name: &str) -> Vec<[String; COLUMNS]>;
 }
 
@@ -104,25 +106,21 @@ fn show<F: Found<COLUMNS>, const COLUMNS: usize>(
     results: &[F],
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let errors: Vec<&rpc::Status> = results.iter().filter_map(Found::error).collect();
-    if let ([_], [error]) = (results, errors.as_slice()) {
-        return Err(Status::from(*error).into());
+    let mut errors = names.iter().zip(results).filter_map(|(name, it)| Some((name, it.error()?))).peekable();
+    let first = errors.peek().map(|(_, error)| *error);
+    if let ([_], Some(error)) = (results, first) {
+        return Err(Status::from(error).into());
     }
     if !format.print_named(&Results { results }, results.iter().flat_map(Found::names))? {
-        let rows = names.iter().zip(results).flat_map(|(name, result)| match result.error() {
-            None => result.rows(name),
-            Some(error) => {
-                let mut row = [const { String::new() }; COLUMNS];
-                // The message in the last column, where it has room.
-                if let [first, .., last] = &mut row[..] {
-                    (*first, *last) = (name.clone(), error.message.clone());
-                }
-                vec![row]
-            }
-        });
-        output::table(F::HEADERS, rows)?;
+        output::table(F::HEADERS, names.iter().zip(results).flat_map(|(name, it)| it.rows(name)))?;
     }
-    Ok(errors.first().map_or(Exit::Done, |error| Code::from(error.code).into()))
+    // Programs find them in their places.
+    if matches!(format, OutputFormat::Table | OutputFormat::Name) {
+        for (name, error) in errors {
+            eprintln!("{} {name}: {}", output::red_on_stderr("error:"), describe(&Status::from(error)));
+        }
+    }
+    Ok(first.map_or(Exit::Done, |error| Code::from(error.code).into()))
 }
 
 async fn deployments(args: &Names, server: &Connection, format: OutputFormat) -> Result<Exit, CliError> {
@@ -139,7 +137,7 @@ async fn deployments(args: &Names, server: &Connection, format: OutputFormat) ->
 
 impl Found<8> for batch_resolve_deployments_response::Result {
     const HEADERS: [&'static str; 8] =
-        ["NAME", "ASSET", "CHAIN", "ADDRESS", "STANDARD", "DECIMALS", "CANONICAL", "DEPLOYMENT"];
+        ["NAME", "ASSET", "CHAIN", "STANDARD", "DECIMALS", "CANONICAL", "DEPLOYMENT", "ADDRESS"];
 
     fn error(&self) -> Option<&rpc::Status> {
         if let Some(FoundDeployment::Error(error)) = &self.result { Some(error) } else { None }
@@ -160,11 +158,11 @@ impl Found<8> for batch_resolve_deployments_response::Result {
             name.to_owned(),
             symbol(found.asset.as_ref()),
             deployment.chain_id.clone(),
-            deployment.address.clone(),
             token_standard(&deployment),
             deployment.decimals.unwrap_or_default().to_string(),
-            if deployment.is_canonical.unwrap_or_default() { "yes" } else { "no" }.to_owned(),
+            flag(deployment.is_canonical),
             deployment.id,
+            deployment.address,
         ]]
     }
 }
@@ -198,8 +196,9 @@ impl Found<4> for batch_resolve_identifiers_response::Result {
     fn rows(&self, name: &str) -> Vec<[String; 4]> {
         let Some(FoundIdentifier::Resolved(found)) = &self.result else { return Vec::new() };
         let entity = found.entity.as_ref().and_then(|it| it.entity.as_ref());
+        let asset = if let Some(Entity::Asset(asset)) = entity { Some(asset) } else { found.asset.as_ref() };
         let (called, entity) = entity.map(|it| (it.label().to_owned(), printed_name_of(it))).unwrap_or_default();
-        vec![[name.to_owned(), symbol(found.asset.as_ref()), called, entity]]
+        vec![[name.to_owned(), symbol(asset), called, entity]]
     }
 }
 
@@ -231,9 +230,9 @@ async fn venue_assets(
     show(&args.names, &results, format)
 }
 
-impl Found<9> for batch_resolve_venue_assets_response::Result {
-    const HEADERS: [&'static str; 9] =
-        ["NAME", "ASSET", "TRADING", "NETWORK", "CHAIN", "DEPOSIT", "WITHDRAW", "FEE", "DEPLOYMENT"];
+impl Found<11> for batch_resolve_venue_assets_response::Result {
+    const HEADERS: [&'static str; 11] =
+        ["NAME", "ASSET", "TRADING", "NETWORK", "CHAIN", "DEPOSIT", "WITHDRAW", "FEE", "MEMO", "WARNING", "DEPLOYMENT"];
 
     fn error(&self) -> Option<&rpc::Status> {
         if let Some(FoundVenueAsset::Error(error)) = &self.result { Some(error) } else { None }
@@ -248,16 +247,17 @@ impl Found<9> for batch_resolve_venue_assets_response::Result {
     }
 
     /// A row for each network, or one where there is none.
-    fn rows(&self, name: &str) -> Vec<[String; 9]> {
+    fn rows(&self, name: &str) -> Vec<[String; 11]> {
         let Some(FoundVenueAsset::Resolved(found)) = &self.result else { return Vec::new() };
         let is_trading = found.venue_asset.as_ref().and_then(|it| it.is_trading_enabled);
         let row = |network: ResolvedNetwork, warning: String| {
             let said = network.network.unwrap_or_default();
-            let deployment = network.deployment.map_or(warning, |it| it.id);
-            let (deposit, withdraw) = (flag(said.is_deposit_enabled), flag(said.is_withdraw_enabled));
+            let deployment = network.deployment.map(|it| it.id).unwrap_or_default();
+            let [deposit, withdraw, memo] =
+                [said.is_deposit_enabled, said.is_withdraw_enabled, said.is_memo_required].map(flag);
             let (name, asset, trading) = (name.to_owned(), symbol(found.asset.as_ref()), flag(is_trading));
             let (network, chain, fee) = (said.network, network.chain_id, said.withdraw_fee);
-            [name, asset, trading, network, chain, deposit, withdraw, fee, deployment]
+            [name, asset, trading, network, chain, deposit, withdraw, fee, memo, warning, deployment]
         };
         if found.networks.is_empty() {
             return vec![row(ResolvedNetwork::default(), String::new())];

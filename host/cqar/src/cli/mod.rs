@@ -6,7 +6,7 @@
 //! | [`output`] | tables and JSON |
 //! | [`error`] | exit codes, and how errors are shown |
 //! | `resolve`, `format`, `lookup`, `variants`, `get`, `list`, `rows` | reading |
-//! | `write`, `fields`, `apply`, `import` | writing |
+//! | `write`, `fields`, `members`, `apply`, `import` | writing |
 //! | `entities` | what is particular about each type of entity |
 //! | `watch`, `plugin`, `status` | what goes on in a server |
 //! | `migrate`, `config` | what needs no server |
@@ -22,6 +22,7 @@ mod get;
 mod import;
 mod list;
 mod lookup;
+mod members;
 mod migrate;
 pub mod output;
 mod plugin;
@@ -121,6 +122,8 @@ calls end first.")]
     Undelete(write::DeleteArgs),
     /// Ends a market.
     Delist(write::DelistArgs),
+    /// Shows the assets of a group, or changes some of them.
+    Members(members::MembersArgs),
     /// Applies mutations from files, all of them or none.
     Apply(apply::ApplyArgs),
     /// Loads the starter dataset, or a venue's own listing.
@@ -161,6 +164,7 @@ impl Command {
             | Self::Delete(_)
             | Self::Undelete(_)
             | Self::Delist(_)
+            | Self::Members(_)
             | Self::Apply(_)
             | Self::Import(_) => true,
             Self::Serve(_)
@@ -220,6 +224,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Delete(args) => write::delete(args, &client).await,
         Command::Undelete(args) => write::undelete(args, &client).await,
         Command::Delist(args) => write::delist(args, &client).await,
+        Command::Members(args) => members::run(args, &client).await,
         Command::Apply(args) => apply::run(args, &client).await,
         Command::Import(args) => import::run(args, &client).await,
         Command::Watch(args) => watch::run(args, &client).await,

@@ -2,7 +2,7 @@
 
 use cqar_proto::v1::{Entity, Finding, finding::Severity};
 
-use super::output::short;
+use super::output::{self, short};
 
 /// Headers of entities of any type.
 pub const ENTITY: [&str; 4] = ["TYPE", "ID", "NAME", "REVISION"];
@@ -24,4 +24,11 @@ pub fn finding(finding: Finding) -> [String; 5] {
     let severity =
         short(Severity::try_from(finding.severity).map_or("", |severity| severity.as_str_name()), "SEVERITY_");
     [severity, finding.plugin, finding.code, finding.path, finding.message]
+}
+
+/// Says on the standard error what validators warned of, with each field as it is called there.
+pub fn warn(warnings: &[Finding], field: impl Fn(&str) -> String) {
+    for Finding { path, message, code, .. } in warnings {
+        eprintln!("{} {}: {message} [{code}]", output::yellow_on_stderr("warning:"), field(path));
+    }
 }

@@ -1,15 +1,13 @@
 //! `cqar variants`: the other forms of an asset.
 
-use std::collections::HashMap;
-
 use clap::Args;
 use cqar_domain::id::EntityType;
-use cqar_proto::v1::{ListVariantsRequest, ListVariantsResponse, VariantPath, VariantStep};
+use cqar_proto::v1::{ListVariantsRequest, ListVariantsResponse, Relationship, VariantPath, VariantStep};
 
 use super::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
-    entities::{EntityCommands, Lookup, printed_name},
+    entities::{EntityCommands, Labels, Lookup, printed_name},
     error::{CliError, Exit},
     output,
 };
@@ -22,7 +20,8 @@ Examples:
   cqar variants BTC --output json
 
 A row is a way from the asset to another form of it: `<` leads to a derivative, `>` to the
-underlying. The rate is how many units of the asset one unit of the other form is.")]
+underlying. The rate is how many units of the asset one unit of the other form is. What any of
+them is migrated to is told after them.")]
 pub struct VariantsArgs {
     /// The asset: its id, or its symbol.
     asset: String,
@@ -42,14 +41,8 @@ pub async fn run(args: VariantsArgs, client: &ClientArgs) -> Result<Exit, CliErr
     let server = Connection::open(client, Some(DEFAULT_TIMEOUT)).await?;
     let lookup = Lookup { min_revision: args.min_revision, ..Lookup::default() };
     let asset_id = EntityCommands::of(EntityType::Asset).id_of(&server, &args.asset, lookup).await?;
-    let VariantsArgs { asset, max_depth, min_revision } = args;
-    let mut request = ListVariantsRequest {
-        page_size: PAGE,
-        asset_id: asset_id.clone(),
-        max_depth,
-        min_revision,
-        ..Default::default()
-    };
+    let VariantsArgs { max_depth, min_revision, .. } = args;
+    let mut request = ListVariantsRequest { page_size: PAGE, asset_id, max_depth, min_revision, ..Default::default() };
     let mut whole = ListVariantsResponse { revision: i64::MAX, ..ListVariantsResponse::default() };
     loop {
         let page = server.assets().list_variants(request.clone()).await?.into_inner();
@@ -65,22 +58,38 @@ pub async fn run(args: VariantsArgs, client: &ClientArgs) -> Result<Exit, CliErr
     }
     let names = whole.variants.iter().filter_map(|it| it.asset.as_ref()).map(printed_name);
     if !client.format().print_named(&whole, names)? {
-        let symbols = whole.variants.iter().filter_map(|it| it.asset.as_ref());
-        let mut symbols: HashMap<&str, &str> = symbols.map(|it| (it.id.as_str(), it.symbol.as_str())).collect();
-        symbols.insert(&asset_id, &asset);
-        let mut rows = Vec::new();
-        for variant in &whole.variants {
-            let of = variant.asset.clone().unwrap_or_default();
-            rows.extend(
-                variant.paths.iter().map(|path| [of.symbol.clone(), rate(path), way(path, &symbols), of.id.clone()]),
-            );
-        }
+        let symbols = Labels::assets(&server, mentioned(&whole)).await?;
+        let rows = whole.variants.iter().flat_map(|variant| {
+            let id = variant.asset.as_ref().map(|it| it.id.clone()).unwrap_or_default();
+            variant.paths.iter().map(move |path| (id.clone(), path))
+        });
+        let rows = rows.map(|(id, path)| [symbols.of(&id), rate(path), way(path, &symbols), id]);
         output::table(["ASSET", "RATE", "BY", "ID"], rows)?;
+        if !whole.migrations.is_empty() {
+            output::line("")?;
+            output::table(
+                ["ASSET", "MIGRATES TO", "RATE", "ID"],
+                whole.migrations.iter().map(|it| migration(it, &symbols)),
+            )?;
+        }
         if whole.has_deeper {
             eprintln!("there are longer ways: a larger --max-depth");
         }
     }
     Ok(Exit::Done)
+}
+
+/// The ids of all assets that the tables name.
+fn mentioned(whole: &ListVariantsResponse) -> impl Iterator<Item = String> {
+    let variants = whole.variants.iter().filter_map(|it| it.asset.as_ref()).map(|it| &it.id);
+    let steps = whole.variants.iter().flat_map(|it| &it.paths).flat_map(|it| &it.steps).map(|it| &it.asset_id);
+    let migrations = whole.migrations.iter().flat_map(|it| [&it.from_asset_id, &it.to_asset_id]);
+    variants.chain(steps).chain(migrations).cloned()
+}
+
+fn migration(of: &Relationship, symbols: &Labels) -> [String; 4] {
+    let [from, to] = [&of.from_asset_id, &of.to_asset_id].map(|id| symbols.of(id));
+    [from, to, of.conversion_rate.clone(), of.id.clone()]
 }
 
 fn rate(path: &VariantPath) -> String {
@@ -93,11 +102,11 @@ fn rate(path: &VariantPath) -> String {
     }
 }
 
-fn way(path: &VariantPath, symbols: &HashMap<&str, &str>) -> String {
+fn way(path: &VariantPath, symbols: &Labels) -> String {
     let step = |step: &VariantStep| {
-        let (direction, asset) = (if step.is_to_underlying { '>' } else { '<' }, step.asset_id.as_str());
+        let direction = if step.is_to_underlying { '>' } else { '<' };
         let kind = output::short(step.r#type().as_str_name(), "RELATIONSHIP_TYPE_").to_ascii_lowercase();
-        format!("{direction} {kind} {}", symbols.get(asset).unwrap_or(&asset))
+        format!("{direction} {kind} {}", symbols.of(&step.asset_id))
     };
     path.steps.iter().map(step).collect::<Vec<_>>().join(" ")
 }

@@ -252,10 +252,7 @@ async fn send(
         error => error,
     })?;
     let ApplyResponse { results, warnings, changed, revision } = answer;
-    for warning in warnings {
-        let path = own_field(&warning.path, operation, of);
-        eprintln!("{} {path}: {} [{}]", output::yellow_on_stderr("warning:"), warning.message, warning.code);
-    }
+    rows::warn(&warnings, |path| own_field(path, operation, of));
     let Some(entity) = results.into_iter().next().and_then(|result| result.entity) else { return Ok(Exit::Done) };
     match client.format() {
         OutputFormat::Table => {

@@ -158,15 +158,53 @@ pub fn is_caip2(s: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn caip2_is_a_namespace_and_a_reference() {
-        for good in ["eip155:1", "bip122:000000000019d6689c085ae165831e93", "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp"] {
+        // The test cases of CAIP-2, and a chain of the solana namespace.
+        for good in [
+            "eip155:1",
+            "bip122:000000000019d6689c085ae165831e93",
+            "bip122:12a765e31ffd4059bada1e25190f6e98",
+            "bip122:fdbe99b90c90bae7505796461471d89a",
+            "cosmos:cosmoshub-2",
+            "cosmos:cosmoshub-3",
+            "cosmos:Binance-Chain-Tigris",
+            "cosmos:iov-mainnet",
+            "starknet:SN_GOERLI",
+            "lip9:9ee11e9df416b18b",
+            "chainstd:8c3444cf8970a9e41a706fab93e7a6c4",
+            "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp",
+        ] {
             assert!(is_caip2(good), "{good}");
         }
-        for bad in ["", "eip155", "ei:1", "EIP155:1", "eip155:", "eip155:1:2", "eip155:1 "] {
+        for bad in [
+            "",
+            "eip155",
+            "ei:1",
+            "EIP155:1",
+            "eip155:",
+            "eip155:1:2",
+            "eip155:1 ",
+            "chainstd9:1",
+            &format!("eip155:{}", "1".repeat(33)),
+        ] {
             assert!(!is_caip2(bad), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_the_form_of_the_standard_is_caip2(id in "[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}") {
+            prop_assert!(is_caip2(&id));
+        }
+
+        #[test]
+        fn what_has_another_character_is_not(id in "[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,15}[^-_a-zA-Z0-9][-_a-zA-Z0-9]{0,15}") {
+            prop_assert!(!is_caip2(&id));
         }
     }
 }

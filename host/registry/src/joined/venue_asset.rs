@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use cqar_cache::Key;
 use cqar_domain::{
+    address::AddressError,
     entities::{
         Entity,
         chain::Chain,
@@ -124,9 +125,12 @@ struct FoundNetwork<'a> {
     said: &'a VenueAssetNetwork,
     chain: Option<&'a Chain>,
     deployment: Option<&'a Deployment>,
-    /// The unique key of what is at the address that the venue says, where it names no deployment.
-    place: Option<UniqueKey>,
+    /// The address that the venue says, as the chain spells it; none where it says none, or the chain is not known.
+    address: Option<Result<String, AddressError>>,
 }
+
+/// Why no deployment is answered: a code, and what there is to say.
+type Doubt = (&'static str, String);
 
 impl<'a> Joining<'a> {
     fn find(&mut self, bound: &'a [VenueAsset]) -> Result<Found<'a>, Missing> {
@@ -188,12 +192,11 @@ impl<'a> Joining<'a> {
             Some(Entity::Chain(chain)) => Some(chain.as_ref()),
             _ => None,
         });
-        let address = Some(said.contract_address.as_str()).filter(|it| !it.is_empty() && deployment.is_none());
-        let place = chain
-            .zip(address)
-            .and_then(|(chain, address)| Some(Deployment::address_key(&chain.id, &chain.address(address).ok()?)));
-        self.dependencies.extend(place.clone().map(Key::Unique));
-        FoundNetwork { said, chain, deployment, place }
+        let address = Some(said.contract_address.as_str()).filter(|it| !it.is_empty());
+        let address = chain.zip(address).map(|(chain, address)| chain.address(address));
+        let network = FoundNetwork { said, chain, deployment, address };
+        self.dependencies.extend(network.place().map(Key::Unique));
+        network
     }
 
     fn get(&mut self, key: EntityKey) -> Option<&'a Entity> {
@@ -216,40 +219,23 @@ impl<'a> Joining<'a> {
         let mut warnings = Vec::new();
         let mut resolved = Vec::with_capacity(networks.len());
         for (n, network) in networks.into_iter().enumerate() {
-            let mut warn = |code: &str, message: String| {
-                let (path, code) = (format!("networks[{n}]"), code.to_owned());
-                let (severity, plugin) = (Severity::Warning, String::new());
-                warnings.push(v1::Finding::from(&Finding { severity, path, code, message, plugin }));
-            };
-            let FoundNetwork { said, chain, deployment, place } = network;
-            if chain.is_none() {
-                let message = format!("{:?} of {} stands for no chain that is known here", said.network, venue.id);
-                warn("NETWORK_NOT_MAPPED", message);
-            }
-            let at_place = match place.and_then(|place| there.get(&place)) {
-                Some(Entity::Deployment(it)) if it.asset_id == bound.asset_id => Some(it.as_ref()),
-                Some(Entity::Deployment(it)) => {
-                    warn("OTHER_ASSET", format!("at {} is asset {}", said.contract_address, it.asset_id));
-                    None
-                }
+            let at_place = match network.place().and_then(|place| there.get(&place)) {
+                Some(Entity::Deployment(it)) => Some(it.as_ref()),
                 _ => None,
             };
             self.dependencies.extend(at_place.map(|it| Key::Entity(EntityKey::Deployment(it.id))));
-            // The venue's chain for the network may have been changed since the deployment was named.
-            let elsewhere = deployment.zip(chain).filter(|(deployment, chain)| deployment.chain_id != chain.id);
-            if let Some((deployment, chain)) = elsewhere {
-                let (id, of) = (deployment.id, &deployment.chain_id);
-                warn("OTHER_CHAIN", format!("{:?} is on {}, but deployment {id} is on {of}", said.network, chain.id));
+            let deployment = network.deployment(venue, bound, at_place);
+            if let Err((code, message)) = &deployment {
+                let (path, code, message) = (format!("networks[{n}]"), (*code).to_owned(), message.clone());
+                let (severity, plugin) = (Severity::Warning, String::new());
+                warnings.push(v1::Finding::from(&Finding { severity, path, code, message, plugin }));
             }
-            let deployment = deployment.or(at_place).filter(|_| elsewhere.is_none());
-            if deployment.is_none() && elsewhere.is_none() && chain.is_some() && !said.contract_address.is_empty() {
-                warn("DEPLOYMENT_UNKNOWN", format!("nothing of the asset is registered at {}", said.contract_address));
-            }
+            let FoundNetwork { said, chain, .. } = network;
             resolved.push(v1::ResolvedNetwork {
                 network: Some(said.into()),
                 chain_id: chain.map(|it| it.id.to_string()).unwrap_or_default(),
                 caip2: chain.map(|it| it.caip2.clone()).unwrap_or_default(),
-                deployment: deployment.map(Into::into),
+                deployment: deployment.ok().map(Into::into),
             });
         }
         let answer = v1::ResolveVenueAssetResponse {
@@ -266,6 +252,55 @@ impl<'a> Joining<'a> {
 
 impl Found<'_> {
     fn places(&self) -> impl Iterator<Item = UniqueKey> {
-        self.networks.iter().filter_map(|network| network.place.clone())
+        self.networks.iter().filter_map(FoundNetwork::place)
+    }
+}
+
+impl<'a> FoundNetwork<'a> {
+    /// The unique key of what is at the address that the venue says, where it names no deployment.
+    fn place(&self) -> Option<UniqueKey> {
+        let address = self.address.as_ref().filter(|_| self.deployment.is_none())?.as_ref().ok()?;
+        Some(Deployment::address_key(&self.chain?.id, address))
+    }
+
+    /// What the asset is on the network: the deployment that is named, or the one at the address that the venue says; where nothing
+    /// contradicts it, and never a guess.
+    fn deployment(
+        &self,
+        venue: &Venue,
+        bound: &VenueAsset,
+        at_place: Option<&'a Deployment>,
+    ) -> Result<&'a Deployment, Doubt> {
+        let VenueAssetNetwork { network, contract_address: said, .. } = self.said;
+        let Some(chain) = self.chain else {
+            let message = format!("{network:?} of {} stands for no chain that is known here", venue.id);
+            return Err(("NETWORK_NOT_MAPPED", message));
+        };
+        // The venue's chain for the network may have been changed since the deployment was named.
+        if let Some(it) = self.deployment.filter(|it| it.chain_id != chain.id) {
+            let message = format!("{network:?} is on {}, but deployment {} is on {}", chain.id, it.id, it.chain_id);
+            return Err(("OTHER_CHAIN", message));
+        }
+        let address = match &self.address {
+            Some(Err(error)) => return Err(("INVALID_ADDRESS", format!("{said:?} is none of {}: {error}", chain.id))),
+            Some(Ok(address)) => Some(address),
+            None => None,
+        };
+        match (self.deployment, at_place) {
+            (Some(it), _) if address.is_some_and(|address| *address != it.address) => {
+                Err(("OTHER_ADDRESS", format!("the venue says {said}, but deployment {} is at {}", it.id, it.address)))
+            }
+            (None, Some(it)) if it.asset_id != bound.asset_id => {
+                Err(("OTHER_ASSET", format!("at {said} is asset {}", it.asset_id)))
+            }
+            (Some(it), _) | (None, Some(it)) => Ok(it),
+            (None, None) if address.is_some() => {
+                Err(("DEPLOYMENT_UNKNOWN", format!("nothing of the asset is registered at {said}")))
+            }
+            (None, None) => {
+                let message = format!("neither a deployment nor an address is said for {network:?}");
+                Err(("DEPLOYMENT_NOT_SAID", message))
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ use cqar_domain::{
     unique_key::UniqueKey,
     violation::{Violation, Violations},
 };
+use cqar_proto::convert;
 
 use super::{LoadedState, MutationError, Plan, PlannedChange, loaded_state::MarketsBySymbol};
 use crate::error::Error;
@@ -408,7 +409,12 @@ impl MutationApplier<'_> {
 
     fn change(&mut self, before: &Entity, mut after: Entity, effective: Option<Timestamp>) -> Result<EntityKey, Error> {
         self.staged.key_remap.apply(&mut after);
-        self.place(&mut after)?;
+        let placed = self.place(&mut after);
+        // What cannot be changed need not be right.
+        let mut found = Violations::default();
+        convert::immutable_changes(before, &after, &mut found);
+        found.into_result().map_err(|found| self.invalid(found))?;
+        placed?;
         self.checked(&after)?;
         let key = before.key();
         self.staged.put(key.clone(), Some(after), self.mutation, effective);

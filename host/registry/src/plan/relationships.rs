@@ -73,23 +73,16 @@ impl LoadedState {
     }
 }
 
-/// All relationships of a derivative that the request leaves, stored ones and new ones.
-fn of_derivative<'a>(
-    loaded: &'a LoadedState,
+/// The new relationships of each derivative.
+pub(super) fn by_derivative<'a>(
+    loaded: &LoadedState,
     staged: &'a StagedState,
-) -> impl Fn(AssetId) -> Vec<&'a Relationship> + use<'a> {
+) -> HashMap<AssetId, Vec<&'a Relationship>> {
     let mut new: HashMap<AssetId, Vec<&Relationship>> = HashMap::new();
     for relationship in new_relationships(loaded, staged.touched()) {
         new.entry(relationship.from_asset_id).or_default().push(relationship);
     }
-    move |asset| {
-        let stored = loaded.underlyings.by_derivative.get(&asset).into_iter().flatten();
-        let stored = stored.filter_map(|key| match staged.current(loaded, key) {
-            Some(Entity::Relationship(it)) => Some(it.as_ref()),
-            _ => None,
-        });
-        stored.chain(new.get(&asset).into_iter().flatten().copied()).collect()
-    }
+    new
 }
 
 impl Rules<'_> {
@@ -102,7 +95,6 @@ impl Rules<'_> {
                 format_args!("is made of more than {MAX_CLIMBED} assets, which are too many to be looked through");
             return found.add("to_asset_id", "TOO_MANY_RELATED", message);
         }
-        let underlyings = of_derivative(self.loaded, self.staged);
         let of_type = relationship.relationship_type;
         let (mut seen, mut open) = (HashSet::new(), vec![relationship.to_asset_id]);
         while let Some(asset) = open.pop() {
@@ -112,16 +104,26 @@ impl Rules<'_> {
                 break;
             }
             if seen.insert(asset) {
-                let above = underlyings(asset).into_iter();
+                let above = self.underlyings(asset);
                 open.extend(
                     above.filter(|it| of_type.excludes_circles_with(it.relationship_type)).map(|it| it.to_asset_id),
                 );
             }
         }
-        let pairs = || underlyings(relationship.from_asset_id).into_iter().filter(|it| it.relationship_type == of_type);
+        let pairs = || self.underlyings(relationship.from_asset_id).filter(|it| it.relationship_type == of_type);
         if of_type == RelationshipType::LiquidityPair && pairs().count() > MAX_PAIR {
             let message = format_args!("is one too many: a share in a pool is of {MAX_PAIR} assets");
             found.add("to_asset_id", "TOO_MANY", message);
         }
+    }
+
+    /// What an asset is made of once the request is done: stored relationships and new ones.
+    fn underlyings(&self, derivative: AssetId) -> impl Iterator<Item = &Relationship> {
+        let stored = self.loaded.underlyings.by_derivative.get(&derivative).into_iter().flatten();
+        let stored = stored.filter_map(|key| match self.staged.current(self.loaded, key) {
+            Some(Entity::Relationship(it)) => Some(it.as_ref()),
+            _ => None,
+        });
+        stored.chain(self.new_relationships.get(&derivative).into_iter().flatten().copied())
     }
 }

@@ -7,9 +7,10 @@ use cqar_domain::{
         Entity,
         chain::{Chain, MAX_LAYERS},
         market::Market,
+        relationship::Relationship,
         venue_asset::{VenueAsset, VenueAssetNetwork},
     },
-    id::EntityKey,
+    id::{AssetId, EntityKey},
     mutation::RequestedMutation,
     unique_key::UniqueKey,
     violation::Violations,
@@ -19,6 +20,7 @@ use super::{
     LoadedState, MutationError,
     loaded_state::{MAX_REFERRERS, MAX_RENAMED},
     mutate::{StagedEntity, StagedState},
+    relationships::by_derivative,
 };
 use crate::error::Error;
 
@@ -28,7 +30,8 @@ pub(crate) fn violated_rules(
     staged: &StagedState,
     mutations: &[RequestedMutation],
 ) -> Vec<MutationError> {
-    let rules = Rules { loaded, staged, referrers: referrers(staged) };
+    let rules =
+        Rules { loaded, staged, referrers: referrers(staged), new_relationships: by_derivative(loaded, staged) };
     let mut failures = Vec::new();
     for (key, state) in staged.touched() {
         let path = mutations.get(state.mutation).map_or("", |it| it.field.as_str());
@@ -47,6 +50,8 @@ pub(super) struct Rules<'a> {
     pub(super) loaded: &'a LoadedState,
     pub(super) staged: &'a StagedState,
     referrers: HashMap<EntityKey, Vec<&'a EntityKey>>,
+    /// The relationships that the request adds, by their derivative.
+    pub(super) new_relationships: HashMap<AssetId, Vec<&'a Relationship>>,
 }
 
 /// Which of the touched entities refer to another one; nothing where none is deleted, which alone asks for them.

@@ -184,8 +184,15 @@ impl Masked for v1::Instrument {
     fn copy(&mut self, from: &Self, field: &str) {
         if field == "labels" {
             self.labels.clone_from(&from.labels);
+        } else {
+            self.terms.clone_from(&from.terms);
         }
     }
+}
+
+/// The field of the message that has the terms.
+pub(super) fn terms_field_of(instrument: &Instrument) -> Option<&'static str> {
+    v1::Instrument::from(instrument).terms.as_ref().map(terms_field)
 }
 
 const fn terms_field(terms: &Message) -> &'static str {

@@ -219,13 +219,21 @@ impl Message {
     }
 
     /// Lays the masked fields of a message of the same type over this one.
-    pub(in crate::convert) fn apply_mask(&mut self, from: &Self, mask: &[String], found: &mut Violations) {
-        fn lay<M: EntityMessage>(onto: &mut M, from: &Message, mask: &[String], found: &mut Violations) {
-            if let Some(from) = M::of(from) {
-                apply_mask(onto, from, mask, found);
-            }
+    pub(in crate::convert) fn apply_mask(
+        &mut self,
+        from: &Self,
+        mask: &[String],
+        found: &mut Violations,
+    ) -> Vec<&'static str> {
+        fn lay<M: EntityMessage>(
+            onto: &mut M,
+            from: &Message,
+            mask: &[String],
+            found: &mut Violations,
+        ) -> Vec<&'static str> {
+            M::of(from).map(|from| apply_mask(onto, from, mask, found)).unwrap_or_default()
         }
-        each!(self, onto => lay(onto, from, mask, found));
+        each!(self, onto => lay(onto, from, mask, found))
     }
 }
 
@@ -255,6 +263,24 @@ pub(in crate::convert) fn given(entity: v1::Entity) -> Result<Message, Vec<Viola
         vec![Violation { field: String::new(), code, message }]
     })
 }
+
+/// Notes the fields that differ and may not: an update may repeat them, in whichever spelling, and not change them.
+pub fn immutable_changes(before: &Entity, after: &Entity, found: &mut Violations) {
+    let [_, immutable] = settable_fields(after.key().entity_type());
+    for changed in before.changed_fields(after) {
+        // What the registry calls terms stands in the field of its kind.
+        let field = match after {
+            Entity::Instrument(it) if changed == "terms" => instrument::terms_field_of(it),
+            _ => immutable.iter().copied().find(|field| *field == changed),
+        };
+        if let Some(field) = field {
+            found.add(field, IMMUTABLE.0, IMMUTABLE.1);
+        }
+    }
+}
+
+/// The code and the message of what may not be changed.
+pub(in crate::convert) const IMMUTABLE: (&str, &str) = ("IMMUTABLE", "cannot be changed");
 
 /// The field of a message of keys that holds the id of such an entity.
 pub fn key_field(entity_type: EntityType) -> String {

@@ -7,7 +7,7 @@ use cqar_proto::v1::{
     ResolveDeploymentRequest, TokenStandard, chain_address::Chain, deployment_place::Place,
 };
 
-use super::{EntityCommands, Lookup, Paging, id_filter, list, options, show, yes};
+use super::{EntityCommands, Labels, Lookup, Paging, id_filter, list, options, show, yes};
 use crate::cli::{
     client::Connection,
     error::CliError,
@@ -43,7 +43,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
             let asset_id = id_filter(client, EntityType::Asset, &asset).await?;
             let chain_id = id_filter(client, EntityType::Chain, &chain).await?;
             let request = ListDeploymentsRequest { asset_id, chain_id, ..Default::default() };
-            list!(client, paging, assets.list_deployments, request, ListDeploymentsResponse.deployments)
+            list!(client, paging, assets.list_deployments, request, ListDeploymentsResponse.deployments, assets of |it| [it.asset_id.clone()])
         })
     },
 };
@@ -89,11 +89,11 @@ struct Filters {
 
 const HEADERS: [&str; 7] = ["CHAIN", "ADDRESS", "STANDARD", "DECIMALS", "CANONICAL", "ASSET", "ID"];
 
-fn row(deployment: Deployment) -> [String; 7] {
+fn row(deployment: Deployment, assets: &Labels) -> [String; 7] {
     let standard = token_standard(&deployment);
     let Deployment { id, asset_id, chain_id, address, decimals, is_canonical, .. } = deployment;
     let decimals = decimals.unwrap_or_default().to_string();
-    [chain_id, address, standard, decimals, yes(is_canonical.unwrap_or_default()), asset_id, id]
+    [chain_id, address, standard, decimals, yes(is_canonical.unwrap_or_default()), assets.of(&asset_id), id]
 }
 
 /// `ERC20`, `SPL` …

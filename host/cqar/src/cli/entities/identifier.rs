@@ -9,11 +9,11 @@ use cqar_proto::{
     convert,
     v1::{
         ExternalId, GetIdentifierRequest, IdentifiedEntity, Identifier, ListIdentifiersRequest,
-        ListIdentifiersResponse, ResolveIdentifierRequest,
+        ListIdentifiersResponse, ResolveIdentifierRequest, identified_entity::Entity as Named,
     },
 };
 
-use super::{EntityCommands, Lookup, Paging, list, options, show, yes};
+use super::{EntityCommands, Labels, Lookup, Paging, list, options, show, yes};
 use crate::cli::{
     ClientArgs,
     client::{Connection, DEFAULT_TIMEOUT},
@@ -49,7 +49,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
             let Filters { of, source, paging } = options(matches)?;
             let entity = entity_filter(client, &of).await?;
             let request = ListIdentifiersRequest { entity, source, ..Default::default() };
-            list!(client, paging, identifiers.list_identifiers, request, ListIdentifiersResponse.identifiers)
+            list!(client, paging, identifiers.list_identifiers, request, ListIdentifiersResponse.identifiers, assets of asset_id)
         })
     },
 };
@@ -98,10 +98,20 @@ struct Filters {
 
 const HEADERS: [&str; 5] = ["SOURCE", "EXTERNAL ID", "PRIMARY", "OF", "ID"];
 
-fn row(identifier: Identifier) -> [String; 5] {
+/// The id of the asset that it names.
+fn asset_id(identifier: &Identifier) -> Option<String> {
+    match identifier.entity.as_ref()?.entity.as_ref()? {
+        Named::AssetId(id) => Some(id.clone()),
+        _ => None,
+    }
+}
+
+fn row(identifier: Identifier, assets: &Labels) -> [String; 5] {
     let Identifier { id, entity, source, external_id, is_primary, .. } = identifier;
     // As `--of` takes it.
     let of = entity.and_then(|it| convert::identified("entity", it).ok()).map(|it| it.key());
-    let of = of.map(|key| format!("{}/{}", EntityCommands::of(key.entity_type()).name, key.id())).unwrap_or_default();
+    let of = of
+        .map(|key| format!("{}/{}", EntityCommands::of(key.entity_type()).name, assets.of(&key.id())))
+        .unwrap_or_default();
     [source, external_id, yes(is_primary.unwrap_or_default()), of, id]
 }

@@ -9,7 +9,7 @@ use cqar_proto::{
 use tonic::Code;
 
 use super::{
-    EntityCommands, Lookup, Paging, id_filter, list,
+    EntityCommands, Labels, Lookup, Paging, id_filter, list,
     name::{self, AtVenue, Candidate},
     options, show,
 };
@@ -57,7 +57,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
                 live_at,
                 ..Default::default()
             };
-            list!(client, paging, markets.list_markets, request, ListMarketsResponse.markets)
+            list!(client, paging, markets.list_markets, request, ListMarketsResponse.markets, instruments of |it| [it.instrument_id.clone()])
         })
     },
 };
@@ -146,10 +146,10 @@ struct Filters {
 
 const HEADERS: [&str; 8] = ["VENUE", "SEGMENT", "SYMBOL", "STATUS", "TICK", "LOT", "INSTRUMENT", "ID"];
 
-fn row(market: Market) -> [String; 8] {
+fn row(market: Market, instruments: &Labels) -> [String; 8] {
     let status = market_status(&market);
     let Market { id, venue_id, segment, venue_symbol, tick_size, lot_size, instrument_id, .. } = market;
-    [venue_id, segment, venue_symbol, status, tick_size, lot_size, instrument_id, id]
+    [venue_id, segment, venue_symbol, status, tick_size, lot_size, instruments.of(&instrument_id), id]
 }
 
 /// `ACTIVE`, `HALTED` …

@@ -7,6 +7,7 @@ mod deployment;
 mod group;
 mod identifier;
 mod instrument;
+mod labels;
 mod market;
 mod name;
 mod relationship;
@@ -29,6 +30,7 @@ pub use self::{
     asset::asset_type,
     deployment::{place, token_standard},
     identifier::external_id,
+    labels::Labels,
     market::market_status,
     name::{AtVenue, Find, Lookup},
 };
@@ -116,9 +118,24 @@ struct Paging {
 /// The most that a server gives in one page.
 const MAX_PAGE_SIZE: i32 = 1000;
 
-/// Fetches pages until there are as many as asked for, and prints them as one.
+/// Fetches pages until there are as many as asked for, and prints them as one. Where rows show what other entities are called, a closure
+/// says which of these a listed one refers to.
 macro_rules! list {
-    ($args:expr, $paging:expr, $server:ident.$method:ident, $request:expr, $response:ident.$items:ident) => {{
+    (@table $connection:ident, $items:expr) => {
+        $crate::cli::output::table(HEADERS, $items.into_iter().map(row))?
+    };
+    (@table $connection:ident, $items:expr, $labels:ident of $referred:expr) => {{
+        let labels = super::Labels::$labels(&$connection, $items.iter().flat_map($referred)).await?;
+        $crate::cli::output::table(HEADERS, $items.into_iter().map(|item| row(item, &labels)))?
+    }};
+    (
+        $args:expr,
+        $paging:expr,
+        $server:ident.$method:ident,
+        $request:expr,
+        $response:ident.$items:ident
+        $(, $labels:ident of $referred:expr)?
+    ) => {{
         let paging = $paging;
         let connection =
             $crate::cli::client::Connection::open($args, Some($crate::cli::client::DEFAULT_TIMEOUT)).await?;
@@ -142,7 +159,7 @@ macro_rules! list {
         }
         let (shown, more) = (whole.$items.len(), !whole.next_page_token.is_empty());
         if !$args.format().print_named(&whole, whole.$items.iter().map(super::printed_name))? {
-            $crate::cli::output::table(HEADERS, whole.$items.into_iter().map(row))?;
+            super::list!(@table connection, whole.$items $(, $labels of $referred)?);
         }
         // Those who read JSON or YAML see the token.
         if more && matches!($args.format(), OutputFormat::Table | OutputFormat::Name) {

@@ -8,7 +8,7 @@ use cqar_proto::v1::{
 };
 
 use super::{
-    EntityCommands, Lookup, MAX_PAGE_SIZE, Paging, id_filter, list,
+    EntityCommands, Labels, Lookup, MAX_PAGE_SIZE, Paging, id_filter, list,
     name::{self, Candidate},
     options, show,
 };
@@ -53,7 +53,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
                 r#type: kind.unwrap_or_default(),
                 ..Default::default()
             };
-            list!(client, paging, assets.list_relationships, request, ListRelationshipsResponse.relationships)
+            list!(client, paging, assets.list_relationships, request, ListRelationshipsResponse.relationships, assets of |it| [it.from_asset_id.clone(), it.to_asset_id.clone()])
         })
     },
 };
@@ -94,12 +94,13 @@ struct Filters {
 
 const HEADERS: [&str; 7] = ["FROM", "TYPE", "TO", "RATE", "RATE KIND", "PROTOCOL", "ID"];
 
-fn row(relationship: Relationship) -> [String; 7] {
+fn row(relationship: Relationship, assets: &Labels) -> [String; 7] {
     let kind = kind(&relationship);
     let rate_kind = RateKind::try_from(relationship.rate_kind).map_or("", |it| it.as_str_name());
     let rate_kind = short(rate_kind, "RATE_KIND_");
     let Relationship { id, from_asset_id, to_asset_id, conversion_rate, protocol, .. } = relationship;
-    [from_asset_id, kind, to_asset_id, conversion_rate, rate_kind, protocol, id]
+    let (from, to) = (assets.of(&from_asset_id), assets.of(&to_asset_id));
+    [from, kind, to, conversion_rate, rate_kind, protocol, id]
 }
 
 /// `WRAPS`, `STAKES` …

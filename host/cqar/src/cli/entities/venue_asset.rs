@@ -5,7 +5,7 @@ use cqar_domain::id::EntityType;
 use cqar_proto::v1::{GetVenueAssetRequest, ListVenueAssetsRequest, ListVenueAssetsResponse, VenueAsset};
 
 use super::{
-    EntityCommands, Lookup, MAX_PAGE_SIZE, Paging, id_filter, list,
+    EntityCommands, Labels, Lookup, MAX_PAGE_SIZE, Paging, id_filter, list,
     name::{self, AtVenue, Candidate},
     options, show, yes,
 };
@@ -39,7 +39,7 @@ pub const COMMANDS: EntityCommands = EntityCommands {
             let Filters { venue, asset, segment, code, paging } = options(matches)?;
             let asset_id = id_filter(client, EntityType::Asset, &asset).await?;
             let request = ListVenueAssetsRequest { venue_id: venue, asset_id, segment, code, ..Default::default() };
-            list!(client, paging, venues.list_venue_assets, request, ListVenueAssetsResponse.venue_assets)
+            list!(client, paging, venues.list_venue_assets, request, ListVenueAssetsResponse.venue_assets, assets of |it| [it.asset_id.clone()])
         })
     },
 };
@@ -90,8 +90,8 @@ struct Filters {
 
 const HEADERS: [&str; 7] = ["VENUE", "SEGMENT", "CODE", "TRADING", "NETWORKS", "ASSET", "ID"];
 
-fn row(bound: VenueAsset) -> [String; 7] {
+fn row(bound: VenueAsset, assets: &Labels) -> [String; 7] {
     let trading = yes(bound.is_trading_enabled.unwrap_or(true));
     let networks = bound.networks.into_iter().map(|it| it.network).collect::<Vec<_>>().join(" ");
-    [bound.venue_id, bound.segment, bound.code, trading, networks, bound.asset_id, bound.id]
+    [bound.venue_id, bound.segment, bound.code, trading, networks, assets.of(&bound.asset_id), bound.id]
 }
