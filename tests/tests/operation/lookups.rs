@@ -10,13 +10,14 @@ use cqar_domain::{
 };
 use cqar_proto::v1::{
     Asset, CreateAssetRequest, CreateMarketRequest, DeleteAssetRequest, Market,
-    asset_service_client::AssetServiceClient,
+    asset_service_client::AssetServiceClient, identified_entity::Entity as Key,
 };
 use cqar_registry::StoreLookup;
 use cqar_store::{Store, StoreSettings};
 use cqar_tests::{
     entities,
     environment::TestEnvironment,
+    fixtures::{deployment, identifier, ids},
     in_both_environments,
     server::{Server, testing_plugins},
 };
@@ -126,19 +127,26 @@ async fn every_index_finds_what_is_there_and_not_deleted(s: TestEnvironment) {
     let server = with_plugin(&s, "find").await;
     let spot = instrument(&server, "BTC/USDT").await;
     let mut assets = AssetServiceClient::new(server.channel().await);
-    let mut create = async |symbol: &str, name: &str| {
+    let mut register = async |symbol: &str, name: &str| {
         let asset = Some(Asset { name: name.into(), ..asset(symbol) });
         let request = CreateAssetRequest { asset, ..Default::default() };
         assets.create_asset(request).await.unwrap().into_inner().asset.unwrap().id
     };
-    let one = create("ONE", "The one").await;
-    let gone = create("GONE", "The one that is gone").await;
+    let one = register("ONE", "The one").await;
+    let gone = register("GONE", "The one that is gone").await;
     for n in 0..=MAX_FOUND {
-        create("MANY", &format!("One of many {n}")).await;
+        register("MANY", &format!("One of many {n}")).await;
     }
-    assets.delete_asset(DeleteAssetRequest { asset_id: gone, ..Default::default() }).await.unwrap();
+    assets.delete_asset(DeleteAssetRequest { asset_id: gone.clone(), ..Default::default() }).await.unwrap();
     let request = CreateMarketRequest { market: Some(market("okx", "BTC-USDT-X", &spot)), ..Default::default() };
     let listed = server.markets().await.create_market(request).await.unwrap().into_inner().market.unwrap().id;
+
+    let address = "0x00000000000000000000000000000000000000aa";
+    let new = vec![
+        mutation(create(deployment("ethereum", address, &one))),
+        mutation(create(identifier(Key::AssetId(one.clone()), "coingecko", "the-one"))),
+    ];
+    let made = ids(&apply(&server, new).await.unwrap());
 
     let is = |index: &str, key: &str, says: String| (index.to_owned(), key.to_owned(), says);
     let cases = [
@@ -147,6 +155,12 @@ async fn every_index_finds_what_is_there_and_not_deleted(s: TestEnvironment) {
         is("asset.symbol", "GONE", "0: ".into()),
         is("asset.symbol", "one", "0: ".into()),
         is("chain.caip2", "eip155:1", "1: ethereum".into()),
+        is("deployment.address", &format!("ethereum|{address}"), format!("1: {}", made[0])),
+        is("deployment.address", &format!("base|{address}"), "0: ".into()),
+        is("deployment.asset", &one, format!("1: {}", made[0])),
+        is("deployment.asset", &gone, "0: ".into()),
+        is("identifier.external_id", "coingecko|the-one", format!("1: {}", made[1])),
+        is("identifier.external_id", "coinmarketcap|the-one", "0: ".into()),
         is("instrument.code", "BTC/USDT", format!("1: {spot}")),
         is("market.symbol", "okx||BTC-USDT-X", format!("1: {listed}")),
         is("market.symbol", "okx|spot|BTC-USDT-X", "0: ".into()),

@@ -19,14 +19,14 @@ use cqar_domain::{
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    event::{EventLog, LogPage, LogPosition},
+    event::LogPosition,
     id::{AssetId, EntityKey, EntityType, InstrumentId, Segment, SystemIds},
     relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},
 };
 use cqar_proto::v1;
 use cqar_store::{
-    Change, Constraint, Error, IdempotencyKey, IdempotencyRecord, MAX_PAGE_BYTES, PageBounds, Store, StoreSettings,
+    Change, Constraint, Error, IdempotencyKey, IdempotencyRecord, PageBounds, Store, StoreSettings,
     filters::AssetFilter, schema::MAX_EXAMINED,
 };
 use cqar_tests::{
@@ -40,11 +40,13 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 mod footprint;
+mod log;
 mod migrations;
 
 use footprint::{
     more_than_is_looked_through_may_have_changed_anything, what_alters_an_answer_touches_what_it_depends_on,
 };
+use log::{a_page_of_the_log_is_bounded_by_bytes, the_log_is_read_from_any_place_and_to_any_length};
 use migrations::migrations_go_up_and_down_and_up_again;
 
 /// Runs a test on both databases, and on PostgreSQL through a pooler of transactions.
@@ -459,64 +461,4 @@ async fn the_relay_remembers_lease_cursor_and_fan_outs(store: Arc<Store>) {
     store.save_cursor(position.next()).await.unwrap();
     assert_eq!(store.cursor().await.unwrap(), Some(position.next()));
     assert_eq!(store.fan_out(position).await.unwrap(), None);
-}
-
-async fn the_log_is_read_from_any_place_and_to_any_length(store: Arc<Store>) {
-    let mut all = Vec::new();
-    // Revisions of one event, of a block, of a little more than one, and of several.
-    for (n, count) in [1, 2, 64, 65, 1, 200, 1, 1, 128].into_iter().enumerate() {
-        let assets = (0..count).map(|of| change(None, Some(asset(&format!("A{n}X{of}")).into())));
-        let mut tx = store.begin_write().await.unwrap();
-        tx.write(assets.collect(), &attribution()).await.unwrap();
-        all.extend(tx.commit().await.unwrap().events);
-    }
-    for from in [0, 1, 2, 3, 66, 67, 68, 131, 132, 133, 134, 200, 332, 333, 334, 335, 399, 462] {
-        for limit in [1, 2, 63, 64, 65, 130, 1000] {
-            let expected: Vec<_> = all.iter().skip(from).take(limit).cloned().collect();
-            let read = store.read(all[from].position, u32::try_from(limit).unwrap()).await.unwrap();
-            assert_eq!(read.events, expected, "{limit} from {from}");
-            assert!(read.has_more || from + limit >= all.len(), "{limit} from {from}");
-            assert!(!read.has_more || from + limit <= all.len(), "{limit} from {from}");
-        }
-    }
-    let end = all.last().unwrap().position.next();
-    assert_eq!(store.read(end, 10).await.unwrap(), LogPage::default(), "nothing is after the last");
-}
-
-async fn a_page_of_the_log_is_bounded_by_bytes(store: Arc<Store>) {
-    // What does not compress, a megabyte each.
-    let large = |n: usize| {
-        let noise: String = (0..MAX_PAGE_BYTES / 4 / 36).map(|_| Uuid::new_v4().to_string()).collect();
-        Entity::from(Asset { description: noise, ..asset(&format!("L{n}")) })
-    };
-    for n in 0..3 {
-        create(&store, &(0..3).map(|of| large(n * 3 + of)).collect::<Vec<_>>()).await;
-    }
-    let (mut read, mut next) = (Vec::new(), LogPosition::start_of(1));
-    loop {
-        let page = store.read(next, 100).await.unwrap();
-        assert!(page.events.len() <= 6, "at most a block beyond the bytes: {}", page.events.len());
-        next = page.events.last().unwrap().position.next();
-        read.extend(page.events.into_iter().map(|event| event.position));
-        if !page.has_more {
-            break;
-        }
-    }
-    let all: Vec<_> = (1..=3).flat_map(|revision| (0..3).map(move |index| LogPosition { revision, index })).collect();
-    assert_eq!(read, all);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn postgres_tells_of_what_others_write() {
-    let postgres = Postgres::start();
-    let (store, other) = (open(postgres.url()).await, open(postgres.url()).await);
-    let noticed =
-        tokio::spawn(
-            async move { tokio::time::timeout(Duration::from_secs(30), store.wait_for_append()).await.is_ok() },
-        );
-    // It may begin to listen at any time, so write until it was told.
-    while !noticed.is_finished() {
-        create(&other, &[asset("BTC").into()]).await;
-    }
-    assert!(noticed.await.unwrap());
 }

@@ -28,6 +28,8 @@ const CONNECTIONS: usize = 8;
 const STREAMS: usize = 16;
 /// As many of each as there are markets.
 const ENTITIES: usize = 500;
+/// Where each of them is deployed, and the venue moves it.
+const CHAINS: [&str; 3] = ["ethereum", "arbitrum", "base"];
 /// The variants of one asset, and how many relationships lead to the farthest.
 const VARIANTS: usize = 1000;
 const DEPTH: usize = 6;
@@ -142,7 +144,7 @@ fn relationship_id(n: usize) -> String {
     uuid(0xb, n)
 }
 
-/// Assets, each with a deployment, an identifier, and a code of a venue with three networks; and each made of another one, so that the
+/// Assets, each with three deployments, an identifier, and a code of a venue with a network for each of them; and each made of another one, so that the
 /// farthest is six steps from the first.
 async fn fill(registry: &RegistryProcess) -> anyhow::Result<()> {
     let mut kinds = Vec::new();
@@ -167,32 +169,34 @@ async fn fill(registry: &RegistryProcess) -> anyhow::Result<()> {
         }));
     }
     for n in 0..ENTITIES {
-        kinds.push(Kind::Deployment(Deployment {
-            id: uuid(0xc, n),
+        let deployments = CHAINS.into_iter().zip(n * CHAINS.len()..).map(|(chain, of)| Deployment {
+            id: uuid(0xc, of),
             asset_id: id(n),
-            chain_id: "ethereum".to_owned(),
+            chain_id: chain.to_owned(),
             address: address(n),
             decimals: Some(18),
             standard: TokenStandard::Erc20.into(),
             ..Deployment::default()
-        }));
-        let entity = Some(IdentifiedEntity { entity: Some(identified_entity::Entity::AssetId(id(n))) });
-        let (source, external_id) = ("internal".to_owned(), format!("bench-{n}"));
-        kinds.push(Kind::Identifier(Identifier { entity, source, external_id, ..Identifier::default() }));
-        let network = |code: &str, chain: &str| VenueAssetNetwork {
-            network: code.to_owned(),
-            chain_id: chain.to_owned(),
+        });
+        let networks = deployments.clone().map(|deployment| VenueAssetNetwork {
+            network: deployment.chain_id.to_ascii_uppercase(),
+            chain_id: deployment.chain_id,
+            deployment_id: deployment.id,
             is_deposit_enabled: Some(true),
             is_withdraw_enabled: Some(true),
             withdraw_fee: "0.5".to_owned(),
             ..VenueAssetNetwork::default()
-        };
-        let on_ethereum = VenueAssetNetwork { deployment_id: uuid(0xc, n), ..network("ETH", "ethereum") };
+        });
+        let networks = networks.collect();
+        kinds.extend(deployments.map(Kind::Deployment));
+        let entity = Some(IdentifiedEntity { entity: Some(identified_entity::Entity::AssetId(id(n))) });
+        let (source, external_id) = ("internal".to_owned(), format!("bench-{n}"));
+        kinds.push(Kind::Identifier(Identifier { entity, source, external_id, ..Identifier::default() }));
         kinds.push(Kind::VenueAsset(VenueAsset {
             venue_id: "kraken".to_owned(),
             code: format!("BENCH{n}"),
             asset_id: id(n),
-            networks: vec![on_ethereum, network("ARB", "arbitrum"), network("SOL", "solana")],
+            networks,
             ..VenueAsset::default()
         }));
     }
