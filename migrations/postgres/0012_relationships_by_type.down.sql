@@ -1,1 +1,2 @@
+ALTER TABLE relationships ALTER COLUMN type RESET (n_distinct);
 DROP INDEX relationships_to_type;

@@ -4,14 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cqar_domain::{
-    entities::{Entity, market::Market},
+    entities::{Entity, market::Market, relationship::RelationshipType},
     event::LogPosition,
     id::{EntityKey, InstrumentId, SystemIds},
     lookup::{IndexKey, LookupIndex},
     relay::RelayStateStore,
     time::{Clock, SystemClock},
 };
-use cqar_store::{IdempotencyKey, IdempotencyRecord, PageBounds, Snapshot, Store};
+use cqar_store::{End, IdempotencyKey, IdempotencyRecord, PageBounds, Snapshot, Store};
 use cqar_tests::{
     entities::{asset, attribution, change, create},
     kinds::{examples, filters},
@@ -97,12 +97,17 @@ async fn reads(snapshot: &mut Snapshot, entities: &[Entity]) {
     snapshot.referrers(&keys, 10).await.unwrap();
     snapshot.once_referred(&keys).await.unwrap();
     snapshot.assets_with_symbols(&["BTC".to_owned()]).await.unwrap();
+    snapshot.venue_assets_with_codes(&"drive".parse().unwrap(), &["BTC".to_owned()]).await.unwrap();
     snapshot.instruments_with_codes(&["BTC/USD".to_owned()]).await.unwrap();
     for entity in entities {
         match entity {
             Entity::Asset(asset) => {
                 snapshot.instruments_of_asset(asset.id, 10).await.unwrap();
                 snapshot.venue_assets_of(&"drive".parse().unwrap(), &[asset.id]).await.unwrap();
+                for end in [End::From, End::To] {
+                    snapshot.relationships(end, &[asset.id], None, 10).await.unwrap();
+                    snapshot.relationships(end, &[asset.id], Some(&RelationshipType::VARIANTS), 10).await.unwrap();
+                }
             }
             Entity::Market(market) => {
                 let Market { venue_id, segment, venue_symbol, instrument_id, .. } = market.as_ref();
