@@ -8,11 +8,12 @@
 )]
 
 use cqar_proto::v1::{
-    ChangeGroupMembersRequest, DeleteAssetRequest, GetGroupRequest, Group, GroupMember, get_group_request::Key,
+    ChangeGroupMembersRequest, DeleteAssetRequest, GetGroupRequest, Group, GroupMember, Mutation,
+    get_group_request::Key,
 };
 use cqar_tests::{
     environment::TestEnvironment,
-    fixtures::{Clients, asset, create, ids, mutation, preconditions, reason, says, wrong_fields},
+    fixtures::{Clients, asset, create, ids, mutation, named, preconditions, reason, says, wrong_fields},
     kinds::{Kind, Write},
 };
 use tonic::{Code, Status};
@@ -22,6 +23,7 @@ cqar_tests::in_both_environments! {
     members_are_added_changed_removed_and_replaced
     members_are_checked_one_by_one
     a_member_is_not_deleted
+    members_stand_in_one_order_whatever_names_them
     writers_of_several_members_lose_none
 }
 
@@ -199,4 +201,26 @@ async fn writers_of_several_members_lose_none(s: TestEnvironment) {
     writers.join_all().await;
     let members = Group::get(&mut clients, &basket.id, 0).await.unwrap().value.members;
     assert_eq!(members.into_iter().map(|it| it.asset_id).collect::<Vec<_>>(), of);
+}
+
+/// Those of a creation may be named by references to what exists already.
+async fn members_stand_in_one_order_whatever_names_them(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    // Names in the other order than ids.
+    let made = assets(&mut clients, 8).await;
+    let again = (0..8)
+        .rev()
+        .map(|n| Mutation { allow_existing: true, ..named(&format!("a{n}"), create(asset(&format!("A{n}")))) });
+    let names: Vec<String> = (0..8).map(|n| format!("$a{n}")).collect();
+    let members: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
+    let all = again.chain([mutation(create(group("all", &members)))]).collect();
+    let id = ids(&clients.apply(all).await.unwrap()).pop().unwrap();
+    let mut sorted = made;
+    sorted.sort();
+    let stored = Group::get(&mut clients, &id, 0).await.unwrap().value;
+    assert_eq!(stored.members.iter().map(|it| it.asset_id.clone()).collect::<Vec<_>>(), sorted);
+    let revision = clients.revision().await;
+    Group::update(&mut clients, stored.clone(), &["members"], Write::default()).await.unwrap();
+    assert_eq!(clients.revision().await, revision, "what is sent back as it was read changes nothing");
 }

@@ -41,6 +41,8 @@ pub trait TypedEntity: Clone + PartialEq {
     const SOFT_DELETE: bool;
     /// Whether it is never deleted once anything referred to it, so that its id and its unique keys never mean another.
     const KEPT_ONCE_REFERRED_TO: bool = false;
+    /// The fields whose unique keys say which of several is the first, and not which entity it is.
+    const FIRST_OF_SEVERAL: &'static [&'static str] = &[];
     /// How long a cache keeps an answer about it at most. A safety net: it is the log that invalidates.
     const CACHE_TTL: Duration;
 
@@ -72,6 +74,11 @@ pub trait TypedEntity: Clone + PartialEq {
     /// The keys that no other entity may have beside it, though it has them not itself, each with the path of the field that says so.
     fn excluded_keys(&self) -> Vec<(String, UniqueKey)> {
         Vec::new()
+    }
+
+    /// Notes what it says otherwise than an entity that exists by the same key, where it cannot be meant by both.
+    fn contradictions(&self, existing: &Self, found: &mut Violations) {
+        let _ = (existing, found);
     }
 
     /// Visits each field that refers to another entity: its name, and what it refers to.

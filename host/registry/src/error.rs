@@ -310,6 +310,28 @@ pub enum Unresolved {
     Caip19(String),
 }
 
+impl Unresolved {
+    /// The bytes of its texts, about.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Name(_, text) | Self::Caip2(text) | Self::Caip19(text) => text.len(),
+            Self::Deployment { chain, address } => chain.as_str().len() + address.len(),
+            Self::VenueAsset { venue, code, .. } => venue.as_str().len() + code.len(),
+            Self::AmbiguousVenueAsset { venue, code, candidates } => {
+                venue.as_str().len() + code.len() + candidates.len() * (size_of::<VenueAssetCandidate>() + MAX_SEGMENT)
+            }
+            Self::Network { venue, code, network, known } => {
+                let known: usize = known.iter().map(|it| it.len() + size_of::<String>()).sum();
+                venue.as_str().len() + code.len() + network.len() + known
+            }
+            Self::Identifier { source_name, external_id } => source_name.len() + external_id.len(),
+        }
+    }
+}
+
+/// A segment is a slug.
+const MAX_SEGMENT: usize = 64;
+
 /// One of several assets that a venue knows by a code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VenueAssetCandidate {

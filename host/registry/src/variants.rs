@@ -26,6 +26,8 @@ use crate::{
 
 /// The most relationships that are walked along for one asset.
 pub(crate) const MAX_RELATIONSHIPS: usize = 20_000;
+/// The most steps from an asset to what it is made of at last.
+const MAX_LEVELS: usize = 256;
 /// The most paths to the variants of one asset.
 pub(crate) const MAX_PATHS: usize = 10_000;
 /// The types that are loaded: those of variants, and migrations, which are told beside them. An asset may be in any number of pools.
@@ -135,8 +137,8 @@ async fn load(
     (asset, depth): VariantsKey,
 ) -> Result<Loaded<Arc<AssetVariants>>, cqar_store::Error> {
     let mut family = Family::default();
-    family.climb(snapshot, asset).await?;
-    family.descend(snapshot, depth).await?;
+    let climbed = family.climb(snapshot, asset).await?;
+    family.descend(snapshot, &climbed, depth).await?;
     let keys: Vec<EntityKey> = family.seen.iter().copied().map(EntityKey::Asset).collect();
     let assets = snapshot.entities(&keys).await?;
     let of_asset = |(key, entity): (&EntityKey, Option<Entity>)| match entity {
@@ -161,39 +163,52 @@ struct Family {
     graph: VariantGraph,
     /// All assets whose relationships were loaded.
     seen: BTreeSet<AssetId>,
+    /// Those of which what is made of them was loaded.
+    below: BTreeSet<AssetId>,
     is_cut_off: bool,
 }
 
 impl Family {
-    /// Loads what the asset is made of, step by step, to the roots.
-    async fn climb(&mut self, snapshot: &mut Snapshot, asset: AssetId) -> Result<(), cqar_store::Error> {
-        self.walk(snapshot, End::From, BTreeSet::from([asset]), usize::MAX).await
-    }
-
-    /// Loads what is made of all that was climbed, so many steps down, and the step that would follow; and what is migrated to each,
-    /// and each is migrated to.
-    async fn descend(&mut self, snapshot: &mut Snapshot, depth: u8) -> Result<(), cqar_store::Error> {
-        let climbed = std::mem::take(&mut self.seen);
-        self.walk(snapshot, End::To, climbed.clone(), usize::from(depth) + 1).await?;
-        let others: BTreeSet<AssetId> = self.seen.difference(&climbed).copied().collect();
-        self.take(snapshot, End::From, &others, &[RelationshipType::MigratesTo]).await.map(drop)
-    }
-
-    async fn walk(
+    /// Loads what the asset is made of, step by step, to the roots; and returns what is so many steps above it.
+    async fn climb(
         &mut self,
         snapshot: &mut Snapshot,
-        from: End,
-        mut open: BTreeSet<AssetId>,
-        steps: usize,
+        asset: AssetId,
+    ) -> Result<Vec<BTreeSet<AssetId>>, cqar_store::Error> {
+        let mut climbed = Vec::new();
+        let mut open = BTreeSet::from([asset]);
+        while !open.is_empty() && !self.is_cut_off {
+            self.is_cut_off |= climbed.len() == MAX_LEVELS;
+            let above = self.take(snapshot, End::From, &open, &WALKED).await?;
+            climbed.push(open);
+            open = above.into_iter().filter(|asset| climbed.iter().all(|level| !level.contains(asset))).collect();
+        }
+        self.seen.extend(climbed.iter().flatten());
+        Ok(climbed)
+    }
+
+    /// Loads what is made of all that was climbed, as far as the steps up leave steps down, and the step that would follow; and what is
+    /// migrated to each, and each is migrated to.
+    async fn descend(
+        &mut self,
+        snapshot: &mut Snapshot,
+        climbed: &[BTreeSet<AssetId>],
+        depth: u8,
     ) -> Result<(), cqar_store::Error> {
-        for _ in 0..steps {
-            if open.is_empty() || self.is_cut_off {
+        let mut open = BTreeSet::new();
+        for height in 0..=usize::from(depth) {
+            // With as many steps left as what was reached from below.
+            open.extend(climbed.get(height).into_iter().flatten().filter(|asset| !self.below.contains(asset)));
+            if self.is_cut_off {
                 break;
             }
-            self.seen.extend(&open);
-            let reached = self.take(snapshot, from, &open, &WALKED).await?;
-            open = reached.into_iter().filter(|asset| !self.seen.contains(asset)).collect();
+            self.below.extend(&open);
+            let reached = self.take(snapshot, End::To, &open, &WALKED).await?;
+            open = reached.into_iter().filter(|asset| !self.below.contains(asset)).collect();
         }
+        let others: BTreeSet<AssetId> = self.below.difference(&self.seen).copied().collect();
+        self.take(snapshot, End::From, &others, &[RelationshipType::MigratesTo]).await?;
+        self.seen.extend(&others);
         Ok(())
     }
 
@@ -232,7 +247,7 @@ impl Family {
             paths.into_iter().map(variant).collect()
         });
         let roots = self.graph.roots(asset).iter().map(ToString::to_string).collect();
-        let migrations = self.graph.migrations(&self.seen).map(Into::into).collect();
+        let migrations = self.graph.migrations(&self.below).map(Into::into).collect();
         let mut found = FoundVariants { roots, migrations, has_deeper, variants };
         if !found.fits_pages() {
             found.variants = None;

@@ -1,5 +1,7 @@
 //! Relationships by the assets at either end, and the assets that venues know by a code.
 
+use std::collections::BTreeSet;
+
 use cqar_domain::{
     entities::{
         relationship::{Relationship, RelationshipType},
@@ -27,7 +29,7 @@ pub enum End {
 }
 
 impl Snapshot {
-    /// The relationships that have one of the assets at that end, of all types or of some; of each statement's assets up to `limit`.
+    /// Up to `limit` of the relationships that have one of the assets at that end, of all types or of some.
     pub async fn relationships(
         &mut self,
         end: End,
@@ -43,16 +45,22 @@ impl Snapshot {
             End::To => ("relationships_to", "e.to_asset_id"),
         };
         let ids: Vec<Value> = assets.iter().map(|id| Value::Uuid(id.uuid())).collect();
-        // The names are the contract's, and the same in each statement.
-        let names =
-            types.map(|types| types.iter().map(|of| format!("'{}'", v1::RelationshipType::from(*of).as_str_name())));
-        let of_type = names.map(|names| format!(" AND e.type IN ({})", names.collect::<Vec<_>>().join(", ")));
+        // The names are the contract's, and in one order: a statement for each set of them.
+        let names = types.map(|types| {
+            let names = types.iter().map(|of| format!("'{}'", v1::RelationshipType::from(*of).as_str_name()));
+            names.collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
+        });
+        let of_type = names.map(|names| format!(" AND e.type IN ({names})"));
         let of_type = of_type.unwrap_or_default();
         let mut found = Vec::new();
         for ids in ids.chunks(MAX_KEYS) {
+            let left = i64::from(limit).saturating_sub(i64::try_from(found.len()).unwrap_or(i64::MAX));
+            if left == 0 {
+                break;
+            }
             let _timer = self.metrics.time(operation);
             let (is_there, mut values) = one_of(self.tx.dialect(), column, 1, ids.to_vec())?;
-            values.push(Value::Int(limit.into()));
+            values.push(Value::Int(left));
             let most = self.tx.dialect().placeholder(values.len());
             let sql = format!("{} WHERE {is_there}{of_type} LIMIT {most}", Relationship::SCHEMA.select());
             found.extend(read_all::<Relationship>(&mut self.tx, sql, values).await?);

@@ -22,6 +22,8 @@ cqar_tests::in_both_environments! {
     what_contradicts_is_refused_and_never_taken_for_the_same
     the_own_coin_is_no_other_asset
     a_batch_says_what_became_of_each
+    a_chain_that_comes_after_its_deployments_says_where_they_are
+    what_is_first_of_several_is_not_taken_for_another
 }
 
 const USDC: &str = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48";
@@ -408,4 +410,51 @@ async fn a_batch_says_what_became_of_each(s: TestEnvironment) {
     let many = BatchResolveDeploymentsRequest { requests: vec![DeploymentPlace::default(); 10_001], ..request };
     let refused = clients.assets.batch_resolve_deployments(many).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("requests".into(), "TOO_MANY".into())]);
+}
+
+/// Mutations may create what they refer to in any order.
+async fn a_chain_that_comes_after_its_deployments_says_where_they_are(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let made = ids(&clients.apply(vec![mutation(create(asset("A"))), mutation(create(asset("B")))]).await.unwrap());
+    let later = |place: Deployment, chain: Chain| vec![mutation(create(place)), mutation(create(chain))];
+    let new = deployment("ethereum", USDC, &made[0]);
+    let applied = clients.apply(later(new.clone(), chain("ethereum", "eip155:1"))).await.unwrap();
+    let there = resolve(&mut clients, at("ethereum", USDC)).await.unwrap().deployment.unwrap();
+    assert_eq!((&there.id, there.address.as_str()), (&ids(&applied)[0], &*USDC.to_ascii_lowercase()));
+    assert_eq!(resolve(&mut clients, caip19(&there.caip19)).await.unwrap().deployment.unwrap(), there);
+    let again = Deployment { address: USDC.to_ascii_lowercase(), asset_id: made[1].clone(), ..new.clone() };
+    let refused = Deployment::create(&mut clients, again, Write::default()).await.unwrap_err();
+    assert_eq!(says(&refused, "field").as_deref(), Some("deployment.address"));
+    let nowhere = Deployment { chain_id: "solana".into(), ..new.clone() };
+    let solana = chain("solana", "solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp");
+    let refused = clients.apply(later(nowhere, solana)).await.unwrap_err();
+    let field = "mutations[0].create.deployment.address".to_owned();
+    assert_eq!(wrong_fields(&refused), [(field, "INVALID_ADDRESS".into())]);
+
+    // A chain may also become another one under what is put on it in the same request.
+    clients.apply(vec![mutation(create(chain("layer", "eip155:2")))]).await.unwrap();
+    let on_layer = Deployment { chain_id: "layer".into(), ..new };
+    let moved = Chain { id: "layer".into(), caip2: "eip155:3".into(), ..Chain::default() };
+    clients.apply(vec![mutation(create(on_layer)), mutation(update(moved))]).await.unwrap();
+    let there = resolve(&mut clients, at("eip155:3", USDC)).await.unwrap().deployment.unwrap();
+    assert_eq!(there.caip19, format!("eip155:3/erc20:{}", USDC.to_ascii_lowercase()));
+    assert_eq!(resolve(&mut clients, caip19(&there.caip19)).await.unwrap().deployment.unwrap(), there);
+}
+
+/// The canonical deployment is one of several, and says nothing of which one is meant.
+async fn what_is_first_of_several_is_not_taken_for_another(s: TestEnvironment) {
+    let server = s.options().start().await;
+    let mut clients = Clients::of(&server).await;
+    let chains = Chains::write(&mut clients).await;
+    let canonical =
+        |address: &str| Deployment { is_canonical: Some(true), ..deployment("base", address, &chains.asset) };
+    let existing = |new| vec![Mutation { allow_existing: true, ..mutation(create(new)) }];
+    clients.apply(existing(canonical(USDC))).await.unwrap();
+    let refused = clients.apply(existing(canonical("0x00000000000000000000000000000000000000aa"))).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), says(&refused, "field").as_deref()),
+        (Code::AlreadyExists, Some("mutations[0].create.deployment.is_canonical"))
+    );
+    assert_eq!(clients.apply(existing(canonical(USDC))).await.unwrap().changed, 0);
 }

@@ -2,7 +2,7 @@
 
 use cqar_proto::v1::{
     BatchResolveIdentifiersRequest, Deployment, ExternalId, IdentifiedEntity, Identifier, ListIdentifiersRequest,
-    ResolveIdentifierRequest, ResolveIdentifierResponse, TokenStandard, batch_resolve_identifiers_response,
+    Mutation, ResolveIdentifierRequest, ResolveIdentifierResponse, TokenStandard, batch_resolve_identifiers_response,
     entity::Entity as Message, identified_entity::Entity as Key,
 };
 use cqar_tests::{
@@ -167,6 +167,19 @@ async fn one_identifier_of_a_source_is_the_primary_one(s: TestEnvironment) {
     };
     assert_eq!(reason(&clients.apply(vec![is(&second.id, true)]).await.unwrap_err()), "ENTITY_EXISTS");
     clients.apply(vec![is(&second.id, true), is(&first.id, false)]).await.unwrap();
+    // Neither is taken for the other, nor is what is called so.
+    let existing = |new| vec![Mutation { allow_existing: true, ..mutation(create(new)) }];
+    let refused = clients.apply(existing(primary("coingecko", "bitcoin-3"))).await.unwrap_err();
+    let field = says(&refused, "field");
+    assert_eq!(
+        (refused.code(), field.as_deref()),
+        (Code::AlreadyExists, Some("mutations[0].create.identifier.is_primary"))
+    );
+    assert_eq!(ids(&clients.apply(existing(primary("coingecko", "bitcoin-2"))).await.unwrap()), [second.id.as_str()]);
+    let other = identifier(Key::AssetId(small.usdt.clone()), "coingecko", "bitcoin");
+    let refused = clients.apply(existing(other)).await.unwrap_err();
+    let field = "mutations[0].create.identifier.entity".to_owned();
+    assert_eq!(wrong_fields(&refused), [(field, "CONTRADICTION".into())]);
     let changed = Identifier { external_id: "else".into(), etag: String::new(), ..second.clone() };
     let refused = Identifier::update(&mut clients, changed, &["external_id"], Write::default()).await.unwrap_err();
     assert_eq!(wrong_fields(&refused), [("identifier.external_id".into(), "IMMUTABLE".into())]);

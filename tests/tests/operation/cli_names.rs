@@ -31,6 +31,10 @@ async fn names_are_looked_up_together_and_each_is_told(s: TestEnvironment) {
     assert_eq!(json["results"][0]["resolved"]["asset"]["symbol"], "USDC");
     let (code, _, why) = run(&server, &["lookup", "deployment", "base/0x1111111111111111111111111111111111111111"]);
     assert!(code == Some(3) && why.contains("DEPLOYMENT_UNKNOWN"), "{why}");
+    let nothing = ["lookup", "identifier", "coingecko/nothing", "-o", "json"];
+    let (code, json, _) = run(&server, &nothing);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert!(code == Some(3) && json["results"][0]["error"]["message"].is_string(), "{json}");
     assert_eq!(run(&server, &["lookup", "deployment", "USDC"]).0, Some(2));
 
     let ids = ["lookup", "identifier", "coingecko/usd-coin", "dti/4H95J0R2X", "caip19/eip155:1/slip44:60"];

@@ -210,7 +210,8 @@ fn flaws(sql: &str, plan: &str) -> Vec<Flaw> {
         found.push(Flaw::PrimaryKeyAlone);
     }
     let symbols = sql.contains("m.venue_symbol").then_some("markets_symbol");
-    let variants = ["e.to_asset_id", "e.type IN"].iter().all(|it| sql.contains(it)).then_some("relationships_to_type");
+    let variants =
+        ["WHERE e.to_asset_id", "e.type IN"].iter().all(|it| sql.contains(it)).then_some("relationships_to_type");
     if leading_index(sql).into_iter().chain(symbols).chain(variants).any(|index| !plan.contains(index)) {
         found.push(Flaw::OtherIndex);
     }

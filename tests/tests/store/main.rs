@@ -19,7 +19,7 @@ use cqar_domain::{
         venue_asset::VenueAsset,
     },
     entity::Meta,
-    event::LogPosition,
+    event::{EventLog, LogPosition},
     id::{AssetId, EntityKey, EntityType, InstrumentId, Segment, SystemIds},
     relay::RelayStateStore,
     time::{Clock, SystemClock, Timestamp},

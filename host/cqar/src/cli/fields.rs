@@ -191,7 +191,7 @@ impl Field {
     /// One of a list of messages: `asset-id=BTC,weight=1`.
     async fn message(&self, message: &MessageDescriptor, text: &str, server: &Connection) -> Result<Value, CliError> {
         let mut document = Map::new();
-        for part in text.split(',') {
+        for part in parts(text) {
             let (name, value) = self.pair(part)?;
             let name = name.replace('-', "_");
             let Some(descriptor) = message.get_field_by_name(&name) else {
@@ -239,6 +239,23 @@ impl Field {
     }
 }
 
+/// The fields of one of a list of messages. A comma begins another only where a name and `=` follow: addresses may have commas.
+fn parts(text: &str) -> Vec<&str> {
+    let is_name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_lowercase() || "-_".contains(c));
+    let (mut parts, mut rest) = (Vec::new(), text);
+    let begins = text.match_indices(',').map(|(at, _)| at + 1);
+    let begins = begins.filter(|at| text.get(*at..).and_then(|it| it.split_once('=')).is_some_and(|it| is_name(it.0)));
+    for begin in begins.collect::<Vec<_>>().into_iter().rev() {
+        if let Some((before, part)) = rest.split_at_checked(begin) {
+            parts.push(part);
+            rest = before.strip_suffix(',').unwrap_or(before);
+        }
+    }
+    parts.push(rest);
+    parts.reverse();
+    parts
+}
+
 /// What the values of an enumeration are called on the command line: `stablecoin`, `pre-launch`.
 fn names(values: &EnumDescriptor) -> Vec<String> {
     let told = values.values().filter(|value| value.number() != 0);
@@ -278,6 +295,15 @@ mod tests {
         assert!(group.iter().any(|(name, value, _)| name == "members" && *value == "FIELD=VALUE,…"), "{group:?}");
         let instrument = options(EntityType::Instrument, Settable::All);
         assert!(instrument.iter().any(|(name, ..)| name == "option.base-asset-id"), "{instrument:?}");
+    }
+
+    #[test]
+    fn a_comma_begins_a_field_only_where_a_name_follows() {
+        assert_eq!(parts("asset-id=BTC,weight=0.4"), ["asset-id=BTC", "weight=0.4"]);
+        let pool = "contract-address=0x1::pool::LP<0x1::a::A,0x1::b::B>";
+        assert_eq!(parts(&format!("network=APT,{pool},confirmations=3")), ["network=APT", pool, "confirmations=3"]);
+        assert_eq!(parts("weight"), ["weight"]);
+        assert_eq!(parts("asset-id=A,,weight=1"), ["asset-id=A,", "weight=1"]);
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn show<F: Found<COLUMNS>, const COLUMNS: usize>(
 ) -> Result<Exit, CliError> {
     let mut errors = names.iter().zip(results).filter_map(|(name, it)| Some((name, it.error()?))).peekable();
     let first = errors.peek().map(|(_, error)| *error);
-    if let ([_], Some(error)) = (results, first) {
+    if let ([_], Some(error), OutputFormat::Table | OutputFormat::Name) = (results, first, format) {
         return Err(Status::from(error).into());
     }
     if !format.print_named(&Results { results }, results.iter().flat_map(Found::names))? {

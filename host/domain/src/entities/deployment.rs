@@ -82,23 +82,12 @@ impl Deployment {
         }
         self.caip19 = caip19::of(&chain.caip2, self.standard, &self.address, self.slip44).unwrap_or_default();
     }
-
-    /// Notes in what a deployment at the same place contradicts this one.
-    pub fn contradictions(&self, existing: &Self, found: &mut Violations) {
-        if self.asset_id != existing.asset_id {
-            let message = format_args!("contradicts deployment {}, which is asset {}", existing.id, existing.asset_id);
-            found.add("asset_id", "CONTRADICTION", message);
-        }
-        if self.decimals != existing.decimals {
-            let message = format_args!("contradicts deployment {}, which has {}", existing.id, existing.decimals);
-            found.add("decimals", "CONTRADICTION", message);
-        }
-    }
 }
 
 impl TypedEntity for Deployment {
     const TYPE: EntityType = EntityType::Deployment;
     const SOFT_DELETE: bool = false;
+    const FIRST_OF_SEVERAL: &'static [&'static str] = &["is_canonical"];
     const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
@@ -143,6 +132,17 @@ impl TypedEntity for Deployment {
             keys.push(("caip19", Self::caip19_key(&self.caip19)));
         }
         keys
+    }
+
+    fn contradictions(&self, existing: &Self, found: &mut Violations) {
+        if self.asset_id != existing.asset_id {
+            let message = format_args!("contradicts deployment {}, which is asset {}", existing.id, existing.asset_id);
+            found.add("asset_id", "CONTRADICTION", message);
+        }
+        if self.decimals != existing.decimals {
+            let message = format_args!("contradicts deployment {}, which has {}", existing.id, existing.decimals);
+            found.add("decimals", "CONTRADICTION", message);
+        }
     }
 
     /// Whatever else is called by its CAIP-19 id.

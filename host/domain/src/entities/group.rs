@@ -4,7 +4,7 @@ use std::{cmp::Ordering, time::Duration};
 
 use crate::{
     decimal::Decimal,
-    entity::{Meta, ReferenceField, TypedEntity, changed_fields, references},
+    entity::{Meta, ReferenceField, TypedEntity, changed_fields},
     id::{AssetId, EntityKey, EntityType, GroupId, is_slug},
     text::DESCRIPTION,
     unique_key::UniqueKey,
@@ -44,11 +44,16 @@ impl Group {
         UniqueKey::new("group.name", &[name])
     }
 
+    /// Puts the members into their order.
+    pub fn sort(&mut self) {
+        self.members.sort_by_key(|member| member.asset_id);
+    }
+
     /// Puts members in, in the place of those of the same assets.
     pub fn put(&mut self, members: &[GroupMember]) {
         self.members.retain(|old| members.iter().all(|new| new.asset_id != old.asset_id));
         self.members.extend_from_slice(members);
-        self.members.sort_by_key(|member| member.asset_id);
+        self.sort();
     }
 
     /// Takes the member of an asset out. False if it has none.
@@ -103,7 +108,14 @@ impl TypedEntity for Group {
         vec![("name", Self::name_key(&self.name))]
     }
 
-    references!(members);
+    fn visit_references(&self, visit: &mut dyn FnMut(&'static str, EntityKey)) {
+        self.members.visit(&mut |target| visit("members", target));
+    }
+
+    fn replace_references(&mut self, replace: &dyn Fn(&EntityKey) -> Option<EntityKey>) {
+        self.members.replace(replace);
+        self.sort();
+    }
 }
 
 impl ReferenceField for GroupMember {

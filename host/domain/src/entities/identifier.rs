@@ -122,6 +122,7 @@ impl ReferenceField for Identified {
 impl TypedEntity for Identifier {
     const TYPE: EntityType = EntityType::Identifier;
     const SOFT_DELETE: bool = false;
+    const FIRST_OF_SEVERAL: &'static [&'static str] = &["is_primary"];
     const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
@@ -153,6 +154,13 @@ impl TypedEntity for Identifier {
             keys.push(("is_primary", UniqueKey::new("identifier.primary", &parts)));
         }
         keys
+    }
+
+    fn contradictions(&self, existing: &Self, found: &mut Violations) {
+        if self.entity != existing.entity {
+            let (id, named) = (existing.id, existing.entity.key());
+            found.add("entity", "CONTRADICTION", format_args!("contradicts identifier {id}, which names {named}"));
+        }
     }
 
     /// A CAIP-19 id that a deployment has names that.

@@ -171,6 +171,25 @@ impl Entity {
         each!(self, it => it.unique_keys())
     }
 
+    /// The unique keys of which each alone says which entity it is.
+    pub fn identifying_keys(&self) -> impl Iterator<Item = UniqueKey> + use<> {
+        fn first_of_several<E: TypedEntity>(_: &E) -> &'static [&'static str] {
+            E::FIRST_OF_SEVERAL
+        }
+        let others = each!(self, it => first_of_several(it.as_ref()));
+        self.unique_keys().into_iter().filter(|(field, _)| !others.contains(field)).map(|(_, key)| key)
+    }
+
+    /// See [`TypedEntity::contradictions`]. Entities of different types say nothing of each other.
+    pub fn contradictions(&self, existing: &Self, found: &mut Violations) {
+        fn of<E: EntityVariant>(new: &E, existing: &Entity, found: &mut Violations) {
+            if let Some(existing) = E::of(existing) {
+                new.contradictions(existing, found);
+            }
+        }
+        each!(self, it => of(it.as_ref(), existing, found));
+    }
+
     /// See [`TypedEntity::excluded_keys`].
     pub fn excluded_keys(&self) -> Vec<(String, UniqueKey)> {
         each!(self, it => it.excluded_keys())

@@ -83,11 +83,18 @@ impl RelationshipType {
         Self::VARIANTS.contains(&self)
     }
 
-    /// Whether relationships of the two types may form no circle together: one may not of any type, and wrapping and bridging are
-    /// forms of each other.
-    pub fn excludes_circles_with(self, other: Self) -> bool {
-        let wraps = [Self::Wraps, Self::Bridges];
-        self == other || (wraps.contains(&self) && wraps.contains(&other))
+    /// The types whose relationships may form no circle with one of this: one may not of any type, and wrapping and bridging are forms
+    /// of each other.
+    pub const fn circle_types(self) -> &'static [Self] {
+        match self {
+            Self::Wraps | Self::Bridges => &[Self::Wraps, Self::Bridges],
+            Self::Stakes => &[Self::Stakes],
+            Self::SyntheticOf => &[Self::SyntheticOf],
+            Self::LiquidityPair => &[Self::LiquidityPair],
+            Self::MigratesTo => &[Self::MigratesTo],
+            Self::ForksFrom => &[Self::ForksFrom],
+            Self::Rebases => &[Self::Rebases],
+        }
     }
 }
 

@@ -81,6 +81,15 @@ impl DeploymentQuery {
         found.into_result().map_err(Error::Invalid)
     }
 
+    pub(super) const fn text_bytes(&self) -> usize {
+        match self {
+            Self::OfChain { chain: place, address } | Self::OfCaip2 { caip2: place, address } => {
+                place.len() + address.len()
+            }
+            Self::Caip19(text) | Self::Caip10(text) => text.len(),
+        }
+    }
+
     /// The chain, and the text of the address.
     fn place(&self) -> Option<(ChainName, String)> {
         Some(match self {

@@ -47,6 +47,10 @@ impl IdentifierQuery {
         found.into_result().map_err(Error::Invalid)
     }
 
+    pub(super) const fn text_bytes(&self) -> usize {
+        self.source.len() + self.external_id.len()
+    }
+
     /// The keys of what it names: an identifier, and of CAIP-19 ids a deployment.
     fn keys(&self) -> Vec<UniqueKey> {
         let Ok(source) = self.source.parse() else { return Vec::new() };

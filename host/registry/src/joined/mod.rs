@@ -129,9 +129,9 @@ impl Registry {
         let inner = &self.inner;
         let (found, revision) =
             loader::load(&inner.store, inner.l2.as_ref(), min_revision, &JoinedLoad(&queries)).await?;
-        let loaded = found.into_iter().map(|Joined { answer, dependencies }| Loaded {
+        let loaded = queries.iter().zip(found).map(|(query, Joined { answer, dependencies })| Loaded {
             revision,
-            bytes: answer.as_ref().map_or(0, Bytes::len) + size_of::<JoinedQuery>(),
+            bytes: answer.as_ref().map_or_else(Missing::bytes, Bytes::len) + query.bytes(),
             ttl: dependencies.iter().map(Key::ttl).min().unwrap_or_default(),
             dependencies,
             value: Arc::new(JoinedAnswer(answer)),
@@ -150,6 +150,16 @@ impl JoinedQuery {
         }
     }
 
+    /// What it takes as the key of an answer, and in what the answer depends on.
+    fn bytes(&self) -> usize {
+        let texts = match self {
+            Self::Deployment(query) => query.text_bytes(),
+            Self::Identifier(query) => query.text_bytes(),
+            Self::VenueAsset(query) => query.text_bytes(),
+        };
+        size_of::<Self>() + 2 * texts
+    }
+
     /// Refuses what can name nothing, before it is looked up or kept.
     fn check(&self, path: RequestPath) -> Result<(), Error> {
         match self {
@@ -157,6 +167,17 @@ impl JoinedQuery {
             Self::Identifier(query) => query.check(path),
             Self::VenueAsset(query) => query.check(path),
         }
+    }
+}
+
+impl Missing {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Invalid { message, .. } => message.len(),
+                Self::NotFound { key, .. } => key.id().len(),
+                Self::Unresolved(what) => what.bytes(),
+            }
     }
 }
 

@@ -62,6 +62,11 @@ impl VenueAssetQuery {
         found.into_result().map_err(Error::Invalid)
     }
 
+    pub(super) fn text_bytes(&self) -> usize {
+        let others = [&self.segment, &self.network].into_iter().flatten().map(String::len).sum::<usize>();
+        self.venue.len() + self.code.len() + others
+    }
+
     fn asked(&self) -> Option<Asked<'_>> {
         Some(Asked {
             venue: self.venue.parse().ok()?,

@@ -7,10 +7,11 @@ use cqar_domain::{
     entities::{
         Entity,
         asset::{Asset, AssetType},
+        deployment::Deployment,
         market::{Market, MarketStatus},
     },
-    entity::Revision,
-    id::{EntityKey, MarketId, VenueId},
+    entity::{Revision, TypedEntity as _},
+    id::{EntityKey, EntityType, MarketId, VenueId},
     mutation::{KeyRemap, Mutation, RequestedMutation},
     time::Timestamp,
     unique_key::UniqueKey,
@@ -64,6 +65,7 @@ pub(crate) fn stage(loaded: &LoadedState, mutations: &[RequestedMutation], now: 
         };
         staged.subjects.push(subject);
     }
+    staged.place_deployments(loaded, mutations);
     staged
 }
 
@@ -145,6 +147,37 @@ impl StagedState {
         }
         if self.states.insert(key.clone(), StagedEntity { after, unique, effective_time, mutation }).is_none() {
             self.order.push(key);
+        }
+    }
+
+    /// Deployments are where their chains say once all is done: a chain may be created, or changed, after what is on it.
+    fn place_deployments(&mut self, loaded: &LoadedState, mutations: &[RequestedMutation]) {
+        if !self.order.iter().any(|key| key.entity_type() == EntityType::Chain) {
+            return;
+        }
+        let deployments: Vec<(Arc<Deployment>, usize, Option<Timestamp>)> = self
+            .touched()
+            .filter_map(|(_, state)| match &state.after {
+                Some(Entity::Deployment(it)) => Some((Arc::clone(it), state.mutation, state.effective_time)),
+                _ => None,
+            })
+            .collect();
+        for (deployment, mutation, effective_time) in deployments {
+            let chain = EntityKey::Chain(deployment.chain_id.clone());
+            let Some(Entity::Chain(chain)) = self.current(loaded, &chain) else { continue };
+            let (mut placed, mut found) = (Deployment::clone(&deployment), Violations::default());
+            placed.place(chain, &mut found);
+            let key = deployment.key();
+            if placed != *deployment {
+                let placed = Entity::from(placed);
+                found.extend_under("", placed.check());
+                self.put(key, Some(placed), mutation, effective_time);
+            }
+            if let Err(found) = found.into_result() {
+                let path = mutations.get(mutation).map_or("", |it| it.field.as_str());
+                let error = Error::Invalid(found.into_iter().map(|it| it.under(path)).collect());
+                self.failures.push(MutationError { mutation, error });
+            }
         }
     }
 
@@ -256,11 +289,9 @@ impl MutationApplier<'_> {
             if self.staged.current(self.loaded, &existing).is_some_and(Entity::is_deleted) {
                 return Err(Error::AlreadyExists { field: self.path.to_owned(), existing, deleted: true });
             }
-            if let (Entity::Deployment(new), Some(Entity::Deployment(old))) =
-                (&entity, self.staged.current(self.loaded, &existing))
-            {
+            if let Some(old) = self.staged.current(self.loaded, &existing) {
                 let mut found = Violations::default();
-                new.contradictions(old, &mut found);
+                entity.contradictions(old, &mut found);
                 found.into_result().map_err(|found| self.invalid(found))?;
             }
             self.staged.has_replaced |= matches!(made, EntityKey::Asset(_) | EntityKey::Chain(_)) && made != existing;
@@ -287,7 +318,7 @@ impl MutationApplier<'_> {
         let exists = |key: &EntityKey| self.staged.current(self.loaded, key).is_some();
         let key = Some(entity.key()).filter(exists);
         let unique = || {
-            entity.unique_keys().into_iter().find_map(|(_, unique)| {
+            entity.identifying_keys().find_map(|unique| {
                 let has_it = |key: &&EntityKey| self.staged.has_unique_key(self.loaded, key, &unique);
                 let staged = self.staged.with_unique_key(&unique).iter().rev().find(has_it);
                 staged.or_else(|| self.loaded.owner(&unique).filter(has_it)).cloned()

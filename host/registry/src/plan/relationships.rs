@@ -26,8 +26,14 @@ pub(crate) struct Underlyings {
     is_cut_off: bool,
 }
 
-/// The most relationships that are looked through for a circle: what assets are made of, not what is made of them.
+/// The most relationships that are looked through for a circle: what assets are made of, not what is made of them. For each new one
+/// there may be a few more.
 const MAX_CLIMBED: usize = 10_000;
+const MORE_CLIMBED: usize = 4;
+/// The most steps from an asset to what it is made of at last.
+const MAX_LEVELS: usize = 256;
+/// The most steps that all new relationships of a request are followed along.
+pub(super) const MAX_STEPS: usize = 2_000_000;
 
 /// The new ones among touched relationships: what makes a circle never changes.
 fn new_relationships<'a>(
@@ -49,11 +55,21 @@ impl LoadedState {
     ) -> Result<(), cqar_store::Error> {
         let new: Vec<&Relationship> = new_relationships(self, touched.iter().copied()).collect();
         let mut open: HashSet<AssetId> = new.iter().flat_map(|it| [it.from_asset_id, it.to_asset_id]).collect();
-        let mut left = MAX_CLIMBED;
-        while !open.is_empty() {
+        let types: HashSet<RelationshipType> =
+            new.iter().flat_map(|it| it.relationship_type.circle_types()).copied().collect();
+        let types: Vec<RelationshipType> = types.into_iter().collect();
+        let mut left = MAX_CLIMBED + new.len() * MORE_CLIMBED;
+        for level in 0.. {
+            if open.is_empty() {
+                break;
+            }
+            if level == MAX_LEVELS {
+                self.underlyings.is_cut_off = true;
+                break;
+            }
             let assets: Vec<AssetId> = open.drain().collect();
             let limit = u32::try_from(left + 1).unwrap_or(u32::MAX);
-            let found = snapshot.relationships(End::From, &assets, None, limit).await?;
+            let found = snapshot.relationships(End::From, &assets, Some(&types), limit).await?;
             self.underlyings.by_derivative.extend(assets.into_iter().map(|asset| (asset, Vec::new())));
             let Some(fewer) = left.checked_sub(found.len()) else {
                 self.underlyings.is_cut_off = true;
@@ -85,19 +101,23 @@ pub(super) fn by_derivative<'a>(
     new
 }
 
+const TOO_MANY_RELATED: &str = "is made of more assets than are looked through for a circle at once";
+
 impl Rules<'_> {
     pub(super) fn relationship(&self, key: &EntityKey, relationship: &Relationship, found: &mut Violations) {
         if self.loaded.entity(key).is_some() {
             return;
         }
         if self.loaded.underlyings.is_cut_off {
-            let message =
-                format_args!("is made of more than {MAX_CLIMBED} assets, which are too many to be looked through");
-            return found.add("to_asset_id", "TOO_MANY_RELATED", message);
+            return found.add("to_asset_id", "TOO_MANY_RELATED", TOO_MANY_RELATED);
         }
         let of_type = relationship.relationship_type;
         let (mut seen, mut open) = (HashSet::new(), vec![relationship.to_asset_id]);
         while let Some(asset) = open.pop() {
+            let Some(left) = self.steps_left.get().checked_sub(1) else {
+                return found.add("to_asset_id", "TOO_MANY_RELATED", TOO_MANY_RELATED);
+            };
+            self.steps_left.set(left);
             if asset == relationship.from_asset_id {
                 let message = "is made of the derivative itself, by relationships of these types";
                 found.add("to_asset_id", "CYCLE", message);
@@ -106,7 +126,7 @@ impl Rules<'_> {
             if seen.insert(asset) {
                 let above = self.underlyings(asset);
                 open.extend(
-                    above.filter(|it| of_type.excludes_circles_with(it.relationship_type)).map(|it| it.to_asset_id),
+                    above.filter(|it| of_type.circle_types().contains(&it.relationship_type)).map(|it| it.to_asset_id),
                 );
             }
         }

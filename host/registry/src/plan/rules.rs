@@ -1,6 +1,6 @@
 //! The invariants between entities: references, unique keys, symbols in time, deletions.
 
-use std::collections::HashMap;
+use std::{cell::Cell, collections::HashMap};
 
 use cqar_domain::{
     entities::{
@@ -20,7 +20,7 @@ use super::{
     LoadedState, MutationError,
     loaded_state::{MAX_REFERRERS, MAX_RENAMED},
     mutate::{StagedEntity, StagedState},
-    relationships::by_derivative,
+    relationships::{MAX_STEPS, by_derivative},
 };
 use crate::error::Error;
 
@@ -30,8 +30,13 @@ pub(crate) fn violated_rules(
     staged: &StagedState,
     mutations: &[RequestedMutation],
 ) -> Vec<MutationError> {
-    let rules =
-        Rules { loaded, staged, referrers: referrers(staged), new_relationships: by_derivative(loaded, staged) };
+    let rules = Rules {
+        loaded,
+        staged,
+        referrers: referrers(staged),
+        new_relationships: by_derivative(loaded, staged),
+        steps_left: Cell::new(MAX_STEPS),
+    };
     let mut failures = Vec::new();
     for (key, state) in staged.touched() {
         let path = mutations.get(state.mutation).map_or("", |it| it.field.as_str());
@@ -52,6 +57,8 @@ pub(super) struct Rules<'a> {
     referrers: HashMap<EntityKey, Vec<&'a EntityKey>>,
     /// The relationships that the request adds, by their derivative.
     pub(super) new_relationships: HashMap<AssetId, Vec<&'a Relationship>>,
+    /// How many more steps are taken along relationships.
+    pub(super) steps_left: Cell<usize>,
 }
 
 /// Which of the touched entities refer to another one; nothing where none is deleted, which alone asks for them.

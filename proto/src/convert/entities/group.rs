@@ -45,9 +45,10 @@ impl EntityMessage for v1::Group {
         let id = reader.id(&self.id, GroupId::new);
         let members = read_members(reader, &mut self.members);
         let meta = reader.meta(self.revision, [self.create_time, self.update_time, None]);
-        let mut members = members?;
-        members.sort_by_key(|member| member.asset_id);
-        Some(Group { id: id?, name: self.name.clone(), description: self.description.clone(), members, meta: meta? })
+        let (name, description) = (self.name.clone(), self.description.clone());
+        let mut group = Group { id: id?, name, description, members: members?, meta: meta? };
+        group.sort();
+        Some(group)
     }
 }
 
