@@ -100,7 +100,7 @@ async fn members_are_shown_and_changed_one_by_one(s: TestEnvironment) {
     assert_eq!(run(&server, &["members", "majors"]).1, would);
     for (wrong, code, says) in [
         (&["--put", "BTC"][..], 2, "ASSET=WEIGHT"),
-        (&["--put", "BTC=0"], 4, "members[0].weight"),
+        (&["--put", "BTC=0"], 4, "NOT_POSITIVE"),
         (&["--remove", "ETH"], 4, "removed_asset_ids[0]"),
         (&["--put", "NOTHING=1"], 3, "NOTHING"),
         (&["--reason", "none"], 2, "--put or --remove"),
