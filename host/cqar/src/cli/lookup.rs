@@ -106,18 +106,24 @@ fn show<F: Found<COLUMNS>, const COLUMNS: usize>(
     results: &[F],
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let mut errors = names.iter().zip(results).filter_map(|(name, it)| Some((name, it.error()?))).peekable();
-    let first = errors.peek().map(|(_, error)| *error);
+    let errors = names.iter().zip(results).enumerate().filter_map(|(n, (name, it))| Some((n, name, it.error()?)));
+    let mut errors = errors.peekable();
+    let first = errors.peek().map(|(.., error)| *error);
     if let ([_], Some(error), OutputFormat::Table | OutputFormat::Name) = (results, first, format) {
         return Err(Status::from(error).into());
     }
     if !format.print_named(&Results { results }, results.iter().flat_map(Found::names))? {
-        output::table(F::HEADERS, names.iter().zip(results).flat_map(|(name, it)| it.rows(name)))?;
+        let mut rows = names.iter().zip(results).flat_map(|(name, it)| it.rows(name)).peekable();
+        if rows.peek().is_some() {
+            output::table(F::HEADERS, rows)?;
+        }
     }
     // Programs find them in their places.
     if matches!(format, OutputFormat::Table | OutputFormat::Name) {
-        for (name, error) in errors {
-            eprintln!("{} {name}: {}", output::red_on_stderr("error:"), describe(&Status::from(error)));
+        for (n, name, error) in errors {
+            // Nobody wrote its place in a request.
+            let told = describe(&Status::from(error)).replace(&format!("requests[{}].", n % BATCH), "");
+            eprintln!("{} {name}: {told}", output::red_on_stderr("error:"));
         }
     }
     Ok(first.map_or(Exit::Done, |error| Code::from(error.code).into()))
