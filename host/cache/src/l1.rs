@@ -25,7 +25,7 @@ use std::{
 };
 
 use cqar_domain::{
-    entity::Revision,
+    entity::{DEFAULT_CACHE_TTL, Revision},
     event::{LogSink, LoggedEvent},
 };
 use futures::{
@@ -82,7 +82,29 @@ impl LogChanges {
     }
 }
 
+/// What a cache may have.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// The most bytes.
+    pub max_bytes: u64,
+    /// How long it keeps what [`DEFAULT_CACHE_TTL`] is for.
+    pub default_ttl: Duration,
+}
+
+impl Bounds {
+    /// So many bytes, and the default time.
+    pub fn of_bytes(max_bytes: u64) -> Self {
+        Self { max_bytes, default_ttl: DEFAULT_CACHE_TTL }
+    }
+}
+
+/// How long a value is kept: shorter times are as they are, and the longest is what is configured.
+pub(crate) fn configured_ttl(ttl: Duration, default_ttl: Duration) -> Duration {
+    if ttl < DEFAULT_CACHE_TTL { ttl } else { default_ttl }
+}
+
 struct Inner<K, V, E> {
+    default_ttl: Duration,
     answers: Cache<K, CacheEntry<V>>,
     state: Mutex<State<K, V, E>>,
     /// What moka dropped, until the index is locked next. Its listener must not lock the index: it is called within
@@ -128,9 +150,9 @@ where
     V: Clone + Send + Sync + 'static,
     E: Clone + Send + Sync + 'static,
 {
-    /// An empty cache of at most that many bytes. Loads run in the tracker, and are not cancelled at shutdown: requests
+    /// An empty cache within these bounds. Loads run in the tracker, and are not cancelled at shutdown: requests
     /// that are being drained wait for them.
-    pub fn new(max_bytes: u64, metrics: L1Metrics, tracker: TaskTracker) -> Self {
+    pub fn new(bounds: Bounds, metrics: L1Metrics, tracker: TaskTracker) -> Self {
         let dropped = Arc::new(Mutex::new(Vec::new()));
         let listener = {
             let (dropped, evictions) = (Arc::clone(&dropped), metrics.evictions.clone());
@@ -142,13 +164,13 @@ where
             }
         };
         let answers = Cache::builder()
-            .max_capacity(max_bytes)
+            .max_capacity(bounds.max_bytes)
             .weigher(|_, cached: &CacheEntry<V>| cached.weight)
             .expire_after(TtlOfEach)
             .eviction_listener(listener)
             .build();
         let state = Mutex::new(State { index: DependencyIndex::default(), loads: HashMap::new() });
-        Self(Arc::new(Inner { answers, state, dropped, metrics, tracker }))
+        Self(Arc::new(Inner { default_ttl: bounds.default_ttl, answers, state, dropped, metrics, tracker }))
     }
 
     /// The answer, if it is cached. It holds at the applied revision; whether it holds now, where that depends on the
@@ -257,6 +279,7 @@ where
         if index.is_current(&dependencies, revision) {
             let bytes = bytes + ANSWER_OVERHEAD_BYTES + dependencies.len() * DEPENDENCY_OVERHEAD_BYTES;
             let weight = u32::try_from(bytes).unwrap_or(u32::MAX);
+            let ttl = configured_ttl(ttl, self.0.default_ttl);
             // First into the index: what is in moka is always known to it.
             let id = index.add(key.clone(), Arc::clone(&dependencies), revision);
             self.0.answers.insert(key, CacheEntry { value: value.clone(), id, weight, ttl });

@@ -26,14 +26,15 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
-//! use cqar_cache::{key::Key, l1::{L1, Loaded}, metrics::CacheMetrics};
+//! use cqar_cache::{key::Key, l1::{Bounds, L1, Loaded}, metrics::CacheMetrics};
 //! use cqar_domain::id::{EntityKey, EntityType};
 //! use tokio_util::task::TaskTracker;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap();
-//! let cache: L1<String, Arc<str>, Arc<str>> = L1::new(1024 * 1024, metrics.l1("venues"), TaskTracker::new());
+//! let cache: L1<String, Arc<str>, Arc<str>> =
+//!     L1::new(Bounds::of_bytes(1024 * 1024), metrics.l1("venues"), TaskTracker::new());
 //! let lookups = metrics.lookups("venue");
 //!
 //! assert!(lookups.count(cache.get("binance")).is_none());
@@ -53,6 +54,6 @@ pub mod l2;
 pub mod metrics;
 
 pub use key::Key;
-pub use l1::{L1, Loaded, LogChanges};
-pub use l2::{L2, L2Health, L2Settings, Versioned, common_revision};
+pub use l1::{Bounds, L1, Loaded, LogChanges};
+pub use l2::{L2, L2Health, L2Settings, L2Tls, Versioned, common_revision};
 pub use moka::Equivalent;

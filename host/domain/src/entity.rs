@@ -12,6 +12,9 @@ use crate::{
 /// A revision of the registry: the place of a committed write in the one order of all of them. 0 is the empty registry.
 pub type Revision = i64;
 
+/// How long a cache keeps what changes seldom, unless it is configured otherwise.
+pub const DEFAULT_CACHE_TTL: Duration = Duration::from_hours(1);
+
 /// What every entity carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Meta {
@@ -43,8 +46,9 @@ pub trait TypedEntity: Clone + PartialEq {
     const KEPT_ONCE_REFERRED_TO: bool = false;
     /// The fields whose unique keys say which of several is the first, and not which entity it is.
     const FIRST_OF_SEVERAL: &'static [&'static str] = &[];
-    /// How long a cache keeps an answer about it at most. A safety net: it is the log that invalidates.
-    const CACHE_TTL: Duration;
+    /// How long a cache keeps an answer about it at most. A safety net: it is the log that invalidates. [`DEFAULT_CACHE_TTL`] stands
+    /// for what is configured.
+    const CACHE_TTL: Duration = DEFAULT_CACHE_TTL;
 
     /// What names it.
     fn key(&self) -> EntityKey;

@@ -34,6 +34,16 @@ pub(crate) enum TailFault {
     Gap { after: Revision },
 }
 
+impl TailFault {
+    /// Whether the log itself is not what it was.
+    pub(crate) fn is_diverged(&self) -> bool {
+        match self {
+            Self::Read(_) | Self::TimedOut(_) => false,
+            Self::OtherLog { .. } | Self::Gap { .. } => true,
+        }
+    }
+}
+
 /// What the last read brought.
 struct WholeRevisions {
     events: Vec<LoggedEvent>,

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 use prometheus::{IntCounter, IntGauge, Registry};
 use tokio::{
     sync::{mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
@@ -68,7 +68,25 @@ pub struct LogTailerHealth {
     /// The last applied revision.
     pub applied: Revision,
     /// Why it does not get on, if the last attempt to read the log failed.
-    pub fault: Option<String>,
+    pub fault: Option<LogFault>,
+}
+
+/// Why the log is not followed just now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFault {
+    /// In words.
+    pub reason: String,
+    /// Whether it is another log, or does not go on as it did: what was applied says nothing about it any more.
+    pub is_diverged: bool,
+}
+
+/// The log does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outage {
+    /// For how long: since it answered last.
+    pub duration: Duration,
+    /// See [`LogFault::is_diverged`].
+    pub is_diverged: bool,
 }
 
 /// The log as this process follows it.
@@ -83,7 +101,10 @@ pub struct LogTailer {
     applied: AtomicI64,
     applied_watch: watch::Sender<Revision>,
     commits: mpsc::Sender<Vec<LoggedEvent>>,
-    fault: Mutex<Option<String>>,
+    fault: Mutex<Option<LogFault>>,
+    /// Whether there is a fault: all that a call that finds none has to look at.
+    is_away: AtomicBool,
+    answered: Mutex<Instant>,
     metrics: Metrics,
 }
 
@@ -97,8 +118,9 @@ impl LogTailer {
         tracker: &TaskTracker,
         token: CancellationToken,
     ) -> Result<Arc<Self>, PortError> {
-        let metrics = Metrics::register(metrics).map_err(PortError::new)?;
+        // First what may fail now and not later: then it can be started again.
         let LogBounds { log_id, newest, oldest } = log.bounds().await?;
+        let metrics = Metrics::register(metrics).map_err(PortError::new)?;
         sink.apply(&[], newest);
         metrics.applied.set(newest);
         let (commits, queue) = mpsc::channel(settings.queued_commits.max(1));
@@ -113,6 +135,8 @@ impl LogTailer {
             applied_watch: watch::Sender::new(newest),
             commits,
             fault: Mutex::new(None),
+            is_away: AtomicBool::new(false),
+            answered: Mutex::new(Instant::now()),
             metrics,
         });
         tracker.spawn(LogFollower { tailer: Arc::clone(&tailer), sink, commits: queue }.run());
@@ -180,16 +204,29 @@ impl LogTailer {
         true
     }
 
-    pub(crate) fn note(&self, fault: Option<TailFault>) {
-        if fault.is_some() {
-            self.metrics.read_errors.inc();
+    /// For how long the log has not answered, while it does not. Costs nothing while it does.
+    pub fn outage(&self) -> Option<Outage> {
+        if !self.is_away.load(Ordering::Acquire) {
+            return None;
         }
-        let fault = fault.map(|it| it.to_string());
+        let is_diverged = self.fault.lock().as_ref()?.is_diverged;
+        Some(Outage { duration: self.answered.lock().elapsed(), is_diverged })
+    }
+
+    pub(crate) fn note(&self, fault: Option<TailFault>) {
+        match fault {
+            Some(_) => self.metrics.read_errors.inc(),
+            None => *self.answered.lock() = Instant::now(),
+        }
+        let fault = fault.map(|it| LogFault { reason: it.to_string(), is_diverged: it.is_diverged() });
         let before = std::mem::replace(&mut *self.fault.lock(), fault.clone());
+        self.is_away.store(fault.is_some(), Ordering::Release);
         match (before, fault) {
             // It is tried again every second: only what is new is told.
             (Some(before), Some(fault)) if before == fault => {}
-            (_, Some(error)) => tracing::warn!(error, applied = self.applied(), "log_not_read"),
+            (_, Some(LogFault { reason: error, .. })) => {
+                tracing::warn!(error, applied = self.applied(), "log_not_read");
+            }
             (Some(_), None) => tracing::info!(applied = self.applied(), "log_read_again"),
             (None, None) => {}
         }
@@ -333,10 +370,14 @@ mod tests {
         log.fails.store(true, SeqCst);
         log.commit(&[event(1, 0)]);
         assert!(!tailer.wait_for(1, SOON).await);
-        assert_eq!(tailer.health().fault.as_deref(), Some("the event log cannot be read: away"));
+        let fault = LogFault { reason: "the event log cannot be read: away".to_owned(), is_diverged: false };
+        assert_eq!(tailer.health().fault, Some(fault));
+        let outage = tailer.outage().unwrap();
+        assert!(outage.duration >= SOON && !outage.is_diverged, "{outage:?}");
         log.fails.store(false, SeqCst);
         assert!(tailer.wait_for(1, SOON).await);
         assert_eq!(tailer.health(), LogTailerHealth { applied: 1, fault: None });
+        assert_eq!(tailer.outage(), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -346,7 +387,8 @@ mod tests {
         *log.id.lock() = SystemIds.uuid();
         log.commit(&[event(1, 0)]);
         assert!(!tailer.wait_for(1, SOON).await);
-        assert!(tailer.health().fault.unwrap().contains("another event log"));
+        assert!(tailer.health().fault.unwrap().reason.contains("another event log"));
+        assert!(tailer.outage().unwrap().is_diverged);
     }
 
     #[tokio::test(start_paused = true)]

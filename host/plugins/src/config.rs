@@ -15,22 +15,42 @@ pub struct HostConfig {
     pub required: Vec<String>,
     /// The transforms that are enabled, in the order in which events pass them.
     pub transforms: Vec<String>,
-    /// The settings object of each plugin that has one.
-    pub settings: BTreeMap<String, serde_json::Value>,
-    /// What each plugin is granted, where the file beside it does not say.
-    pub grants: BTreeMap<String, Vec<String>>,
+    /// What may be changed while it runs.
+    pub plugins: PluginSettings,
     /// How components are compiled.
     pub compiler: CompilerConfig,
     /// How long the start waits for the plugins that are there. What compiles for longer joins later.
     pub start_timeout: Duration,
     /// How long a write waits for a plugin that is being tried, and might have to judge it.
     pub settle_timeout: Duration,
-    /// What each plugin may use up.
-    pub limits: Limits,
     /// The memory of all instances together, but for the one that reads listings, and of the machine code that they run.
     pub memory_budget_bytes: usize,
     /// Whose plugins may serve: minisign keys, one of which must have signed each. None means anybody's.
     pub trusted_keys: Option<Vec<TrustedKey>>,
+}
+
+/// What the server's configuration says of plugins: see [`crate::PluginHost::reconfigure`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PluginSettings {
+    /// The settings object of each plugin that has one.
+    pub settings: BTreeMap<String, serde_json::Value>,
+    /// What each plugin is granted, where the file beside it does not say.
+    pub grants: BTreeMap<String, Vec<String>>,
+    /// What each plugin may use up.
+    pub limits: Limits,
+}
+
+impl PluginSettings {
+    /// The settings of one plugin, as they are kept with its generation; None where it has none.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.settings.get(name).map(serde_json::Value::to_string)
+    }
+
+    /// Whether another configuration says the same of one plugin.
+    pub(crate) fn says_the_same(&self, other: &Self, name: &str) -> bool {
+        let of = |it: &Self| (it.settings.get(name).cloned(), it.grants.get(name).cloned());
+        self.limits == other.limits && of(self) == of(other)
+    }
 }
 
 /// The default of [`HostConfig::memory_budget_bytes`]: some thirty plugins at the default limit of an instance.
@@ -43,7 +63,7 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(10);
 pub const SETTLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long something of a plugin's may take.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeLimit {
     /// Computing itself: time in which a processor runs it.
     pub guest: Duration,
@@ -52,7 +72,7 @@ pub struct TimeLimit {
 }
 
 /// What one plugin may use up.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// One call. A chunk of 256 changes takes a plugin in Rust about a millisecond and one in Python ten.
     pub call: TimeLimit,

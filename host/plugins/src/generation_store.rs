@@ -104,17 +104,25 @@ pub(crate) struct GenerationRecord {
     cases: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signature: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 impl GenerationRecord {
     pub(crate) fn new(hash: Hash, kind: KindRef, subscriptions: &[EntityType], beside: Beside<String>) -> Self {
         let subscriptions = subscriptions.iter().map(ToString::to_string).collect();
-        Self { hash, kind, subscriptions, config: beside.config, cases: beside.cases, signature: beside.signature }
+        let Beside { config, cases, signature, server } = beside;
+        Self { hash, kind, subscriptions, config, cases, signature, server }
     }
 
     /// What lay beside it.
     pub(crate) fn beside(&self) -> Beside<String> {
-        Beside { config: self.config.clone(), cases: self.cases.clone(), signature: self.signature.clone() }
+        Beside {
+            config: self.config.clone(),
+            cases: self.cases.clone(),
+            signature: self.signature.clone(),
+            server: self.server.clone(),
+        }
     }
 
     /// Names the component together with what lay beside it.

@@ -2,17 +2,18 @@
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use cqar_domain::{lookup::Lookup, relay::Transforms, time::Clock};
 use cqar_proto::v1::{self, PluginEvent};
 use tokio::{
-    sync::{Semaphore, broadcast, mpsc, oneshot, watch},
+    sync::{Notify, Semaphore, broadcast, mpsc, oneshot, watch},
     time::{Instant, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     compile::Compiler,
-    config::HostConfig,
+    config::{HostConfig, PluginSettings},
     directory::{
         disk::Disk,
         operations::{Command, OperateError, Operation},
@@ -39,6 +40,7 @@ use crate::{
 /// The plugin host.
 pub struct PluginHost {
     table: Arc<PluginTable>,
+    gate: Arc<Gate>,
     transforms: Arc<EnabledTransforms>,
     commands: mpsc::Sender<Command>,
     events: broadcast::Sender<PluginEvent>,
@@ -120,9 +122,8 @@ impl PluginHost {
             compiler,
             lookup: Arc::clone(&lookup),
             clock: Arc::clone(&clock),
-            settings: config.settings,
-            limits: config.limits,
-            grants: config.grants,
+            configured: ArcSwap::from_pointee(config.plugins),
+            reconfigured: Notify::new(),
             store: Arc::new(store),
             listing_place: Arc::new(Semaphore::new(1)),
             trusted_keys: config.trusted_keys,
@@ -136,10 +137,11 @@ impl PluginHost {
         let (commands, received) = mpsc::channel(1);
         let events = broadcast::Sender::new(MAX_EVENTS);
         let channels = Channels { commands: received, events: events.clone(), token };
+        let gate = Arc::new(gate);
         let mut watcher = Watcher::new(
             config.dir,
             config.required.into_iter().collect(),
-            Arc::new(gate),
+            Arc::clone(&gate),
             Arc::clone(&table),
             metrics,
             channels,
@@ -154,6 +156,7 @@ impl PluginHost {
         let transforms = Arc::new(transforms);
         Ok(Arc::new(Self {
             table,
+            gate,
             transforms,
             commands,
             events,
@@ -184,6 +187,13 @@ impl PluginHost {
         let command = Command { name: name.to_owned(), operation, reply };
         self.commands.send(command).await.map_err(|_| OperateError::Stopping)?;
         done.await.map_err(|_| OperateError::Stopping)?
+    }
+
+    /// Has the server's configuration say this from now on. Each plugin that it concerns is tried anew with it, and serves with what it
+    /// had until that passed the gate.
+    pub fn reconfigure(&self, plugins: PluginSettings) {
+        self.gate.configured.store(Arc::new(plugins));
+        self.gate.reconfigured.notify_one();
     }
 
     /// What becomes of plugins from now on.

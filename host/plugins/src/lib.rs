@@ -25,18 +25,19 @@
 //!
 //! ```no_run
 //! # async fn example(lookup: std::sync::Arc<dyn cqar_domain::lookup::Lookup>) -> Result<(), Box<dyn std::error::Error>> {
-//! use std::{collections::BTreeMap, sync::Arc};
+//! use std::sync::Arc;
 //!
 //! use cqar_domain::time::SystemClock;
-//! use cqar_plugins::{CallContext, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, PluginHost, Query, SETTLE_TIMEOUT, START_TIMEOUT};
+//! use cqar_plugins::{
+//!     CallContext, CompilerConfig, HostConfig, MEMORY_BUDGET_BYTES, PluginHost, PluginSettings, Query, SETTLE_TIMEOUT, START_TIMEOUT,
+//! };
 //!
 //! let config = HostConfig {
 //!     dir: "target/plugins".into(),
 //!     data_dir: "data/plugins".into(),
 //!     required: vec!["market-sanity".into()],
 //!     transforms: Vec::new(),
-//!     settings: BTreeMap::new(),
-//!     grants: BTreeMap::new(),
+//!     plugins: PluginSettings::default(),
 //!     compiler: CompilerConfig {
 //!         program: "/proc/self/exe".into(),
 //!         cache_dir: "data/plugins/compiled".into(),
@@ -44,7 +45,6 @@
 //!     },
 //!     start_timeout: START_TIMEOUT,
 //!     settle_timeout: SETTLE_TIMEOUT,
-//!     limits: Limits::default(),
 //!     memory_budget_bytes: MEMORY_BUDGET_BYTES,
 //!     trusted_keys: None,
 //! };
@@ -83,7 +83,7 @@ mod transforms;
 mod trust;
 
 pub use compile::{CompilerConfig, child::compile_main};
-pub use config::{HostConfig, Limits, MEMORY_BUDGET_BYTES, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
+pub use config::{HostConfig, Limits, MEMORY_BUDGET_BYTES, PluginSettings, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
 pub use context::CallContext;
 pub use directory::operations::{OperateError, Operation as PluginOperation};
 pub use error::{CallError, StartError};

@@ -3,7 +3,7 @@
 use std::{future::Future, hash::Hash, sync::Arc};
 
 use cqar_cache::{
-    L1, Loaded, LogChanges,
+    Bounds, L1, Loaded, LogChanges,
     metrics::{CacheMetrics, LookupCounters},
 };
 use cqar_domain::{
@@ -47,10 +47,10 @@ pub(crate) struct HitCounters {
 }
 
 impl Caches {
-    /// Empty caches of so many bytes in all.
-    pub fn new(max_bytes: u64, metrics: &CacheMetrics, tracker: &TaskTracker) -> Arc<Self> {
+    /// Empty caches, all of them together within these bounds.
+    pub fn new(bounds: Bounds, metrics: &CacheMetrics, tracker: &TaskTracker) -> Arc<Self> {
         // Resolving is what the registry is asked a thousand times as often as anything else.
-        let share = |sixteenths: u64| max_bytes / 16 * sixteenths;
+        let share = |sixteenths: u64| Bounds { max_bytes: bounds.max_bytes / 16 * sixteenths, ..bounds };
         Arc::new(Self {
             entities: L1::new(share(4), metrics.l1("entities"), tracker.clone()),
             symbols: L1::new(share(6), metrics.l1("symbols"), tracker.clone()),
@@ -70,8 +70,7 @@ impl Caches {
     }
 }
 
-/// The answers to the keys, in their order: what `get` finds in the cache, and the rest loaded, once each and together. One
-/// that is missing alone is loaded once for all who wait for it.
+/// The answers to the keys, in their order; the error of a load is that of all.
 pub(crate) async fn read_through<K, V, F>(
     cache: Option<&L1<K, V, LoadError>>,
     get: impl Fn(&K) -> Option<V>,
@@ -83,27 +82,46 @@ where
     V: Clone + Send + Sync + 'static,
     F: Future<Output = Result<Vec<Loaded<V>>, LoadError>> + Send + 'static,
 {
-    let Some(cache) = cache else {
-        return Ok(Box::pin(load(keys.to_vec())).await?.into_iter().map(|loaded| loaded.value).collect());
-    };
-    let cached: Vec<Option<V>> = keys.iter().map(get).collect();
+    read_each_through(cache, get, keys, load).await.into_iter().collect()
+}
+
+/// The answers to the keys, in their order: what `get` finds in the cache, and the rest loaded, once each and together. One
+/// that is missing alone is loaded once for all who wait for it. What is cached is answered though a load failed.
+pub(crate) async fn read_each_through<K, V, F>(
+    cache: Option<&L1<K, V, LoadError>>,
+    get: impl Fn(&K) -> Option<V>,
+    keys: &[K],
+    load: impl Fn(Vec<K>) -> F,
+) -> Vec<Result<V, LoadError>>
+where
+    K: Clone + Ord + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Vec<Loaded<V>>, LoadError>> + Send + 'static,
+{
+    let cached: Vec<Option<V>> = keys.iter().map(|key| cache.and_then(|_| get(key))).collect();
     let mut missing: Vec<K> =
         keys.iter().zip(&cached).filter(|(_, cached)| cached.is_none()).map(|(key, _)| key.clone()).collect();
     missing.sort();
     missing.dedup();
     // Boxed, as loads are rare and their futures large: those who wait for what is cached would carry them along.
-    let loaded = match missing.as_slice() {
-        [] => Vec::new(),
-        [one] => {
+    let loaded = match (cache, missing.as_slice()) {
+        (_, []) => Ok(Vec::new()),
+        (Some(cache), [one]) => {
             let loading = load(vec![one.clone()]);
             let load_one = async move { loading.await?.pop().ok_or_else(|| Arc::new(nothing_loaded())) };
-            vec![Box::pin(cache.load(one.clone(), load_one)).await?]
+            Box::pin(cache.load(one.clone(), load_one)).await.map(|value| vec![value])
         }
-        _ => Box::pin(cache.load_many(missing.clone(), load)).await?,
+        (Some(cache), _) => Box::pin(cache.load_many(missing.clone(), load)).await,
+        (None, _) => {
+            Box::pin(load(missing.clone())).await.map(|loaded| loaded.into_iter().map(|loaded| loaded.value).collect())
+        }
     };
-    let value_of = |key: &K| missing.binary_search(key).ok().and_then(|n| loaded.get(n)).cloned();
-    let values = keys.iter().zip(cached).map(|(key, cached)| cached.or_else(|| value_of(key)));
-    values.collect::<Option<Vec<V>>>().ok_or_else(|| Arc::new(nothing_loaded()))
+    let value_of = |key: &K| {
+        let loaded = loaded.as_ref().map_err(Arc::clone)?;
+        let value = missing.binary_search(key).ok().and_then(|n| loaded.get(n)).cloned();
+        value.ok_or_else(|| Arc::new(nothing_loaded()))
+    };
+    keys.iter().zip(cached).map(|(key, cached)| cached.map_or_else(|| value_of(key), Ok)).collect()
 }
 
 impl HitCounters {

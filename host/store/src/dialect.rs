@@ -233,6 +233,25 @@ pub(crate) fn is_overlong(code: &str) -> bool {
     ["57014", "25P03", "25P04"].contains(&code)
 }
 
+/// Whether a database that could not be opened may come by itself: nothing listens there yet, it is starting or full, another process
+/// has the file, or who makes it is not done. Wrong credentials (class 28), a certificate that is refused and a bad URL stay.
+pub(crate) fn may_come(error: &sqlx::Error) -> bool {
+    match error {
+        // The other side speaks, and what it says is refused: its certificate.
+        sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => false,
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(cause) => {
+            let code = cause.code().unwrap_or_default();
+            if cause.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                code.parse::<u32>().is_ok_and(|code| [5, 6].contains(&(code & 0xff)))
+            } else {
+                code == "3D000" || ["08", "53", "57"].iter().any(|class| code.starts_with(class))
+            }
+        }
+        _ => false,
+    }
+}
+
 /// SQLite's code for a file that is no database.
 pub(crate) fn is_not_a_database(error: &sqlx::Error) -> bool {
     error

@@ -67,6 +67,8 @@ pub enum Error {
         url: String,
         /// What is wrong, and what to do.
         reason: String,
+        /// Whether it may come by itself: nothing listens yet, or it is starting.
+        may_come: bool,
     },
     /// The folder of the database file could not be made.
     #[error("cannot create the folder {}: {source}; give the server's user the right to, or set DATABASE_URL", path.display())]
@@ -126,6 +128,24 @@ impl Error {
                 | Self::WritesFail { .. }
                 | Self::TurnTooLate { .. }
         )
+    }
+
+    /// Whether who starts does well to wait: the database cannot be reached yet, or is not migrated yet. Wrong credentials and a newer
+    /// schema stay what they are.
+    pub fn may_come(&self) -> bool {
+        match self {
+            Self::Unavailable(_) | Self::Deadline { .. } | Self::ConnectionLost | Self::SchemaOutdated { .. } => true,
+            Self::Open { may_come, .. } => *may_come,
+            Self::ReadOnly(_)
+            | Self::WritesFail { .. }
+            | Self::TurnTooLate { .. }
+            | Self::TooManyWrites { .. }
+            | Self::Constraint { .. }
+            | Self::Corrupt { .. }
+            | Self::Folder { .. }
+            | Self::SchemaTooNew { .. }
+            | Self::Database(_) => false,
+        }
     }
 
     /// What to tell causes apart by, where a write failed and any other would have. None where it failed for a reason of its

@@ -55,7 +55,7 @@ pub(crate) async fn open(
     let (newest, is_checked) = (newest(database).await?, Arc::new(OnceCell::new()));
     let pool = SqlitePoolOptions::new()
         .max_connections(2)
-        .acquire_timeout(settings.acquire_timeout)
+        .acquire_timeout(settings.connect_timeout)
         .after_connect(move |connection, _| {
             let is_checked = Arc::clone(&is_checked);
             Box::pin(async move {

@@ -1,6 +1,8 @@
 //! Where the database is, and how many connections to it there may be.
 
-use std::{fmt, time::Duration};
+use std::{fmt, str::FromStr as _, time::Duration};
+
+use sqlx::{postgres::PgConnectOptions, sqlite::SqliteConnectOptions};
 
 use crate::database::Purpose;
 
@@ -11,9 +13,13 @@ pub struct StoreSettings {
     pub url: String,
     /// The most connections.
     pub max_connections: u32,
-    /// How long a call waits for a connection.
-    pub acquire_timeout: Duration,
-    /// How long connecting may take.
+    /// Connections for reads that are kept open while nothing needs them.
+    pub min_connections: u32,
+    /// After how long a connection is replaced by a new one.
+    pub max_lifetime: Duration,
+    /// After how long without use a connection beyond `min_connections` is closed.
+    pub idle_timeout: Duration,
+    /// How long a call waits for a connection, and how long making one may take.
     pub connect_timeout: Duration,
     /// How long a read's statement may take.
     pub query_timeout: Duration,
@@ -29,11 +35,13 @@ impl StoreSettings {
         Self {
             url: url.into(),
             max_connections: 16,
-            acquire_timeout: Duration::from_secs(5),
+            min_connections: 0,
+            max_lifetime: Duration::from_mins(30),
+            idle_timeout: Duration::from_mins(10),
             connect_timeout: Duration::from_secs(5),
             query_timeout: Duration::from_secs(30),
             max_waiting_writes: 1024,
-            statement_cache: 128,
+            statement_cache: 100,
         }
     }
 
@@ -46,6 +54,22 @@ impl StoreSettings {
     pub fn is_sqlite(&self) -> bool {
         self.url.starts_with("sqlite:")
     }
+}
+
+/// What of a URL the drivers would refuse, or could not serve from, in words that say nothing of it. They decode more than one looks
+/// through, so they are asked. Parameters are the caller's to check: the drivers write those that they do not know to the log.
+pub fn url_fault(url: &str) -> Option<&'static str> {
+    if !url.starts_with("sqlite:") {
+        return PgConnectOptions::from_str(url)
+            .is_err()
+            .then_some("cannot be read as postgres://USER:PASSWORD@HOST:PORT/NAME");
+    }
+    let Ok(options) = SqliteConnectOptions::from_str(url) else {
+        return Some("cannot be read as sqlite://PATH");
+    };
+    let file = options.get_filename().to_string_lossy();
+    let is_elsewhere = file.is_empty() || file.to_ascii_lowercase().contains(":memory:") || file.starts_with("file:");
+    is_elsewhere.then_some("must name a file: sqlite://PATH; what is in memory is gone with its connections")
 }
 
 /// How long the database may take for what. Each statement's deadline is kept on both sides: here, since the other side may be
@@ -106,7 +130,9 @@ impl fmt::Debug for StoreSettings {
         f.debug_struct("StoreSettings")
             .field("url", &self.redacted_url())
             .field("max_connections", &self.max_connections)
-            .field("acquire_timeout", &self.acquire_timeout)
+            .field("min_connections", &self.min_connections)
+            .field("max_lifetime", &self.max_lifetime)
+            .field("idle_timeout", &self.idle_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("query_timeout", &self.query_timeout)
             .field("max_waiting_writes", &self.max_waiting_writes)
@@ -118,6 +144,24 @@ impl fmt::Debug for StoreSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_drivers_say_what_a_url_comes_to() {
+        for served in ["sqlite://data/cqar.db", "sqlite:cqar.db", "postgres://u:p%23@[::1]:5432/d?sslmode=require"] {
+            assert_eq!(url_fault(served), None, "{served}");
+        }
+        for refused in [
+            "sqlite:%66ile:/x%3Fvfs=memdb",
+            "sqlite:%66ile:/data/x.db%3Fmode=ro",
+            "sqlite:sqlite:",
+            "sqlite://sqlite://",
+            "sqlite://:memor%79:",
+            "postgres://u:p@/d",
+            "postgres://u:p@:5432/d",
+        ] {
+            assert!(url_fault(refused).is_some(), "{refused}");
+        }
+    }
 
     #[test]
     fn no_password_is_shown() {
@@ -132,6 +176,8 @@ mod tests {
             assert!(!without_credentials(odd).contains("secr"), "{}", without_credentials(odd));
         }
         assert_eq!(without_credentials("nats://t0ken@bus:4222"), "nats://***@bus:4222");
+        assert_eq!(without_credentials("https://u:p@collector:4317"), "https://u:***@collector:4317");
+        assert_eq!(without_credentials("sqlite://data/cqar.db"), "sqlite://data/cqar.db");
         let in_query = StoreSettings::new("postgres://db/cqar?user=cqar&password=secret");
         assert_eq!(in_query.redacted_url(), "postgres://db/cqar?user=cqar&password=***");
     }

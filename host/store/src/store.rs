@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::{
     database::{Database, Pools, Purpose, Tx},
-    dialect::{Dialect, is_not_a_database},
+    dialect::{self, Dialect, is_not_a_database},
     error::Error,
     from_row::from_row,
     metrics::Metrics,
@@ -61,6 +61,8 @@ const WRITER_CONNECTIONS: u32 = 2;
 const RELAY_CONNECTIONS: u32 = 1;
 /// Hears of what other servers write.
 const LISTENER_CONNECTIONS: u32 = 1;
+/// Writes, the relay, the listener, and one read.
+pub const MIN_POSTGRES_CONNECTIONS: u32 = WRITER_CONNECTIONS + RELAY_CONNECTIONS + LISTENER_CONNECTIONS + 1;
 /// How soon a failing write is tried again.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// What SQLite keeps of the database's pages in memory, in KiB: for the writer, which looks at many, and for each reader. The
@@ -84,7 +86,7 @@ impl Store {
             Some("postgres" | "postgresql") => open_postgres(settings, &silence).await?,
             _ => {
                 let reason = "the URL must begin with sqlite:// or postgres://".to_owned();
-                return Err(Error::Open { url: settings.redacted_url(), reason });
+                return Err(Error::Open { url: settings.redacted_url(), reason, may_come: false });
             }
         };
         let database = Database {
@@ -94,8 +96,11 @@ impl Store {
             silence,
             writes: Arc::default(),
         };
-        let metrics = Metrics::new(registry)
-            .map_err(|error| Error::Open { url: settings.redacted_url(), reason: error.to_string() })?;
+        let metrics = Metrics::new(registry).map_err(|error| Error::Open {
+            url: settings.redacted_url(),
+            reason: error.to_string(),
+            may_come: false,
+        })?;
         let writers = Writers::new(settings.max_waiting_writes, metrics.writes_waiting.clone());
         let recent = Arc::default();
         Ok(Self { database, clock, metrics, writers, recent, listener: Mutex::new(None), log_id: OnceCell::new() })
@@ -123,6 +128,11 @@ impl Store {
         let (tx, row) = self.database.begin_with(Purpose::Write, lock).await?;
         let snapshot = self.snapshot_of(tx, row)?;
         Ok(WriteTransaction { snapshot, turn, written: None, database: self.database.clone() })
+    }
+
+    /// From now on so many writes may wait for their turn.
+    pub fn set_max_waiting_writes(&self, most: usize) {
+        self.writers.set_most(most);
     }
 
     /// Whether writes work, as the last of them found out.
@@ -169,7 +179,7 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
         } else {
             format!("{error}; check that the server's user may read and write the file and its folder")
         };
-        Error::Open { url: settings.redacted_url(), reason }
+        Error::Open { url: settings.redacted_url(), reason, may_come: dialect::may_come(&error) }
     };
     let options = SqliteConnectOptions::from_str(&settings.url).map_err(failed)?;
     if let Some(folder) = options.get_filename().parent().filter(|folder| *folder != Path::new("")) {
@@ -187,7 +197,9 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
         // A connection to a file does not die unnoticed.
         SqlitePoolOptions::new()
             .max_connections(connections)
-            .acquire_timeout(settings.acquire_timeout)
+            .acquire_timeout(settings.connect_timeout)
+            .max_lifetime(settings.max_lifetime)
+            .idle_timeout(settings.idle_timeout)
             .test_before_acquire(false)
     };
     let of_writer = options.clone().pragma("cache_size", WRITER_CACHE_KIB).pragma("journal_size_limit", WAL_BYTES);
@@ -200,21 +212,24 @@ async fn open_sqlite(settings: &StoreSettings) -> Result<Pools, Error> {
 
 async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Result<Pools, Error> {
     let failed = |error: sqlx::Error| {
-        let reason = format!("{error}; check DATABASE_URL, and that the server is up and lets this user in");
-        Error::Open { url: settings.redacted_url(), reason }
-    };
-    let of_their_own = WRITER_CONNECTIONS + RELAY_CONNECTIONS + LISTENER_CONNECTIONS;
-    let for_reads = settings.max_connections.saturating_sub(of_their_own);
-    if for_reads == 0 {
         let reason = format!(
-            "DATABASE_MAX_CONNS must be at least {}: {WRITER_CONNECTIONS} are for writes, one is the relay's, one hears of \
-             what other servers write, and the rest is for reads",
-            of_their_own + 1
+            "{error}; check DATABASE_URL, or DATABASE_HOST and what belongs to it, and that the server is up and lets this user in"
         );
-        return Err(Error::Open { url: settings.redacted_url(), reason });
+        Error::Open { url: settings.redacted_url(), reason, may_come: dialect::may_come(&error) }
+    };
+    if settings.max_connections < MIN_POSTGRES_CONNECTIONS {
+        let reason = format!(
+            "DATABASE_MAX_CONNS must be at least {MIN_POSTGRES_CONNECTIONS}: {WRITER_CONNECTIONS} are for writes, one is the relay's, one \
+             hears of what other servers write, and the rest is for reads"
+        );
+        return Err(Error::Open { url: settings.redacted_url(), reason, may_come: false });
     }
-    let options = PgConnectOptions::from_str(&settings.url)
-        .map_err(failed)?
+    let for_reads = settings.max_connections - (MIN_POSTGRES_CONNECTIONS - 1);
+    let options = PgConnectOptions::from_str(&settings.url).map_err(failed)?;
+    // The driver would look `[::1]` up as a name.
+    let host = options.get_host().trim_matches(['[', ']']).to_owned();
+    let options = options
+        .host(&host)
         .application_name("cqar")
         // For floats, of which there are none; poolers of transactions refuse it.
         .extra_float_digits(None)
@@ -225,18 +240,22 @@ async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Resu
     let late = |_| Error::Open {
         url: settings.redacted_url(),
         reason: format!(
-            "no answer within {} ms; check DATABASE_URL, and the way there",
+            "no answer within {} ms; check DATABASE_URL or DATABASE_HOST, and the way there",
             settings.connect_timeout.as_millis()
         ),
+        may_come: true,
     };
     let attempt = timeout(settings.connect_timeout, PgConnection::connect_with(&options)).await.map_err(late)?;
     attempt.map_err(failed)?.close().await.map_err(failed)?;
-    let pool = |connections| {
+    let pool = |connections, kept| {
         let silence = Arc::clone(silence);
         PgPoolOptions::new()
             .max_connections(connections)
+            .min_connections(kept)
+            .max_lifetime(settings.max_lifetime)
+            .idle_timeout(settings.idle_timeout)
             // Connecting included, where there is no idle one.
-            .acquire_timeout(settings.acquire_timeout.min(settings.connect_timeout))
+            .acquire_timeout(settings.connect_timeout)
             // Beginning a transaction tells as well, and has a deadline.
             .test_before_acquire(false)
             .before_acquire(move |_, of| {
@@ -250,9 +269,9 @@ async fn open_postgres(settings: &StoreSettings, silence: &Arc<Silence>) -> Resu
             .connect_lazy_with(options.clone())
     };
     Ok(Pools::Postgres {
-        write: pool(WRITER_CONNECTIONS),
-        relay: pool(RELAY_CONNECTIONS),
-        read: pool(for_reads),
+        write: pool(WRITER_CONNECTIONS, 0),
+        relay: pool(RELAY_CONNECTIONS, 0),
+        read: pool(for_reads, settings.min_connections.min(for_reads)),
         listen: Box::new(options),
     })
 }

@@ -27,7 +27,7 @@ const TURN_DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) struct Writers {
     turn: Arc<Mutex<()>>,
     waiting: AtomicUsize,
-    most: usize,
+    most: AtomicUsize,
     gauge: IntGauge,
 }
 
@@ -51,7 +51,12 @@ struct Place<'a>(&'a Writers);
 
 impl Writers {
     pub(crate) fn new(most: usize, gauge: IntGauge) -> Self {
-        Self { turn: Arc::default(), waiting: AtomicUsize::new(0), most, gauge }
+        Self { turn: Arc::default(), waiting: AtomicUsize::new(0), most: AtomicUsize::new(most), gauge }
+    }
+
+    /// From now on so many may wait. Those who wait already stay.
+    pub(crate) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// Waits for the turn, in order. While writes fail, one at a time tries, and nobody waits behind it. Dropping the future
@@ -63,7 +68,7 @@ impl Writers {
         }
         let waiting = self.waiting.fetch_add(1, Ordering::Relaxed);
         let _place = Place(self);
-        if waiting >= self.most {
+        if waiting >= self.most.load(Ordering::Relaxed) {
             return Err(Error::TooManyWrites { waiting });
         }
         self.gauge.inc();

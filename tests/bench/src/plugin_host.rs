@@ -1,7 +1,6 @@
 //! The plugin host in this process, on a folder of its own.
 
 use std::{
-    collections::BTreeMap,
     fs,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +14,7 @@ use cqar_domain::{
     time::SystemClock,
 };
 use cqar_plugins::{
-    CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, PluginHost, SETTLE_TIMEOUT, START_TIMEOUT,
+    CompilerConfig, HostConfig, MEMORY_BUDGET_BYTES, PluginHost, PluginSettings, SETTLE_TIMEOUT, START_TIMEOUT,
 };
 use cqar_tests::server::binary;
 use tempfile::TempDir;
@@ -43,8 +42,7 @@ impl RunningHost {
             data_dir: folder.path().join("data"),
             required: Vec::new(),
             transforms: Vec::new(),
-            settings: BTreeMap::new(),
-            grants: BTreeMap::new(),
+            plugins: PluginSettings::default(),
             compiler: CompilerConfig {
                 program: binary(),
                 cache_dir: folder.path().join("compiled"),
@@ -52,7 +50,6 @@ impl RunningHost {
             },
             start_timeout: START_TIMEOUT,
             settle_timeout: SETTLE_TIMEOUT,
-            limits: Limits::default(),
             memory_budget_bytes: MEMORY_BUDGET_BYTES,
             trusted_keys: None,
         };

@@ -17,7 +17,11 @@ use crate::metrics::CacheMetrics;
 type Cache = L1<&'static str, u32, &'static str>;
 
 fn cache_of(max_bytes: u64) -> Cache {
-    L1::new(max_bytes, CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1("test"), TaskTracker::new())
+    L1::new(
+        Bounds::of_bytes(max_bytes),
+        CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1("test"),
+        TaskTracker::new(),
+    )
 }
 
 fn cache() -> Cache {
@@ -180,7 +184,8 @@ async fn what_is_evicted_leaves_the_index_too() {
     let room = 20;
     let weight = 100 + ANSWER_OVERHEAD_BYTES + 2 * DEPENDENCY_OVERHEAD_BYTES;
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap();
-    let cache: L1<u32, u32, ()> = L1::new((room * weight) as u64, metrics.l1("test"), TaskTracker::new());
+    let cache: L1<u32, u32, ()> =
+        L1::new(Bounds::of_bytes((room * weight) as u64), metrics.l1("test"), TaskTracker::new());
     for key in 0..1000u32 {
         let tag = format!("chain-{key}");
         let load = async move { Ok(loaded(key, &["all", &tag], 0)) };
@@ -204,6 +209,13 @@ async fn an_answer_is_kept_for_its_time_and_no_longer() {
     assert_eq!(cache.get("ethereum"), None);
     cache.load("ethereum", async { Ok(loaded(2, &["ethereum"], 0)) }).await.unwrap();
     assert_eq!(cache.get("ethereum"), Some(2));
+}
+
+#[test]
+fn only_what_is_kept_longest_is_kept_as_long_as_is_configured() {
+    let (quarter, two_hours) = (Duration::from_mins(15), Duration::from_hours(2));
+    assert_eq!(configured_ttl(quarter, Duration::from_mins(1)), quarter);
+    assert_eq!(configured_ttl(DEFAULT_CACHE_TTL, two_hours), two_hours);
 }
 
 /// What can happen, in any order. Numbers choose among what is there then, modulo.
@@ -286,7 +298,7 @@ fn let_one_go(waiting: &mut Vec<oneshot::Sender<()>>, choice: usize) {
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let world = Arc::new(Mutex::new(World::default()));
     let metrics = CacheMetrics::new(&prometheus::Registry::new()).unwrap().l1("test");
-    let cache: L1<usize, Versions, ()> = L1::new(1 << 20, metrics, TaskTracker::new());
+    let cache: L1<usize, Versions, ()> = L1::new(Bounds::of_bytes(1 << 20), metrics, TaskTracker::new());
     let mut applied = 0;
     let mut callers = Vec::new();
     // Let everything that still waits go on at the end: twice as often as there can be loads.

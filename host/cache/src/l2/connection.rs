@@ -14,21 +14,22 @@
 //! Whatever is sent twice, late or from another replica changes nothing, for each script compares revisions. The same
 //! is why Redis may come back with an older state of all of it, after a crash.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use cqar_domain::{entity::Revision, event::LogBounds};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo,
-    RedisResult, Script, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    ProtocolVersion, RedisConnectionInfo, RedisResult, Script, TlsCertificates, aio::MultiplexedConnection,
+    io::tcp::TcpSettings,
 };
 use uuid::Uuid;
 
 use super::{
-    L2Settings,
+    L2Settings, L2Tls,
     versioned::{Versioned, stored},
 };
-use crate::key::Key;
+use crate::{key::Key, l1::configured_ttl};
 
 /// How long the log's follower waits for an answer, and for a connection. Applying a page takes Redis some 3 ms.
 const FOLLOWER_TIMEOUT: Duration = Duration::from_secs(1);
@@ -43,7 +44,7 @@ pub(super) struct RedisConnection {
     connection: MultiplexedConnection,
     /// `<prefix>:<log id>:`
     prefix: String,
-    max_ttl: Duration,
+    default_ttl: Duration,
     remembered_changes: u32,
     scripts: Scripts,
 }
@@ -65,7 +66,12 @@ impl RedisConnection {
         if let Some(password) = &settings.password {
             access = access.set_password(password);
         }
-        let server = ConnectionAddr::Tcp(settings.host.clone(), settings.port)
+        let (host, port) = (settings.host.clone(), settings.port);
+        let server = match &settings.tls {
+            None => ConnectionAddr::Tcp(host, port),
+            Some(_) => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
+        };
+        let server = server
             .into_connection_info()?
             .set_tcp_settings(TcpSettings::default().set_nodelay(true))
             .set_redis_settings(access);
@@ -73,9 +79,12 @@ impl RedisConnection {
             .set_connection_timeout(Some(FOLLOWER_TIMEOUT))
             .set_response_timeout(Some(FOLLOWER_TIMEOUT));
         Ok(Self {
-            connection: Client::open(server)?.get_multiplexed_async_connection_with_config(&config).await?,
+            connection: client(server, settings.tls.as_ref())
+                .await?
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?,
             prefix: format!("{}:{log_id}:", settings.key_prefix),
-            max_ttl: settings.max_ttl,
+            default_ttl: settings.default_ttl,
             remembered_changes: settings.remembered_changes,
             scripts: Scripts {
                 begin: Script::new(include_str!("scripts/begin.lua")),
@@ -115,7 +124,7 @@ impl RedisConnection {
     ) -> RedisResult<bool> {
         let mut call = self.scripts.put.key(self.tombstones());
         for (key, bytes, revision) in values {
-            let ttl = key.ttl().min(self.max_ttl).max(Duration::from_millis(1));
+            let ttl = configured_ttl(key.ttl(), self.default_ttl).max(Duration::from_millis(1));
             call.key(self.name(key)).arg(stored(bytes, revision).as_ref()).arg(millis(ttl));
         }
         let stored: Option<u64> = call.invoke_async(&mut self.connection.clone()).await?;
@@ -147,6 +156,25 @@ impl RedisConnection {
     fn name(&self, key: &Key) -> String {
         format!("{}{key}", self.prefix)
     }
+}
+
+async fn client(server: ConnectionInfo, tls: Option<&L2Tls>) -> RedisResult<Client> {
+    let Some(tls) = tls else { return Client::open(server) };
+    let root_cert = match &tls.ca_file {
+        Some(file) => Some(read(file).await?),
+        None => None,
+    };
+    let client_tls = match &tls.client {
+        Some((cert, key)) => Some(ClientTlsConfig { client_cert: read(cert).await?, client_key: read(key).await? }),
+        None => None,
+    };
+    Client::build_with_tls(server, TlsCertificates { client_tls, root_cert })
+}
+
+async fn read(file: &Path) -> RedisResult<Vec<u8>> {
+    tokio::fs::read(file).await.map_err(|error| {
+        (ErrorKind::InvalidClientConfig, "a file of TLS", format!("{}: {error}", file.display())).into()
+    })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -31,7 +31,7 @@ use self::{
     follower::{FollowError, Follower},
 };
 pub use self::{
-    settings::L2Settings,
+    settings::{L2Settings, L2Tls},
     versioned::{Versioned, common_revision},
 };
 use crate::{key::Key, metrics::L2Metrics};

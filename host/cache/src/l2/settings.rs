@@ -1,6 +1,8 @@
 //! Where Redis is and how long it may take.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
+
+use cqar_domain::entity::DEFAULT_CACHE_TTL;
 
 /// How to reach and use a Redis server of its own or shared, version 4 or newer.
 #[derive(Clone)]
@@ -19,11 +21,22 @@ pub struct L2Settings {
     pub timeout: Duration,
     /// What all keys begin with; the log's id follows, so that values of another log never count.
     pub key_prefix: String,
-    /// The longest that a value is kept, where [`crate::Key::ttl`] allows more.
-    pub max_ttl: Duration,
+    /// How long what [`DEFAULT_CACHE_TTL`] is for is kept.
+    pub default_ttl: Duration,
+    /// TLS; none for plaintext.
+    pub tls: Option<L2Tls>,
     /// How many changes Redis remembers (some 200 bytes each). A load that takes longer than that many are made in is
     /// not stored.
     pub remembered_changes: u32,
+}
+
+/// How Redis is spoken to over TLS. The files are read anew with each connection, for they are renewed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct L2Tls {
+    /// Who may have signed its certificate, PEM; none for whom the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate and its key, PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 impl L2Settings {
@@ -38,7 +51,8 @@ impl L2Settings {
             // A look-up takes below 1 ms in one data centre; the database, which is asked instead, some milliseconds.
             timeout: Duration::from_millis(20),
             key_prefix: "cqar".to_owned(),
-            max_ttl: Duration::from_hours(1),
+            default_ttl: DEFAULT_CACHE_TTL,
+            tls: None,
             remembered_changes: 50_000,
         }
     }
@@ -46,7 +60,18 @@ impl L2Settings {
 
 impl fmt::Debug for L2Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port, username, password, database, timeout, key_prefix, max_ttl, remembered_changes } = self;
+        let Self {
+            host,
+            port,
+            username,
+            password,
+            database,
+            timeout,
+            key_prefix,
+            default_ttl,
+            tls,
+            remembered_changes,
+        } = self;
         f.debug_struct("L2Settings")
             .field("host", host)
             .field("port", port)
@@ -55,7 +80,8 @@ impl fmt::Debug for L2Settings {
             .field("database", database)
             .field("timeout", timeout)
             .field("key_prefix", key_prefix)
-            .field("max_ttl", max_ttl)
+            .field("default_ttl", default_ttl)
+            .field("tls", tls)
             .field("remembered_changes", remembered_changes)
             .finish()
     }

@@ -1,7 +1,5 @@
 //! Assets: what is traded, or what something is quoted or settled in.
 
-use std::time::Duration;
-
 use crate::{
     code::{CODE_SEPARATORS, has_date},
     entity::{Meta, TypedEntity, changed_fields},
@@ -71,7 +69,6 @@ pub fn check_asset_symbol(field: &str, symbol: &str, found: &mut Violations) {
 impl TypedEntity for Asset {
     const TYPE: EntityType = EntityType::Asset;
     const SOFT_DELETE: bool = true;
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Asset(self.id)

@@ -1,7 +1,5 @@
 //! Chains, by CAIP-2.
 
-use std::time::Duration;
-
 use crate::{
     address::{self, AddressError, NATIVE},
     entities::deployment::Deployment,
@@ -71,7 +69,6 @@ impl TypedEntity for Chain {
     const TYPE: EntityType = EntityType::Chain;
     const SOFT_DELETE: bool = false;
     const KEPT_ONCE_REFERRED_TO: bool = true;
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Chain(self.id.clone())

@@ -1,7 +1,5 @@
 //! Deployments: what an asset is on a chain.
 
-use std::time::Duration;
-
 use crate::{
     address::{MAX_BYTES, NATIVE},
     caip19,
@@ -88,7 +86,6 @@ impl TypedEntity for Deployment {
     const TYPE: EntityType = EntityType::Deployment;
     const SOFT_DELETE: bool = false;
     const FIRST_OF_SEVERAL: &'static [&'static str] = &["is_canonical"];
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Deployment(self.id)

@@ -1,6 +1,6 @@
 //! Groups: assets that belong together.
 
-use std::{cmp::Ordering, time::Duration};
+use std::cmp::Ordering;
 
 use crate::{
     decimal::Decimal,
@@ -68,7 +68,6 @@ impl Group {
 impl TypedEntity for Group {
     const TYPE: EntityType = EntityType::Group;
     const SOFT_DELETE: bool = false;
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Group(self.id)

@@ -1,7 +1,5 @@
 //! Identifiers: what others call entities.
 
-use std::time::Duration;
-
 use crate::{
     caip19,
     entities::deployment::Deployment,
@@ -123,7 +121,6 @@ impl TypedEntity for Identifier {
     const TYPE: EntityType = EntityType::Identifier;
     const SOFT_DELETE: bool = false;
     const FIRST_OF_SEVERAL: &'static [&'static str] = &["is_primary"];
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Identifier(self.id)

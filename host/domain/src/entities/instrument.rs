@@ -1,6 +1,6 @@
 //! Instruments: what is traded, apart from where.
 
-use std::{cmp::Ordering, time::Duration};
+use std::cmp::Ordering;
 
 use crate::{
     decimal::Decimal,
@@ -264,7 +264,6 @@ impl ExerciseStyle {
 impl TypedEntity for Instrument {
     const TYPE: EntityType = EntityType::Instrument;
     const SOFT_DELETE: bool = true;
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Instrument(self.id)

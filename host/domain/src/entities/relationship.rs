@@ -1,6 +1,6 @@
 //! Relationships: what one asset is of another.
 
-use std::{cmp::Ordering, time::Duration};
+use std::cmp::Ordering;
 
 use crate::{
     decimal::Decimal,
@@ -125,7 +125,6 @@ pub const MAX_PAIR: usize = 2;
 impl TypedEntity for Relationship {
     const TYPE: EntityType = EntityType::Relationship;
     const SOFT_DELETE: bool = false;
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Relationship(self.id)

@@ -1,6 +1,6 @@
 //! Venues: where assets trade.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use crate::{
     entity::{Meta, TypedEntity, changed_fields, references},
@@ -57,7 +57,6 @@ pub const MAX_NETWORK_CODES: usize = 512;
 impl TypedEntity for Venue {
     const TYPE: EntityType = EntityType::Venue;
     const SOFT_DELETE: bool = true;
-    const CACHE_TTL: Duration = Duration::from_hours(1);
 
     fn key(&self) -> EntityKey {
         EntityKey::Venue(self.id.clone())

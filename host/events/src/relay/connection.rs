@@ -1,6 +1,6 @@
 //! The connection to NATS: made and kept by the client, watched here.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use tokio::{sync::watch, time::timeout};
@@ -26,6 +26,21 @@ pub enum Credentials {
     },
     /// By a token.
     Token(String),
+    /// By the seed of a user's nkey.
+    Nkey(String),
+    /// By a `.creds` file: a JWT and the seed of its nkey.
+    File(PathBuf),
+}
+
+/// How the NATS servers are spoken to over TLS. A server that demands it is spoken to so in any case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RelayTls {
+    /// Whether a server that speaks none is refused.
+    pub is_required: bool,
+    /// Who may have signed their certificates, PEM; none for whom the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The client certificate and its key, PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
 }
 
 /// Without the secrets.
@@ -35,6 +50,8 @@ impl fmt::Debug for Credentials {
             Self::None => f.write_str("None"),
             Self::UserAndPassword { user, .. } => write!(f, "UserAndPassword({user}, ***)"),
             Self::Token(_) => f.write_str("Token(***)"),
+            Self::Nkey(_) => f.write_str("Nkey(***)"),
+            Self::File(path) => write!(f, "File({})", path.display()),
         }
     }
 }
@@ -55,12 +72,30 @@ struct State {
 
 impl NatsConnection {
     /// Begins to connect, and goes on trying until it is dropped.
-    pub(super) async fn connect(servers: &[ServerAddr], credentials: &Credentials) -> Result<Self, String> {
+    pub(super) async fn connect(
+        servers: &[ServerAddr],
+        credentials: &Credentials,
+        tls: &RelayTls,
+    ) -> Result<Self, String> {
         let (sender, state) = watch::channel(State::default());
         let options = match credentials.clone() {
             Credentials::None => ConnectOptions::new(),
             Credentials::UserAndPassword { user, password } => ConnectOptions::with_user_and_password(user, password),
             Credentials::Token(token) => ConnectOptions::with_token(token),
+            Credentials::Nkey(seed) => ConnectOptions::with_nkey(seed),
+            Credentials::File(path) => ConnectOptions::with_credentials_file(&path)
+                .await
+                .map_err(|error| format!("the credentials file {}: {error}", path.display()))?,
+        };
+        let RelayTls { is_required, ca_file, client } = tls.clone();
+        let options = options.require_tls(is_required);
+        let options = match ca_file {
+            Some(file) => options.add_root_certificates(file),
+            None => options,
+        };
+        let options = match client {
+            Some((cert, key)) => options.add_client_certificate(cert, key),
+            None => options,
         };
         let noted = move |event: Event| {
             sender.send_modify(|state| state.note(&event));
@@ -142,6 +177,7 @@ mod tests {
     fn no_secret_is_shown() {
         let credentials = [
             Credentials::Token("se-cret".into()),
+            Credentials::Nkey("se-cret".into()),
             Credentials::UserAndPassword { user: "cqar".into(), password: "se-cret".into() },
         ];
         assert!(!format!("{credentials:?}").contains("se-cret"));

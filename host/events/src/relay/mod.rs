@@ -39,8 +39,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
-pub use connection::Credentials;
 use connection::NatsConnection;
+pub use connection::{Credentials, RelayTls};
 use fault::{PermanentFault, RelayFault};
 use status::SharedStatus;
 pub use status::{RelayHealth, RelayState};
@@ -59,6 +59,8 @@ pub struct RelaySettings {
     pub servers: Vec<String>,
     /// Who the relay is to them.
     pub credentials: Credentials,
+    /// How they are spoken to over TLS.
+    pub tls: RelayTls,
     /// The stream's name.
     pub stream: String,
     /// What subjects begin with: `<prefix>.<event type>`.
@@ -82,6 +84,7 @@ impl Default for RelaySettings {
         Self {
             servers: Vec::new(),
             credentials: Credentials::None,
+            tls: RelayTls::default(),
             stream: "cqc_events".to_owned(),
             subject_prefix: "cqc.events.v1".to_owned(),
             duplicate_window: Duration::from_mins(2),
@@ -249,7 +252,7 @@ impl Relay {
     /// Publishes, session after session.
     async fn publish(&self) -> Infallible {
         let mut connection = loop {
-            match NatsConnection::connect(&self.servers, &self.settings.credentials).await {
+            match NatsConnection::connect(&self.servers, &self.settings.credentials, &self.settings.tls).await {
                 Ok(connection) => break connection,
                 Err(error) => self.status.fault(&RelayFault::Away(error)),
             }
@@ -309,6 +312,13 @@ impl Relay {
             }
         }
     }
+}
+
+/// Whether it is the address of a NATS server.
+pub fn is_address(address: &str) -> bool {
+    let schemes = ["nats", "tls"];
+    let is_known = address.split_once("://").is_none_or(|(scheme, _)| schemes.contains(&scheme));
+    is_known && parse_address(address).is_ok_and(|address| !address.host().is_empty())
 }
 
 fn parse_address(address: &str) -> Result<ServerAddr, RelayError> {

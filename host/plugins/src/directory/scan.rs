@@ -52,6 +52,8 @@ pub(crate) struct Beside<T> {
     pub(crate) cases: Option<T>,
     /// `<name>.wasm.minisig`
     pub(crate) signature: Option<T>,
+    /// Its settings in the server's configuration, which lie in no file here.
+    pub(crate) server: Option<T>,
 }
 
 impl<T> Beside<T> {
@@ -61,6 +63,7 @@ impl<T> Beside<T> {
             config: self.config.as_ref().map(&mut make).transpose()?,
             cases: self.cases.as_ref().map(&mut make).transpose()?,
             signature: self.signature.as_ref().map(&mut make).transpose()?,
+            server: self.server.as_ref().map(&mut make).transpose()?,
         })
     }
 }
@@ -76,7 +79,7 @@ impl Beside<Fingerprint> {
                 Ok(_) => fingerprint(&path).map_err(|error| io::Error::other(format!("{}: {error}", path.display()))),
             }
         };
-        Ok(Self { config: look("toml")?, cases: look("tests.json")?, signature: look("wasm.minisig")? })
+        Ok(Self { config: look("toml")?, cases: look("tests.json")?, signature: look("wasm.minisig")?, server: None })
     }
 }
 
@@ -102,6 +105,9 @@ pub(crate) fn contents_hash(component: &Hash, beside: &Beside<String>) -> Hash {
         // That one is there and empty is another thing than that it is not there.
         hasher.update(&[u8::from(text.is_some())]);
         hasher.update(Hash::of(text.as_deref().unwrap_or_default().as_bytes()).bytes());
+    }
+    if let Some(text) = &beside.server {
+        hasher.update(Hash::of(text.as_bytes()).bytes());
     }
     hasher.finish()
 }
@@ -146,7 +152,7 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<Found>> {
         };
         let (component, beside) = match Beside::of(&path) {
             Ok(beside) => (component, beside),
-            Err(error) => (Err(error.to_string()), Beside { config: None, cases: None, signature: None }),
+            Err(error) => (Err(error.to_string()), Beside { config: None, cases: None, signature: None, server: None }),
         };
         found.insert(stem.to_owned(), PluginFiles { path, component, beside });
     }

@@ -6,8 +6,9 @@ pub(crate) mod manifest;
 mod swap;
 mod trial;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use cqar_domain::{
     id::EntityType,
     lookup::Lookup,
@@ -25,7 +26,7 @@ use wasmtime::component::{Component, InstancePre};
 use self::{cases::Case, manifest::Manifest, trial::Trial};
 use crate::{
     compile::{CompileError, Compiler},
-    config::Limits,
+    config::{Limits, PluginSettings},
     directory::{disk::Disk, scan::Beside},
     error::CallError,
     generation::{Generation, Policy, PoolSettings},
@@ -114,9 +115,10 @@ pub(crate) struct Gate {
     pub(crate) compiler: Compiler,
     pub(crate) lookup: Arc<dyn Lookup>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) settings: BTreeMap<String, Value>,
-    pub(crate) grants: BTreeMap<String, Vec<String>>,
-    pub(crate) limits: Limits,
+    /// What the server's configuration says, as it is now.
+    pub(crate) configured: ArcSwap<PluginSettings>,
+    /// Tells the watcher that it is another.
+    pub(crate) reconfigured: Notify,
     pub(crate) trusted_keys: Option<Vec<TrustedKey>>,
     pub(crate) budget: Arc<MemoryBudget>,
     pub(crate) store: Arc<GenerationStore>,
@@ -148,7 +150,7 @@ impl Gate {
             candidate.config.as_ref().map_err(|error| at("config")(format!("{}.toml: {error}", candidate.name)))?;
         self.trust(candidate).await?;
         self.quarantine(candidate)?;
-        let limits = config.limits(&self.limits).map_err(at("config"))?;
+        let limits = config.limits(&self.configured.load().limits).map_err(at("config"))?;
         let (component, code) = self.compile(candidate).await?;
         let version = interface::version(&component).map_err(at("interface"))?;
         let component = self.engine.linker().instantiate_pre(&component).map_err(|error| {
@@ -166,7 +168,7 @@ impl Gate {
         // Nobody closes it.
         let _trial = self.trials.acquire().await;
         let now = self.clock.now();
-        let mut template = self.template(candidate, config, (component, code), shared).map_err(wasm("interface"))?;
+        let mut template = Self::template(candidate, config, (component, code), shared).map_err(wasm("interface"))?;
         let mut manifest = self.describe(&template, now, &limits).await?;
         if manifest.kind != kind {
             let (says, is) = (manifest.kind.name(), kind.name());
@@ -185,7 +187,9 @@ impl Gate {
             // An error means that the server stops.
             let _ = described.send(Described { judges }).await;
         }
-        let granted = config.grants.as_ref().or_else(|| self.grants.get(&*candidate.name));
+        // What is granted now, whatever was when it served last.
+        let configured = self.configured.load_full();
+        let granted = config.grants.as_ref().or_else(|| configured.grants.get(&*candidate.name));
         swap::granted(&manifest, granted, &candidate.name).map_err(at("grants"))?;
         swap.map_err(at("swap"))?;
         if manifest.looks_up {
@@ -305,13 +309,12 @@ impl Gate {
     }
 
     fn template(
-        &self,
         candidate: &Candidate,
         config: &PluginConfig,
         (component, code): (InstancePre<Sandbox>, CodeMemory),
         shared: &PluginShared,
     ) -> wasmtime::Result<Template> {
-        let of_server = || self.settings.get(&*candidate.name).map_or_else(|| "{}".to_owned(), Value::to_string);
+        let of_server = || candidate.beside.server.clone().unwrap_or_else(|| "{}".to_owned());
         Ok(Template {
             plugin: Arc::clone(&candidate.name),
             hash: candidate.hash,

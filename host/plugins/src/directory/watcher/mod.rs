@@ -25,9 +25,10 @@ use super::{
     disk::Disk,
     entry::{DisabledBy, Entry},
     operations::Command,
-    scan::{self, Contents, DirectoryId, Found},
+    scan::{self, Beside, Contents, DirectoryId, Found},
 };
 use crate::{
+    config::PluginSettings,
     gate::{self, Candidate, Described, Gate, PluginShared, Rejection},
     generation::Generation,
     generation_store::{GenerationRecord, GenerationStore},
@@ -70,6 +71,8 @@ pub(crate) struct Watcher {
     dir: PathBuf,
     required: BTreeSet<String>,
     gate: Arc<Gate>,
+    /// What the server's configuration said when the files were last read by it.
+    configured: Arc<PluginSettings>,
     table: Arc<PluginTable>,
     metrics: Metrics,
     channels: Channels,
@@ -100,6 +103,7 @@ impl Watcher {
         Self {
             dir,
             required,
+            configured: gate.configured.load_full(),
             gate,
             table,
             metrics,
@@ -132,10 +136,12 @@ impl Watcher {
             let due = if event { due.min(scanned) } else { due }.max(scanned + BETWEEN_SCANS);
             let retried_at = self.entries.values().filter_map(Entry::retried_at).min();
             let (token, failing) = (self.channels.token.clone(), Arc::clone(&self.gate.failing));
+            let gate = Arc::clone(&self.gate);
             tokio::select! {
                 () = token.cancelled() => return,
                 Some(command) = self.channels.commands.recv() => self.command(command).await,
                 () = failing.notified() => self.roll_back_failing().await,
+                () = gate.reconfigured.notified() => self.reconfigure(),
                 Some(outcome) = self.outcomes.1.recv() => self.ended(outcome).await,
                 () = self.events.notified(), if !event => event = true,
                 () = sleep_until(retried_at.unwrap_or(poll_at)), if retried_at.is_some() => {}
@@ -157,6 +163,18 @@ impl Watcher {
         self.start_with_records().await;
         self.rescan(true, false).await;
         self.publish();
+    }
+
+    /// Has all tried anew of which the server's configuration says something else now. What does not pass changes nothing.
+    fn reconfigure(&mut self) {
+        let configured = self.gate.configured.load_full();
+        let before = std::mem::replace(&mut self.configured, Arc::clone(&configured));
+        for (name, entry) in &mut self.entries {
+            if !before.says_the_same(&configured, name) {
+                entry.reload();
+            }
+        }
+        self.events.notify_one();
     }
 
     /// When a file is to be looked at without an event. A directory that cannot be read has none.
@@ -251,11 +269,12 @@ impl Watcher {
     async fn read(&mut self, found: Found) {
         let (stem, store) = (found.stem, Arc::clone(&self.gate.store));
         let read = self.disk.run(move || scan::read(&found.files, &store)).await;
+        let of_server = self.configured.text(&stem);
         let entry = self.entry(&stem);
         match read {
             Ok(Some(contents)) => {
                 let before = entry.disabled();
-                entry.contents(of_directory(&stem, contents));
+                entry.contents(of_directory(&stem, contents, of_server));
                 if entry.disabled() == Some(DisabledBy::File) && before != Some(DisabledBy::File) {
                     entry.settle_memory();
                     self.happened(&stem, Type::Disabled, None, &format!("{stem}.toml says `enabled = false`"));
@@ -485,8 +504,9 @@ async fn attempt(
     tell(News::Ended(passed)).await;
 }
 
-fn of_directory(name: &str, contents: Contents) -> Candidate {
+fn of_directory(name: &str, contents: Contents, server: Option<String>) -> Candidate {
     let Contents { component, beside } = contents;
+    let beside = Beside { server, ..beside };
     Candidate {
         name: name.into(),
         hash: component.hash,
