@@ -7,6 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
+use arc_swap::ArcSwap;
 use cqar_proto::v1::ErrorReason;
 use futures::future::Either;
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
@@ -20,9 +21,9 @@ use crate::status_builder::StatusBuilder;
 /// The actor where no key is configured.
 pub(crate) const ANONYMOUS: &str = "anonymous";
 
-/// The keys that may call, and whose they are.
+/// The keys that may call, and whose they are. Clones share them, so that they can be replaced while the server serves.
 #[derive(Clone, Default)]
-pub struct ApiKeys(Arc<[ApiKey]>);
+pub struct ApiKeys(Arc<ArcSwap<Vec<ApiKey>>>);
 
 struct ApiKey {
     hash: [u8; 32],
@@ -36,33 +37,41 @@ pub(crate) struct Actor(Arc<str>);
 impl ApiKeys {
     /// Keys with the names of their owners. Only hashes are kept. Without any key everybody may call, as `anonymous`.
     pub fn new<K: AsRef<[u8]>, N: AsRef<str>>(keys: impl IntoIterator<Item = (K, N)>) -> Self {
+        let this = Self::default();
+        this.replace(keys);
+        this
+    }
+
+    /// From the next call on these keys may call, and no others.
+    pub fn replace<K: AsRef<[u8]>, N: AsRef<str>>(&self, keys: impl IntoIterator<Item = (K, N)>) {
         let keys =
             keys.into_iter().map(|(key, name)| ApiKey { hash: hash(key.as_ref()), actor: Actor(name.as_ref().into()) });
-        Self(keys.collect())
+        self.0.store(Arc::new(keys.collect()));
     }
 
     /// Whether a key is needed at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.load().is_empty()
     }
 
     /// Whose key the headers carry. Every key is compared, whole, so that the time tells nothing of how near a guess is.
-    fn actor(&self, headers: &HeaderMap) -> Result<&Actor, Status> {
+    fn actor(&self, headers: &HeaderMap) -> Result<Actor, Status> {
+        let keys = self.0.load();
         let presented = hash(presented(headers).ok_or_else(missing)?);
         // Past the last key: none.
         let mut found = u64::MAX;
-        for (n, key) in (0..).zip(self.0.iter()) {
+        for (n, key) in (0..).zip(keys.iter()) {
             found.conditional_assign(&n, key.hash.ct_eq(&presented));
         }
-        let key = usize::try_from(found).ok().and_then(|found| self.0.get(found));
-        key.map(|key| &key.actor).ok_or_else(unknown)
+        let key = usize::try_from(found).ok().and_then(|found| keys.get(found));
+        key.map(|key| key.actor.clone()).ok_or_else(unknown)
     }
 }
 
 /// The owners alone, never keys or their hashes.
 impl fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|key| &key.actor.0)).finish()
+        f.debug_list().entries(self.0.load().iter().map(|key| &key.actor.0)).finish()
     }
 }
 
@@ -143,7 +152,7 @@ where
             match self.rules.keys.actor(request.headers()) {
                 Ok(actor) => {
                     tracing::Span::current().record("actor", actor.name());
-                    request.extensions_mut().insert(actor.clone());
+                    request.extensions_mut().insert(actor);
                 }
                 Err(status) => return Either::Right(ready(Ok(status.into_http()))),
             }
@@ -212,6 +221,16 @@ mod tests {
         ] {
             assert_eq!(reason(&keys.actor(&headers(name, value)).unwrap_err()), expected, "{name}: {value}");
         }
+    }
+
+    #[test]
+    fn keys_that_are_replaced_are_unknown_at_once_and_new_ones_known() {
+        let keys = keys();
+        let rules = keys.clone();
+        keys.replace([("open", "desk-2"), ("new", "desk-3")]);
+        assert_eq!(reason(&rules.actor(&headers("x-api-key", "sesame")).unwrap_err()), "API_KEY_UNKNOWN");
+        assert_eq!(rules.actor(&headers("x-api-key", "new")).unwrap().name(), "desk-3");
+        assert_eq!(rules.actor(&headers("x-api-key", "open")).unwrap().name(), "desk-2");
     }
 
     #[test]

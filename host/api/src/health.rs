@@ -1,12 +1,29 @@
-//! Whether this server can serve, for probes.
+//! Whether this server can serve, for probes: `grpc.health.v1`, and what HTTP says.
+//!
+//! The protocol is implemented here, as the library's own answers Watch of an unknown name by `NOT_FOUND`, where the protocol says
+//! `SERVICE_UNKNOWN` and to stay open: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use cqar_proto::v1::{Component, component::State};
-use tokio_util::sync::CancellationToken;
-use tonic_health::{ServingStatus, server::HealthReporter};
+use cqar_proto::{
+    server::market_service_server::SERVICE_NAME as MARKETS,
+    v1::{Component, component::State},
+};
+use futures::{Stream, StreamExt as _, stream};
+use tokio::{sync::watch, time::sleep};
+use tonic::{Request, Response, Status, async_trait};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse,
+    health_check_response::ServingStatus,
+    health_server::{Health, HealthServer},
+};
 
-/// How often readiness is looked at. Probes come every few seconds.
+use crate::{
+    services::SERVICES,
+    startup::{Condition, Startup},
+};
+
+/// How often the condition is looked at. Probes come every few seconds.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a server does.
@@ -40,73 +57,157 @@ impl Readiness {
     }
 }
 
-/// Keeps the health of the services, and of the server as a whole (the empty name), in step with what `is_serving` says,
-/// until the server stops. Then nothing is serving, and whoever watches is told so and let go.
-pub(crate) async fn report(
-    is_serving: impl Fn() -> bool,
-    mut reporter: HealthReporter,
-    services: &[&str],
-    stopping: &CancellationToken,
-) {
-    let names = || services.iter().copied().chain([""]);
-    let mut last = None;
-    loop {
-        let status = if is_serving() { ServingStatus::Serving } else { ServingStatus::NotServing };
-        // Every report is sent to all who watch, so only news is reported.
-        if last.replace(status) != Some(status) {
-            for name in names() {
-                reporter.set_service_status(name, status).await;
+/// What serves: the server as a whole (the empty name) and the markets' service, which have the cache to answer from; and all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Serving {
+    markets: bool,
+    others: bool,
+}
+
+impl Serving {
+    fn of(condition: &Condition) -> Self {
+        let markets = condition.readiness.is_serving();
+        Self { markets, others: markets && !condition.serves_cache_alone }
+    }
+
+    /// The status of a service; none if there is no such service.
+    fn status(self, service: &str) -> Option<ServingStatus> {
+        let is_serving = match service {
+            "" | MARKETS => self.markets,
+            _ if SERVICES.contains(&service) => self.others,
+            _ => return None,
+        };
+        Some(if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+    }
+}
+
+/// `grpc.health.v1.Health`. Clones share what they say.
+#[derive(Clone)]
+pub(crate) struct HealthService {
+    startup: Startup,
+    serving: Arc<watch::Sender<Serving>>,
+}
+
+impl HealthService {
+    pub(crate) fn new(startup: Startup) -> Self {
+        let serving = Serving::of(&startup.condition());
+        Self { startup, serving: Arc::new(watch::Sender::new(serving)) }
+    }
+
+    /// As a service to be served.
+    pub(crate) fn server(&self) -> HealthServer<Self> {
+        HealthServer::new(self.clone())
+    }
+
+    /// Tells those who watch what changes, until the server stops. Then nothing serves, and they are told so and let go.
+    pub(crate) async fn report(&self) {
+        loop {
+            let now = Serving::of(&self.startup.condition());
+            // Only news is reported.
+            self.serving.send_if_modified(|before| std::mem::replace(before, now) != now);
+            tokio::select! {
+                () = self.startup.stopping().cancelled() => break,
+                () = sleep(INTERVAL) => {}
             }
         }
-        if stopping.run_until_cancelled(tokio::time::sleep(INTERVAL)).await.is_none() {
-            break;
-        }
+        self.serving.send_replace(Serving { markets: false, others: false });
     }
-    for name in names() {
-        reporter.set_service_status(name, ServingStatus::NotServing).await;
-        reporter.clear_service_status(name).await;
+}
+
+#[async_trait]
+impl Health for HealthService {
+    async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        let service = request.into_inner().service;
+        // As it is at this moment, and not when it was looked at last.
+        let status = Serving::of(&self.startup.condition()).status(&service);
+        let status = status.ok_or_else(|| Status::not_found(format!("there is no service {service:?}")))?;
+        Ok(Response::new(response(status)))
     }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let service = request.into_inner().service;
+        let stopping = self.startup.stopping().clone();
+        let changes = stream::unfold((self.serving.subscribe(), None), move |(mut serving, last)| {
+            let (service, stopping) = (service.clone(), stopping.clone());
+            async move {
+                loop {
+                    let is_last = stopping.is_cancelled();
+                    let now = serving.borrow_and_update().status(&service).unwrap_or(ServingStatus::ServiceUnknown);
+                    if last != Some(now) {
+                        return Some((Ok(response(now)), (serving, Some(now))));
+                    }
+                    // Who watches is let go once it was told that nothing serves.
+                    if is_last && now != ServingStatus::Serving {
+                        return None;
+                    }
+                    serving.changed().await.ok()?;
+                }
+            }
+        });
+        Ok(Response::new(changes.boxed()))
+    }
+}
+
+fn response(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use futures::{FutureExt, TryStreamExt};
-    use tonic_health::{
-        pb::{
-            HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus as Seen,
-            health_client::HealthClient,
-        },
-        server::health_reporter,
-    };
+    use tokio_util::sync::CancellationToken;
+    use tonic_health::pb::health_client::HealthClient;
 
     use super::*;
 
+    fn request(service: &str) -> HealthCheckRequest {
+        HealthCheckRequest { service: service.to_owned() }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_watcher_is_told_what_changes_and_let_go_at_the_end() {
-        let (reporter, service) = health_reporter();
-        let (serving, stopping) = (AtomicBool::new(true), CancellationToken::new());
+        let stopping = CancellationToken::new();
+        let health = HealthService::new(Startup::new(stopping.clone()));
         let watching = async {
-            let mut client = HealthClient::new(service);
-            let request = HealthCheckRequest { service: "cqar.v1.MarketService".to_owned() };
-            let mut watched = client.watch(request).await.unwrap().into_inner();
+            let mut client = HealthClient::new(health.server());
+            let mut watched = client.watch(request("cqar.v1.MarketService")).await.unwrap().into_inner();
+            let mut unknown = client.watch(request("nonsense")).await.unwrap().into_inner();
             let mut seen = vec![watched.message().await.unwrap().unwrap()];
-            tokio::time::sleep(INTERVAL * 3).await;
+            assert_eq!(unknown.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
+            sleep(INTERVAL * 3).await;
             assert!(watched.message().now_or_never().is_none(), "nothing changed");
-            serving.store(false, Ordering::Relaxed);
-            seen.push(watched.message().await.unwrap().unwrap());
-            serving.store(true, Ordering::Relaxed);
+            assert!(unknown.message().now_or_never().is_none(), "it stays open");
+            health.serving.send_replace(Serving { markets: true, others: false });
             seen.push(watched.message().await.unwrap().unwrap());
             stopping.cancel();
             seen.extend(watched.try_collect::<Vec<_>>().await.unwrap());
+            assert!(unknown.message().await.unwrap().is_none(), "let go");
             seen
         };
-        let is_serving = || serving.load(Ordering::Relaxed);
-        let ((), seen) =
-            tokio::join!(biased; report(is_serving, reporter, &["cqar.v1.MarketService"], &stopping), watching);
-        let seen: Vec<Seen> = seen.iter().map(HealthCheckResponse::status).collect();
-        assert_eq!(seen, [Seen::Serving, Seen::NotServing, Seen::Serving, Seen::NotServing]);
+        let ((), seen) = tokio::join!(biased; health.report(), watching);
+        let seen: Vec<ServingStatus> = seen.iter().map(HealthCheckResponse::status).collect();
+        assert_eq!(seen, [ServingStatus::NotServing, ServingStatus::Serving, ServingStatus::NotServing]);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_service_is_not_found_and_a_starting_server_does_not_serve() {
+        let health = HealthService::new(Startup::new(CancellationToken::new()));
+        let mut client = HealthClient::new(health.server());
+        assert_eq!(client.check(request("nonsense")).await.unwrap_err().code(), tonic::Code::NotFound);
+        for service in ["", "cqar.v1.AssetService"] {
+            let status = client.check(request(service)).await.unwrap().into_inner().status();
+            assert_eq!(status, ServingStatus::NotServing, "{service}");
+        }
+    }
+
+    #[test]
+    fn while_only_the_cache_answers_only_markets_serve() {
+        let serving = Serving { markets: true, others: false };
+        assert_eq!(serving.status(""), Some(ServingStatus::Serving));
+        assert_eq!(serving.status("cqar.v1.MarketService"), Some(ServingStatus::Serving));
+        assert_eq!(serving.status("cqar.v1.AssetService"), Some(ServingStatus::NotServing));
     }
 
     fn readiness(states: &[State]) -> Readiness {

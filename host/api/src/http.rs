@@ -1,6 +1,6 @@
 //! Probes and metrics over HTTP.
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use axum::{
     Json, Router,
@@ -10,18 +10,21 @@ use axum::{
     routing::get,
 };
 use cqar_proto::v1;
-use cqar_registry::Registry;
 use prometheus::{Encoder, TextEncoder};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{health::Readiness, status::internal};
+use crate::{
+    health::Readiness,
+    startup::{Condition, Startup},
+    status::internal,
+};
 
 /// Serves `/health/live`, which answers while the process does, and `/health/ready`, which answers 503 while it cannot
 /// serve, and says how each part does. Ends on the token.
-pub async fn serve_http(listener: TcpListener, registry: Registry, token: CancellationToken) -> io::Result<()> {
-    let router = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(registry);
+pub async fn serve_http(listener: TcpListener, startup: Startup, token: CancellationToken) -> io::Result<()> {
+    let router = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(startup);
     axum::serve(listener, router).with_graceful_shutdown(token.cancelled_owned()).await
 }
 
@@ -38,43 +41,37 @@ pub async fn serve_metrics(
 #[derive(Serialize)]
 struct Health {
     status: Readiness,
-    components: Vec<ComponentHealth>,
-}
-
-#[derive(Serialize)]
-struct ComponentHealth {
-    name: String,
-    state: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    message: String,
+    components: BTreeMap<String, &'static str>,
+    /// Why a part is as it is, by its name; or why there are none yet, or no longer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<String, String>,
 }
 
 async fn live() -> &'static str {
     "live\n"
 }
 
-async fn ready(State(registry): State<Registry>) -> Response {
-    answer(registry.components())
+async fn ready(State(startup): State<Startup>) -> Response {
+    answer(startup.condition())
 }
 
-fn answer(components: Vec<v1::Component>) -> Response {
-    let status = Readiness::of(&components);
+fn answer(condition: Condition) -> Response {
+    let Condition { readiness: status, components, reason, .. } = condition;
     let code = if status.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let components = components.into_iter().map(ComponentHealth::from).collect();
-    (code, Json(Health { status, components })).into_response()
+    let named = components.iter().map(|it| (it.name.clone(), state_name(it.state()))).collect();
+    let of_parts = components.into_iter().filter(|it| !it.message.is_empty()).map(|it| (it.name, it.message));
+    let reasons = of_parts.chain(reason.map(|(name, reason)| (name.to_owned(), reason))).collect();
+    (code, Json(Health { status, components: named, reasons })).into_response()
 }
 
-impl From<v1::Component> for ComponentHealth {
-    fn from(component: v1::Component) -> Self {
-        use v1::component::State;
-        let state = match component.state() {
-            State::Unspecified => "unspecified",
-            State::Ok => "ok",
-            State::Degraded => "degraded",
-            State::Failed => "failed",
-            State::Off => "off",
-        };
-        Self { name: component.name, state, message: component.message }
+fn state_name(state: v1::component::State) -> &'static str {
+    use v1::component::State;
+    match state {
+        State::Unspecified => "unspecified",
+        State::Ok => "ok",
+        State::Degraded => "degraded",
+        State::Failed => "failed",
+        State::Off => "off",
     }
 }
 
@@ -100,11 +97,33 @@ mod tests {
             message: message.to_owned(),
         };
         let failed = component("database", v1::component::State::Failed, "it does not answer");
-        let response = answer(vec![failed, component("l2_cache", v1::component::State::Off, "")]);
+        let response = answer(Condition {
+            readiness: Readiness::NotReady,
+            components: vec![failed, component("cache", v1::component::State::Off, "")],
+            reason: None,
+            serves_cache_alone: true,
+        });
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
-        let expected = r#"{"status":"not_ready","components":[{"name":"database","state":"failed","message":"it does not answer"},{"name":"l2_cache","state":"off"}]}"#;
+        let expected = r#"{"status":"not_ready","components":{"cache":"off","database":"failed"},"reasons":{"database":"it does not answer"}}"#;
         assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_starts_or_drains_answers_503_and_says_what_it_waits_for() {
+        let stopping = CancellationToken::new();
+        let startup = Startup::new(stopping.clone());
+        startup.waits_for("the database does not answer");
+        let said = async |startup: &Startup| {
+            let response = answer(startup.condition());
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            String::from_utf8(to_bytes(response.into_body(), 1 << 16).await.unwrap().to_vec()).unwrap()
+        };
+        let starting = r#"{"status":"not_ready","components":{},"reasons":{"start":"the database does not answer"}}"#;
+        assert_eq!(said(&startup).await, starting);
+        stopping.cancel();
+        let draining = r#"{"status":"not_ready","components":{},"reasons":{"shutdown":"the server drains"}}"#;
+        assert_eq!(said(&startup).await, draining);
     }
 
     #[tokio::test]

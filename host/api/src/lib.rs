@@ -8,7 +8,9 @@
 //! |---|---|
 //! | [`server`](serve_grpc) | the gRPC server, its limits and its drain |
 //! | [`http`](serve_http) | probes and metrics over HTTP |
+//! | [`startup`](Startup) | how far the server is |
 //! | [`auth`](ApiKeys) | who calls |
+//! | `stale` | what is answered while the database is away |
 //! | `calls`, `metrics` | what is counted and traced of each call |
 //! | `services` | one file for each service of the contract |
 //! | `reads`, `joins`, `writes` | what the services have in common |
@@ -26,6 +28,8 @@ mod metrics;
 mod reads;
 mod server;
 mod services;
+mod stale;
+mod startup;
 mod status;
 mod status_builder;
 mod writes;
@@ -33,3 +37,4 @@ mod writes;
 pub use auth::ApiKeys;
 pub use http::{serve_http, serve_metrics};
 pub use server::{GrpcSettings, ServeError, serve_grpc};
+pub use startup::Startup;

@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use cqar_proto::DESCRIPTORS;
-use cqar_registry::Registry;
+use cqar_proto::{DESCRIPTORS, v1::ErrorReason};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
-use tonic_health::{pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS, server::health_reporter};
+use tonic::{
+    Code, Status,
+    body::Body,
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS;
 use tonic_reflection::pb::{
     v1::FILE_DESCRIPTOR_SET as REFLECTION_DESCRIPTORS, v1alpha::FILE_DESCRIPTOR_SET as REFLECTION_ALPHA_DESCRIPTORS,
 };
@@ -16,10 +19,14 @@ use crate::{
     auth::{ApiKeys, AuthLayer},
     calls::InstrumentationLayer,
     error_info::ErrorInfoLayer,
-    health::{self, Readiness},
+    health::HealthService,
     memory::MemoryLayer,
     metrics::{Methods, MethodsError},
-    services::{Api, MAX_IMPORTS, SERVICES, routes},
+    services::{Api, MAX_IMPORTS, routes},
+    stale::StaleLayer,
+    startup::Startup,
+    status::RETRY_LATER,
+    status_builder::StatusBuilder,
 };
 
 /// Calls at once on one connection: beyond it a client opens another one, or waits. It bounds what a connection can hold.
@@ -64,47 +71,80 @@ pub enum ServeError {
     /// Reflection could not read the contract, which is a defect of the build.
     #[error("reflection cannot be served: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
+    /// Its port could not be used.
+    #[error("the gRPC port failed: {0}")]
+    Port(#[from] std::io::Error),
     /// The transport failed.
     #[error("the gRPC server failed: {0}")]
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves every service until the token is cancelled. Then it takes no more calls, ends the streams that would not end by
-/// themselves, and returns when the running calls have ended; how long that may take is the caller's to say.
+/// Serves every service until the token of the startup is cancelled. Then it takes no more calls, ends the streams that would not end
+/// by themselves, and returns when the running calls have ended; how long that may take is the caller's to say.
+///
+/// Health answers from the first moment. Until there is a registry every other call is answered UNAVAILABLE (`STARTING`): by a server
+/// of its own, on the same port, whose connections are told to go when the other one takes over.
 pub async fn serve_grpc(
     listener: TcpListener,
-    registry: Registry,
+    startup: Startup,
     settings: GrpcSettings,
     metrics: &prometheus::Registry,
-    token: CancellationToken,
 ) -> Result<(), ServeError> {
     let GrpcSettings { max_request_bytes, batch_memory_bytes, keys, reflection_requires_key, trace_sample_rate } =
         settings;
     let descriptors = [DESCRIPTORS, HEALTH_DESCRIPTORS, REFLECTION_DESCRIPTORS, REFLECTION_ALPHA_DESCRIPTORS];
     let methods = Methods::new(&descriptors, metrics)?;
     let memory = MemoryLayer::new(batch_memory_bytes, metrics).map_err(MethodsError::from)?;
-    let (reporter, health_service) = health_reporter();
-    let imports = Arc::new(Semaphore::new(MAX_IMPORTS));
-    let api = Api { registry: registry.clone(), stopping: token.clone(), imports };
-    let routes = routes(&api, max_request_bytes)?.add_service(health_service);
-    let stopping = token.child_token();
+    let health = HealthService::new(startup.clone());
+    let instrumentation = InstrumentationLayer { methods, trace_sample_rate };
+    let auth = AuthLayer { keys, reflection_requires_key };
+
+    let listener = listener.into_std()?;
+    let (first, second) = (TcpListener::from_std(listener.try_clone()?)?, TcpListener::from_std(listener)?);
+    let unavailable = Routes::new(health.server()).into_axum_router().fallback(async || starting().into_http::<Body>());
+    let starting = server()
+        .layer(instrumentation.clone())
+        .layer(ErrorInfoLayer)
+        .layer(auth.clone())
+        .add_routes(Routes::from(unavailable))
+        .serve_with_incoming_shutdown(incoming(first), async {
+            startup.started().await;
+        });
     let serving = async {
-        let served = Server::builder()
-            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .layer(InstrumentationLayer { methods, trace_sample_rate })
+        let Some(registry) = startup.started().await else { return Ok(()) };
+        let imports = Arc::new(Semaphore::new(MAX_IMPORTS));
+        let api = Api { registry: registry.clone(), stopping: startup.stopping().clone(), imports };
+        let routes = routes(&api, max_request_bytes)?.add_service(health.server());
+        let served = server()
+            .layer(instrumentation)
             .layer(ErrorInfoLayer)
-            .layer(AuthLayer { keys, reflection_requires_key })
+            .layer(auth)
+            .layer(StaleLayer { registry })
             .layer(memory)
             .add_routes(routes)
-            .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), token.cancelled())
-            .await;
-        // However it ended, its health is not to be reported any more.
-        stopping.cancel();
-        served
+            .serve_with_incoming_shutdown(incoming(second), startup.stopping().cancelled());
+        Ok(served.await?)
     };
-    let is_serving = || Readiness::of(&registry.components()).is_serving();
-    let (served, ()) = tokio::join!(serving, health::report(is_serving, reporter, &SERVICES, &stopping));
-    Ok(served?)
+    let ended = async { tokio::try_join!(async { Ok(starting.await?) }, serving).map(drop) };
+    // However it ends, its health is not to be reported any more.
+    tokio::select! {
+        ended = ended => ended,
+        never = async { health.report().await; std::future::pending().await } => never,
+    }
+}
+
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+}
+
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
+}
+
+fn starting() -> Status {
+    let message = "this server starts: what it waits for is in its log and at /health/ready";
+    StatusBuilder::new(Code::Unavailable, ErrorReason::Starting, message).retry_after(RETRY_LATER).into_status()
 }

@@ -18,7 +18,7 @@ use crate::{
     LookupOptions, Registry, Revisioned,
     error::{Candidate, Error},
     infer_format::InferredFormat,
-    listings::InstrumentMarkets,
+    listings::{Codes, InstrumentMarkets},
     reads::nothing_loaded,
     request_path::RequestPath,
 };
@@ -80,7 +80,7 @@ impl Registry {
         options: LookupOptions,
     ) -> Result<Revisioned<v1::FormatSymbolResponse>, Error> {
         let revision = self.wait_for_revision(options.min_revision).await?;
-        let mut answers = self.format(&[Ok(query)], RequestPath::alone, options, revision).await?;
+        let mut answers = self.format(&[Ok(query)], RequestPath::alone, options, revision).await;
         let value = answers.pop().unwrap_or_else(|| Err(Error::Store(Arc::new(nothing_loaded()))))?;
         Ok(Revisioned { revision, value })
     }
@@ -92,7 +92,7 @@ impl Registry {
         options: LookupOptions,
     ) -> Result<Revisioned<Vec<Result<v1::FormatSymbolResponse, Error>>>, Error> {
         let revision = self.wait_for_revision(options.min_revision).await?;
-        let value = self.format(queries, RequestPath::InBatch, options, revision).await?;
+        let value = self.format(queries, RequestPath::InBatch, options, revision).await;
         Ok(Revisioned { revision, value })
     }
 
@@ -100,14 +100,14 @@ impl Registry {
     pub async fn find_markets(&self, query: FindQuery) -> Result<Revisioned<FoundMarkets>, Error> {
         let revision = self.wait_for_revision(query.min_revision).await?;
         let at = query.as_of.unwrap_or_else(|| self.inner.clock.now());
-        let codes = self.codes(std::slice::from_ref(&query.instrument), revision).await?;
+        let codes = self.codes(std::slice::from_ref(&query.instrument), revision).await;
         let instrument = instrument_id(&query.instrument, &codes)?;
         let key = EntityKey::Instrument(instrument);
         if self.entities(std::slice::from_ref(&key), revision).await?.first().is_none_or(Option::is_none) {
             return Err(Error::NotFound { field: "instrument_id".to_owned(), key });
         }
-        let mut listings = self.listings(&[instrument], revision).await?;
-        let listings = listings.pop().ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))?;
+        let listings = self.listings(&[instrument], revision).await.pop();
+        let listings = listings.ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))??;
         let wanted = |market: &Market| {
             market.interval().contains(at) && (query.venues.is_empty() || query.venues.contains(&market.venue_id))
         };
@@ -129,11 +129,11 @@ impl Registry {
         path: impl Fn(usize) -> RequestPath + Send,
         options: LookupOptions,
         revision: Revision,
-    ) -> Result<Vec<Result<v1::FormatSymbolResponse, Error>>, Error> {
+    ) -> Vec<Result<v1::FormatSymbolResponse, Error>> {
         let now = self.inner.clock.now();
         let well_formed = || queries.iter().flatten();
         let selectors: Vec<InstrumentSelector> = well_formed().map(|query| query.instrument.clone()).collect();
-        let codes = self.codes(&selectors, revision).await?;
+        let codes = self.codes(&selectors, revision).await;
         let ids = well_formed().filter_map(|query| instrument_id(&query.instrument, &codes).ok());
         let instruments: Vec<InstrumentId> = ids.collect::<BTreeSet<_>>().into_iter().collect();
         let venues: BTreeSet<&VenueId> = well_formed().map(|query| &query.venue).collect();
@@ -142,11 +142,10 @@ impl Registry {
             .map(|id| EntityKey::Instrument(*id))
             .chain(venues.into_iter().cloned().map(EntityKey::Venue))
             .collect();
-        let found = self.entities(&keys, revision).await?;
-        let entities: HashMap<EntityKey, Arc<Entity>> =
-            keys.into_iter().zip(found).filter_map(|(key, entity)| Some((key, entity?))).collect();
-        let listings = self.listings(&instruments, revision).await?;
-        let listings: HashMap<InstrumentId, Arc<InstrumentMarkets>> = instruments.into_iter().zip(listings).collect();
+        let found = self.each_entity(&keys, revision).await;
+        let entities = keys.into_iter().zip(found).collect();
+        let listings = self.listings(&instruments, revision).await;
+        let listings = instruments.into_iter().zip(listings).collect();
         let loaded = Loaded { entities, listings };
         let answer = |(n, query): (usize, &Result<FormatQuery, Error>)| {
             let query = query.as_ref().map_err(Clone::clone)?;
@@ -157,7 +156,7 @@ impl Registry {
         if options.allow_inferred {
             self.format_unlisted(queries, &loaded, &mut answers, now).await;
         }
-        Ok(answers)
+        answers
     }
 
     /// Has the plugins write what no registered market says: those of one venue and instant together.
@@ -194,15 +193,12 @@ impl Registry {
 }
 
 /// The id that the selector means, given who has the codes.
-pub(crate) fn instrument_id(
-    selector: &InstrumentSelector,
-    codes: &HashMap<String, Arc<[InstrumentId]>>,
-) -> Result<InstrumentId, Error> {
+pub(crate) fn instrument_id(selector: &InstrumentSelector, codes: &Codes) -> Result<InstrumentId, Error> {
     let code = match selector {
         InstrumentSelector::Id(id) => return Ok(*id),
         InstrumentSelector::Code(code) => code,
     };
-    match codes.get(code).map(|ids| &**ids) {
+    match codes.get(code).map(|ids| ids.as_deref().map_err(Clone::clone)).transpose()? {
         None | Some([]) => Err(Error::CodeUnknown(code.clone())),
         Some([one]) => Ok(*one),
         Some(several) => Err(Error::AmbiguousCode {
@@ -212,23 +208,28 @@ pub(crate) fn instrument_id(
     }
 }
 
-/// What answers are made of.
+/// What answers are made of, each or why it could not be read.
 struct Loaded {
-    entities: HashMap<EntityKey, Arc<Entity>>,
-    listings: HashMap<InstrumentId, Arc<InstrumentMarkets>>,
+    entities: HashMap<EntityKey, Result<Option<Arc<Entity>>, Error>>,
+    listings: HashMap<InstrumentId, Result<Arc<InstrumentMarkets>, Error>>,
 }
 
 impl Loaded {
-    fn instrument(&self, id: InstrumentId) -> Option<&Instrument> {
-        match self.entities.get(&EntityKey::Instrument(id)).map(Arc::as_ref) {
+    fn entity(&self, key: &EntityKey) -> Result<Option<&Entity>, Error> {
+        let found = self.entities.get(key).map(|found| found.as_ref().map_err(Clone::clone)).transpose()?;
+        Ok(found.and_then(Option::as_deref))
+    }
+
+    fn instrument(&self, id: InstrumentId) -> Result<Option<&Instrument>, Error> {
+        Ok(match self.entity(&EntityKey::Instrument(id))? {
             Some(Entity::Instrument(instrument)) => Some(instrument),
             _ => None,
-        }
+        })
     }
 
     /// The same, if it is not deleted: nothing is inferred for what has no market and gets none.
     fn undeleted(&self, id: InstrumentId) -> Option<&Instrument> {
-        self.instrument(id).filter(|instrument| instrument.meta.delete_time.is_none())
+        self.instrument(id).ok().flatten().filter(|instrument| instrument.meta.delete_time.is_none())
     }
 
     fn answer(
@@ -238,14 +239,15 @@ impl Loaded {
         at: Timestamp,
         path: RequestPath,
     ) -> Result<v1::FormatSymbolResponse, Error> {
-        let Some(instrument) = self.instrument(id) else {
+        let Some(instrument) = self.instrument(id)? else {
             return Err(Error::NotFound { field: path.field("instrument_id"), key: EntityKey::Instrument(id) });
         };
         let venue = EntityKey::Venue(query.venue.clone());
-        if self.entities.get(&venue).is_none_or(|venue| venue.is_deleted()) {
+        if self.entity(&venue)?.is_none_or(Entity::is_deleted) {
             return Err(Error::NotFound { field: path.field("venue_id"), key: venue });
         }
-        let listings = self.listings.get(&id).ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))?;
+        let listings = self.listings.get(&id).cloned();
+        let listings = listings.ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))??;
         let is_wanted = |market: &&Market| {
             market.venue_id == query.venue
                 && query.segment.as_ref().is_none_or(|segment| *segment == market.segment)

@@ -56,9 +56,10 @@ pub use format::{FindQuery, FormatQuery, FoundMarkets, InstrumentSelector};
 pub use joined::{DeploymentQuery, IdentifierQuery, JoinedQuery, VenueAssetQuery};
 pub use list::{EntityPage, PageRequest};
 pub use lookup::StoreLookup;
-pub use registry::{Registry, RegistryParts, RegistrySettings, Revisioned};
+pub use registry::{ReadLimits, Registry, RegistryParts, RegistrySettings, Revisioned};
 pub use request_path::RequestPath;
 pub use resolve::{LookupOptions, ResolveQuery};
+pub use status::Staleness;
 pub use variants::VariantsQuery;
 pub use write::{WriteContext, request_hash};
 

@@ -74,12 +74,13 @@ impl Registry {
         &self,
         instruments: &[InstrumentId],
         min_revision: Revision,
-    ) -> Result<Vec<Arc<InstrumentMarkets>>, Error> {
+    ) -> Vec<Result<Arc<InstrumentMarkets>, Error>> {
         let caches = self.inner.caches.as_deref();
         let cache = caches.map(|caches| &caches.listings);
         let get = |id: &InstrumentId| caches.and_then(|it| it.counts.listings.count(it.listings.get(id)));
         let load = |ids: Vec<InstrumentId>| self.clone().load_listings(ids, min_revision);
-        caches::read_through(cache, get, instruments, load).await.map_err(Error::Store)
+        let found = caches::read_each_through(cache, get, instruments, load).await;
+        found.into_iter().map(|markets| markets.map_err(Error::Store)).collect()
     }
 
     async fn load_listings(
@@ -101,11 +102,7 @@ impl Registry {
     }
 
     /// The instruments that have each of the codes among the selectors.
-    pub(crate) async fn codes(
-        &self,
-        selectors: &[InstrumentSelector],
-        min_revision: Revision,
-    ) -> Result<HashMap<String, Arc<[InstrumentId]>>, Error> {
+    pub(crate) async fn codes(&self, selectors: &[InstrumentSelector], min_revision: Revision) -> Codes {
         let mut codes: Vec<String> = selectors
             .iter()
             .filter_map(|selector| match selector {
@@ -120,8 +117,8 @@ impl Registry {
         let cache = caches.map(|caches| &caches.codes);
         let get = |code: &String| caches.and_then(|it| it.counts.codes.count(it.codes.get(code)));
         let load = |codes: Vec<String>| self.clone().load_codes(codes, min_revision);
-        let found = caches::read_through(cache, get, &codes, load).await.map_err(Error::Store)?;
-        Ok(codes.into_iter().zip(found).collect())
+        let found = caches::read_each_through(cache, get, &codes, load).await;
+        codes.into_iter().zip(found.into_iter().map(|ids| ids.map_err(Error::Store))).collect()
     }
 
     async fn load_codes(
@@ -142,6 +139,9 @@ impl Registry {
         Ok(loaded.collect())
     }
 }
+
+/// The instruments that have each code, or why that could not be read.
+pub(crate) type Codes = HashMap<String, Result<Arc<[InstrumentId]>, Error>>;
 
 struct ListingsQuery<'a>(&'a [InstrumentId]);
 

@@ -47,7 +47,7 @@ impl Registry {
     ) -> Result<Revisioned<Arc<Entity>>, Error> {
         let revision = self.wait_for_revision(min_revision).await?;
         let selector = InstrumentSelector::Code(code.clone());
-        let codes = self.codes(std::slice::from_ref(&selector), revision).await?;
+        let codes = self.codes(std::slice::from_ref(&selector), revision).await;
         let key = EntityKey::Instrument(format::instrument_id(&selector, &codes)?);
         let found = self.entities(std::slice::from_ref(&key), revision).await?.pop().flatten();
         // The code and the instrument are two look-ups: another write may have come between them.
@@ -73,11 +73,21 @@ impl Registry {
         keys: &[EntityKey],
         min_revision: Revision,
     ) -> Result<Vec<Option<Arc<Entity>>>, Error> {
+        self.each_entity(keys, min_revision).await.into_iter().collect()
+    }
+
+    /// The same, each or why it could not be read.
+    pub(crate) async fn each_entity(
+        &self,
+        keys: &[EntityKey],
+        min_revision: Revision,
+    ) -> Vec<Result<Option<Arc<Entity>>, Error>> {
         let caches = self.inner.caches.as_deref();
         let cache = caches.map(|caches| &caches.entities);
         let get = |key: &EntityKey| caches.and_then(|it| it.counts.entity(key.entity_type(), it.entities.get(key)));
         let load = |keys: Vec<EntityKey>| self.clone().load_entities(keys, min_revision);
-        caches::read_through(cache, get, keys, load).await.map_err(Error::Store)
+        let found = caches::read_each_through(cache, get, keys, load).await;
+        found.into_iter().map(|entity| entity.map_err(Error::Store)).collect()
     }
 
     async fn load_entities(

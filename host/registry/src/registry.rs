@@ -16,6 +16,7 @@ use cqar_events::{
 use cqar_plugins::PluginHost;
 use cqar_store::Store;
 use futures::Stream;
+use parking_lot::RwLock;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -39,10 +40,19 @@ pub struct Revisioned<T> {
 /// How the use cases behave.
 #[derive(Debug, Clone)]
 pub struct RegistrySettings {
-    /// How long a read with `min_revision` waits for it.
-    pub min_revision_timeout: Duration,
+    /// How long reads wait, and for how long what they answer holds.
+    pub read_limits: ReadLimits,
     /// The version that `GetStatus` shows.
     pub version: &'static str,
+}
+
+/// How long reads wait, and for how long what they answer holds. It may be changed while the registry serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimits {
+    /// How long a read with `min_revision` waits for it.
+    pub min_revision_timeout: Duration,
+    /// For how long after the database last answered what is cached is served.
+    pub stale_reads: Duration,
 }
 
 /// What the registry is put together from.
@@ -78,7 +88,8 @@ pub(crate) struct Inner {
     pub(crate) relay: Option<Arc<Relay>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn IdSource>,
-    pub(crate) settings: RegistrySettings,
+    pub(crate) read_limits: RwLock<ReadLimits>,
+    pub(crate) version: &'static str,
     pub(crate) tracker: TaskTracker,
     pub(crate) unresolved: UnresolvedSymbols,
     pub(crate) started: Timestamp,
@@ -90,8 +101,22 @@ impl Registry {
         let RegistryParts { store, tailer, caches, l2, plugins, relay, clock, ids, settings, tracker } = parts;
         let started = clock.now();
         let unresolved = UnresolvedSymbols::default();
-        let inner =
-            Inner { store, tailer, caches, l2, plugins, relay, clock, ids, settings, tracker, unresolved, started };
+        let RegistrySettings { read_limits, version } = settings;
+        let inner = Inner {
+            store,
+            tailer,
+            caches,
+            l2,
+            plugins,
+            relay,
+            clock,
+            ids,
+            read_limits: RwLock::new(read_limits),
+            version,
+            tracker,
+            unresolved,
+            started,
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -107,6 +132,11 @@ impl Registry {
     /// Which log it is. Revisions of different logs never compare.
     pub fn log_id(&self) -> Uuid {
         self.inner.tailer.log_id()
+    }
+
+    /// From now on reads have these limits.
+    pub fn set_read_limits(&self, limits: ReadLimits) {
+        *self.inner.read_limits.write() = limits;
     }
 
     /// Makes the ids that clients do not choose.
@@ -125,7 +155,11 @@ impl Inner {
     /// See [`Registry::wait_for_revision`].
     pub(crate) async fn wait_for_revision(&self, wanted: Revision) -> Result<Revision, Error> {
         let tailer = &self.tailer;
-        if wanted > tailer.applied() && !tailer.wait_for(wanted, self.settings.min_revision_timeout).await {
+        if wanted <= tailer.applied() {
+            return Ok(tailer.applied());
+        }
+        let within = self.read_limits.read().min_revision_timeout;
+        if !tailer.wait_for(wanted, within).await {
             return Err(Error::RevisionNotReached { wanted, applied: tailer.applied() });
         }
         Ok(tailer.applied())

@@ -127,15 +127,17 @@ impl Registry {
                 None => Some(SymbolKey::of(query, RequestPath::InBatch(n))),
             });
         }
-        let loaded = self.load_symbols_once(keys.iter().flatten().flatten(), revision).await?;
+        // What is cached is answered whatever becomes of the rest.
+        let loaded = self.load_symbols_once(keys.iter().flatten().flatten(), revision).await;
         let now = self.inner.clock.now();
         let mut answers = Vec::with_capacity(queries.len());
         for (((n, query), kept), key) in (first..).zip(queries).zip(kept).zip(keys) {
             let symbol = match (kept, key) {
                 (Some(symbol), _) => Ok(symbol),
-                (None, Some(Ok(key))) => {
-                    loaded.get(&key).cloned().ok_or_else(|| Error::Store(Arc::new(nothing_loaded())))
-                }
+                (None, Some(Ok(key))) => match &loaded {
+                    Ok(loaded) => loaded.get(&key).cloned().ok_or_else(|| Error::Store(Arc::new(nothing_loaded()))),
+                    Err(error) => Err(error.clone()),
+                },
                 (None, Some(Err(error))) => Err(error),
                 (None, None) => continue,
             };

@@ -1,5 +1,7 @@
 //! The health of the registry and of its parts.
 
+use std::time::Duration;
+
 use cqar_cache::L2Health;
 use cqar_events::relay::{Relay, RelayHealth, RelayState};
 use cqar_proto::v1::{self, component::State};
@@ -9,6 +11,20 @@ use crate::{Registry, Revisioned};
 
 /// The most unresolved symbols that the status shows.
 const SHOWN_SYMBOLS: usize = 100;
+
+/// How what is answered stands to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staleness {
+    /// The database answers.
+    Current,
+    /// It does not, and what is cached is served.
+    Stale {
+        /// For how long.
+        age: Duration,
+    },
+    /// It has not for too long, or has another log than what is cached is of.
+    Expired,
+}
 
 impl Registry {
     /// The log, the parts, and what clients asked for in vain. Asks nobody: who wants to know what is wrong is told, whatever
@@ -22,7 +38,7 @@ impl Registry {
             log_id: inner.tailer.log_id().to_string(),
             revision,
             oldest_revision: inner.tailer.oldest(),
-            version: inner.settings.version.to_owned(),
+            version: inner.version.to_owned(),
             start_time: Some(inner.started.into()),
             components: self.components(),
             unresolved,
@@ -30,7 +46,22 @@ impl Registry {
         Revisioned { revision, value }
     }
 
-    /// How each part is. Only the database makes the server unfit to serve.
+    /// How what is answered stands to the database.
+    pub fn staleness(&self) -> Staleness {
+        let Some(outage) = self.inner.tailer.outage() else { return Staleness::Current };
+        // Without a cache nothing is answered.
+        if self.inner.caches.is_none()
+            || outage.is_diverged
+            || outage.duration >= self.inner.read_limits.read().stale_reads
+        {
+            Staleness::Expired
+        } else {
+            Staleness::Stale { age: outage.duration }
+        }
+    }
+
+    /// How each part is. Only the database makes the server unfit to serve, and not at once: all replicas share it, and what they have
+    /// in their caches holds for a while.
     pub fn components(&self) -> Vec<v1::Component> {
         vec![self.database(), self.l2_cache(), self.event_bus(), self.plugin_host()]
     }
@@ -38,7 +69,10 @@ impl Registry {
     fn database(&self) -> v1::Component {
         let health = self.inner.tailer.health();
         match (health.fault, self.inner.store.write_health()) {
-            (Some(fault), _) => component("database", State::Failed, fault),
+            (Some(fault), _) => match self.staleness() {
+                Staleness::Current | Staleness::Stale { .. } => component("database", State::Degraded, fault.reason),
+                Staleness::Expired => component("database", State::Failed, fault.reason),
+            },
             (None, WriteHealth::Failing { reason }) => {
                 component("database", State::Degraded, format!("reads work, writes fail: {reason}"))
             }
@@ -51,26 +85,26 @@ impl Registry {
 
     fn l2_cache(&self) -> v1::Component {
         match self.inner.l2.as_ref().map(|l2| l2.health()) {
-            None => component("l2_cache", State::Off, String::new()),
+            None => component("cache", State::Off, String::new()),
             Some(L2Health::Serving { watermark }) => {
-                component("l2_cache", State::Ok, format!("has seen the log through revision {watermark}"))
+                component("cache", State::Ok, format!("has seen the log through revision {watermark}"))
             }
-            Some(L2Health::Away { reason }) => component("l2_cache", State::Degraded, reason),
+            Some(L2Health::Away { reason }) => component("cache", State::Degraded, reason),
         }
     }
 
     fn event_bus(&self) -> v1::Component {
         let Some(RelayHealth { state, message, lag_revisions, .. }) = self.inner.relay.as_deref().map(Relay::health)
         else {
-            return component("event_bus", State::Off, String::new());
+            return component("eventbus", State::Off, String::new());
         };
         let lag = lag_revisions.map(|lag| format!("{lag} revisions behind"));
         match state {
-            RelayState::Ok => component("event_bus", State::Ok, lag.unwrap_or_default()),
-            RelayState::Standby => component("event_bus", State::Ok, message),
+            RelayState::Ok => component("eventbus", State::Ok, lag.unwrap_or_default()),
+            RelayState::Standby => component("eventbus", State::Ok, message),
             RelayState::Waiting | RelayState::Held | RelayState::Refused => {
                 let why = [Some(format!("{}: {message}", state.name())), lag].into_iter().flatten();
-                component("event_bus", State::Degraded, why.collect::<Vec<_>>().join("; "))
+                component("eventbus", State::Degraded, why.collect::<Vec<_>>().join("; "))
             }
         }
     }
