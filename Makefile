@@ -82,6 +82,10 @@ release-contract: ## Keep the contract as it is: later ones must not break its c
 	cd proto && ../$(BUF) breaking --against released/cqar.v1.binpb
 	cd proto && ../$(BUF) build --exclude-source-info -o released/cqar.v1.binpb
 
+.PHONY: docs
+docs: ## Write docs/configuration.md anew from the table of settings
+	cargo run -q -p cqar -- config docs > docs/configuration.md
+
 .PHONY: fmt
 fmt: ## Format the code
 	cargo fmt --all

@@ -42,6 +42,8 @@ fn main() -> ExitCode {
         return cqar_plugins::compile_main(arguments);
     }
     let cli = Cli::parse();
+    // The one provider of cryptography for PostgreSQL, Redis, NATS and the collector. It fails only where there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let exit = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => {
             let exit = runtime.block_on(cli::run(cli));

@@ -16,7 +16,7 @@ use super::{
     error::{CliError, Exit},
     output::{self, OutputFormat},
 };
-use crate::serve::store_settings;
+use crate::{config::Purpose, serve::store_settings};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -64,7 +64,7 @@ struct Migration {
 pub async fn run(args: MigrateArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let (MigrateCommand::Up(config) | MigrateCommand::Down { config, .. } | MigrateCommand::Status(config)) =
         &args.command;
-    let loaded = config.load()?;
+    let loaded = config.load_for(Purpose::Migrate)?;
     let settings = store_settings(&loaded.config.database);
     if let MigrateCommand::Down { steps, yes: false, .. } = &args.command {
         let question =

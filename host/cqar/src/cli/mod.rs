@@ -19,6 +19,7 @@ pub mod error;
 mod fields;
 mod format;
 mod get;
+mod health;
 mod import;
 mod list;
 mod lookup;
@@ -47,7 +48,7 @@ use self::{
     output::OutputFormat,
 };
 use crate::{
-    config::{self as configuration, LoadOptions, Loaded, values::Secret},
+    config::{self as configuration, LoadOptions, Loaded, Purpose, values::Secret},
     serve::{self, ServeOptions, Starter},
 };
 
@@ -134,6 +135,8 @@ calls end first.")]
     Plugin(plugin::PluginArgs),
     /// Shows or checks the configuration.
     Config(config::ConfigCommand),
+    /// Asks the server on this machine whether it lives, or is ready, without a key: for containers.
+    Health(health::HealthArgs),
     /// Shows how the server does.
     Status(status::StatusArgs),
     /// Prints what a shell needs to complete commands and options.
@@ -173,6 +176,7 @@ impl Command {
             | Self::Watch(_)
             | Self::Plugin(_)
             | Self::Config(_)
+            | Self::Health(_)
             | Self::Status(_)
             | Self::Completions { .. } => false,
         }
@@ -198,9 +202,19 @@ pub struct ConfigArgs {
 }
 
 impl ConfigArgs {
-    /// Loads the configuration with the process's environment.
+    /// Where the configuration is: in the directory, and in the process's environment.
+    pub fn options(&self, purpose: Purpose) -> LoadOptions {
+        LoadOptions::of_process(self.dir.clone(), purpose)
+    }
+
+    /// Loads the configuration of the server with the process's environment.
     pub fn load(&self) -> Result<Loaded, CliError> {
-        Ok(configuration::load(&LoadOptions::of_process(self.dir.clone()))?)
+        self.load_for(Purpose::Serve)
+    }
+
+    /// Loads as much of it as something else than to serve needs.
+    pub fn load_for(&self, purpose: Purpose) -> Result<Loaded, CliError> {
+        Ok(configuration::load(&self.options(purpose))?)
     }
 }
 
@@ -230,6 +244,7 @@ pub async fn run(cli: Cli) -> Exit {
         Command::Watch(args) => watch::run(args, &client).await,
         Command::Plugin(args) => plugin::run(args, &client).await,
         Command::Config(args) => config::run(&args, &client),
+        Command::Health(args) => health::run(args, &client).await,
         Command::Status(args) => status::run(args, &client).await,
         Command::Completions { shell } => {
             // Into memory first: the generator panics where a reader has gone.
@@ -245,9 +260,10 @@ pub async fn run(cli: Cli) -> Exit {
 }
 
 async fn serve(args: ServeArgs) -> Result<Exit, CliError> {
-    let loaded = args.config.load()?;
+    let options = args.config.options(Purpose::Serve);
+    let loaded = configuration::load(&options)?;
     let starter = args.starter.map(|dir| dir.map_or(Starter::CompiledIn, Starter::Directory));
-    serve::run(loaded, ServeOptions { starter }).await?;
+    serve::run(loaded, options, ServeOptions { starter }).await?;
     Ok(Exit::Done)
 }
 

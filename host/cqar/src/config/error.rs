@@ -64,22 +64,45 @@ pub enum ConfigError {
         origin: Origin,
         /// What is allowed.
         allowed: &'static str,
-        /// The value, as far as it may be shown.
+        /// The value, as far as it may be shown, and where such a value comes from, if that is known.
         shown: String,
     },
-    /// A value that contradicts another.
+    /// A value that is not allowed together with others, or not here.
     #[error("{key} ({origin}): {message}")]
-    Contradiction {
+    Refused {
         /// The key.
         key: &'static str,
         /// Where the value comes from.
         origin: Origin,
-        /// With what.
-        message: &'static str,
+        /// Why, and what mends it. It shows nothing of a secret.
+        message: String,
+    },
+    /// A secret that is given twice.
+    #[error("{variable} and {file_variable} (environment) are both set: unset one of them")]
+    GivenTwice {
+        /// The variable with the value.
+        variable: String,
+        /// The variable that names a file.
+        file_variable: String,
+    },
+    /// A secret whose file cannot be read.
+    #[error("{variable} (environment) names {path}, which cannot be read: {reason}")]
+    SecretFile {
+        /// The variable.
+        variable: String,
+        /// The file, as far as it may be shown.
+        path: String,
+        /// Why. (Never what it holds.)
+        reason: String,
     },
     /// The environment's own name.
     #[error(
-        "SERVICE_ENV (environment): must be production or development, or NAME with a file config.NAME.yaml, and is `{0}`"
+        "service.env ({origin}): must be production, staging or development, or NAME with a file config.NAME.yaml, and is `{name}`"
     )]
-    UnknownEnvironment(String),
+    UnknownEnvironment {
+        /// What it is called.
+        name: String,
+        /// Where that comes from.
+        origin: Origin,
+    },
 }

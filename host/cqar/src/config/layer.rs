@@ -1,6 +1,12 @@
 //! One layer of the configuration: a file, or the environment, as keys with their values and origins.
 
-use std::{collections::BTreeMap, ffi::OsString, fmt, fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
 
 use figment::{
     Metadata, Profile, Provider,
@@ -13,9 +19,11 @@ use serde::{
 use serde_saphyr::Spanned;
 
 use super::{
+    document,
     error::ConfigError,
-    keys::{self, KEYS, PLUGIN_SETTINGS},
+    keys::{self, Key, PLUGIN_SETTINGS, Secrecy},
     origin::Origin,
+    rules::shown_path,
 };
 
 /// A layer. Every value outside `plugins.settings` is the text as written, so that a password of digits stays what it
@@ -24,6 +32,8 @@ use super::{
 pub struct Layer {
     /// What figment calls it.
     pub name: String,
+    /// Where it was read, if it is a file.
+    pub path: Option<PathBuf>,
     dict: Dict,
     origins: BTreeMap<String, Origin>,
 }
@@ -31,8 +41,8 @@ pub struct Layer {
 impl Layer {
     /// The defaults.
     pub fn defaults() -> Result<Self, ConfigError> {
-        let layer = Self::parse(Path::new("defaults.yaml"), super::DEFAULTS)?;
-        let mut layer = Self { name: "default".to_owned(), ..layer };
+        let layer = Self::parse(Path::new("defaults"), &document::defaults_yaml())?;
+        let mut layer = Self { name: "default".to_owned(), path: None, ..layer };
         layer.origins.values_mut().for_each(|origin| *origin = Origin::Default);
         Ok(layer)
     }
@@ -46,26 +56,32 @@ impl Layer {
         }
     }
 
-    /// The variables of the table.
+    /// The variables of the table, and the files of secrets that they name.
     pub fn environment(variables: &[(OsString, OsString)]) -> Result<Self, ConfigError> {
-        let mut layer = Self { name: "environment".to_owned(), dict: Dict::new(), origins: BTreeMap::new() };
-        for key in KEYS {
-            let Some(name) = key.variable else { continue };
-            let Some((_, value)) = variables.iter().find(|(variable, _)| variable == name) else { continue };
-            let origin = Origin::Variable(name.to_owned());
-            let Some(text) = value.to_str() else {
-                let shown = "not UTF-8".to_owned();
-                return Err(ConfigError::BadValue { key: key.path.to_owned(), origin, allowed: key.allowed, shown });
-            };
-            if let Some((section, field)) = key.path.split_once('.') {
-                let section = layer.dict.entry(section.to_owned()).or_insert_with(|| Dict::new().into());
-                if let Value::Dict(_, fields) = section {
-                    fields.insert(field.to_owned(), Value::from(text));
-                }
+        let mut layer =
+            Self { name: "environment".to_owned(), path: None, dict: Dict::new(), origins: BTreeMap::new() };
+        for key in keys::all() {
+            let Some((text, origin)) = from_environment(key, variables)? else { continue };
+            // Deployments set it empty where they mean none.
+            if key.path == "service.env" && text.is_empty() {
+                continue;
+            }
+            let (section, field) = key.parts();
+            let section = layer.dict.entry(section.to_owned()).or_insert_with(|| Dict::new().into());
+            if let Value::Dict(_, fields) = section {
+                fields.insert(field.to_owned(), Value::from(text));
             }
             layer.origins.insert(key.path.to_owned(), origin);
         }
         Ok(layer)
+    }
+
+    /// The text at `section.name`, if it is one.
+    pub fn text(&self, section: &str, name: &str) -> Option<&str> {
+        match self.dict.get(section)? {
+            Value::Dict(_, fields) => fields.get(name)?.as_str(),
+            _ => None,
+        }
     }
 
     /// Where the value at the path comes from, or the part of it that was written.
@@ -108,7 +124,12 @@ impl Layer {
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
-        let mut layer = Self { name: path.display().to_string(), dict: Dict::new(), origins: BTreeMap::new() };
+        let mut layer = Self {
+            name: path.display().to_string(),
+            path: Some(path.to_owned()),
+            dict: Dict::new(),
+            origins: BTreeMap::new(),
+        };
         let not_yaml = |message: String| ConfigError::NotYaml { path: path.to_owned(), message };
         let options = serde_saphyr::options! { with_snippet: false };
         let root = serde_saphyr::from_str_with_options::<Option<Spanned<Node>>>(text, options)
@@ -118,8 +139,6 @@ impl Layer {
             Some(Node::Map(fields)) => layer.dict = layer.fields("", fields, text),
             Some(Node::Scalar(_) | Node::List(_)) => return Err(not_yaml("must be a map of sections".to_owned())),
         }
-        // An empty section changes nothing.
-        layer.dict.retain(|_, value| !matches!(value, Value::Empty(..)));
         Ok(layer)
     }
 
@@ -143,9 +162,64 @@ impl Layer {
             Node::Scalar(value @ (Value::Num(..) | Value::Bool(..))) if !typed => {
                 as_written(&node.defined, text).map_or(value, Value::from)
             }
+            Node::Scalar(Value::String(tag, text)) => Value::String(tag, without_newline(path, text)),
             Node::Scalar(value) => value,
         }
     }
+}
+
+/// What the environment says of a key.
+fn from_environment(key: &Key, variables: &[(OsString, OsString)]) -> Result<Option<(String, Origin)>, ConfigError> {
+    let find = |name: &str| variables.iter().find(|(variable, _)| variable == name).map(|(_, value)| value);
+    let (Some(variable), file_variable) = (key.variable(), key.file_variable()) else { return Ok(None) };
+    let file = file_variable.and_then(|name| find(&name).map(|path| (name, Path::new(path))));
+    let (text, origin) = match (find(&variable), file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some((file_variable, _))) => return Err(ConfigError::GivenTwice { variable, file_variable }),
+        (Some(value), None) => {
+            let origin = Origin::Variable(variable);
+            let Some(text) = value.to_str() else {
+                return Err(ConfigError::BadValue {
+                    key: key.path.to_owned(),
+                    origin,
+                    allowed: key.allowed,
+                    shown: "not UTF-8".to_owned(),
+                });
+            };
+            (text.to_owned(), origin)
+        }
+        (None, Some((variable, path))) => match read_secret(path) {
+            Ok(text) => (text, Origin::SecretFile { variable, path: path.to_owned() }),
+            Err(reason) => return Err(ConfigError::SecretFile { variable, path: shown_path(path), reason }),
+        },
+    };
+    Ok(Some((without_newline(key.path, text), origin)))
+}
+
+/// More than any key, and than all keys of a registry.
+const MAX_SECRET_BYTES: u64 = 1 << 20;
+
+fn read_secret(path: &Path) -> Result<String, String> {
+    let mut text = String::new();
+    // A pipe could be waited for without end, and be read once.
+    if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no regular file".to_owned());
+    }
+    let file = fs::File::open(path).map_err(|error| error.to_string())?;
+    let read = file.take(MAX_SECRET_BYTES + 1).read_to_string(&mut text).map_err(|error| error.to_string())?;
+    if read as u64 > MAX_SECRET_BYTES {
+        return Err("it is larger than 1 MiB".to_owned());
+    }
+    Ok(text)
+}
+
+/// Editors and `kubectl create secret --from-file` leave a newline behind a secret, of which it is no part.
+fn without_newline(path: &str, text: String) -> String {
+    if keys::holding(path).is_none_or(|key| key.secrecy == Secrecy::Open) {
+        return text;
+    }
+    let without = text.strip_suffix('\n').map(|text| text.strip_suffix('\r').unwrap_or(text));
+    without.map_or(text.clone(), str::to_owned)
 }
 
 impl Provider for Layer {
@@ -154,7 +228,16 @@ impl Provider for Layer {
     }
 
     fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        Ok(Profile::Default.collect(self.dict.clone()))
+        // An empty section changes nothing, and neither does a key that nothing stands behind.
+        let is_given = |value: &Value| !matches!(value, Value::Empty(..));
+        let mut dict = self.dict.clone();
+        dict.retain(|_, value| is_given(value));
+        for value in dict.values_mut() {
+            if let Value::Dict(_, fields) = value {
+                fields.retain(|_, value| is_given(value));
+            }
+        }
+        Ok(Profile::Default.collect(dict))
     }
 }
 

@@ -1,22 +1,31 @@
-//! The configuration: compiled-in defaults, `config.yaml`, `config.<env>.yaml`, and environment variables, each layer
-//! over the one before.
+//! The configuration: the table's defaults, `config.yaml`, `config.<env>.yaml`, and environment variables, each layer over the one
+//! before.
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`keys`] | the table of keys, variables and what is allowed |
+//! | [`keys`] | the table of keys, variables, defaults, and what is allowed |
+//! | [`document`] | what is printed of it |
 //! | [`sections`] | the settings as types |
-//! | [`values`] | the types of single values |
+//! | [`values`], [`database`], [`environment`] | the types of single values |
+//! | [`rules`] | what no single value shows |
 //! | [`layer`] | a file or the environment, with the origin of each value |
+//! | [`variables`] | variables that set nothing |
 //! | [`error`] | what is wrong, and where |
 
+pub mod database;
+pub mod document;
+pub mod environment;
 pub mod error;
 pub mod keys;
 pub mod layer;
 pub mod origin;
+pub mod rules;
 pub mod sections;
 pub mod values;
+pub mod variables;
 
 use std::{
+    collections::BTreeSet,
     env,
     ffi::OsString,
     fmt,
@@ -27,15 +36,14 @@ use cqar_store::without_credentials;
 use figment::{Figment, value::Value};
 
 use self::{
+    environment::Environment,
     error::{ConfigError, ConfigErrors},
-    keys::{KEYS, Secrecy},
+    keys::Secrecy,
     layer::Layer,
     origin::Origin,
     sections::Config,
+    variables::Warning,
 };
-
-/// The compiled-in defaults, with their explanations.
-pub const DEFAULTS: &str = include_str!("defaults.yaml");
 
 /// Where to look. The environment holds secrets.
 #[derive(Clone, Default)]
@@ -44,12 +52,24 @@ pub struct LoadOptions {
     pub dir: Option<PathBuf>,
     /// The environment.
     pub variables: Vec<(OsString, OsString)>,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a configuration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// To serve.
+    #[default]
+    Serve,
+    /// To change the schema of the database: who may call does not matter then.
+    Migrate,
 }
 
 impl LoadOptions {
     /// The process's environment.
-    pub fn of_process(dir: Option<PathBuf>) -> Self {
-        Self { dir, variables: env::vars_os().collect() }
+    pub fn of_process(dir: Option<PathBuf>, purpose: Purpose) -> Self {
+        Self { dir, variables: env::vars_os().collect(), purpose }
     }
 }
 
@@ -62,61 +82,77 @@ pub struct Loaded {
     pub sources: Vec<Setting>,
     /// What is probably a mistake, and stops nothing.
     pub warnings: Vec<Warning>,
+    /// The files that were there.
+    pub files: Vec<PathBuf>,
 }
 
 /// An effective value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Setting {
-    /// The key.
+    /// The key, or a path within it.
     pub key: String,
     /// The value, as far as it may be shown.
     pub shown: String,
     /// Where it comes from.
     pub origin: Origin,
+    /// The value, to compare it with a later one.
+    pub value: Hidden,
 }
 
-/// A variable that nearly is one of the table's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// The variable that is set.
-    pub variable: String,
-    /// The one that it was probably meant to be.
-    pub nearest: &'static str,
-}
+/// A value that is never shown.
+#[derive(Clone, PartialEq)]
+pub struct Hidden(Value);
 
-impl fmt::Display for Warning {
+impl fmt::Debug for Hidden {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the environment variable {} sets nothing; did you mean {}?", self.variable, self.nearest)
+        f.write_str("***")
     }
+}
+
+/// The keys, in the order of their names, whose values are others.
+pub fn changed(before: &[Setting], after: &[Setting]) -> BTreeSet<String> {
+    let has = |settings: &[Setting], setting: &Setting| {
+        settings.iter().any(|it| it.key == setting.key && it.value == setting.value)
+    };
+    let new = after.iter().filter(|setting| !has(before, setting));
+    let gone = before.iter().filter(|setting| !has(after, setting));
+    new.chain(gone).map(|setting| setting.key.clone()).collect()
 }
 
 /// Reads every layer, and says everything that is wrong.
 pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigErrors> {
-    let (layers, production) = layers(options)?;
+    let (layers, environment) = layers(options)?;
     let unknown: Vec<_> = layers.iter().flat_map(Layer::unknown_keys).collect();
     if !unknown.is_empty() {
         return Err(ConfigErrors(unknown));
     }
     let figment = layers.iter().fold(Figment::new(), |figment, layer| figment.merge(layer.clone()));
-    let sources = settings(&layers, &figment);
-    let config = extract(&layers, &figment)?;
-
     let origin_of = |path: &str| origin(&layers, &figment, path);
-    let contradictions = config.contradictions(production).into_iter();
-    let contradictions: Vec<_> = contradictions
-        .map(|(key, message)| ConfigError::Contradiction { key, origin: origin_of(key), message })
-        .collect();
-    if !contradictions.is_empty() {
-        return Err(ConfigErrors(contradictions));
-    }
+    let mut config = extract(&layers, &figment)?;
+    config.service.env = effective_environment(&config, &environment, origin_of("service.env"))?;
 
-    let names = options.variables.iter().filter_map(|(name, _)| name.to_str());
-    let warnings =
-        names.filter_map(|name| Some(Warning { variable: name.to_owned(), nearest: keys::near_miss(name)? })).collect();
-    Ok(Loaded { config, sources, warnings })
+    let refused = |(key, message)| ConfigError::Refused { key, origin: origin_of(key), message };
+    // The files of defaults have the port, too.
+    let is_port_given = matches!(origin_of("database.port"), Origin::Variable(_))
+        || keys::holding("database.port").is_some_and(|key| key.default != config.database.port.to_string());
+    let mut found: Vec<ConfigError> = Vec::new();
+    match database::locate(&config.database, is_port_given) {
+        Ok(location) => config.database.location = location,
+        Err(why) => found.push(refused(why)),
+    }
+    let names_database = !config.database.url.expose().is_empty() || !config.database.host.is_empty();
+    let of_database = |key: &str| key.starts_with("database.") || key.starts_with("service.");
+    let matters = |(key, _): &rules::Violation| options.purpose == Purpose::Serve || of_database(key);
+    found.extend(rules::violations(&config, names_database).into_iter().filter(matters).map(refused));
+    if !found.is_empty() {
+        return Err(ConfigErrors(found));
+    }
+    let warnings = variables::warnings(&options.variables);
+    let files = layers.iter().filter_map(|layer| layer.path.clone()).collect();
+    Ok(Loaded { sources: settings(&layers, &figment, &config), config, warnings, files })
 }
 
-fn layers(options: &LoadOptions) -> Result<(Vec<Layer>, bool), ConfigErrors> {
+fn layers(options: &LoadOptions) -> Result<(Vec<Layer>, Environment), ConfigErrors> {
     let one = |error| ConfigErrors(vec![error]);
     let dir = options.dir.as_deref().unwrap_or(Path::new("config"));
     if options.dir.is_some()
@@ -124,30 +160,30 @@ fn layers(options: &LoadOptions) -> Result<(Vec<Layer>, bool), ConfigErrors> {
     {
         return Err(one(ConfigError::Unreadable { path: dir.to_owned(), source }));
     }
-    let service_env = options.variables.iter().find(|(name, _)| name == "SERVICE_ENV");
-    let service_env = service_env.map(|(_, value)| value.to_string_lossy().into_owned()).unwrap_or_default();
-    let (suffix, known) = match service_env.as_str() {
-        "production" | "prod" => ("prod", true),
-        "development" | "dev" => ("dev", true),
-        other => (other, false),
-    };
-
+    let base = Layer::file(&dir.join("config.yaml")).map_err(one)?;
+    let variables = Layer::environment(&options.variables).map_err(one)?;
+    let environment = Environment::of(&variables, base.as_ref());
     let mut layers = vec![Layer::defaults().map_err(one)?];
-    layers.extend(Layer::file(&dir.join("config.yaml")).map_err(one)?);
-    if !suffix.is_empty() {
-        // A mistyped `production` must not start as if nothing had been said.
-        let unknown = || ConfigError::UnknownEnvironment(service_env.clone());
-        if !suffix.chars().all(|c| c.is_ascii_alphanumeric() || "_-".contains(c)) {
-            return Err(one(unknown()));
-        }
+    layers.extend(base);
+    if let Some(suffix) = environment.file_suffix().map_err(one)? {
         match Layer::file(&dir.join(format!("config.{suffix}.yaml"))).map_err(one)? {
             Some(layer) => layers.push(layer),
-            None if known => {}
-            None => return Err(one(unknown())),
+            None if environment.is_known() => {}
+            None => return Err(one(environment.unknown())),
         }
     }
-    layers.push(Layer::environment(&options.variables).map_err(one)?);
-    Ok((layers, suffix == "prod"))
+    layers.push(variables);
+    Ok((layers, environment))
+}
+
+/// The environment that holds is the one that chose the files: the chosen file may repeat it, and say no other.
+fn effective_environment(config: &Config, chosen: &Environment, origin: Origin) -> Result<String, ConfigErrors> {
+    let said = Environment::named(&config.service.env, origin.clone());
+    if said.file_suffix().ok() == chosen.file_suffix().ok() {
+        return Ok(config.service.env.clone());
+    }
+    let message = format!("must be `{}`, by which this file was chosen, and is `{}`", chosen.name(), said.name());
+    Err(ConfigErrors(vec![ConfigError::Refused { key: "service.env", origin, message }]))
 }
 
 /// Extracts the settings. Figment stops at the first value that it cannot read; each such value is noted and replaced
@@ -166,12 +202,17 @@ fn extract(layers: &[Layer], figment: &Figment) -> Result<Config, ConfigErrors> 
         let key = keys::holding(&path);
         let known = |found: &ConfigError| matches!(found, ConfigError::BadValue { key, .. } if *key == path);
         let seen = errors.iter().any(known);
+        let value = figment.find_value(&path).ok();
         errors.push(ConfigError::BadValue {
             origin: origin(layers, figment, &path),
             allowed: key.map_or("a known key", |key| key.allowed),
-            shown: figment.find_value(&path).map_or_else(
-                |_| "missing".to_owned(),
-                |value| format!("`{}`", shown(&value, key.map_or(Secrecy::Secret, |key| key.secrecy))),
+            shown: value.as_ref().map_or_else(
+                || "missing".to_owned(),
+                |value| {
+                    let is_link = value.as_str().is_some_and(variables::is_service_link);
+                    let shown = shown(value, key.map_or(Secrecy::Secret, |key| key.secrecy));
+                    format!("`{shown}`{}", if is_link { SERVICE_LINK } else { "" })
+                },
             ),
             key: path,
         });
@@ -182,15 +223,22 @@ fn extract(layers: &[Layer], figment: &Figment) -> Result<Config, ConfigErrors> 
     }
 }
 
-fn settings(layers: &[Layer], figment: &Figment) -> Vec<Setting> {
+/// What to say of a value that Kubernetes sets.
+const SERVICE_LINK: &str =
+    ", which Kubernetes sets for a Service of that name: set `enableServiceLinks: false` in the pod's spec";
+
+fn settings(layers: &[Layer], figment: &Figment, config: &Config) -> Vec<Setting> {
     let mut settings = Vec::new();
-    for key in KEYS {
+    for key in keys::all() {
         if let Ok(value) = figment.find_value(key.path) {
             flatten(key.path, &value, &mut |path, value| {
+                // Where nobody names a database, the one that is used is shown all the same.
+                let is_embedded = path == "database.url" && config.database.location.expose() == database::EMBEDDED;
                 settings.push(Setting {
                     key: path.to_owned(),
-                    shown: shown(value, key.secrecy),
+                    shown: if is_embedded { database::EMBEDDED.to_owned() } else { shown(value, key.secrecy) },
                     origin: origin(layers, figment, path),
+                    value: Hidden(value.clone()),
                 });
             });
         }

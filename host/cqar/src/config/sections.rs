@@ -1,8 +1,7 @@
-//! The settings as types, section by section. `defaults.yaml` says what each is for.
+//! The settings as types, section by section. The table of keys says what each is for.
 
 use std::{
     collections::BTreeMap,
-    net::IpAddr,
     num::{NonZeroU16, NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
@@ -11,12 +10,17 @@ use std::{
 use cqar_plugins::TrustedKey;
 use serde::Deserialize;
 
-use super::values::{self, ApiKey, DatabaseUrl, HttpUrl, Secret};
+use super::{
+    database::{DatabaseUrl, SslMode},
+    values::{self, ApiKey, OtlpEndpoint, Secret},
+};
 
 /// Every setting.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// What this deployment is.
+    pub service: Service,
     /// Where and how it listens.
     pub server: Server,
     /// Where the registry is stored.
@@ -31,8 +35,35 @@ pub struct Config {
     pub auth: Auth,
     /// What is logged.
     pub log: Log,
+    /// What Prometheus scrapes.
+    pub metrics: Metrics,
     /// Which spans are sent, and where.
     pub tracing: Tracing,
+}
+
+/// What this deployment is.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// What traces call it.
+    #[serde(deserialize_with = "values::label")]
+    pub name: String,
+    /// The version that traces show; empty means the binary's.
+    pub version: String,
+    /// As it was written; see [`super::environment::Environment`].
+    pub env: String,
+    /// Whether a mesh encrypts what goes between the pods.
+    pub mesh: bool,
+}
+
+/// What Prometheus scrapes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// The port of the metrics; 0 takes a free one.
+    pub port: u16,
 }
 
 /// Where and how the server listens.
@@ -45,8 +76,9 @@ pub struct Server {
     pub grpc_port: u16,
     /// The port of HTTP; 0 takes a free one.
     pub http_port: u16,
-    /// The port of the metrics; 0 takes a free one.
-    pub metrics_port: u16,
+    /// How long the start waits for the database.
+    #[serde(deserialize_with = "values::timeout")]
+    pub start_timeout: Duration,
     /// How long running calls may take to end.
     #[serde(deserialize_with = "values::duration")]
     pub shutdown_timeout: Duration,
@@ -61,20 +93,60 @@ pub struct Server {
     /// How long a read waits for a revision.
     #[serde(deserialize_with = "values::timeout")]
     pub min_revision_timeout: Duration,
+    /// For how long the cache is served while the database is away.
+    #[serde(deserialize_with = "values::duration")]
+    pub stale_reads: Duration,
+    /// TLS of the gRPC port, which is not there yet: always false.
+    #[serde(deserialize_with = "values::no_tls")]
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub tls_enabled: bool,
+    /// Its certificate; without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub tls_cert_file: PathBuf,
+    /// Its key; without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub tls_key_file: PathBuf,
 }
 
 /// Where the registry is stored.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// SQLite or PostgreSQL.
-    pub url: DatabaseUrl,
+    /// The whole of what the keys below say, made by [`super::database::locate`].
+    #[serde(skip)]
+    pub location: DatabaseUrl,
+    /// A URL; empty means that the keys below say where it is.
+    pub url: Secret,
+    /// The host of PostgreSQL.
+    pub host: String,
+    /// Its port.
+    pub port: NonZeroU16,
+    /// Its user.
+    pub user: String,
+    /// The user's password.
+    pub password: Secret,
+    /// The database; empty means that it is called as the user is.
+    #[allow(clippy::struct_field_names, reason = "as DATABASE_DATABASE has it")]
+    pub database: String,
+    /// Whether connections are encrypted.
+    pub ssl_mode: SslMode,
+    /// Who may have signed the server's certificate; empty means none is named.
+    pub ssl_root_cert: String,
+    /// The client certificate; empty means none.
+    pub ssl_cert: String,
+    /// Its key; empty means none.
+    pub ssl_key: String,
     /// The most connections.
     pub max_conns: NonZeroU32,
-    /// How long a call waits for a connection.
+    /// Connections for reads that are kept open.
+    pub min_conns: u32,
+    /// After how long a connection is replaced.
     #[serde(deserialize_with = "values::timeout")]
-    pub acquire_timeout: Duration,
-    /// How long connecting may take.
+    pub max_conn_lifetime: Duration,
+    /// After how long without use one is closed.
+    #[serde(deserialize_with = "values::timeout")]
+    pub max_conn_idle_time: Duration,
+    /// How long waiting for a connection, or making one, may take.
     #[serde(deserialize_with = "values::timeout")]
     pub connect_timeout: Duration,
     /// How long a read's statement may take.
@@ -95,6 +167,9 @@ pub struct Cache {
     /// How much memory they may take.
     #[serde(deserialize_with = "values::byte_size")]
     pub max_bytes: usize,
+    /// How long what is kept longest stays.
+    #[serde(deserialize_with = "values::timeout")]
+    pub default_ttl: Duration,
     /// The host of Redis; empty means none.
     pub host: String,
     /// The port of Redis.
@@ -108,18 +183,38 @@ pub struct Cache {
     /// How long a reader waits for Redis.
     #[serde(deserialize_with = "values::timeout")]
     pub timeout: Duration,
+    /// Whether it is spoken to over TLS.
+    pub tls_enabled: bool,
+    /// Who may have signed its certificate; empty means the system's authorities.
+    pub tls_ca_file: PathBuf,
+    /// The client certificate; empty means none.
+    pub tls_cert_file: PathBuf,
+    /// Its key; empty means none.
+    pub tls_key_file: PathBuf,
+    /// Without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub max_retries: u32,
+    /// Without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub min_idle_conns: u32,
+    /// Without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub pool_size: NonZeroU32,
 }
 
 /// Where events are published.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventBus {
+    /// What publishes them.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub backend: Backend,
     /// NATS servers; none means that nothing is published.
     #[serde(deserialize_with = "values::servers")]
     pub servers: Vec<String>,
     /// The stream.
     #[serde(deserialize_with = "values::token")]
-    pub stream: String,
+    pub stream_name: String,
     /// What comes before the event's type in a subject.
     #[serde(deserialize_with = "values::subject")]
     pub subject_prefix: String,
@@ -129,12 +224,47 @@ pub struct EventBus {
     pub password: Secret,
     /// Empty means none.
     pub token: Secret,
+    /// The seed of an nkey; empty means none.
+    #[serde(deserialize_with = "values::nkey_seed")]
+    pub nkey: Secret,
+    /// A JWT and the seed of its nkey; empty means none.
+    pub credentials_file: PathBuf,
+    /// Whether the servers must be spoken to over TLS.
+    pub tls_enabled: bool,
+    /// Who may have signed their certificates; empty means the system's authorities.
+    pub tls_ca_file: PathBuf,
+    /// The client certificate; empty means none.
+    pub tls_cert_file: PathBuf,
+    /// Its key; empty means none.
+    pub tls_key_file: PathBuf,
     /// The stream's window for duplicates.
     #[serde(deserialize_with = "values::duration")]
     pub duplicate_window: Duration,
     /// How many servers keep each message.
     #[serde(deserialize_with = "values::replicas")]
     pub replicas: usize,
+    /// Without effect.
+    #[serde(deserialize_with = "values::token")]
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub consumer_name: String,
+    /// Without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub max_deliver: NonZeroU32,
+    /// Without effect.
+    #[serde(deserialize_with = "values::timeout")]
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub ack_wait: Duration,
+    /// Without effect.
+    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    pub max_ack_pending: NonZeroU32,
+}
+
+/// What publishes events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// NATS JetStream.
+    Jetstream,
 }
 
 /// Which plugins run, and within which bounds.
@@ -216,6 +346,8 @@ pub struct Log {
     pub level: String,
     /// As text or JSON.
     pub format: LogFormat,
+    /// Whether each line says where in the code it is from.
+    pub add_caller: bool,
 }
 
 /// How a log line is written.
@@ -237,10 +369,16 @@ pub struct Tracing {
     /// Whether any are.
     pub enabled: bool,
     /// An OTLP collector over gRPC.
-    pub endpoint: HttpUrl,
+    pub endpoint: OtlpEndpoint,
     /// The share of requests that is traced, 0 to 1.
     #[serde(deserialize_with = "values::share")]
     pub sample_rate: f64,
+    /// Who may have signed its certificate; empty means the system's authorities.
+    pub tls_ca_file: PathBuf,
+    /// The client certificate; empty means none.
+    pub tls_cert_file: PathBuf,
+    /// Its key; empty means none.
+    pub tls_key_file: PathBuf,
 }
 
 impl Config {
@@ -253,48 +391,23 @@ impl Config {
         }
     }
 
-    /// What no single value shows: a key, and what is wrong with it together with others.
-    pub(super) fn contradictions(&self, production: bool) -> Vec<(&'static str, &'static str)> {
-        let Server { host, grpc_port, http_port, metrics_port, max_request_bytes, batch_memory, .. } = &self.server;
-        let same = |a: &u16, b: &u16| *a != 0 && a == b;
-        let mut found = Vec::new();
-        if self.auth.api_keys.is_empty() {
-            if production {
-                found.push(("auth.api_keys", "must be set with SERVICE_ENV=production: AUTH_API_KEYS=KEY:NAME,…"));
-            }
-            if !host.is_empty() && !is_loopback(host) {
-                found.push((
-                    "server.host",
-                    "must be a loopback address while auth.api_keys is empty: set AUTH_API_KEYS=KEY:NAME,…",
-                ));
-            }
-        }
-        if same(grpc_port, http_port) {
-            found.push(("server.http_port", "must differ from server.grpc_port"));
-        }
-        if same(grpc_port, metrics_port) || same(http_port, metrics_port) {
-            found.push(("server.metrics_port", "must differ from server.grpc_port and server.http_port"));
-        }
-        if self.plugins.call_timeout < self.plugins.deadline {
-            found.push(("plugins.call_timeout", "must be at least plugins.deadline, which is a part of it"));
-        }
-        if self.plugins.trust == Trust::Signed && self.plugins.trusted_keys.is_empty() {
-            found
-                .push(("plugins.trusted_keys", "must name a key while plugins.trust is `signed`: nothing could serve"));
-        }
-        if self.plugins.memory_budget < self.plugins.memory {
-            found.push(("plugins.memory_budget", "must be at least plugins.memory, which each plugin is guaranteed"));
-        }
-        if max_request_bytes > batch_memory {
-            found.push((
-                "server.max_request_bytes",
-                "must be at most server.batch_memory, of which each request is a part",
-            ));
-        }
-        found
+    /// This configuration, with what of another acts without a restart (`Effect::Reloads` in the table of keys).
+    pub fn with_reloaded(&self, new: &Self) -> Self {
+        let mut config = self.clone();
+        config.auth = new.auth.clone();
+        config.log.level.clone_from(&new.log.level);
+        config.server.stale_reads = new.server.stale_reads;
+        config.server.min_revision_timeout = new.server.min_revision_timeout;
+        config.database.max_waiting_writes = new.database.max_waiting_writes;
+        let (plugins, new) = (&mut config.plugins, &new.plugins);
+        plugins.settings.clone_from(&new.settings);
+        plugins.grants.clone_from(&new.grants);
+        plugins.deadline = new.deadline;
+        plugins.call_timeout = new.call_timeout;
+        plugins.output = new.output;
+        plugins.memory = new.memory;
+        plugins.concurrency = new.concurrency;
+        plugins.reuse_memory = new.reuse_memory;
+        config
     }
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }

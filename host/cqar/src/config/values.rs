@@ -17,6 +17,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// The text itself, unless none was given.
+    pub fn given(&self) -> Option<String> {
+        Some(self.0.clone()).filter(|text| !text.is_empty())
+    }
 }
 
 impl From<String> for Secret {
@@ -31,56 +36,36 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Where the database is; its password is never shown.
+/// Where spans are sent.
 #[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseUrl(String);
+pub struct OtlpEndpoint(String);
 
-impl DatabaseUrl {
-    /// The URL with its password.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for DatabaseUrl {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let url = String::deserialize(deserializer)?;
-        let known = ["sqlite:", "postgres://", "postgresql://"]
-            .iter()
-            .any(|scheme| url.strip_prefix(scheme).is_some_and(|rest| !rest.trim_start_matches('/').is_empty()));
-        if known { Ok(Self(url)) } else { Err(D::Error::custom("no database URL")) }
-    }
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_credentials(&self.0))
-    }
-}
-
-/// Where spans are sent. Not over TLS, which is the business of the collector nearby.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HttpUrl(String);
-
-impl HttpUrl {
+impl OtlpEndpoint {
     /// The URL with its password, if it has one.
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is spoken to over TLS.
+    pub fn is_tls(&self) -> bool {
+        self.0.starts_with("https://")
+    }
 }
 
-impl<'de> Deserialize<'de> for HttpUrl {
+/// `HOST:PORT` is written as OpenTelemetry's own collector is named everywhere, and means plaintext.
+impl<'de> Deserialize<'de> for OtlpEndpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let url = String::deserialize(deserializer)?;
+        let text = String::deserialize(deserializer)?;
+        let url = if text.contains("://") { text } else { format!("http://{text}") };
         let uri: Result<tonic::transport::Uri, _> = url.parse();
         match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
-            Ok((Some("http"), Some(_))) => Ok(Self(url)),
-            _ => Err(D::Error::custom("no http:// URL")),
+            Ok((Some("http" | "https"), Some(host))) if !host.is_empty() => Ok(Self(url)),
+            _ => Err(D::Error::custom("no endpoint")),
         }
     }
 }
 
-impl fmt::Debug for HttpUrl {
+impl fmt::Debug for OtlpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&without_credentials(&self.0))
     }
@@ -153,11 +138,20 @@ pub fn trusted_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Tr
     names(deserializer)?.iter().map(|key| key.parse().map_err(D::Error::custom)).collect()
 }
 
+/// The seed of a user's nkey.
+pub fn nkey_seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+    let seed = Secret::deserialize(deserializer)?;
+    let is_seed = seed.0.starts_with("SU") && seed.0.bytes().all(|b| b.is_ascii_alphanumeric());
+    if seed.0.is_empty() || is_seed { Ok(seed) } else { Err(D::Error::custom("no seed")) }
+}
+
 /// Addresses of NATS servers. Credentials have keys of their own, which are never shown.
 pub fn servers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let servers = names(deserializer)?;
-    let refused = |server: &String| server.contains('@') || server.contains(char::is_whitespace);
-    if servers.iter().any(refused) { Err(D::Error::custom("credentials in a URL")) } else { Ok(servers) }
+    let refused = |server: &String| {
+        server.contains('@') || server.contains(char::is_whitespace) || !cqar_events::relay::is_address(server)
+    };
+    if servers.iter().any(refused) { Err(D::Error::custom("no address")) } else { Ok(servers) }
 }
 
 /// A duration that is not negative.
@@ -190,6 +184,18 @@ pub fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(D::Error::custom("out of range")) }
 }
 
+/// A name that others print: letters, digits, `_`, `-` and `.`.
+pub fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_label = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
+    if is_label { Ok(text) } else { Err(D::Error::custom("not a name")) }
+}
+
+/// TLS of the server's own ports, which is not there yet.
+pub fn no_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    if bool::deserialize(deserializer)? { Err(D::Error::custom("not there yet")) } else { Ok(false) }
+}
+
 /// 1 to 5, as JetStream allows.
 pub fn replicas<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     let replicas = usize::deserialize(deserializer)?;
@@ -219,23 +225,5 @@ pub fn log_level<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D
         Ok(text)
     } else {
         Err(D::Error::custom("not a filter"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_shown_without_its_password() {
-        for (url, shown) in [
-            ("postgres://u:p@h:5432/d?sslmode=disable", "postgres://u:***@h:5432/d?sslmode=disable"),
-            ("postgres://u:p/q@x@h/d", "postgres://u:***@h/d"),
-            ("postgres://h/d?user=u&password=p", "postgres://h/d?user=u&password=***"),
-            ("sqlite://data/cqar.db", "sqlite://data/cqar.db"),
-            ("nats://token@h:4222", "nats://***@h:4222"),
-        ] {
-            assert_eq!(without_credentials(url), shown);
-        }
     }
 }

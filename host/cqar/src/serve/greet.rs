@@ -16,7 +16,8 @@ use crate::cli::output::coloured;
 pub struct Addresses {
     pub grpc: SocketAddr,
     pub http: SocketAddr,
-    pub metrics: SocketAddr,
+    /// None where nothing is to be scraped.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// A venue's symbology plugin that does not serve.
@@ -71,7 +72,10 @@ pub fn greet(addresses: &Addresses, missing: &[MissingPlugin]) -> io::Result<()>
     writeln!(out, "\n{}", bold("cqar serves"))?;
     writeln!(out, "  gRPC     http://{grpc}")?;
     writeln!(out, "  HTTP     http://{http}/health/ready")?;
-    writeln!(out, "  metrics  http://{metrics}/metrics\n")?;
+    if let Some(metrics) = metrics {
+        writeln!(out, "  metrics  http://{metrics}/metrics")?;
+    }
+    writeln!(out)?;
     if !missing.is_empty() {
         writeln!(out, "{}", bold("Missing: listings of these venues cannot be imported until their plugin serves"))?;
         for MissingPlugin { venue, plugin, mend } in missing {

@@ -1,17 +1,19 @@
 //! The server, from start to shutdown: read from top to bottom, it is what is wired to what.
 
 mod greet;
+mod listeners;
+mod reload;
+mod settings;
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
-use cqar_api::{ApiKeys, GrpcSettings};
-use cqar_cache::{L2, L2Settings, metrics::CacheMetrics};
+use cqar_api::{ApiKeys, Startup};
+use cqar_cache::{L2, metrics::CacheMetrics};
 use cqar_domain::{
     event::{EventLog, LogSink},
     id::SystemIds,
@@ -19,29 +21,31 @@ use cqar_domain::{
 };
 use cqar_events::{
     log_tailer::{LogTailer, LogTailerSettings},
-    relay::{Credentials, Relay, RelaySettings},
+    relay::Relay,
 };
-use cqar_plugins::{CompilerConfig, HostConfig, Limits, PluginHost, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
+use cqar_plugins::PluginHost;
 use cqar_proto::convert;
 use cqar_registry::{Caches, Registry, RegistryParts, RegistrySettings, StoreLookup, WriteContext};
-use cqar_store::{Store, StoreSettings};
+use cqar_store::Store;
 use prometheus::Registry as Metrics;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::greet::{Addresses, MissingPlugin};
+pub use self::settings::store_settings;
+use self::{
+    greet::{Addresses, MissingPlugin},
+    listeners::Listeners,
+    reload::{Reloaded, Reloader},
+};
 use crate::{
     cli::error::chain,
-    config::{
-        Loaded,
-        sections::{self, Config, Trust},
-    },
+    config::{LoadOptions, Loaded, sections::Config},
     starter,
-    telemetry::Telemetry,
+    telemetry::{LogLevel, Telemetry},
 };
 
 /// How long the parts may take to end when no call is left. The slowest of them waits for an answer of NATS.
@@ -64,14 +68,15 @@ pub enum Starter {
 }
 
 /// Serves until SIGTERM or SIGINT. What was logged and traced is flushed however it ends.
-pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
-    let telemetry = Telemetry::start(&loaded.config.log, &loaded.config.tracing)?;
+pub async fn run(loaded: Loaded, load: LoadOptions, options: ServeOptions) -> anyhow::Result<()> {
+    let Config { service, log, tracing, .. } = &loaded.config;
+    let telemetry = Telemetry::start(service, log, tracing)?;
     for warning in &loaded.warnings {
-        tracing::warn!(variable = warning.variable, nearest = warning.nearest, "unknown_variable");
+        tracing::warn!(warning = %warning, "configuration_warning");
     }
     let tracker = TaskTracker::new();
     let token = CancellationToken::new();
-    let outcome = serve(&loaded.config, &options, &tracker, &token).await;
+    let outcome = serve(&loaded, load, &options, telemetry.level(), &tracker, &token).await;
     if let Err(error) = &outcome {
         tracing::error!(error = chain(error), "serve_failed");
     }
@@ -83,41 +88,58 @@ pub async fn run(loaded: Loaded, options: ServeOptions) -> anyhow::Result<()> {
 }
 
 async fn serve(
-    config: &Config,
+    loaded: &Loaded,
+    load: LoadOptions,
     options: &ServeOptions,
+    log_level: LogLevel,
     tracker: &TaskTracker,
     token: &CancellationToken,
 ) -> anyhow::Result<()> {
     // The calls end before the parts that they rest on: a write that was committed is only answered once the tailer has
     // applied it.
     let (calls, stopping) = (TaskTracker::new(), token.child_token());
-    let signals = stop_on_signals(stopping.clone())?;
-    tracker.spawn(signals);
-    let starting = Start { config, options, tracker, token, calls: &calls, stopping: &stopping }.start();
-    // Whatever the start waits for, it is not waited for when the server is told to end.
-    let Some(started) = stopping.run_until_cancelled(starting).await else {
+    tracker.spawn(stop_on_signals(stopping.clone())?);
+    // Its default action would end the process; from here on it is kept until someone asks for it.
+    let hangups = signal(SignalKind::hangup())?;
+    let (ended, mut failures) = watch::channel(None);
+    let start =
+        Start { config: &loaded.config, options, tracker, token, calls: &calls, stopping: &stopping, ended: &ended };
+    // Whatever the start waits for, it is not waited for when the server is told to end, nor when one of its ports fails.
+    let started = tokio::select! {
+        started = start.start() => Some(started?),
+        () = stopping.cancelled() => None,
+        _ = failures.changed() => return Err(failed(&failures)),
+    };
+    let Some(Started { store, plugins, registry, keys, metrics }) = started else {
         tracing::info!("stopped_while_starting");
         return Ok(());
     };
-    let Started { store, mut failures, _ended } = started?;
+    let applies_to = Reloaded { keys, registry, store: Arc::clone(&store), plugins, log_level };
+    let reloader = Reloader::new(load, loaded.clone(), applies_to, &metrics)?;
+    let until = token.clone();
+    tracker.spawn(async move { until.run_until_cancelled_owned(Box::pin(reloader.run(hangups))).await });
 
     let outcome = tokio::select! {
         () = stopping.cancelled() => Ok(()),
         // The sender lives on in this function, so a change is an end.
-        _ = failures.changed() => Err(anyhow::anyhow!("{}", failures.borrow().clone().unwrap_or_default())),
+        _ = failures.changed() => Err(failed(&failures)),
     };
-    let timeout = config.server.shutdown_timeout;
-    tracing::info!(?timeout, "draining");
+    let limit = loaded.config.server.shutdown_timeout;
+    tracing::info!(timeout = ?limit, "draining");
     stopping.cancel();
     calls.close();
-    if tokio::time::timeout(timeout, calls.wait()).await.is_err() {
+    if timeout(limit, calls.wait()).await.is_err() {
         // What goes on beyond the time is cut off with the process.
-        tracing::warn!(?timeout, "calls_cut_off");
+        tracing::warn!(timeout = ?limit, "calls_cut_off");
     }
     end_parts(tracker, token).await;
     // A call that was cut off may keep its connection.
-    let _ = tokio::time::timeout(PARTS_TIMEOUT, store.close()).await;
+    let _ = timeout(PARTS_TIMEOUT, store.close()).await;
     outcome
+}
+
+fn failed(failures: &watch::Receiver<Option<String>>) -> anyhow::Error {
+    anyhow::anyhow!("{}", failures.borrow().clone().unwrap_or_default())
 }
 
 /// What a start is made from.
@@ -128,28 +150,37 @@ struct Start<'a> {
     token: &'a CancellationToken,
     calls: &'a TaskTracker,
     stopping: &'a CancellationToken,
+    /// Where a server that ends by itself says why.
+    ended: &'a watch::Sender<Option<String>>,
 }
 
 /// A server that serves.
 struct Started {
     store: Arc<Store>,
-    /// Why one of the servers ended by itself.
-    failures: watch::Receiver<Option<String>>,
-    _ended: watch::Sender<Option<String>>,
+    plugins: Arc<PluginHost>,
+    registry: Registry,
+    keys: ApiKeys,
+    metrics: Metrics,
 }
 
 impl Start<'_> {
     async fn start(self) -> anyhow::Result<Started> {
-        let Start { config, options, tracker, token, calls, stopping } = self;
-        // The ports first: whoever starts a second server learns of it before anything else is touched.
-        let listeners = Listeners::bind(config).await?;
+        let Start { config, options, tracker, token, calls, .. } = self;
         let metrics = Metrics::new();
-        let store = open_store(&config.database, &metrics).await?;
+        let startup = Startup::new(self.stopping.clone());
+        let keys = ApiKeys::new(settings::keys(&config.auth));
+        // The ports first: health is answered from the first second, and whoever starts a second server learns of it before
+        // anything else is touched.
+        let addresses = self.listen(&startup, &keys, &metrics).await?;
+
+        let mut patience = Patience::new(&startup, config.server.start_timeout);
+        let store = self.open_store(&mut patience, &metrics).await?;
         let (probed, until) = (Arc::clone(&store), token.clone());
         tracker.spawn(async move { until.run_until_cancelled_owned(probed.probe_writes()).await });
 
+        startup.waits_for("the plugins are tried");
         let plugins = PluginHost::start(
-            host_config(&config.plugins),
+            settings::host_config(&config.plugins),
             Arc::new(StoreLookup::new(Arc::clone(&store))),
             Arc::new(SystemClock),
             &metrics,
@@ -158,19 +189,26 @@ impl Start<'_> {
         )
         .await?;
 
+        startup.waits_for("the event log is read");
         let cache_metrics = CacheMetrics::new(&metrics)?;
-        let max_bytes = config.cache.max_bytes as u64;
-        let caches = config.cache.enabled.then(|| Caches::new(max_bytes, &cache_metrics, tracker));
+        let caches = settings::cache_bounds(&config.cache).map(|bounds| Caches::new(bounds, &cache_metrics, tracker));
         let log: Arc<dyn EventLog> = store.clone();
         let sink: Arc<dyn LogSink> = match &caches {
             Some(caches) => caches.clone(),
             None => Arc::new(()),
         };
-        let tailer =
-            LogTailer::start(log.clone(), sink, LogTailerSettings::default(), &metrics, tracker, token.clone()).await?;
-        let l2 = l2_settings(&config.cache)
+        let tailer = loop {
+            let (log, sink, settings) = (log.clone(), sink.clone(), LogTailerSettings::default());
+            match patience.attempt(LogTailer::start(log, sink, settings, &metrics, tracker, token.clone())).await {
+                Ok(Ok(tailer)) => break tailer,
+                // The database went away since it was opened.
+                Ok(Err(error)) => patience.wait(anyhow::Error::new(error)).await?,
+                Err(late) => patience.wait(late).await?,
+            }
+        };
+        let l2 = settings::l2_settings(&config.cache)
             .map(|settings| L2::start(settings, log.clone(), tailer.subscribe(), cache_metrics.l2(), tracker, token));
-        let relay = relay_settings(&config.eventbus)
+        let relay = settings::relay_settings(&config.eventbus)
             .map(|settings| {
                 let transforms = plugins.transforms();
                 Relay::start(
@@ -190,44 +228,129 @@ impl Start<'_> {
             tailer,
             caches,
             l2,
-            plugins,
+            plugins: plugins.clone(),
             relay,
             clock: Arc::new(SystemClock),
             ids: Arc::new(SystemIds),
             settings: RegistrySettings {
-                min_revision_timeout: config.server.min_revision_timeout,
+                read_limits: settings::read_limits(&config.server),
                 version: env!("CARGO_PKG_VERSION"),
             },
             tracker: calls.clone(),
         });
 
         if let Some(starter) = &options.starter {
+            startup.waits_for("the starter dataset is loaded");
             load_starter(&registry, starter).await?;
         }
-        let unserved = unserved_symbologies(&registry, &config.plugins.dir).await?;
-        let addresses = listeners.addresses()?;
-        let (ended, failures) = watch::channel(None);
-        let (settings, all_metrics) = (grpc_settings(config), metrics.clone());
-        let (listener, of_grpc, stop) = (listeners.grpc, registry.clone(), stopping.clone());
-        let grpc = async move { cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics, stop).await };
-        spawn(calls, &ended, stopping, "gRPC", grpc);
-        spawn(calls, &ended, stopping, "HTTP", cqar_api::serve_http(listeners.http, registry, stopping.clone()));
-        spawn(
-            calls,
-            &ended,
-            stopping,
-            "metrics",
-            cqar_api::serve_metrics(listeners.metrics, metrics, stopping.clone()),
-        );
-        let Addresses { grpc, http, metrics } = addresses;
-        tracing::info!(%grpc, %http, %metrics, database = %store_settings(&config.database).redacted_url(), "serving");
-        if config.auth.api_keys.is_empty() {
+        // Only told: the start does not fail for it.
+        let unserved = unserved_symbologies(&registry, &config.plugins.dir).await.unwrap_or_else(|error| {
+            tracing::warn!(error = chain(&error), "symbologies_not_looked_up");
+            Vec::new()
+        });
+        startup.serves(registry.clone());
+        let Addresses { grpc, http, metrics: scraped } = addresses;
+        let database = store_settings(&config.database).redacted_url();
+        tracing::info!(%grpc, %http, metrics = scraped.map(tracing::field::display), %database, "serving");
+        if keys.is_empty() {
             tracing::warn!(%grpc, "no_api_keys: everyone on this machine may call, and nobody else");
         }
         if options.starter.is_some() {
             greet::greet(&addresses, &unserved)?;
         }
-        Ok(Started { store, failures, _ended: ended })
+        Ok(Started { store, plugins, registry, keys, metrics })
+    }
+
+    /// Takes the ports, and answers there.
+    async fn listen(&self, startup: &Startup, keys: &ApiKeys, metrics: &Metrics) -> anyhow::Result<Addresses> {
+        let listeners = Listeners::bind(self.config).await?;
+        let addresses = listeners.addresses()?;
+        let (settings, all_metrics) = (settings::grpc_settings(self.config, keys.clone()), metrics.clone());
+        let (listener, of_grpc) = (listeners.grpc, startup.clone());
+        let grpc = async move { Box::pin(cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics)).await };
+        spawn(self.calls, self.ended, self.stopping, "gRPC", grpc);
+        // Probes and scrapers are answered until the last call has ended.
+        let until = self.token;
+        spawn(
+            self.tracker,
+            self.ended,
+            until,
+            "HTTP",
+            cqar_api::serve_http(listeners.http, startup.clone(), until.clone()),
+        );
+        if let Some(listener) = listeners.metrics {
+            let serving = cqar_api::serve_metrics(listener, metrics.clone(), until.clone());
+            spawn(self.tracker, self.ended, until, "metrics", serving);
+        }
+        let Addresses { grpc, http, metrics } = addresses;
+        tracing::info!(%grpc, %http, metrics = metrics.map(tracing::field::display), "listening");
+        Ok(addresses)
+    }
+
+    /// Opens the database. One that cannot be reached yet, or is not migrated yet, is waited for.
+    async fn open_store(&self, patience: &mut Patience<'_>, metrics: &Metrics) -> anyhow::Result<Arc<Store>> {
+        let settings = store_settings(&self.config.database);
+        let store = loop {
+            match patience.attempt(Store::open(&settings, Arc::new(SystemClock), metrics)).await {
+                Ok(Ok(store)) => break store,
+                Ok(Err(error)) if !error.may_come() => return Err(error.into()),
+                Ok(Err(error)) => patience.wait(error.into()).await?,
+                Err(late) => patience.wait(late).await?,
+            }
+        };
+        loop {
+            let migrated = if settings.is_sqlite() {
+                // The embedded database belongs to this server alone. PostgreSQL is migrated by whoever runs it.
+                store.migrate_up().await.map(drop)
+            } else {
+                store.check_migrations().await
+            };
+            match migrated {
+                Ok(()) => return Ok(Arc::new(store)),
+                Err(error) if !error.may_come() => return Err(error.into()),
+                Err(error) => patience.wait(error.into()).await?,
+            }
+        }
+    }
+}
+
+/// How long to wait for what may come, and for what.
+struct Patience<'a> {
+    startup: &'a Startup,
+    timeout: Duration,
+    ends: Instant,
+    said: String,
+}
+
+/// The shortest time that is given to an attempt.
+const MIN_ATTEMPT: Duration = Duration::from_secs(1);
+/// How often it is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+impl<'a> Patience<'a> {
+    fn new(startup: &'a Startup, timeout: Duration) -> Self {
+        Self { startup, timeout, ends: Instant::now() + timeout, said: String::new() }
+    }
+
+    /// Tries something for no longer than the time that is left.
+    async fn attempt<T>(&self, attempt: impl Future<Output = T>) -> anyhow::Result<T> {
+        let limit = self.ends.saturating_duration_since(Instant::now()).max(MIN_ATTEMPT);
+        timeout(limit, attempt).await.map_err(|_| anyhow::anyhow!("no answer within {} s", limit.as_secs()))
+    }
+
+    /// Waits a moment before it is tried again, unless the time is over.
+    async fn wait(&mut self, error: anyhow::Error) -> anyhow::Result<()> {
+        if Instant::now() >= self.ends {
+            return Err(error.context(format!("waited {} s (server.start_timeout)", self.timeout.as_secs())));
+        }
+        let reason = chain(&error);
+        if reason != self.said {
+            tracing::warn!(reason, timeout = ?self.timeout, "waiting_for_database");
+            self.startup.waits_for(format!("waiting for the database: {reason}"));
+            self.said = reason;
+        }
+        sleep(RETRY).await;
+        Ok(())
     }
 }
 
@@ -235,7 +358,7 @@ impl Start<'_> {
 async fn end_parts(tracker: &TaskTracker, token: &CancellationToken) {
     token.cancel();
     tracker.close();
-    if tokio::time::timeout(PARTS_TIMEOUT, tracker.wait()).await.is_err() {
+    if timeout(PARTS_TIMEOUT, tracker.wait()).await.is_err() {
         tracing::warn!(timeout = ?PARTS_TIMEOUT, "parts_cut_off");
     }
 }
@@ -273,145 +396,6 @@ fn stop_on_signals(token: CancellationToken) -> anyhow::Result<impl Future<Outpu
         }
         token.cancel();
     })
-}
-
-struct Listeners {
-    grpc: TcpListener,
-    http: TcpListener,
-    metrics: TcpListener,
-}
-
-impl Listeners {
-    async fn bind(config: &Config) -> anyhow::Result<Self> {
-        let host = config.listen_host();
-        let server = &config.server;
-        Ok(Self {
-            grpc: bind(host, server.grpc_port, "server.grpc_port").await?,
-            http: bind(host, server.http_port, "server.http_port").await?,
-            metrics: bind(host, server.metrics_port, "server.metrics_port").await?,
-        })
-    }
-
-    fn addresses(&self) -> std::io::Result<Addresses> {
-        Ok(Addresses {
-            grpc: self.grpc.local_addr()?,
-            http: self.http.local_addr()?,
-            metrics: self.metrics.local_addr()?,
-        })
-    }
-}
-
-async fn bind(host: &str, port: u16, key: &str) -> anyhow::Result<TcpListener> {
-    let host = host.trim_matches(['[', ']']);
-    TcpListener::bind((host, port)).await.with_context(|| {
-        let variable = key.to_uppercase().replace('.', "_");
-        format!("cannot listen on {host}:{port} ({key}); stop what listens there, or set {variable} to another port")
-    })
-}
-
-async fn open_store(database: &sections::Database, metrics: &Metrics) -> anyhow::Result<Arc<Store>> {
-    let settings = store_settings(database);
-    let store = Store::open(&settings, Arc::new(SystemClock), metrics).await?;
-    if settings.is_sqlite() {
-        // The embedded database belongs to this server alone. PostgreSQL is migrated by whoever runs it.
-        store.migrate_up().await?;
-    } else {
-        store.check_migrations().await?;
-    }
-    Ok(Arc::new(store))
-}
-
-/// How to reach the configured database.
-pub fn store_settings(database: &sections::Database) -> StoreSettings {
-    StoreSettings {
-        url: database.url.expose().to_owned(),
-        max_connections: database.max_conns.get(),
-        acquire_timeout: database.acquire_timeout,
-        connect_timeout: database.connect_timeout,
-        query_timeout: database.query_timeout,
-        max_waiting_writes: database.max_waiting_writes,
-        statement_cache: database.statement_cache,
-    }
-}
-
-fn host_config(plugins: &sections::Plugins) -> HostConfig {
-    let settings: BTreeMap<String, serde_json::Value> =
-        plugins.settings.iter().map(|(name, settings)| (name.clone(), settings.clone().into())).collect();
-    HostConfig {
-        dir: plugins.dir.clone(),
-        data_dir: plugins.data_dir.clone(),
-        required: plugins.required.clone(),
-        transforms: plugins.transforms.clone(),
-        settings,
-        grants: plugins.grants.clone(),
-        compiler: CompilerConfig {
-            // The file that lies on the disk may be another build by now.
-            program: "/proc/self/exe".into(),
-            cache_dir: if plugins.compiled_dir.as_os_str().is_empty() {
-                plugins.data_dir.join("compiled")
-            } else {
-                plugins.compiled_dir.clone()
-            },
-            memory_bytes: plugins.compile_memory as u64,
-        },
-        memory_budget_bytes: plugins.memory_budget,
-        trusted_keys: (plugins.trust == Trust::Signed).then(|| plugins.trusted_keys.clone()),
-        start_timeout: START_TIMEOUT,
-        settle_timeout: SETTLE_TIMEOUT,
-        limits: Limits {
-            call: TimeLimit { guest: plugins.deadline, total: plugins.call_timeout },
-            memory_bytes: plugins.memory,
-            reuse_bytes: plugins.reuse_memory,
-            output_bytes: plugins.output,
-            concurrency: plugins.concurrency.get(),
-            ..Limits::default()
-        },
-    }
-}
-
-fn l2_settings(cache: &sections::Cache) -> Option<L2Settings> {
-    let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let host = given(&cache.host).filter(|_| cache.enabled)?;
-    Some(L2Settings {
-        username: given(&cache.username),
-        password: given(cache.password.expose()),
-        database: cache.db,
-        timeout: cache.timeout,
-        ..L2Settings::at(host, cache.port.get())
-    })
-}
-
-fn relay_settings(bus: &sections::EventBus) -> Option<RelaySettings> {
-    if bus.servers.is_empty() {
-        return None;
-    }
-    let credentials = match (bus.token.expose(), bus.username.as_str()) {
-        ("", "") => Credentials::None,
-        ("", user) => {
-            Credentials::UserAndPassword { user: user.to_owned(), password: bus.password.expose().to_owned() }
-        }
-        (token, _) => Credentials::Token(token.to_owned()),
-    };
-    Some(RelaySettings {
-        servers: bus.servers.clone(),
-        credentials,
-        stream: bus.stream.clone(),
-        subject_prefix: bus.subject_prefix.clone(),
-        duplicate_window: bus.duplicate_window,
-        replicas: bus.replicas,
-        ..RelaySettings::default()
-    })
-}
-
-fn grpc_settings(config: &Config) -> GrpcSettings {
-    let keys = config.auth.api_keys.iter().map(|key| (key.key.expose(), key.name.as_str()));
-    GrpcSettings {
-        max_request_bytes: config.server.max_request_bytes,
-        batch_memory_bytes: config.server.batch_memory,
-        reflection_requires_key: config.server.reflection_requires_key,
-        keys: ApiKeys::new(keys),
-        trace_sample_rate: if config.tracing.enabled { config.tracing.sample_rate } else { 0.0 },
-    }
 }
 
 /// Why the starter's entities are created, for who reads the log.

@@ -1,0 +1,169 @@
+//! The configuration, read again while the server runs: when a file changed, and on SIGHUP.
+//!
+//! What is wrong is refused as a whole, and what served before goes on. What is right is applied as far as it can be without a restart;
+//! the rest is named. The environment never changes in a running process, but the files of secrets that it names do.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use cqar_api::ApiKeys;
+use cqar_plugins::PluginHost;
+use cqar_registry::Registry;
+use cqar_store::Store;
+use prometheus::{IntCounterVec, Opts};
+use tokio::{
+    signal::unix::Signal,
+    task::spawn_blocking,
+    time::{sleep, timeout},
+};
+
+use super::settings;
+use crate::{
+    config::{
+        self, LoadOptions, Loaded, changed,
+        keys::{self, Effect},
+        rules,
+    },
+    telemetry::LogLevel,
+};
+
+/// How often the files are looked at. Network mounts and the volumes of Kubernetes tell of no changes.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// A file that is being written may read as a whole one for a moment: what is new counts once it held for so long.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How long reading the files may take: a mount may hang.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What takes other settings while it runs.
+pub struct Reloaded {
+    pub keys: ApiKeys,
+    pub registry: Registry,
+    pub store: Arc<Store>,
+    pub plugins: Arc<PluginHost>,
+    pub log_level: LogLevel,
+}
+
+/// Reads the configuration again, and applies it.
+pub struct Reloader {
+    load: LoadOptions,
+    /// As the server was started.
+    started: Loaded,
+    /// As it was read last.
+    current: Loaded,
+    /// Why it was refused, if it was.
+    refused: Option<String>,
+    target: Reloaded,
+    reloads: IntCounterVec,
+}
+
+impl Reloader {
+    /// Of what was loaded so.
+    pub fn new(
+        load: LoadOptions,
+        loaded: Loaded,
+        target: Reloaded,
+        metrics: &prometheus::Registry,
+    ) -> Result<Self, prometheus::Error> {
+        let reloads = IntCounterVec::new(
+            Opts::new("cqar_config_reloads_total", "How often a changed configuration was applied, or refused."),
+            &["outcome"],
+        )?;
+        for outcome in ["applied", "refused"] {
+            reloads.with_label_values(&[outcome]);
+        }
+        metrics.register(Box::new(reloads.clone()))?;
+        Ok(Self { load, started: loaded.clone(), current: loaded, refused: None, target, reloads })
+    }
+
+    /// Reads it again and again, without end.
+    pub async fn run(mut self, mut hangups: Signal) {
+        loop {
+            let is_asked = tokio::select! {
+                Some(()) = hangups.recv() => true,
+                () = sleep(INTERVAL) => false,
+            };
+            self.reload(is_asked).await;
+        }
+    }
+
+    async fn reload(&mut self, is_asked: bool) {
+        let read = self.read().await;
+        let is_new = match &read {
+            Ok(loaded) => self.refused.is_some() || !changed(&self.current.sources, &loaded.sources).is_empty(),
+            Err(refused) => self.refused.as_ref() != Some(refused),
+        };
+        if !is_new && (!is_asked || read.is_ok()) {
+            if is_asked {
+                tracing::info!("configuration_unchanged");
+            }
+            return;
+        }
+        sleep(SETTLE).await;
+        let again = self.read().await;
+        let holds = match (&read, &again) {
+            (Ok(read), Ok(again)) => changed(&read.sources, &again.sources).is_empty(),
+            (Err(read), Err(again)) => read == again,
+            _ => false,
+        };
+        // Whoever writes it is not done: it is read again at the next turn.
+        if !holds {
+            return;
+        }
+        match again.and_then(|loaded| self.apply(loaded)) {
+            Ok(()) => self.refused = None,
+            Err(refused) => {
+                self.reloads.with_label_values(&["refused"]).inc();
+                tracing::error!(reason = refused, "configuration_refused: what served before goes on");
+                self.refused = Some(refused);
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Loaded, String> {
+        let load = self.load.clone();
+        let read = timeout(READ_TIMEOUT, spawn_blocking(move || config::load(&load))).await;
+        let read = read.map_err(|_| format!("its files cannot be read within {} s", READ_TIMEOUT.as_secs()))?;
+        let loaded = read.map_err(|error| error.to_string())?.map_err(|refused| refused.to_string())?;
+        // A volume that is not mounted looks the same: absence takes nothing back.
+        match self.current.files.iter().find(|file| !loaded.files.contains(file)) {
+            Some(gone) => Err(format!("{} was there, and is gone", gone.display())),
+            None => Ok(loaded),
+        }
+    }
+
+    fn apply(&mut self, loaded: Loaded) -> Result<(), String> {
+        let Reloaded { keys, registry, store, plugins, log_level } = &self.target;
+        // What needs a restart is as it was: the rest must be right together with that.
+        let config = self.started.config.with_reloaded(&loaded.config);
+        if let Some((key, message)) = rules::violations(&config, true).first() {
+            return Err(format!("{key}: {message}"));
+        }
+        // It may listen to the world since it had keys.
+        if config.auth.api_keys.is_empty() && !keys.is_empty() {
+            return Err(
+                "auth.api_keys: must not become empty while the server runs, or everyone could call: restart it"
+                    .to_owned(),
+            );
+        }
+        log_level.set(&config.log.level).map_err(|error| format!("{error:#}"))?;
+        keys.replace(settings::keys(&config.auth));
+        registry.set_read_limits(settings::read_limits(&config.server));
+        store.set_max_waiting_writes(config.database.max_waiting_writes);
+        plugins.reconfigure(settings::plugin_settings(&config.plugins));
+
+        let of = |names: BTreeSet<String>, wanted: Effect| {
+            let is_wanted = |name: &String| keys::holding(name).is_some_and(|key| key.effect == wanted);
+            names.into_iter().filter(is_wanted).collect::<Vec<_>>().join(", ")
+        };
+        let applied = of(changed(&self.current.sources, &loaded.sources), Effect::Reloads);
+        let needs_restart = of(changed(&self.started.sources, &loaded.sources), Effect::AtStart);
+        self.reloads.with_label_values(&["applied"]).inc();
+        if needs_restart.is_empty() {
+            tracing::info!(applied, "configuration_reloaded");
+        } else {
+            tracing::warn!(applied, needs_restart, "configuration_reloaded: what needs a restart is as before");
+        }
+        self.current = loaded;
+        Ok(())
+    }
+}
