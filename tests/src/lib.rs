@@ -5,6 +5,7 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`certificates`] | an authority, and what it signs |
 //! | [`collect`] | a server's log, and copies of what it holds |
 //! | [`entities`] | entities of the domain, written to a store |
 //! | [`fixtures`] | entities to write, requests to send, refusals to read |
@@ -13,6 +14,7 @@
 //! | [`postgres`] | a throwaway PostgreSQL |
 //! | [`nats`], [`nats_proxy`] | a throwaway NATS server with JetStream, and a proxy that loses messages |
 //! | [`port`] | ports for them |
+//! | [`read_only_file`] | a file that nobody may write |
 //! | [`redis_server`] | a throwaway Redis |
 //! | [`server`] | the registry itself |
 //! | [`environment`] | what it runs with: alone, or with everything around |
@@ -26,6 +28,7 @@
     reason = "what helps tests fails as they do, by a panic"
 )]
 
+pub mod certificates;
 pub mod collect;
 pub mod entities;
 pub mod environment;
@@ -37,6 +40,7 @@ pub mod nats_proxy;
 pub mod pgbouncer;
 pub mod port;
 pub mod postgres;
+pub mod read_only_file;
 pub mod redis_server;
 pub mod server;
 pub mod small_disk;

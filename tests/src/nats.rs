@@ -36,8 +36,12 @@ impl Nats {
 
     /// A server that is not started yet: its address is known, and refuses connections.
     pub fn stopped(configuration: &str) -> Self {
+        Self::stopped_at(port::free(), configuration)
+    }
+
+    /// The same on a port.
+    pub fn stopped_at(port: u16, configuration: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("cqar-nats-").tempdir().unwrap();
-        let port = port::free();
         let this = Self { port, folder, server: None };
         this.configure(configuration);
         this

@@ -10,13 +10,19 @@ use std::{
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::port;
+use crate::{
+    certificates::{CLIENT, Certificates},
+    port,
+};
 
 /// A database of one test. Its cluster ends with the last of its databases.
 pub struct Postgres {
     url: String,
     _cluster: Option<Arc<Cluster>>,
 }
+
+/// The password of the user `cqar`, where one is asked for.
+pub const PASSWORD: &str = "s3cret";
 
 /// Tests that run at the same time share it: to make one takes seconds where the disk is slow.
 struct Cluster {
@@ -35,6 +41,28 @@ impl Postgres {
         }
         let cluster = Cluster::running();
         Self { url: new_database(&cluster.url, ""), _cluster: Some(cluster) }
+    }
+
+    /// A database on a cluster of its own, on a port (or a free one), that takes TLS alone: user `cqar` with the password [`PASSWORD`],
+    /// and the user of the client's certificate with that and nothing else.
+    pub fn start_with_tls(certificates: &Certificates, port: Option<u16>) -> Self {
+        let cluster = Cluster::start_with(port.unwrap_or_else(port::free), Some(certificates));
+        let name = format!("CREATE USER {CLIENT} SUPERUSER");
+        run(Command::new("psql").arg(&cluster.url).args(["-qc", &name]));
+        Self { url: new_database(&cluster.url, ""), _cluster: Some(Arc::new(cluster)) }
+    }
+
+    /// The database's name.
+    pub fn database(&self) -> &str {
+        let path = self.url.split_once('?').map_or(self.url.as_str(), |(path, _)| path);
+        path.rsplit_once('/').unwrap().1
+    }
+
+    /// What a query answers, its lines and columns as `psql` prints them unaligned.
+    pub fn query(&self, sql: &str) -> String {
+        let answered = Command::new("psql").arg(&self.url).args(["-Atqc", sql]).output().unwrap();
+        assert!(answered.status.success(), "{}", String::from_utf8_lossy(&answered.stderr));
+        String::from_utf8_lossy(&answered.stdout).trim().to_owned()
     }
 
     /// A new database whose tables are in that folder; what the server itself needs to live is elsewhere.
@@ -81,13 +109,13 @@ impl Cluster {
     fn running() -> Arc<Self> {
         let mut running = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
         running.upgrade().unwrap_or_else(|| {
-            let cluster = Arc::new(Self::start());
+            let cluster = Arc::new(Self::start_with(port::free(), None));
             *running = Arc::downgrade(&cluster);
             cluster
         })
     }
 
-    fn start() -> Self {
+    fn start_with(port: u16, certificates: Option<&Certificates>) -> Self {
         let binaries = binaries();
         let folder = tempfile::Builder::new().prefix("cqar-pg-").tempdir().unwrap();
         let user = unprivileged();
@@ -97,10 +125,29 @@ impl Cluster {
         let data = folder.path().join("data");
         let mut initdb = Command::new(binaries.join("initdb"));
         initdb.args(["-U", "cqar", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]).arg(&data);
+        let password = folder.path().join("password");
+        std::fs::write(&password, PASSWORD).unwrap();
+        initdb.arg("--pwfile").arg(&password);
         run(as_user(&mut initdb, user).current_dir(folder.path()));
-        let port = port::free();
-        let options =
-            format!("-p {port} -c listen_addresses=127.0.0.1 -c max_connections=300 -c unix_socket_directories=");
+        let mut options = format!("-p {port} -c max_connections=300 -c unix_socket_directories=");
+        // By the second it is not who its certificate says.
+        options += if certificates.is_some() {
+            " -c listen_addresses=127.0.0.1,127.0.0.2"
+        } else {
+            " -c listen_addresses=127.0.0.1"
+        };
+        let query = if certificates.is_some() { "sslmode=require" } else { "sslmode=disable" };
+        if let Some(certificates) = certificates {
+            let key = certificates.server_key_in(folder.path(), user);
+            let (cert, ca) = (certificates.path("server.pem"), certificates.path("ca.pem"));
+            let tls =
+                format!(" -c ssl=on -c ssl_cert_file={cert} -c ssl_ca_file={ca} -c ssl_key_file={}", key.display());
+            options += &tls;
+            let rules = format!(
+                "hostssl all {CLIENT} 127.0.0.0/8 cert\nhostssl all all 127.0.0.0/8 scram-sha-256\nhostnossl all all all reject\n"
+            );
+            std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
+        }
         let mut pg_ctl = Command::new(binaries.join("pg_ctl"));
         pg_ctl
             .args(["-w", "-s", "-o", &options, "-l"])
@@ -112,7 +159,7 @@ impl Cluster {
         let mut stop = Command::new(binaries.join("pg_ctl"));
         stop.args(["-m", "immediate", "-s", "-D"]).arg(&data).arg("stop");
         as_user(&mut stop, user).current_dir("/");
-        let url = format!("postgres://cqar@127.0.0.1:{port}/postgres?sslmode=disable");
+        let url = format!("postgres://cqar:{PASSWORD}@127.0.0.1:{port}/postgres?{query}");
         Self { url, stop, _folder: folder }
     }
 }

@@ -7,14 +7,14 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::port;
+use crate::{certificates::Certificates, port};
 
 /// A Redis of one test. Ends with its drop.
 pub struct RedisServer {
     port: u16,
     folder: TempDir,
     server: Child,
-    arguments: &'static [&'static str],
+    arguments: Vec<String>,
 }
 
 impl RedisServer {
@@ -24,10 +24,28 @@ impl RedisServer {
     }
 
     /// The same with more arguments, such as `--maxmemory 1mb`.
-    pub fn start_with(arguments: &'static [&'static str]) -> Self {
+    pub fn start_with(arguments: &[&str]) -> Self {
+        Self::start_at(port::free(), arguments)
+    }
+
+    /// The same on a port.
+    pub fn start_at(port: u16, arguments: &[&str]) -> Self {
+        let folder = tempfile::Builder::new().prefix("cqar-redis-").tempdir().unwrap();
+        let arguments = [&["--port".to_owned(), port.to_string()], &owned(arguments)[..]].concat();
+        let server = spawn(&folder, &arguments);
+        Self { port, folder, server, arguments }
+    }
+
+    /// A server that speaks TLS alone, and only with clients that have a certificate.
+    pub fn start_with_tls(certificates: &Certificates, arguments: &[&str]) -> Self {
         let folder = tempfile::Builder::new().prefix("cqar-redis-").tempdir().unwrap();
         let port = port::free();
-        let server = spawn(port, &folder, arguments);
+        let (cert, key, ca) =
+            (certificates.path("server.pem"), certificates.path("server.key"), certificates.path("ca.pem"));
+        let tls = ["--port", "0", "--tls-port", &port.to_string(), "--tls-cert-file", &cert, "--tls-key-file", &key];
+        let tls = [&tls[..], &["--tls-ca-cert-file", &ca, "--tls-auth-clients", "yes"], arguments].concat();
+        let arguments = owned(&tls);
+        let server = spawn(&folder, &arguments);
         Self { port, folder, server, arguments }
     }
 
@@ -50,7 +68,7 @@ impl RedisServer {
 
     /// Starts it again after a kill, on the same port and with what it had written.
     pub fn restart(&mut self) {
-        self.server = spawn(self.port, &self.folder, self.arguments);
+        self.server = spawn(&self.folder, &self.arguments);
     }
 
     /// Stops it with SIGSTOP: connections stand, and nothing answers.
@@ -76,10 +94,14 @@ impl Drop for RedisServer {
     }
 }
 
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().copied().map(str::to_owned).collect()
+}
+
 /// Starts a server and returns when it accepts connections.
-fn spawn(port: u16, folder: &TempDir, arguments: &[&str]) -> Child {
+fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
     let mut server = Command::new("redis-server")
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .args(["--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
         .arg(folder.path())
         .args(arguments)

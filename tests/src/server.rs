@@ -9,7 +9,7 @@ use std::{
         Arc, Mutex,
         mpsc::{Receiver, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cqar_proto::v1::{
@@ -58,7 +58,7 @@ impl Options {
         let variables = [
             ("SERVER_GRPC_PORT", "0".to_owned()),
             ("SERVER_HTTP_PORT", "0".to_owned()),
-            ("SERVER_METRICS_PORT", "0".to_owned()),
+            ("METRICS_PORT", "0".to_owned()),
             ("DATABASE_URL", format!("sqlite://{}", path("cqar.db"))),
             ("PLUGINS_DIR", path("plugins")),
             ("PLUGINS_DATA_DIR", path("last-good")),
@@ -125,13 +125,29 @@ impl Options {
         self.command().arg("serve").output().unwrap()
     }
 
-    /// Starts the server, and returns when it serves.
-    pub async fn start(&self) -> Server {
-        let this = self.clone();
-        tokio::task::spawn_blocking(move || this.start_blocking()).await.unwrap()
+    /// Without an environment variable.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.variables.retain(|(other, _)| other != name);
+        self
     }
 
-    fn start_blocking(self) -> Server {
+    /// Starts the server, and returns when it serves.
+    pub async fn start(&self) -> Server {
+        self.start_until("serving").await
+    }
+
+    /// Begins to start the server, and returns when its ports answer: it may still wait for its database.
+    pub async fn begin(&self) -> Server {
+        self.start_until("listening").await
+    }
+
+    async fn start_until(&self, event: &'static str) -> Server {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || this.start_blocking(event)).await.unwrap()
+    }
+
+    fn start_blocking(self, event: &'static str) -> Server {
         let mut command = self.command();
         command.arg("serve").stdout(Stdio::null()).stderr(Stdio::piped());
         if self.starter {
@@ -139,13 +155,13 @@ impl Options {
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", binary().display()));
         let log = Arc::new(Mutex::new(Vec::new()));
-        let serving = read_log(&mut child, &log);
-        let Ok(line) = serving.recv_timeout(START_TIMEOUT) else {
+        let reached = read_log(&mut child, &log, event);
+        let Ok(line) = reached.recv_timeout(START_TIMEOUT) else {
             let _ = child.kill();
             let _ = child.wait();
             panic!("the server did not start:\n{}", log.lock().unwrap().join("\n"));
         };
-        let address = |key: &str| format!("http://{}", line[key].as_str().unwrap());
+        let address = |key: &str| line[key].as_str().map(|address| format!("http://{address}")).unwrap_or_default();
         let (grpc, http, metrics) = (address("grpc"), address("http"), address("metrics"));
         Server { options: self, child, grpc, http, metrics, log }
     }
@@ -241,6 +257,37 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it logged an event, and returns its line.
+    pub async fn until_logged(&self, event: &str) -> Value {
+        let logged = || {
+            let lines = self.log();
+            lines
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .find(|line: &Value| line["message"] == event)
+        };
+        crate::collect::until(event, async || logged()).await
+    }
+
+    /// Sends it a signal, such as HUP or STOP.
+    pub fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits until it ended by itself, and says how and what it logged.
+    pub async fn ended(mut self) -> (ExitStatus, Vec<String>) {
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(started.elapsed() < START_TIMEOUT, "it goes on");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        };
+        (status, self.log())
+    }
+
     /// Kills it without warning.
     pub fn kill(mut self) -> Options {
         self.child.kill().unwrap();
@@ -250,8 +297,7 @@ impl Server {
 
     /// Asks it to end, and waits until it has.
     pub async fn terminate(mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("TERM");
         tokio::task::spawn_blocking(move || self.child.wait().unwrap()).await.unwrap()
     }
 }
@@ -266,14 +312,14 @@ impl Drop for Server {
     }
 }
 
-/// Collects the log, and hands over the line that says where the server listens.
-fn read_log(child: &mut Child, log: &Arc<Mutex<Vec<String>>>) -> Receiver<Value> {
+/// Collects the log, and hands over the line of an event, which says where the server listens.
+fn read_log(child: &mut Child, log: &Arc<Mutex<Vec<String>>>, event: &'static str) -> Receiver<Value> {
     let (sender, receiver) = channel();
     let (lines, log) = (BufReader::new(child.stderr.take().unwrap()).lines(), Arc::clone(log));
     std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             let read: Value = serde_json::from_str(&line).unwrap_or_default();
-            if read["message"] == "serving" {
+            if read["message"] == event {
                 let _ = sender.send(read);
             }
             log.lock().unwrap().push(line);

@@ -34,7 +34,12 @@ struct State {
 impl TcpProxy {
     /// Listens on a free port, and connects each client to the server.
     pub async fn start(server: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(0, server).await
+    }
+
+    /// The same on a port.
+    pub async fn start_at(port: u16, server: String) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (is_silent, holds, ended) =
             (watch::Sender::new(false), watch::Sender::new(false), watch::Sender::new(false));

@@ -71,7 +71,7 @@ async fn tell(redis: &RedisServer, command: &[&str]) {
 async fn a_redis_in_cluster_mode_is_named_as_such() {
     let redis = RedisServer::start_with(&["--cluster-enabled", "yes"]);
     let server = with_redis(&redis).await;
-    stays(&server, "l2_cache", "cluster mode").await;
+    stays(&server, "cache", "cluster mode").await;
     told(&server, "redis_away", 1).await;
     assert_eq!(lines(&server, "redis_serving").len(), 0);
 }
@@ -81,11 +81,11 @@ async fn a_redis_that_denies_a_command_serves_as_soon_as_it_allows_it() {
     let redis = RedisServer::start();
     tell(&redis, &["ACL", "SETUSER", "default", "-mget"]).await;
     let server = with_redis(&redis).await;
-    stays(&server, "l2_cache", "mget").await;
+    stays(&server, "cache", "mget").await;
     told(&server, "redis_away", 1).await;
     assert_eq!(lines(&server, "redis_serving").len(), 0);
     tell(&redis, &["ACL", "SETUSER", "default", "+mget"]).await;
-    becomes(&server, "l2_cache", State::Ok).await;
+    becomes(&server, "cache", State::Ok).await;
     told(&server, "redis_serving", 1).await;
 }
 
@@ -94,10 +94,10 @@ async fn a_redis_that_is_out_of_memory_serves_as_soon_as_it_has_some() {
     let redis = RedisServer::start_with(&["--maxmemory-policy", "noeviction"]);
     tell(&redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
     let server = with_redis(&redis).await;
-    stays(&server, "l2_cache", "OOM").await;
+    stays(&server, "cache", "OOM").await;
     told(&server, "redis_away", 1).await;
     tell(&redis, &["CONFIG", "SET", "maxmemory", "0"]).await;
-    becomes(&server, "l2_cache", State::Ok).await;
+    becomes(&server, "cache", State::Ok).await;
 }
 
 async fn with_nats(nats: &Nats) -> Server {
@@ -121,11 +121,11 @@ async fn a_full_stream_is_refused_until_it_has_room() {
     for symbol in ["A", "B"] {
         create(&channel, symbol).await.unwrap();
     }
-    comes_to(&server, "event_bus", "maximum messages exceeded").await;
-    stays(&server, "event_bus", "maximum messages exceeded").await;
+    comes_to(&server, "eventbus", "maximum messages exceeded").await;
+    stays(&server, "eventbus", "maximum messages exceeded").await;
     told(&server, "maximum messages exceeded", 1).await;
     streams.update_stream(of(100)).await.unwrap();
-    becomes(&server, "event_bus", State::Ok).await;
+    becomes(&server, "eventbus", State::Ok).await;
     let mut stream = streams.get_stream("cqc_events").await.unwrap();
     assert_eq!(stream.info().await.unwrap().state.messages, 2);
 }
@@ -136,13 +136,13 @@ async fn a_raised_limit_of_a_message_is_noticed() {
     let server = with_nats(&nats).await;
     let channel = server.channel().await;
     let id = create(&channel, "SMALL").await.unwrap();
-    becomes(&server, "event_bus", State::Ok).await;
+    becomes(&server, "eventbus", State::Ok).await;
     describe(&channel, &id, &"x".repeat(4000)).await;
-    comes_to(&server, "event_bus", "takes at most 4096").await;
-    stays(&server, "event_bus", "takes at most 4096").await;
+    comes_to(&server, "eventbus", "takes at most 4096").await;
+    stays(&server, "eventbus", "takes at most 4096").await;
     told(&server, "takes at most 4096", 1).await;
     nats.reload("max_payload: 1048576");
-    becomes(&server, "event_bus", State::Ok).await;
+    becomes(&server, "eventbus", State::Ok).await;
 }
 
 async fn describe(channel: &tonic::transport::Channel, id: &str, description: &str) {

@@ -19,7 +19,7 @@ use crate::{
 
 pub async fn bus(server: &Server) -> Component {
     let status = server.registry().await.get_status(GetStatusRequest {}).await.unwrap().into_inner();
-    status.components.into_iter().find(|component| component.name == "event_bus").unwrap()
+    status.components.into_iter().find(|component| component.name == "eventbus").unwrap()
 }
 
 pub async fn bus_comes_to(server: &Server, state: State) -> Component {

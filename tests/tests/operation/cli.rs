@@ -213,7 +213,7 @@ fn a_server_that_is_not_there_is_exit_code_six() {
 
 #[test]
 fn the_configuration_is_shown_with_its_sources_and_without_its_secrets() {
-    let options = Options::new().with("AUTH_API_KEYS", "sesame:desk-1").with("EVENTBUS_PASSWORD", "hunter2");
+    let options = Options::new().with("AUTH_API_KEYS", "sesame:desk-1").with("EVENTBUS_TOKEN", "hunter2");
     let folder = options.folder().join("config");
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("config.yaml"), "server: {shutdown_timeout: 7s}\n").unwrap();
@@ -231,6 +231,15 @@ fn the_configuration_is_shown_with_its_sources_and_without_its_secrets() {
         settings.as_array().unwrap().iter().any(|it| it["key"] == "server.shutdown_timeout" && it["value"] == "7s")
     );
     assert!(run(&["config", "check"]).status.success());
+    assert!(run(&["config", "check", "--strict"]).status.success());
+    let strict =
+        options.clone().with("PLUGINS_REQUIRED", "absent").command().args(["config", "check", "--strict"]).output();
+    let strict = strict.unwrap();
+    assert_eq!(strict.status.code(), Some(1));
+    assert!(err(&strict).contains("finding: plugins.required names absent"), "{}", err(&strict));
+    let defaults = out(&run(&["config", "defaults"]));
+    std::fs::write(folder.join("config.yaml"), defaults).unwrap();
+    assert!(run(&["config", "check"]).status.success(), "a file of the defaults is a valid one");
     std::fs::write(folder.join("config.yaml"), "server: {shutdown_time: 7s}\n").unwrap();
     let refused = run(&["config", "check"]);
     assert_eq!(refused.status.code(), Some(4));

@@ -198,7 +198,7 @@ async fn a_refusal_names_the_field_and_no_type_of_the_program(s: TestEnvironment
 #[test]
 fn the_starter_dataset_is_served_from_any_folder_and_a_missing_plugin_is_told() {
     let elsewhere = tempfile::tempdir().unwrap();
-    let ports = ["SERVER_GRPC_PORT", "SERVER_HTTP_PORT", "SERVER_METRICS_PORT"].map(|name| (name, "0"));
+    let ports = ["SERVER_GRPC_PORT", "SERVER_HTTP_PORT", "METRICS_PORT"].map(|name| (name, "0"));
     let mut server = std::process::Command::new(binary())
         .args(["serve", "--starter"])
         .env_clear()

@@ -11,7 +11,12 @@
 //! | `swap`, `garbage`, `misbehaviour` | plugins come, are refused, and fail |
 //! | `hostile` | plugins do their worst, and hurt nobody |
 //! | `bus` | what arrives on the event bus, and when it does not |
-//! | `start` | starts that are refused |
+//! | `start`, `starting` | starts that are refused, and those that wait |
+//! | `guide` | the deployment guide's settings and files, as they stand |
+//! | `shared_file` | two servers on one SQLite file |
+//! | `reload` | a configuration that changes while the server runs |
+//! | `tls` | PostgreSQL, Redis, NATS and a collector over TLS |
+//! | `stale` | what is answered while the database is away |
 //! | `probes`, `keys`, `drain`, `traces` | what operators and their tools rely on |
 //! | `cli`, `cli_entities`, `cli_names`, `cli_import` | the command line |
 #![allow(
@@ -33,13 +38,19 @@ mod drain;
 mod fixture;
 mod follower;
 mod garbage;
+mod guide;
 mod hostile;
 mod keys;
 mod load;
 mod lookups;
 mod misbehaviour;
 mod probes;
+mod reload;
+mod shared_file;
+mod stale;
 mod start;
+mod starting;
 mod swap;
+mod tls;
 mod traces;
 mod watch;

@@ -36,15 +36,21 @@ async fn probes_say_how_the_server_and_its_parts_are(s: TestEnvironment) {
         let (code, body) = server.http_get(server.http(), "/health/ready").await;
         let ready: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(code, 200, "{body}");
-        let state = |name: &str| {
-            let components = ready["components"].as_array().unwrap();
-            components.iter().find(|it| it["name"] == name).unwrap()["state"].as_str().unwrap().to_owned()
-        };
-        let states = ["database", "plugins", "l2_cache", "event_bus"].map(state);
+        let states =
+            ["database", "plugins", "cache", "eventbus"].map(|name| ready["components"][name].as_str().unwrap());
         (ready["status"] == "ready" && states == ["ok", "ok", expected, expected]).then_some(())
     })
     .await;
     assert_eq!(server.http_get(server.http(), "/health").await.0, 404);
+    let asked = |arguments: &[&str]| {
+        let port = server.http().rsplit_once(':').unwrap().1.to_owned();
+        server.options.command().args(arguments).env("SERVER_HTTP_PORT", port).output().unwrap()
+    };
+    let live = asked(&["health"]);
+    assert!(live.status.success() && live.stdout == b"live\n", "{live:?}");
+    let ready = asked(&["health", "--ready", "--output", "json"]);
+    let ready: Value = serde_json::from_slice(&ready.stdout).unwrap();
+    assert_eq!(ready["components"]["database"], "ok");
 
     let mut health = HealthClient::new(server.channel().await);
     let services = services(&server).await;
@@ -59,6 +65,9 @@ async fn probes_say_how_the_server_and_its_parts_are(s: TestEnvironment) {
     assert_eq!(whole.status(), ServingStatus::Serving);
     let unknown = health.check(HealthCheckRequest { service: "no.such.Service".into() }).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
+    let request = HealthCheckRequest { service: "no.such.Service".into() };
+    let mut watched = health.watch(request).await.unwrap().into_inner();
+    assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
 }
 
 async fn reflected(server: &Server, message_request: Option<MessageRequest>) -> MessageResponse {

@@ -27,7 +27,7 @@ fn assert_says(said: &str, parts: &[&str]) {
 async fn a_port_in_use_is_named_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    for variable in ["SERVER_GRPC_PORT", "SERVER_HTTP_PORT", "SERVER_METRICS_PORT"] {
+    for variable in ["SERVER_GRPC_PORT", "SERVER_HTTP_PORT", "METRICS_PORT"] {
         let options = Options::new().with(variable, &port);
         let said = refused(&options).await;
         assert_says(&said, &[&format!("cannot listen on 127.0.0.1:{port}"), variable]);
@@ -71,15 +71,17 @@ async fn a_database_of_a_newer_version_is_refused_and_one_that_is_behind_says_wh
     assert_says(&refused(&options).await, &["9999", "9999_future", "newer `cqar`"]);
 
     let postgres = Postgres::start();
-    let behind = Options::new().with("DATABASE_URL", postgres.url());
+    let behind = Options::new().with("DATABASE_URL", postgres.url()).with("SERVER_START_TIMEOUT", "1s");
     assert_says(&refused(&behind).await, &["cqar migrate up"]);
 }
 
 #[tokio::test]
 async fn a_database_that_does_not_answer_is_named_without_its_password() {
-    let options = Options::new().with("DATABASE_URL", "postgres://cqar:hunter2@127.0.0.1:1/cqar?sslmode=disable");
+    let options = Options::new()
+        .with("DATABASE_URL", "postgres://cqar:hunter2@127.0.0.1:1/cqar?sslmode=disable")
+        .with("SERVER_START_TIMEOUT", "1s");
     let said = refused(&options).await;
-    assert_says(&said, &["127.0.0.1:1"]);
+    assert_says(&said, &["127.0.0.1:1", "waited 1 s (server.start_timeout)"]);
     assert!(!said.contains("hunter2"), "{said}");
 }
 

@@ -9,14 +9,14 @@ use std::{
 };
 
 use cqar_proto::v1::ResolveMarketRequest;
-use cqar_tests::{collect::until, server::Options};
+use cqar_tests::{certificates::Certificates, collect::until, server::Options};
 use tokio::net::TcpListener;
 use tonic::{
     Request, Response, Status,
     body::Body,
     codegen::{Service, http},
     server::{Grpc, NamedService, UnaryService},
-    transport::{Server, server::TcpIncoming},
+    transport::{Certificate, Identity, Server, ServerTlsConfig, server::TcpIncoming},
 };
 use tonic_prost::ProstCodec;
 
@@ -49,7 +49,7 @@ struct Span {
 
 /// Takes spans.
 #[derive(Clone, Default)]
-struct Collector(Arc<Mutex<Vec<String>>>);
+pub struct Collector(Arc<Mutex<Vec<String>>>);
 
 impl NamedService for Collector {
     const NAME: &'static str = "opentelemetry.proto.collector.trace.v1.TraceService";
@@ -94,7 +94,21 @@ impl Collector {
         url
     }
 
-    fn names(&self) -> Vec<String> {
+    /// Starts it over TLS, for clients that have a certificate, and returns its port.
+    pub async fn start_with_tls(&self, certificates: &Certificates) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let read = |name: &str| std::fs::read(certificates.file(name)).unwrap();
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(read("server.pem"), read("server.key")))
+            .client_ca_root(Certificate::from_pem(read("ca.pem")));
+        let server = Server::builder().tls_config(tls).unwrap().add_service(self.clone());
+        tokio::spawn(server.serve_with_incoming(TcpIncoming::from(listener)));
+        port
+    }
+
+    /// The names of the spans that came.
+    pub fn names(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }
 }

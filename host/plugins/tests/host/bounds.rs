@@ -24,7 +24,7 @@ async fn judged(running: &Running, symbol: &str) -> Result<cqar_plugins::Judgeme
 async fn all_plugins_together_have_one_budget_and_each_its_guarantee() {
     let mut fixture = Fixture::with(&["misbehave", "market-sanity"]);
     fixture.config.memory_budget_bytes = 132 << 20;
-    fixture.config.limits.call.guest = Duration::from_secs(5);
+    fixture.config.plugins.limits.call.guest = Duration::from_secs(5);
     let running = fixture.start().await;
     let mut eating = JoinSet::new();
     for _ in 0..4 {
@@ -157,7 +157,7 @@ async fn a_fresh_instance_for_each_call_keeps_nothing_of_the_one_before() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_request_takes_in_is_bounded_over_all_its_calls() {
     let mut fixture = Fixture::with(&["hostile-symbology"]);
-    fixture.config.limits.call.guest = Duration::from_secs(5);
+    fixture.config.plugins.limits.call.guest = Duration::from_secs(5);
     let trapping = "[settings]\ndoes = \"trap\"\non = \"BAD\"\n";
     beside(&fixture, "hostile-symbology", trapping);
     let running = fixture.start().await;

@@ -17,8 +17,8 @@ use cqar_domain::{
     time::{SystemClock, Timestamp},
 };
 use cqar_plugins::{
-    CallContext, Change, CompilerConfig, HostConfig, Limits, MEMORY_BUDGET_BYTES, Operation, PluginHost, PluginStatus,
-    SETTLE_TIMEOUT, START_TIMEOUT, StartError,
+    CallContext, Change, CompilerConfig, HostConfig, MEMORY_BUDGET_BYTES, Operation, PluginHost, PluginSettings,
+    PluginStatus, SETTLE_TIMEOUT, START_TIMEOUT, StartError,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -51,8 +51,10 @@ impl Fixture {
             data_dir: root.path().join("data"),
             required: Vec::new(),
             transforms: Vec::new(),
-            settings: BTreeMap::new(),
-            grants: ["lookup", "find", "name-instrument"].map(|name| (name.into(), vec!["registry".into()])).into(),
+            plugins: PluginSettings {
+                grants: ["lookup", "find", "name-instrument"].map(|name| (name.into(), vec!["registry".into()])).into(),
+                ..PluginSettings::default()
+            },
             compiler: CompilerConfig {
                 program: cqar(),
                 cache_dir: root.path().join("compiled"),
@@ -60,7 +62,6 @@ impl Fixture {
             },
             start_timeout: START_TIMEOUT,
             settle_timeout: SETTLE_TIMEOUT,
-            limits: Limits::default(),
             memory_budget_bytes: MEMORY_BUDGET_BYTES,
             trusted_keys: None,
         };
@@ -90,6 +91,14 @@ impl Fixture {
         let partial = self.config.dir.join(format!(".{name}.partial"));
         fs::write(&partial, bytes).unwrap();
         fs::rename(&partial, self.file(name)).unwrap();
+    }
+
+    /// Damages the bytes that served last.
+    pub fn damage_kept(&self) {
+        let kept = fs::read_dir(&self.config.data_dir).unwrap().flatten().map(|entry| entry.path());
+        for file in kept.filter(|path| path.extension().is_some_and(|it| it == "wasm")) {
+            fs::write(file, b"damaged").unwrap();
+        }
     }
 
     pub async fn start(&self) -> Running {

@@ -48,7 +48,7 @@ fn of_version(version: [u8; 6]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_file_leaves_the_old_generation_serving_and_says_why() {
     let mut fixture = Fixture::with(&["market-sanity"]);
-    fixture.config.limits.setup.guest = std::time::Duration::from_secs(2);
+    fixture.config.plugins.limits.setup.guest = std::time::Duration::from_secs(2);
     let running = fixture.start().await;
     let before = running.status("market-sanity");
     assert_eq!(before.state(), State::Serving, "{before:?}");
@@ -100,7 +100,7 @@ async fn a_file_that_is_damaged_while_the_server_is_down_is_no_absent_rule() {
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_are_refused_keep_a_plugin_from_serving() {
     let mut fixture = Fixture::with(&["market-sanity", "refuse-settings"]);
-    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    fixture.config.plugins.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
     fixture.config.required = vec!["market-sanity".into()];
     let running = fixture.start().await;
     for name in ["market-sanity", "refuse-settings"] {
@@ -112,7 +112,7 @@ async fn settings_that_are_refused_keep_a_plugin_from_serving() {
     assert!(matches!(refused, Err(ValidateError::NotServing { plugin, .. }) if plugin == "market-sanity"));
     running.stop().await;
 
-    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "0.1"}));
+    fixture.config.plugins.settings.insert("market-sanity".into(), json!({"max_fee": "0.1"}));
     let running = fixture.start().await;
     assert_eq!(running.status("market-sanity").state(), State::Serving);
     running.stop().await;
@@ -196,7 +196,9 @@ async fn a_validator_that_served_before_and_cannot_now_is_no_absent_rule_either(
     let mut fixture = Fixture::with(&["market-sanity"]);
     fixture.start().await.stop().await;
 
-    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    // With other settings it does not serve, and what served with those before is damaged.
+    fixture.config.plugins.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    fixture.damage_kept();
     let running = fixture.start().await;
     let refused = running.host.snapshot().validate(&context(), [market("BTCUSDT")].into()).await;
     assert!(matches!(refused, Err(ValidateError::NotServing { .. })), "{refused:?}");

@@ -22,7 +22,7 @@ async fn misbehave(running: &Running, symbol: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_does_not_end_well_fails_closed_with_its_reason() {
     let mut fixture = Fixture::with(&["misbehave"]);
-    fixture.config.limits.call.total = Duration::from_secs(2);
+    fixture.config.plugins.limits.call.total = Duration::from_secs(2);
     let running = fixture.start().await;
     let cases = [
         ("SLEEP", "took longer than 2000 ms in all"),
@@ -52,8 +52,8 @@ async fn a_call_that_does_not_end_well_fails_closed_with_its_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_is_too_large_is_not_taken_in() {
     let mut fixture = Fixture::with(&["misbehave"]);
-    fixture.config.limits.memory_bytes = 256 << 20;
-    fixture.config.limits.call.guest = Duration::from_secs(5);
+    fixture.config.plugins.limits.memory_bytes = 256 << 20;
+    fixture.config.plugins.limits.call.guest = Duration::from_secs(5);
     let running = fixture.start().await;
     let reason = misbehave(&running, "FLOOD").await;
     assert!(reason.contains("fuel allocated for hostcalls has been exhausted"), "{reason}");
@@ -63,8 +63,8 @@ async fn an_answer_that_is_too_large_is_not_taken_in() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn other_plugins_answer_while_one_misbehaves() {
     let mut fixture = Fixture::with(&["misbehave", "symbology-binance"]);
-    fixture.config.limits.call.guest = Duration::from_secs(1);
-    fixture.config.limits.call.total = Duration::from_secs(2);
+    fixture.config.plugins.limits.call.guest = Duration::from_secs(1);
+    fixture.config.plugins.limits.call.total = Duration::from_secs(2);
     let running = fixture.start().await;
     let symbology = running.host.snapshot().symbology("symbology-binance").unwrap();
     let query = || vec![cqar_plugins::Query { symbol: "BTCUSDT".into(), segment: Some("spot".into()) }];
@@ -95,9 +95,9 @@ async fn other_plugins_answer_while_one_misbehaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_calls_than_places_wait_and_then_fail_as_busy() {
     let mut fixture = Fixture::with(&["misbehave"]);
-    fixture.config.limits.concurrency = 1;
-    fixture.config.limits.call.total = Duration::from_secs(2);
-    fixture.config.limits.queue_timeout = Duration::from_millis(50);
+    fixture.config.plugins.limits.concurrency = 1;
+    fixture.config.plugins.limits.call.total = Duration::from_secs(2);
+    fixture.config.plugins.limits.queue_timeout = Duration::from_millis(50);
     let running = fixture.start().await;
     let plugins = running.host.snapshot();
     let sleeping = tokio::spawn(async move { plugins.validate(&context(), [market("SLEEP")].into()).await });

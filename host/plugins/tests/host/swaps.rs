@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cqar_plugins::{EvaluateError, OperateError, PluginOperation, PluginStatus, ValidateError};
+use cqar_plugins::{EvaluateError, OperateError, PluginOperation, PluginSettings, PluginStatus, ValidateError};
 use cqar_proto::v1::{PluginEvent, plugin::State, plugin_event::Type};
 use serde_json::{Value, json};
 
@@ -124,6 +124,42 @@ async fn a_generation_that_fails_is_rolled_back_and_quarantined_until_it_is_lift
     let status = running.until(NAME, |it| it.state() == State::Serving).await;
     assert!(status.quarantined_hashes.is_empty());
     assert!(write(&running, "BAD0").await.is_err());
+    running.stop().await;
+}
+
+/// What the server's configuration says of the validator, as it is read again.
+fn configured(fixture: &Fixture, settings: &Value) -> PluginSettings {
+    let mut plugins = fixture.config.plugins.clone();
+    plugins.settings.insert(NAME.to_owned(), settings.clone());
+    plugins.grants.insert(NAME.to_owned(), vec!["registry".to_owned()]);
+    plugins
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_of_the_servers_configuration_are_swapped_as_a_file_is_and_taken_back_when_they_fail() {
+    let mut fixture = Fixture::with(&[NAME, "market-sanity"]);
+    fixture.config.plugins = configured(&fixture, &json!({}));
+    let running = fixture.start().await;
+    generation(&running, 1).await;
+    write(&running, "NEW").await.unwrap();
+    // It is said what the new ones change; who is not concerned is not tried.
+    running.host.reconfigure(configured(&fixture, &json!({"does": "findings", "on": "NEW"})));
+    assert_eq!(generation(&running, 2).await.replay.unwrap().changed, 1);
+    assert_eq!(running.status("market-sanity").generation, 1);
+    // Those that fail are taken back and quarantined, and those before are good.
+    running.host.reconfigure(configured(&fixture, &json!({"does": "trap", "on": "BAD"})));
+    generation(&running, 3).await;
+    assert_eq!(fail(&running).await.state(), State::ServingLastGood);
+    assert_eq!((write(&running, "BAD0").await.unwrap(), write(&running, "NEW").await.unwrap()), (0, 1));
+    running.host.reconfigure(configured(&fixture, &json!({"does": "findings", "on": "NEW"})));
+    running.until(NAME, |it| it.state() == State::Serving).await;
+    // Limits concern all.
+    let mut limited = configured(&fixture, &json!({"does": "findings", "on": "NEW"}));
+    limited.limits.concurrency = 3;
+    running.host.reconfigure(limited);
+    for name in [NAME, "market-sanity"] {
+        running.until(name, |it| it.limits.as_ref().is_some_and(|limits| limits.concurrency == 3)).await;
+    }
     running.stop().await;
 }
 
@@ -278,7 +314,7 @@ async fn a_reload_tries_again_what_serves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_runs_has_its_place_though_its_caller_left() {
     let mut fixture = Fixture::with(&[NAME]);
-    fixture.config.limits.setup.total = Duration::from_secs(2);
+    fixture.config.plugins.limits.setup.total = Duration::from_secs(2);
     settings(&fixture, "does = \"sleep\"\non = \"BAD\"", "");
     let running = fixture.start().await;
     write(&running, "GOOD").await.unwrap();

@@ -70,7 +70,7 @@ async fn a_transform_that_fails_holds_its_event_and_those_after_it() {
     assert!(running.host.degraded().unwrap().contains("fail-on-demand: holds the events"));
     running.stop().await;
 
-    fixture.config.settings.insert("fail-on-demand".into(), json!({"mended": true}));
+    fixture.config.plugins.settings.insert("fail-on-demand".into(), json!({"mended": true}));
     let running = fixture.start().await;
     let (answers, failure) = running.host.transforms().transform(&events, PREFIX).await;
     assert_eq!((answers.len(), failure.is_none()), (3, true));
@@ -143,7 +143,7 @@ async fn a_transform_that_looks_up_is_held_by_what_it_saw_alone_and_not_by_other
 async fn what_one_batch_becomes_is_bounded_and_the_rest_is_answered_later() {
     let mut fixture = Fixture::with(&["hostile-transform"]);
     fixture.config.transforms = vec!["hostile-transform".into()];
-    fixture.config.limits.call.guest = std::time::Duration::from_secs(5);
+    fixture.config.plugins.limits.call.guest = std::time::Duration::from_secs(5);
     let text = "[settings]\ndoes = \"many-parts\"\non = \"LARGE\"\n";
     std::fs::write(fixture.file("hostile-transform").with_extension("toml"), text).unwrap();
     let running = fixture.start().await;

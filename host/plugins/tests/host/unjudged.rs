@@ -175,7 +175,7 @@ async fn an_operator_may_narrow_what_a_plugin_judges() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plugin_is_granted_what_its_operator_says_and_nothing_else() {
     let mut fixture = Fixture::with(&["lookup"]);
-    fixture.config.grants.clear();
+    fixture.config.plugins.grants.clear();
     let running = fixture.start().await;
     let status = running.status("lookup");
     assert_eq!(status.state(), State::Rejected);
@@ -199,8 +199,9 @@ async fn what_only_watches_or_is_no_validator_holds_no_write() {
     assert_eq!(write(&running, "BTCUSDT").await.unwrap(), 1);
     running.stop().await;
 
-    // What is on record as a watcher does not serve any more.
-    fixture.config.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
+    // What is on record as a watcher does not serve any more, and neither does its file with other settings.
+    fixture.damage_kept();
+    fixture.config.plugins.settings.insert("market-sanity".into(), json!({"max_fee": "a lot"}));
     let running = fixture.start().await;
     assert_eq!(running.status("market-sanity").state(), State::Rejected);
     assert_eq!(write(&running, "BTCUSDT").await.unwrap(), 1);
