@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use cqar_proto::v1;
+use cqar_proto::v1::component::State as ComponentState;
 use prometheus::{Encoder, TextEncoder};
 use serde::Serialize;
 use tokio::net::TcpListener;
@@ -59,19 +59,20 @@ fn answer(condition: Condition) -> Response {
     let Condition { readiness: status, components, reason, .. } = condition;
     let code = if status.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let named = components.iter().map(|it| (it.name.clone(), state_name(it.state()))).collect();
-    let of_parts = components.into_iter().filter(|it| !it.message.is_empty()).map(|it| (it.name, it.message));
+    // What works has nothing to explain.
+    let of_parts = components.into_iter().filter(|it| !it.message.is_empty() && it.state() != ComponentState::Ok);
+    let of_parts = of_parts.map(|it| (it.name, it.message));
     let reasons = of_parts.chain(reason.map(|(name, reason)| (name.to_owned(), reason))).collect();
     (code, Json(Health { status, components: named, reasons })).into_response()
 }
 
-fn state_name(state: v1::component::State) -> &'static str {
-    use v1::component::State;
+fn state_name(state: ComponentState) -> &'static str {
     match state {
-        State::Unspecified => "unspecified",
-        State::Ok => "ok",
-        State::Degraded => "degraded",
-        State::Failed => "failed",
-        State::Off => "off",
+        ComponentState::Unspecified => "unspecified",
+        ComponentState::Ok => "ok",
+        ComponentState::Degraded => "degraded",
+        ComponentState::Failed => "failed",
+        ComponentState::Off => "off",
     }
 }
 
@@ -86,6 +87,7 @@ async fn scrape(State(metrics): State<prometheus::Registry>) -> Response {
 #[cfg(test)]
 mod tests {
     use axum::body::to_bytes;
+    use cqar_proto::v1;
 
     use super::*;
 
