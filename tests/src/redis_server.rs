@@ -110,8 +110,10 @@ fn spawn(folder: &TempDir, arguments: &[String]) -> Child {
         .spawn()
         .expect("redis-server is installed");
     let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    let ready = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Ready to accept connections"));
-    assert!(ready, "redis-server ended");
+    let mut said = Vec::new();
+    let mut heard = lines.by_ref().map_while(Result::ok).inspect(|line| said.push(line.clone()));
+    let is_ready = heard.any(|line| line.contains("Ready to accept connections"));
+    assert!(is_ready, "redis-server ended: {said:#?}");
     // It must be able to go on logging.
     std::thread::spawn(move || lines.for_each(drop));
     server

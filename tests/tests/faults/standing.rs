@@ -10,6 +10,7 @@ use cqar_proto::v1::component::State;
 use cqar_tests::{
     collect,
     nats::Nats,
+    port,
     redis_server::RedisServer,
     server::{Options, Server},
 };
@@ -69,7 +70,9 @@ async fn tell(redis: &RedisServer, command: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redis_in_cluster_mode_is_named_as_such() {
-    let redis = RedisServer::start_with(&["--cluster-enabled", "yes"]);
+    // The port of the cluster's own, which by default is one that the system hands out by itself.
+    let cluster_port = port::free().to_string();
+    let redis = RedisServer::start_with(&["--cluster-enabled", "yes", "--cluster-port", &cluster_port]);
     let server = with_redis(&redis).await;
     stays(&server, "cache", "cluster mode").await;
     told(&server, "redis_away", 1).await;
