@@ -99,7 +99,11 @@ fn check(loaded: &Loaded, strict: bool, client: &ClientArgs) -> Result<Exit, Cli
         for Finding { key, message } in &checked.findings {
             eprintln!("finding: {key} {message}");
         }
-        output::line("the configuration is valid")?;
+        output::line(&match checked.findings.len() {
+            0 => "the configuration is valid".to_owned(),
+            1 => "the configuration is valid, with 1 finding".to_owned(),
+            findings => format!("the configuration is valid, with {findings} findings"),
+        })?;
     }
     // What is accepted without effect is as deployments have it.
     let is_mistake = |warning: &Warning| !matches!(warning, Warning::NoEffect { .. });

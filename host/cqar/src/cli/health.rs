@@ -51,6 +51,9 @@ pub async fn run(args: HealthArgs, client: &ClientArgs) -> Result<Exit, CliError
         Ok(Err(error)) => return Err(failed(error.to_string())),
         Err(_) => return Err(failed(format!("within {} ms", within.as_millis()))),
     };
+    if body.trim().is_empty() {
+        return Err(failed("what answers there is not this server".to_owned()));
+    }
     match serde_json::from_str::<Value>(&body) {
         Ok(answer) if client.format().print(&answer)? => {}
         Ok(answer) => {

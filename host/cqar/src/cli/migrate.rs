@@ -27,7 +27,7 @@ Examples:
   cqar migrate down --yes         does not ask
 
 The database is the one of the configuration: database.url, or DATABASE_URL. With SQLite
-`cqar serve` migrates by itself; with PostgreSQL it refuses to start until `cqar migrate up` ran.")]
+`cqar serve` migrates by itself; with PostgreSQL it waits for `cqar migrate up`.")]
 pub struct MigrateArgs {
     #[command(subcommand)]
     command: MigrateCommand,

@@ -211,8 +211,8 @@ fn parameter_fault(rest: &str) -> Option<&'static str> {
     None
 }
 
-const ESCAPE: &str = "has a character that must be percent-encoded in a user or a password: # is written %23, / %2F, ? %3F, @ %40 and % \
-                      %25; or set DATABASE_HOST, DATABASE_USER and DATABASE_PASSWORD, in which every character stands for itself";
+const ESCAPE: &str = "has a character that must be percent-encoded in a user or a password: # is written %23, / %2F, ? %3F, @ %40, % \
+                      %25, : %3A and a space %20; or set DATABASE_HOST, DATABASE_USER and DATABASE_PASSWORD, in which every character stands for itself";
 
 /// What is wrong with what follows `postgres://`. A character that is not escaped would make a host of a piece of the password.
 fn postgres_fault(rest: &str) -> Option<&'static str> {
@@ -245,6 +245,9 @@ fn postgres_fault(rest: &str) -> Option<&'static str> {
     let host = address.strip_prefix('[').map_or_else(|| address.split(':').next(), |rest| rest.split(']').next());
     let has_host = host.is_some_and(|host| !host.is_empty());
     let by_parameter = authority.is_empty() && parameter(rest, "host").is_some();
+    if has_host && credentials.split(':').next().is_none_or(str::is_empty) && parameter(rest, "user").is_none() {
+        return Some("must name a user: postgres://USER:PASSWORD@HOST:PORT/NAME");
+    }
     (!has_host && !by_parameter).then_some("must name a host: postgres://USER:PASSWORD@HOST:PORT/NAME")
 }
 
@@ -264,7 +267,8 @@ fn sqlite_fault(address: &str) -> Option<&'static str> {
     }
     for parameter in query.split('&').filter(|it| !it.is_empty()) {
         match parameter.split_once('=').unwrap_or((parameter, "")) {
-            ("mode", "rw" | "rwc") => {}
+            ("mode", "rwc") => {}
+            ("mode", "rw") => return Some("must not have mode=rw: the file is made when it is absent; leave it out"),
             ("mode", "memory") => return Some(IN_MEMORY),
             ("mode", "ro") | ("immutable", _) => {
                 return Some("must be writable: with mode=ro or immutable every write would fail; leave it out");
@@ -274,7 +278,7 @@ fn sqlite_fault(address: &str) -> Option<&'static str> {
                     "must not have a shared cache, in which readers and the writer lock each other out: leave it out",
                 );
             }
-            _ => return Some("may have the parameter mode=rw or mode=rwc, and no other"),
+            _ => return Some("may have the parameter mode=rwc, which is the default, and no other"),
         }
     }
     None

@@ -209,9 +209,13 @@ fn extract(layers: &[Layer], figment: &Figment) -> Result<Config, ConfigErrors> 
             shown: value.as_ref().map_or_else(
                 || "missing".to_owned(),
                 |value| {
-                    let is_link = value.as_str().is_some_and(variables::is_service_link);
-                    let shown = shown(value, key.map_or(Secrecy::Secret, |key| key.secrecy));
-                    format!("`{shown}`{}", if is_link { SERVICE_LINK } else { "" })
+                    let text = value.as_str().unwrap_or_default();
+                    let note = match () {
+                        () if variables::is_service_link(text) => SERVICE_LINK,
+                        () if rules::is_unexpanded(text) => UNEXPANDED,
+                        () => "",
+                    };
+                    format!("`{}`{note}", shown(value, key.map_or(Secrecy::Secret, |key| key.secrecy)))
                 },
             ),
             key: path,
@@ -223,6 +227,8 @@ fn extract(layers: &[Layer], figment: &Figment) -> Result<Config, ConfigErrors> 
     }
 }
 
+/// What to say of a value that was to be put in by somebody.
+const UNEXPANDED: &str = ", which reads like ${NAME}, and nothing expanded it";
 /// What to say of a value that Kubernetes sets.
 const SERVICE_LINK: &str =
     ", which Kubernetes sets for a Service of that name: set `enableServiceLinks: false` in the pod's spec";

@@ -214,7 +214,7 @@ fn secrets(config: &Config) -> Vec<(&'static str, &str)> {
 }
 
 /// Whether a text is a `${NAME}`, or a `$(NAME)` as Kubernetes writes it, as a whole; or, where it is a URL, has one in it.
-fn is_unexpanded(text: &str) -> bool {
+pub fn is_unexpanded(text: &str) -> bool {
     let is_url = text.contains("://");
     [("${", '}'), ("$(", ')')].into_iter().any(|(open, close)| {
         let found = if is_url { text.split_once(open).map(|(_, rest)| rest) } else { text.strip_prefix(open) };

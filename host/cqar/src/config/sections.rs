@@ -71,6 +71,7 @@ pub struct Metrics {
 #[serde(deny_unknown_fields)]
 pub struct Server {
     /// The address; empty means that [`Config::listen_host`] chooses.
+    #[serde(deserialize_with = "values::host")]
     pub host: String,
     /// The port of gRPC; 0 takes a free one.
     pub grpc_port: u16,
@@ -118,6 +119,7 @@ pub struct Database {
     /// A URL; empty means that the keys below say where it is.
     pub url: Secret,
     /// The host of PostgreSQL.
+    #[serde(deserialize_with = "values::host")]
     pub host: String,
     /// Its port.
     pub port: NonZeroU16,
@@ -171,6 +173,7 @@ pub struct Cache {
     #[serde(deserialize_with = "values::timeout")]
     pub default_ttl: Duration,
     /// The host of Redis; empty means none.
+    #[serde(deserialize_with = "values::host")]
     pub host: String,
     /// The port of Redis.
     pub port: NonZeroU16,

@@ -56,10 +56,12 @@ impl OtlpEndpoint {
 impl<'de> Deserialize<'de> for OtlpEndpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let url = if text.contains("://") { text } else { format!("http://{text}") };
+        let is_url = text.contains("://");
+        let url = if is_url { text } else { format!("http://{text}") };
         let uri: Result<tonic::transport::Uri, _> = url.parse();
+        let has_port = uri.as_ref().is_ok_and(|uri| uri.port().is_some());
         match uri.as_ref().map(|uri| (uri.scheme_str(), uri.host())) {
-            Ok((Some("http" | "https"), Some(host))) if !host.is_empty() => Ok(Self(url)),
+            Ok((Some("http" | "https"), Some(host))) if !host.is_empty() && (is_url || has_port) => Ok(Self(url)),
             _ => Err(D::Error::custom("no endpoint")),
         }
     }
@@ -189,6 +191,14 @@ pub fn label<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Er
     let text = String::deserialize(deserializer)?;
     let is_label = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c));
     if is_label { Ok(text) } else { Err(D::Error::custom("not a name")) }
+}
+
+/// A host name, an IP address, or the directory of a socket; or empty. What stands around it in a URL has keys of its own.
+pub fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let host = String::deserialize(deserializer)?;
+    let is_directory = host.starts_with('/') && !host.contains(char::is_whitespace);
+    let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]%".contains(c));
+    if is_directory || is_host { Ok(host) } else { Err(D::Error::custom("no host")) }
 }
 
 /// TLS of the server's own ports, which is not there yet.

@@ -173,7 +173,7 @@ impl Start<'_> {
         // anything else is touched.
         let addresses = self.listen(&startup, &keys, &metrics).await?;
 
-        let mut patience = Patience::new(&startup, config.server.start_timeout);
+        let mut patience = Patience::new(&startup, config);
         let store = self.open_store(&mut patience, &metrics).await?;
         let (probed, until) = (Arc::clone(&store), token.clone());
         tracker.spawn(async move { until.run_until_cancelled_owned(probed.probe_writes()).await });
@@ -317,6 +317,8 @@ impl Start<'_> {
 /// How long to wait for what may come, and for what.
 struct Patience<'a> {
     startup: &'a Startup,
+    /// Where it is, without its password.
+    database: String,
     timeout: Duration,
     ends: Instant,
     said: String,
@@ -328,14 +330,19 @@ const MIN_ATTEMPT: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(500);
 
 impl<'a> Patience<'a> {
-    fn new(startup: &'a Startup, timeout: Duration) -> Self {
-        Self { startup, timeout, ends: Instant::now() + timeout, said: String::new() }
+    fn new(startup: &'a Startup, config: &Config) -> Self {
+        let (database, timeout) = (store_settings(&config.database).redacted_url(), config.server.start_timeout);
+        // Before it is known what is wrong with it: the first attempt may hang.
+        startup.waits_for(format!("waiting for the database: {database} has not answered yet"));
+        Self { startup, database, timeout, ends: Instant::now() + timeout, said: String::new() }
     }
 
     /// Tries something for no longer than the time that is left.
     async fn attempt<T>(&self, attempt: impl Future<Output = T>) -> anyhow::Result<T> {
         let limit = self.ends.saturating_duration_since(Instant::now()).max(MIN_ATTEMPT);
-        timeout(limit, attempt).await.map_err(|_| anyhow::anyhow!("no answer within {} s", limit.as_secs()))
+        timeout(limit, attempt).await.map_err(|_| {
+            anyhow::anyhow!("the database {} does not answer; check the way there, and that it is up", self.database)
+        })
     }
 
     /// Waits a moment before it is tried again, unless the time is over.

@@ -145,24 +145,35 @@ impl Reloader {
                     .to_owned(),
             );
         }
+        let of = |names: &BTreeSet<String>, wanted: Effect, of_plugins: bool| {
+            let is_wanted = |name: &&String| {
+                let effect = keys::holding(name).map(|key| key.effect);
+                effect == Some(wanted) && (wanted == Effect::AtStart || name.starts_with("plugins.") == of_plugins)
+            };
+            names.iter().filter(is_wanted).cloned().collect::<Vec<_>>().join(", ")
+        };
+        let new = changed(&self.current.sources, &loaded.sources);
+        let applied = of(&new, Effect::Reloads, false);
+        // The gate says what becomes of it: `plugin_changed`.
+        let tried_by_plugins = of(&new, Effect::Reloads, true);
+        let needs_restart = of(&changed(&self.started.sources, &loaded.sources), Effect::AtStart, false);
+        // Before the new level may hide it.
+        if needs_restart.is_empty() {
+            tracing::info!(applied, tried_by_plugins, "configuration_reloaded");
+        } else {
+            tracing::warn!(
+                applied,
+                tried_by_plugins,
+                needs_restart,
+                "configuration_reloaded: what needs a restart is as before"
+            );
+        }
         log_level.set(&config.log.level).map_err(|error| format!("{error:#}"))?;
         keys.replace(settings::keys(&config.auth));
         registry.set_read_limits(settings::read_limits(&config.server));
         store.set_max_waiting_writes(config.database.max_waiting_writes);
         plugins.reconfigure(settings::plugin_settings(&config.plugins));
-
-        let of = |names: BTreeSet<String>, wanted: Effect| {
-            let is_wanted = |name: &String| keys::holding(name).is_some_and(|key| key.effect == wanted);
-            names.into_iter().filter(is_wanted).collect::<Vec<_>>().join(", ")
-        };
-        let applied = of(changed(&self.current.sources, &loaded.sources), Effect::Reloads);
-        let needs_restart = of(changed(&self.started.sources, &loaded.sources), Effect::AtStart);
         self.reloads.with_label_values(&["applied"]).inc();
-        if needs_restart.is_empty() {
-            tracing::info!(applied, "configuration_reloaded");
-        } else {
-            tracing::warn!(applied, needs_restart, "configuration_reloaded: what needs a restart is as before");
-        }
         self.current = loaded;
         Ok(())
     }

@@ -126,7 +126,7 @@ pub const SECTIONS: &[Section] = &[
                  Empty, and without database.host: sqlite://data/cqar.db.",
             )
             .url(),
-            key("database.host", "\"\"", HOST, "The host of PostgreSQL, or the directory of its socket."),
+            key("database.host", "\"\"", HOST, "The host of PostgreSQL, or the directory of its socket.").url(),
             key("database.port", "5432", SERVERS_PORT, "Its port."),
             key("database.user", "\"\"", TEXT, "Its user. Needed with database.host."),
             key("database.password", "\"\"", TEXT, "The user's password. Any character stands for itself.").secret(),
@@ -198,7 +198,7 @@ pub const SECTIONS: &[Section] = &[
                 "How long assets, instruments, venues, chains and what is kept like them stay, here and in Redis: a safety net, since \
                  every change takes effect at once. Markets and venue assets stay 15 minutes.",
             ),
-            key("cache.host", "\"\"", HOST, "The Redis that replicas share. Empty: none is used."),
+            key("cache.host", "\"\"", HOST, "The Redis that replicas share. Empty: none is used.").url(),
             key("cache.port", "6379", SERVERS_PORT, "Its port."),
             key("cache.username", "\"\"", TEXT, "Its user. Empty: the default user."),
             key("cache.password", "\"\"", TEXT, "The user's password. Empty: none.").secret(),

@@ -13,6 +13,12 @@ const WRONG: &[(&str, &str)] = &[
     ("SERVICE_ENV", "../prod"),
     ("SERVICE_MESH", "istio"),
     ("SERVER_HOST", "0.0.0.0"),
+    ("SERVER_HOST", "http://localhost"),
+    ("DATABASE_HOST", "u:p@h"),
+    ("DATABASE_HOST", "${DB_HOST}"),
+    ("CACHE_HOST", "redis://h"),
+    ("DATABASE_URL", "postgres://h/d"),
+    ("TRACING_ENDPOINT", "collector"),
     ("SERVER_GRPC_PORT", ""),
     ("SERVER_GRPC_PORT", "-1"),
     ("SERVER_GRPC_PORT", "65536"),
@@ -67,6 +73,7 @@ const WRONG: &[(&str, &str)] = &[
     ("DATABASE_URL", "sqlite:file::memory:?cache=shared"),
     ("DATABASE_URL", "sqlite://x.db?mode=memory"),
     ("DATABASE_URL", "sqlite://x.db?mode=ro"),
+    ("DATABASE_URL", "sqlite://x.db?mode=rw"),
     ("DATABASE_URL", "sqlite://x.db?immutable=1"),
     ("DATABASE_URL", "sqlite://x.db?cache=shared"),
     ("DATABASE_URL", "sqlite://x.db?vfs=unix-none"),
@@ -148,6 +155,8 @@ const WRONG: &[(&str, &str)] = &[
     ("PLUGINS_TRUSTED_KEYS", "abc"),
     ("PLUGINS_COMPILE_MEMORY", "0"),
     ("AUTH_API_KEYS", "hidden"),
+    ("AUTH_API_KEYS", "${API_KEYS}"),
+    ("CACHE_HOST", "redis://:hidden@h"),
     ("AUTH_API_KEYS", "hidden:"),
     ("AUTH_API_KEYS", ":alice"),
     ("AUTH_API_KEYS", "hidden:alice smith"),
@@ -172,8 +181,7 @@ const WRONG: &[(&str, &str)] = &[
 /// What is set beside a wrong value, without which it would be right, or wrong for another reason.
 fn beside(variable: &str, value: &str) -> Vec<(&'static str, &'static str)> {
     match (variable, value) {
-        ("DATABASE_PORT", "5432")
-        | ("DATABASE_USER" | "DATABASE_HOST" | "DATABASE_PASSWORD" | "DATABASE_DATABASE", _) => {
+        ("DATABASE_PORT", "5432") | ("DATABASE_USER" | "DATABASE_PASSWORD" | "DATABASE_DATABASE", _) => {
             vec![("DATABASE_URL", "postgres://u:p@h/d")]
         }
         _ => Vec::new(),
