@@ -145,6 +145,11 @@ impl Reloader {
                     .to_owned(),
             );
         }
+        keys.replace(settings::keys(&config.auth));
+        registry.set_read_limits(settings::read_limits(&config.server));
+        store.set_max_waiting_writes(config.database.max_waiting_writes);
+        plugins.reconfigure(settings::plugin_settings(&config.plugins));
+
         let of = |names: &BTreeSet<String>, wanted: Effect, of_plugins: bool| {
             let is_wanted = |name: &&String| {
                 let effect = keys::holding(name).map(|key| key.effect);
@@ -169,10 +174,6 @@ impl Reloader {
             );
         }
         log_level.set(&config.log.level).map_err(|error| format!("{error:#}"))?;
-        keys.replace(settings::keys(&config.auth));
-        registry.set_read_limits(settings::read_limits(&config.server));
-        store.set_max_waiting_writes(config.database.max_waiting_writes);
-        plugins.reconfigure(settings::plugin_settings(&config.plugins));
         self.reloads.with_label_values(&["applied"]).inc();
         self.current = loaded;
         Ok(())

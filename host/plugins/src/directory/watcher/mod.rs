@@ -165,18 +165,6 @@ impl Watcher {
         self.publish();
     }
 
-    /// Has all tried anew of which the server's configuration says something else now. What does not pass changes nothing.
-    fn reconfigure(&mut self) {
-        let configured = self.gate.configured.load_full();
-        let before = std::mem::replace(&mut self.configured, Arc::clone(&configured));
-        for (name, entry) in &mut self.entries {
-            if !before.says_the_same(&configured, name) {
-                entry.reload();
-            }
-        }
-        self.events.notify_one();
-    }
-
     /// When a file is to be looked at without an event. A directory that cannot be read has none.
     fn due(&self) -> Option<Instant> {
         let due = self.entries.iter().filter_map(|(name, entry)| entry.due(self.required.contains(name))).min();

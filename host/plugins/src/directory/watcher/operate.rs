@@ -89,6 +89,18 @@ impl Watcher {
         Ok(())
     }
 
+    /// Has all tried anew of which the server's configuration says something else now. What does not pass changes nothing.
+    pub(super) fn reconfigure(&mut self) {
+        let configured = self.gate.configured.load_full();
+        let before = std::mem::replace(&mut self.configured, Arc::clone(&configured));
+        for (name, entry) in &mut self.entries {
+            if !before.says_the_same(&configured, name) {
+                entry.reload();
+            }
+        }
+        self.events.notify_one();
+    }
+
     /// Takes back generations that fail, where there is one before.
     pub(super) async fn roll_back_failing(&mut self) {
         let failing = |(name, entry): (&String, &Entry)| {
