@@ -1,6 +1,6 @@
 //! The host: starts everything, and hands out what serves.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, fs, path::Path, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use cqar_domain::{lookup::Lookup, relay::Transforms, time::Clock};
@@ -194,6 +194,13 @@ impl PluginHost {
     pub fn reconfigure(&self, plugins: PluginSettings) {
         self.gate.configured.store(Arc::new(plugins));
         self.gate.reconfigured.notify_one();
+    }
+
+    /// Of which plugins the server's configuration says something, and no file was seen: a name that may be misspelt.
+    pub fn configured_in_vain(&self) -> Vec<String> {
+        let (configured, plugins) = (self.gate.configured.load(), self.table.load());
+        let names: BTreeSet<&String> = configured.settings.keys().chain(configured.grants.keys()).collect();
+        names.into_iter().filter(|name| !plugins.by_name.contains_key(*name)).cloned().collect()
     }
 
     /// What becomes of plugins from now on.

@@ -151,6 +151,10 @@ async fn settings_of_plugins_pass_the_gate_or_change_nothing() {
     let before = plugin().await;
     f.reload(&settings("\"0.2\""), true, "configuration_reloaded").await;
     until("the new settings serve", async || (plugin().await.generation == before.generation + 1).then_some(())).await;
+    let misspelt = settings("\"0.2\"").replace("settings: {", "settings: {market-sanitty: {max_fee: \"0.1\"}, ");
+    f.reload(&misspelt, true, "configuration_reloaded").await;
+    let absent = f.events("plugin_configured_and_absent");
+    assert!(absent.iter().any(|line| line["plugin"] == "market-sanitty"), "{absent:?}");
     f.reload(&settings("a lot"), true, "configuration_reloaded").await;
     let refused =
         until("the bad ones are refused", async || Some(plugin().await).filter(|it| !it.reason.is_empty())).await;

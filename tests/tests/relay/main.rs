@@ -114,6 +114,19 @@ async fn one_server_publishes_and_another_takes_over_when_it_is_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_could_not_publish_says_so() {
+    let (nats, mut away, log) = (Nats::start(), Nats::stopped(""), Log::new().await);
+    let first = Server::start(&log, settings(nats.url()), Rule::pass());
+    first.caught_up().await;
+    let second = Server::start(&log, settings(away.url()), Rule::pass());
+    let told = || async { Some(second.relay.health()).filter(|health| health.message.starts_with("NATS: ")) };
+    assert_eq!(until("reported", told).await.state, RelayState::Waiting);
+    away.restart();
+    second.comes_to(RelayState::Standby).await;
+    assert_eq!(first.relay.health().state, RelayState::Ok);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_used_and_a_wrong_one_is_reported() {
     let nats = Nats::start_with("authorization { user: cqar, password: \"right\" }");
     let log = Log::new().await;

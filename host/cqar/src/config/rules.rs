@@ -213,13 +213,17 @@ fn secrets(config: &Config) -> Vec<(&'static str, &str)> {
     secrets
 }
 
-/// Whether a text is a `${NAME}`, or a `$(NAME)` as Kubernetes writes it, as a whole; or, where it is a URL, has one in it.
+/// What a template's reference begins and ends with: `${NAME}`, and `$(NAME)` as Kubernetes writes it.
+const REFERENCES: [(&str, char); 2] = [("${", '}'), ("$(", ')')];
+
+/// Whether a text is a reference as a whole; or, where it is a URL, has one in it.
 pub fn is_unexpanded(text: &str) -> bool {
-    let is_url = text.contains("://");
-    [("${", '}'), ("$(", ')')].into_iter().any(|(open, close)| {
-        let found = if is_url { text.split_once(open).map(|(_, rest)| rest) } else { text.strip_prefix(open) };
-        found.is_some_and(|rest| if is_url { rest.contains(close) } else { rest.ends_with(close) })
-    })
+    let is_whole = |(open, close): (&str, char)| text.starts_with(open) && text.ends_with(close);
+    if text.contains("://") { holds_reference(text) } else { REFERENCES.into_iter().any(is_whole) }
+}
+
+fn holds_reference(text: &str) -> bool {
+    REFERENCES.into_iter().any(|(open, close)| text.split_once(open).is_some_and(|(_, rest)| rest.contains(close)))
 }
 
 /// What is unwise where the environment is guarded, and what is missing: what `cqar config check --strict` finds.
@@ -242,6 +246,13 @@ pub fn findings(config: &Config) -> Vec<Violation> {
     let level = config.log.level.to_ascii_lowercase();
     if level.contains("debug") || level.contains("trace") {
         found.push(("log.level", "logs every request: info is meant for production".to_owned()));
+    }
+    for (key, _) in secrets(config).into_iter().filter(|(_, secret)| holds_reference(secret) && !is_unexpanded(secret))
+    {
+        found.push((
+            key,
+            "has a ${NAME} in it: right only if the secret itself reads so, as nothing expands it".to_owned(),
+        ));
     }
     if !config.service.mesh {
         found.extend(plaintext(config));

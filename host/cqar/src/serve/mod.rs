@@ -189,6 +189,8 @@ impl Start<'_> {
         )
         .await?;
 
+        warn_of_absent_plugins(&plugins);
+
         startup.waits_for("the event log is read");
         let cache_metrics = CacheMetrics::new(&metrics)?;
         let caches = settings::cache_bounds(&config.cache).map(|bounds| Caches::new(bounds, &cache_metrics, tracker));
@@ -429,6 +431,13 @@ async fn load_starter(registry: &Registry, starter: &Starter) -> anyhow::Result<
     let loaded = registry.apply(request, mutations).await.with_context(|| named)?;
     tracing::info!(changed = loaded.value.changed, revision = loaded.revision, "starter_loaded");
     Ok(())
+}
+
+/// What the configuration says of a plugin acts once there is one of that name, and it may be misspelt.
+fn warn_of_absent_plugins(plugins: &PluginHost) {
+    for plugin in plugins.configured_in_vain() {
+        tracing::warn!(plugin, "plugin_configured_and_absent: its settings or grants act on nothing");
+    }
 }
 
 /// The venues whose symbology plugin does not serve, each logged with the way to mend it.

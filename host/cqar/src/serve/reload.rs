@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::settings;
+use super::{settings, warn_of_absent_plugins};
 use crate::{
     config::{
         self, LoadOptions, Loaded, changed,
@@ -149,6 +149,7 @@ impl Reloader {
         registry.set_read_limits(settings::read_limits(&config.server));
         store.set_max_waiting_writes(config.database.max_waiting_writes);
         plugins.reconfigure(settings::plugin_settings(&config.plugins));
+        warn_of_absent_plugins(plugins);
 
         let of = |names: &BTreeSet<String>, wanted: Effect, of_plugins: bool| {
             let is_wanted = |name: &&String| {

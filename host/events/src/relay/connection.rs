@@ -107,6 +107,12 @@ impl NatsConnection {
         Ok(Self { client, state })
     }
 
+    /// Why there is no connection just now; none if there is one.
+    pub(super) fn fault(&self) -> Option<String> {
+        let state = self.state.borrow();
+        (!state.is_connected).then(|| state.reason().to_owned())
+    }
+
     /// Waits for a connection and names it. `waiting` is told why it takes time.
     pub(super) async fn connected(&mut self, mut waiting: impl FnMut(&str)) -> u64 {
         loop {
@@ -114,7 +120,7 @@ impl NatsConnection {
             if state.is_connected {
                 return state.connections;
             }
-            waiting(state.error.as_deref().unwrap_or("not connected yet"));
+            waiting(state.reason());
             self.changed().await;
         }
     }
@@ -152,6 +158,10 @@ impl NatsConnection {
 }
 
 impl State {
+    fn reason(&self) -> &str {
+        self.error.as_deref().unwrap_or("not connected yet")
+    }
+
     const fn is_connection_after(&self, connection: u64) -> bool {
         self.is_connected && self.connections > connection
     }

@@ -192,16 +192,21 @@ impl Relay {
 
     /// Takes the lease whenever it is free, and publishes while it is held.
     async fn run_as_leader(&self) -> Infallible {
+        // A standby keeps its connection too: it takes over at once, and whether it could is known before it must.
+        let mut connection = self.connect().await;
         loop {
             match self.state_store.hold_lease(self.holder, self.settings.lease_ttl).await {
                 Ok(true) => {
                     tokio::select! {
                         () = self.keep_lease() => self.status.set(RelayState::Waiting, "the lease to publish was lost"),
-                        never = self.publish() => match never {},
+                        never = self.publish(&mut connection) => match never {},
                         never = self.save_cursor() => match never {},
                     }
                 }
-                Ok(false) => self.status.set(RelayState::Standby, "another server publishes, or did a moment ago"),
+                Ok(false) => match connection.fault() {
+                    None => self.status.set(RelayState::Standby, "another server publishes, or did a moment ago"),
+                    Some(reason) => self.status.fault(&RelayFault::Away(reason)),
+                },
                 Err(error) => self.status.fault(&RelayFault::Database(error)),
             }
             sleep(self.lease_interval()).await;
@@ -249,15 +254,19 @@ impl Relay {
         self.settings.lease_ttl / 3
     }
 
-    /// Publishes, session after session.
-    async fn publish(&self) -> Infallible {
-        let mut connection = loop {
+    /// Begins to connect. What fails here is a file that cannot be read.
+    async fn connect(&self) -> NatsConnection {
+        loop {
             match NatsConnection::connect(&self.servers, &self.settings.credentials, &self.settings.tls).await {
-                Ok(connection) => break connection,
+                Ok(connection) => return connection,
                 Err(error) => self.status.fault(&RelayFault::Away(error)),
             }
             sleep(self.settings.retry).await;
-        };
+        }
+    }
+
+    /// Publishes, session after session.
+    async fn publish(&self, connection: &mut NatsConnection) -> Infallible {
         // Until the stream is reached, the cursor is the best guess at the lag. What was done when this server published before is not:
         // another one may have done more.
         self.status.begin();

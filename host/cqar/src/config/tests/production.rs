@@ -67,6 +67,7 @@ fn what_is_unwise_in_production_is_found_and_a_mesh_answers_for_plaintext() {
         ("TRACING_ENABLED", "true"),
         ("PLUGINS_REQUIRED", "absent"),
         ("LOG_LEVEL", "info,cqar_store=debug"),
+        ("CACHE_PASSWORD", "x${hidden}y"),
     ];
     let findings = |variables: &[(&str, &str)]| {
         let found = rules::findings(&loaded(&[], variables).config);
@@ -74,6 +75,6 @@ fn what_is_unwise_in_production_is_found_and_a_mesh_answers_for_plaintext() {
     };
     insta::assert_snapshot!(findings(&plain).join("\n"));
     let meshed = findings(&[&plain[..], &[("SERVICE_MESH", "true")]].concat());
-    assert_eq!(meshed.len(), 3, "{meshed:?}");
+    assert_eq!(meshed.len(), 4, "{meshed:?}");
     assert!(findings(&[("LOG_LEVEL", "debug")]).is_empty());
 }
