@@ -1,8 +1,10 @@
 //! Counts and traces every call, whatever it is answered by.
 //!
 //! A unary answer has its status in the headers if it is an error; without one there it is OK. Only a stream says at its
-//! end how it ended, so only the body of a stream is looked into. A call that its client gave up, or whose deadline
-//! passed, is dropped, and counts as CANCELLED.
+//! end how it ended, so only the body of a stream is looked into. A call that its client gave up is dropped, and counts as CANCELLED.
+//!
+//! The client's deadline (`grpc-timeout`) is kept here: what carries the call would end it by a bare CANCELLED, outside of everything that
+//! is told of its end. A write that has taken its lock by then runs on. So is the time for a request to be whole.
 
 use std::{
     cell::Cell,
@@ -17,11 +19,16 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep, sleep_until};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Span, field::Empty};
 
-use crate::metrics::{Method, Methods, name_of};
+use crate::{
+    auth::StreamPermit,
+    deadline::{deadline, too_late},
+    metrics::{Method, Methods, name_of},
+};
 
 /// Counts and traces the calls of a service.
 #[derive(Debug, Clone)]
@@ -59,11 +66,13 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let method = Arc::clone(self.layer.methods.get(request.uri().path()));
+        request.extensions_mut().insert(Arc::clone(&method));
+        let deadline = deadline(request.headers()).map(sleep);
         let call = Call::begin(method, self.layer.trace_sample_rate);
         let inner = call.span.in_scope(|| self.inner.call(request));
-        InstrumentationFuture { inner, call: Some(call) }
+        InstrumentationFuture { inner, call: Some(call), deadline }
     }
 }
 
@@ -73,6 +82,8 @@ pin_project! {
         #[pin]
         inner: F,
         call: Option<Call>,
+        #[pin]
+        deadline: Option<Sleep>,
     }
 }
 
@@ -83,15 +94,26 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let answered = {
+        let mut this = self.project();
+        let polled = {
             let _entered = this.call.as_ref().map(|call| call.span.enter());
-            ready!(this.inner.poll(cx))
+            this.inner.poll(cx)
+        };
+        let answered = match polled {
+            Poll::Ready(answered) => answered,
+            Poll::Pending => match this.deadline.as_mut().as_pin_mut().map(|deadline| deadline.poll(cx)) {
+                Some(Poll::Ready(())) => Ok(too_late().into_http()),
+                Some(Poll::Pending) | None => return Poll::Pending,
+            },
         };
         let Some(call) = this.call.take() else { return Poll::Ready(answered) };
         Poll::Ready(match answered {
-            Ok(response) if call.method.is_streaming && !response.headers().contains_key(Status::GRPC_STATUS) => {
-                Ok(response.map(|body| Body::new(InstrumentationBody { body, call: Some(call) })))
+            Ok(mut response) if call.method.is_streaming && !response.headers().contains_key(Status::GRPC_STATUS) => {
+                let permit = response.extensions_mut().remove::<StreamPermit>();
+                let ends = this.deadline.as_ref().as_pin_ref().map(|deadline| deadline.deadline());
+                let deadline = ends.map(|ends| Box::pin(sleep_until(ends)));
+                let stream = |body| InstrumentationBody { body, call: Some(call), deadline, _permit: permit };
+                Ok(response.map(|body| Body::new(stream(body))))
             }
             Ok(response) => {
                 call.end(code(response.headers()).unwrap_or(Code::Ok));
@@ -108,7 +130,11 @@ where
 /// The body of a stream, which ends with its status.
 struct InstrumentationBody {
     body: Body,
+    /// None once it has ended.
     call: Option<Call>,
+    deadline: Option<Pin<Box<Sleep>>>,
+    /// Its place among the streams of its caller.
+    _permit: Option<StreamPermit>,
 }
 
 impl InstrumentationBody {
@@ -125,9 +151,23 @@ impl http_body::Body for InstrumentationBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = {
+        if this.call.is_none() {
+            return Poll::Ready(None);
+        }
+        let polled = {
             let _entered = this.call.as_ref().map(|call| call.span.enter());
-            ready!(Pin::new(&mut this.body).poll_frame(cx))
+            Pin::new(&mut this.body).poll_frame(cx)
+        };
+        let frame = match polled {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let Some(deadline) = &mut this.deadline else { return Poll::Pending };
+                ready!(deadline.as_mut().poll(cx));
+                let mut trailers = HeaderMap::new();
+                // Its message and details are of characters that a header takes.
+                let _ = too_late().add_header(&mut trailers);
+                Some(Ok(Frame::trailers(trailers)))
+            }
         };
         match &frame {
             Some(Ok(frame)) => {
@@ -147,7 +187,7 @@ impl http_body::Body for InstrumentationBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.call.is_none() || self.body.is_end_stream()
     }
 }
 
@@ -357,6 +397,31 @@ mod tests {
         let families = metrics.gather();
         let calls = families.iter().find(|family| family.name() == "cqar_grpc_calls_total").unwrap();
         assert_eq!(calls.get_metric().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_longer_than_its_client_waits_ends_with_its_reason_and_so_does_a_stream() {
+        let metrics = Registry::new();
+        let never =
+            service_fn(async |_: Request<()>| std::future::pending::<Result<Response<Body>, Infallible>>().await);
+        let endless = service_fn(async |_: Request<()>| {
+            let frames = stream::pending::<Result<Frame<Bytes>, Status>>();
+            Ok::<_, Infallible>(Response::new(Body::new(http_body_util::StreamBody::new(frames))))
+        });
+        let request = |path| Request::builder().uri(format!("/{path}")).header("grpc-timeout", "5S").body(()).unwrap();
+        let layer = layer(&metrics);
+        let late = layer.clone().layer(never).oneshot(request(CHECK)).await.unwrap();
+        let late = Status::from_header_map(late.headers()).unwrap();
+        let reason = |status: &Status| tonic_types::StatusExt::get_details_error_info(status).unwrap().reason;
+        assert_eq!((late.code(), reason(&late).as_str()), (Code::DeadlineExceeded, "DEADLINE_PASSED"));
+        let mut stream = layer.layer(endless).oneshot(request(WATCH)).await.unwrap().into_body();
+        let end = std::future::poll_fn(|cx| http_body::Body::poll_frame(Pin::new(&mut stream), cx)).await.unwrap();
+        let end = Status::from_header_map(&end.unwrap().into_trailers().unwrap()).unwrap();
+        assert_eq!((end.code(), reason(&end).as_str()), (Code::DeadlineExceeded, "DEADLINE_PASSED"));
+        assert!(http_body::Body::is_end_stream(&stream));
+        for method in [CHECK, WATCH] {
+            assert_eq!(counted(&metrics, method, "DEADLINE_EXCEEDED"), 1, "{method}");
+        }
     }
 
     #[test]

@@ -1,20 +1,17 @@
 //! Every error carries a `google.rpc.ErrorInfo`: those that the services do not make, too.
 //!
 //! What carries the calls refuses some of them by itself: messages that are too large or cannot be read, methods that do
-//! not exist. It says so by a code and a text alone; here they get their reason. The deadline of a call is kept here too: what
-//! carries it would end it by a bare CANCELLED, outside of everything that is told of its end.
+//! not exist. It says so by a code and a text alone; here they get their reason.
 
 use std::{
     future::Future,
     pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
+    task::{Context, Poll, ready},
 };
 
 use cqar_proto::v1::ErrorReason;
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
@@ -49,8 +46,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let deadline = deadline(request.headers()).map(sleep);
-        ErrorInfoFuture { inner: self.0.call(request), deadline }
+        ErrorInfoFuture { inner: self.0.call(request) }
     }
 }
 
@@ -59,8 +55,6 @@ pin_project! {
     pub(crate) struct ErrorInfoFuture<F> {
         #[pin]
         inner: F,
-        #[pin]
-        deadline: Option<Sleep>,
     }
 }
 
@@ -71,41 +65,9 @@ where
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        if let Poll::Ready(answered) = this.inner.poll(cx) {
-            return Poll::Ready(answered.map(with_reason));
-        }
-        match this.deadline.as_pin_mut().map(|deadline| deadline.poll(cx)) {
-            Some(Poll::Ready(())) => Poll::Ready(Ok(too_late().into_http())),
-            Some(Poll::Pending) | None => Poll::Pending,
-        }
+        let answered = ready!(self.project().inner.poll(cx));
+        Poll::Ready(answered.map(with_reason))
     }
-}
-
-fn too_late() -> Status {
-    let message =
-        "the call's deadline passed before it was answered; a write may have been made: repeat it with its request_id";
-    StatusBuilder::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, message).into_status()
-}
-
-/// How long the client waits: at most eight digits and a unit.
-/// <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_hours(number),
-        "M" => Duration::from_mins(number),
-        "S" => Duration::from_secs(number),
-        "m" => Duration::from_millis(number),
-        "u" => Duration::from_micros(number),
-        "n" => Duration::from_nanos(number),
-        _ => return None,
-    })
 }
 
 fn with_reason(response: Response<Body>) -> Response<Body> {
@@ -128,15 +90,26 @@ fn explained(status: &Status) -> Status {
         Code::OutOfRange if message.contains("message length too large") => {
             (Code::ResourceExhausted, ErrorReason::MessageTooLarge)
         }
+        Code::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
+            (Code::ResourceExhausted, ErrorReason::MessageTooLarge)
+        }
         Code::Internal if message.starts_with("failed to decode") || message.starts_with("Missing request message") => {
             (Code::InvalidArgument, ErrorReason::MessageMalformed)
+        }
+        Code::Unimplemented if message.starts_with("Content is compressed with") => {
+            let message = format!("{message}; send it as gzip, or as it is");
+            return with_metadata_of(status, Code::Unimplemented, ErrorReason::EncodingUnknown, &message);
         }
         Code::Unimplemented => (Code::Unimplemented, ErrorReason::MethodUnknown),
         code => (code, ErrorReason::CallFailed),
     };
     let message = if message.is_empty() { "there is no such method" } else { message };
+    with_metadata_of(status, code, reason, message)
+}
+
+/// With what was said beside the status, such as the encodings that would have been accepted.
+fn with_metadata_of(status: &Status, code: Code, reason: ErrorReason, message: &str) -> Status {
     let mut explained = StatusBuilder::new(code, reason, message).into_status();
-    // Such as the encodings that would have been accepted.
     explained.metadata_mut().clone_from(status.metadata());
     explained
 }
@@ -156,34 +129,16 @@ mod tests {
     #[test]
     fn an_error_of_the_transport_gets_its_reason() {
         let too_large = "Error, decoded message length too large: found 9 bytes, the limit is: 8 bytes";
+        let not_known = "Content is compressed with `deflate` which isn't supported";
         let table = [
             (Status::out_of_range(too_large), Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             (Status::internal("failed to decode Protobuf message: x"), Code::InvalidArgument, "MESSAGE_MALFORMED"),
             (Status::unimplemented(""), Code::Unimplemented, "METHOD_UNKNOWN"),
+            (Status::unimplemented(not_known), Code::Unimplemented, "ENCODING_UNKNOWN"),
             (Status::unknown("something else"), Code::Unknown, "CALL_FAILED"),
         ];
         for (status, code, reason) in table {
             assert_eq!(answered(status), (code, reason.to_owned()));
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_call_that_takes_longer_than_its_client_waits_is_ended_with_its_reason() {
-        let never = tower::service_fn(async |_: Request<()>| {
-            std::future::pending::<Result<Response<Body>, std::convert::Infallible>>().await
-        });
-        let mut service = ErrorInfoLayer.layer(never);
-        for timeout in ["1H", "50m", "20000000u"] {
-            let request = Request::builder().header("grpc-timeout", timeout).body(()).unwrap();
-            let Ok(response) = service.call(request).await;
-            let status = Status::from_header_map(response.headers()).unwrap();
-            let reason = status.get_details_error_info().unwrap().reason;
-            assert_eq!((status.code(), reason.as_str()), (Code::DeadlineExceeded, "DEADLINE_PASSED"));
-        }
-        for malformed in ["", "S", "5", "123456789S", "-1S", "1d"] {
-            let mut headers = HeaderMap::new();
-            headers.insert("grpc-timeout", malformed.parse().unwrap());
-            assert_eq!(deadline(&headers), None, "{malformed}");
         }
     }
 

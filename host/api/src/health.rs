@@ -19,6 +19,7 @@ use tonic_health::pb::{
 };
 
 use crate::{
+    listen::Peer,
     services::SERVICES,
     startup::{Condition, Startup},
 };
@@ -65,6 +66,8 @@ struct Serving {
 }
 
 impl Serving {
+    const NOTHING: Self = Self { markets: false, others: false };
+
     fn of(condition: &Condition) -> Self {
         let markets = condition.readiness.is_serving();
         Self { markets, others: markets && !condition.serves_cache_alone }
@@ -99,18 +102,20 @@ impl HealthService {
         HealthServer::new(self.clone())
     }
 
-    /// Tells those who watch what changes, until the server stops. Then nothing serves, and they are told so and let go.
+    /// Tells those who watch what changes, until the server drains. Then nothing serves, and they are told so; they are let go when it
+    /// closes.
     pub(crate) async fn report(&self) {
         loop {
             let now = Serving::of(&self.startup.condition());
             // Only news is reported.
             self.serving.send_if_modified(|before| std::mem::replace(before, now) != now);
             tokio::select! {
-                () = self.startup.stopping().cancelled() => break,
+                () = self.startup.draining().cancelled() => break,
+                () = self.startup.closing().cancelled() => break,
                 () = sleep(INTERVAL) => {}
             }
         }
-        self.serving.send_replace(Serving { markets: false, others: false });
+        self.serving.send_replace(Serving::NOTHING);
     }
 }
 
@@ -127,22 +132,27 @@ impl Health for HealthService {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let closing = Peer::of(&request).map_or_else(|| self.startup.closing().clone(), |peer| peer.closing.clone());
         let service = request.into_inner().service;
-        let stopping = self.startup.stopping().clone();
-        let changes = stream::unfold((self.serving.subscribe(), None), move |(mut serving, last)| {
-            let (service, stopping) = (service.clone(), stopping.clone());
+        let (serving, draining) = (self.serving.subscribe(), self.startup.draining().clone());
+        let changes = stream::unfold((serving, None), move |(mut serving, last)| {
+            let (service, draining, closing) = (service.clone(), draining.clone(), closing.clone());
             async move {
                 loop {
-                    let is_last = stopping.is_cancelled();
-                    let now = serving.borrow_and_update().status(&service).unwrap_or(ServingStatus::ServiceUnknown);
+                    let is_last = closing.is_cancelled();
+                    let reported = *serving.borrow_and_update();
+                    let now = if draining.is_cancelled() { Serving::NOTHING } else { reported };
+                    let now = now.status(&service).unwrap_or(ServingStatus::ServiceUnknown);
                     if last != Some(now) {
                         return Some((Ok(response(now)), (serving, Some(now))));
                     }
-                    // Who watches is let go once it was told that nothing serves.
-                    if is_last && now != ServingStatus::Serving {
+                    // Who watches is let go once it was told.
+                    if is_last {
                         return None;
                     }
-                    serving.changed().await.ok()?;
+                    if let Some(Err(_)) = closing.run_until_cancelled(serving.changed()).await {
+                        return None;
+                    }
                 }
             }
         });
@@ -169,7 +179,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_watcher_is_told_what_changes_and_let_go_at_the_end() {
         let stopping = CancellationToken::new();
-        let health = HealthService::new(Startup::new(stopping.clone()));
+        let health = HealthService::new(Startup::new(stopping.clone(), stopping.clone()));
         let watching = async {
             let mut client = HealthClient::new(health.server());
             let mut watched = client.watch(request("cqar.v1.MarketService")).await.unwrap().into_inner();
@@ -193,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_unknown_service_is_not_found_and_a_starting_server_does_not_serve() {
-        let health = HealthService::new(Startup::new(CancellationToken::new()));
+        let health = HealthService::new(Startup::new(CancellationToken::new(), CancellationToken::new()));
         let mut client = HealthClient::new(health.server());
         assert_eq!(client.check(request("nonsense")).await.unwrap_err().code(), tonic::Code::NotFound);
         for service in ["", "cqar.v1.AssetService"] {

@@ -1,41 +1,49 @@
 //! Probes and metrics over HTTP.
 
-use std::{collections::BTreeMap, io};
+use std::collections::BTreeMap;
 
 use axum::{
     Json, Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{Request, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
 use cqar_proto::v1::component::State as ComponentState;
 use prometheus::{Encoder, TextEncoder};
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::ServiceExt;
 
 use crate::{
     health::Readiness,
+    listen::{self, ListenMetrics, Port},
     startup::{Condition, Startup},
     status::internal,
 };
 
 /// Serves `/health/live`, which answers while the process does, and `/health/ready`, which answers 503 while it cannot
 /// serve, and says how each part does. Ends on the token.
-pub async fn serve_http(listener: TcpListener, startup: Startup, token: CancellationToken) -> io::Result<()> {
+pub async fn serve_http(port: Port, startup: Startup, metrics: &ListenMetrics, closing: CancellationToken) {
     let router = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready)).with_state(startup);
-    axum::serve(listener, router).with_graceful_shutdown(token.cancelled_owned()).await
+    serve(port, router, metrics, closing).await;
 }
 
 /// Serves `/metrics` in the text format of Prometheus. Ends on the token.
 pub async fn serve_metrics(
-    listener: TcpListener,
+    port: Port,
     metrics: prometheus::Registry,
-    token: CancellationToken,
-) -> io::Result<()> {
+    connections: &ListenMetrics,
+    closing: CancellationToken,
+) {
     let router = Router::new().route("/metrics", get(scrape)).with_state(metrics);
-    axum::serve(listener, router).with_graceful_shutdown(token.cancelled_owned()).await
+    serve(port, router, connections, closing).await;
+}
+
+async fn serve(port: Port, router: Router, metrics: &ListenMetrics, closing: CancellationToken) {
+    let service = ServiceExt::<Request<Body>>::map_response(router, |response: Response| response.map(Body::new));
+    listen::serve(port, service, metrics, closing).await;
 }
 
 #[derive(Serialize)]
@@ -114,7 +122,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_starts_or_drains_answers_503_and_says_what_it_waits_for() {
         let stopping = CancellationToken::new();
-        let startup = Startup::new(stopping.clone());
+        let startup = Startup::new(stopping.clone(), CancellationToken::new());
         startup.waits_for("the database does not answer");
         let said = async |startup: &Startup| {
             let response = answer(startup.condition());

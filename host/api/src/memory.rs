@@ -1,4 +1,8 @@
-//! The bytes that large requests and answers have in memory, over all calls.
+//! The bytes that requests and answers have in memory, over all calls.
+//!
+//! Invariant: the bytes of the requests that are not answered yet are at most [`MAX_IN_FLIGHT_BYTES`], and of one caller at most as many as
+//! it may have; those beyond are refused, and may be repeated, before memory is short. Streams of a listing are bounded by the budget below
+//! alone, and by how many there may be.
 //!
 //! Invariant: what a request has beyond its first 64 KiB, and what the answer to a batch has, is taken from one budget before it
 //! is kept, and given back when the answer was sent, or the call ended otherwise, and with it the write that goes on without its
@@ -9,8 +13,12 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,14 +29,26 @@ use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use prometheus::{IntGauge, Registry};
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 
-use crate::{status::RETRY_LATER, status_builder::StatusBuilder};
+use crate::{
+    auth::{Actor, CallerUse},
+    metrics::Method,
+    status::RETRY_LATER,
+    status_builder::StatusBuilder,
+};
 
 /// What every request may have for nothing: most have far less.
 const FREE_BYTES: usize = 64 << 10;
+/// The most bytes of requests that are not answered yet, of all callers together.
+const MAX_IN_FLIGHT_BYTES: usize = 64 << 20;
+/// How long a request may take to arrive as a whole.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// The budget is counted in these.
 const UNIT_BYTES: usize = 4 << 10;
 /// The most bytes of the answer to a batch: 10,000 resolved symbols have about 10 MiB.
@@ -48,6 +68,9 @@ struct Budget {
     units: Arc<Semaphore>,
     /// The bytes that are taken, as a metric.
     taken: IntGauge,
+    /// The bytes of requests that are not answered yet.
+    in_flight: AtomicUsize,
+    in_flight_shown: IntGauge,
 }
 
 impl MemoryLayer {
@@ -56,8 +79,12 @@ impl MemoryLayer {
         let help = "What large requests and answers have in memory; `server.batch_memory` is the most";
         let taken = IntGauge::new("cqar_grpc_memory_bytes", help)?;
         metrics.register(Box::new(taken.clone()))?;
+        let help = "Bytes of requests that are not answered yet, as of the last one; 67108864 is the most";
+        let in_flight_shown = IntGauge::new("cqar_grpc_request_bytes_in_flight", help)?;
+        metrics.register(Box::new(in_flight_shown.clone()))?;
         let units = Arc::new(Semaphore::new((bytes / UNIT_BYTES).min(Semaphore::MAX_PERMITS)));
-        Ok(Self { budget: Arc::new(Budget { units, taken }) })
+        let budget = Budget { units, taken, in_flight: AtomicUsize::new(0), in_flight_shown };
+        Ok(Self { budget: Arc::new(budget) })
     }
 }
 
@@ -70,15 +97,40 @@ struct Taken {
     budget: Arc<Budget>,
     /// Whether the messages of the request may come compressed.
     is_packed: bool,
+    /// Who calls; none where nobody has a key.
+    caller: Option<Arc<CallerUse>>,
+    /// How many bytes of the request arrived and are counted.
+    in_flight: AtomicUsize,
     /// What was taken for the request.
     of_request: Mutex<usize>,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
 impl CallMemory {
-    fn of(budget: &Arc<Budget>, is_packed: bool) -> Self {
-        let (of_request, permit) = (Mutex::new(0), Mutex::new(None));
-        Self(Arc::new(Taken { budget: Arc::clone(budget), is_packed, of_request, permit }))
+    fn of(budget: &Arc<Budget>, is_packed: bool, caller: Option<Arc<CallerUse>>) -> Self {
+        let (of_request, permit, in_flight) = (Mutex::new(0), Mutex::new(None), AtomicUsize::new(0));
+        Self(Arc::new(Taken { budget: Arc::clone(budget), is_packed, caller, in_flight, of_request, permit }))
+    }
+
+    /// Counts bytes of the request that arrived.
+    fn arrived(&self, bytes: usize) -> Result<(), Status> {
+        let Taken { budget, caller, in_flight, .. } = &*self.0;
+        let before = budget.in_flight.fetch_add(bytes, Ordering::AcqRel);
+        let taken = if before.saturating_add(bytes) > MAX_IN_FLIGHT_BYTES {
+            Err(overloaded())
+        } else {
+            caller.as_ref().map_or(Ok(()), |caller| caller.take_bytes(bytes))
+        };
+        match taken {
+            Ok(()) => {
+                in_flight.fetch_add(bytes, Ordering::AcqRel);
+                budget.in_flight_shown.set(i64::try_from(before + bytes).unwrap_or(i64::MAX));
+            }
+            Err(_) => {
+                budget.in_flight.fetch_sub(bytes, Ordering::AcqRel);
+            }
+        }
+        taken
     }
 
     /// Takes what is missing of what the request has so far.
@@ -128,6 +180,13 @@ impl Drop for Taken {
         if let Some(permit) = self.permit.get_mut() {
             self.budget.taken.sub(bytes_of(permit));
         }
+        let in_flight = *self.in_flight.get_mut();
+        if in_flight > 0 {
+            self.budget.in_flight.fetch_sub(in_flight, Ordering::AcqRel);
+            if let Some(caller) = &self.caller {
+                caller.give_back(in_flight);
+            }
+        }
     }
 }
 
@@ -136,6 +195,16 @@ fn exhausted() -> Status {
     StatusBuilder::new(Code::ResourceExhausted, ErrorReason::MemoryExhausted, message)
         .retry_after(RETRY_LATER)
         .into_status()
+}
+
+fn overloaded() -> Status {
+    let message = "the requests in progress have as many bytes as all of them may together; try again";
+    StatusBuilder::new(Code::ResourceExhausted, ErrorReason::Overloaded, message).retry_after(RETRY_LATER).into_status()
+}
+
+fn too_slow() -> Status {
+    let message = format_args!("the request did not arrive as a whole within {} s", REQUEST_TIMEOUT.as_secs());
+    StatusBuilder::new(Code::DeadlineExceeded, ErrorReason::RequestTooSlow, message).into_status()
 }
 
 /// The bytes that are left for the answer to a batch.
@@ -217,8 +286,11 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let is_packed = request.headers().get(ENCODING).is_some_and(|encoding| encoding != "identity");
-        let memory = CallMemory::of(&self.layer.budget, is_packed);
-        let counted = CountedBody { memory: memory.clone(), seen: 0, body: Body::empty() };
+        let extensions = request.extensions();
+        let is_whole = !extensions.get::<Arc<Method>>().is_some_and(|method| method.takes_stream);
+        let caller = extensions.get::<Actor>().map(|actor| Arc::clone(actor.used()));
+        let memory = CallMemory::of(&self.layer.budget, is_packed, caller);
+        let counted = CountedBody { memory: memory.clone(), seen: 0, is_whole, late: None, body: Body::empty() };
         let mut request = request.map(|body| Body::new(CountedBody { body, ..counted }));
         request.extensions_mut().insert(memory.clone());
         MemoryFuture { inner: self.inner.call(request), memory }
@@ -258,6 +330,10 @@ where
 struct CountedBody {
     memory: CallMemory,
     seen: usize,
+    /// Whether it is one message, and not a stream of them.
+    is_whole: bool,
+    /// Rings when it has taken too long. Most bodies are there at once.
+    late: Option<Pin<Box<Sleep>>>,
     body: Body,
 }
 
@@ -267,12 +343,19 @@ impl http_body::Body for CountedBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+            if this.is_whole {
+                ready!(this.late.get_or_insert_with(|| Box::pin(sleep(REQUEST_TIMEOUT))).as_mut().poll(cx));
+                return Poll::Ready(Some(Err(too_slow())));
+            }
+            return Poll::Pending;
+        };
         if let Some(Ok(frame)) = &frame
             && let Some(data) = frame.data_ref()
         {
             this.seen += data.len();
-            if let Err(refused) = this.memory.take_request(this.seen) {
+            let arrived = if this.is_whole { this.memory.arrived(data.len()) } else { Ok(()) };
+            if let Err(refused) = arrived.and_then(|()| this.memory.take_request(this.seen)) {
                 return Poll::Ready(Some(Err(refused)));
             }
         }
@@ -363,12 +446,44 @@ mod tests {
         assert!(!again.headers().contains_key(Status::GRPC_STATUS), "what was taken was given back");
     }
 
+    #[tokio::test]
+    async fn the_bytes_of_all_requests_are_bounded_until_they_are_answered() {
+        let layer = MemoryLayer::new(1 << 30, &Registry::new()).unwrap();
+        let mut service = layer.layer(service_fn(swallow));
+        let reason = |response: &Response<Body>| {
+            let status = Status::from_header_map(response.headers())?;
+            assert!(tonic_types::StatusExt::get_details_retry_info(&status).is_some());
+            tonic_types::StatusExt::get_details_error_info(&status).map(|info| info.reason)
+        };
+        let Ok(held) = service.call(request(60 << 20)).await;
+        assert_eq!(reason(&held), None);
+        let Ok(refused) = service.call(request(5 << 20)).await;
+        assert_eq!(reason(&refused).as_deref(), Some("OVERLOADED"));
+        let Ok(small) = service.call(request(1 << 20)).await;
+        assert_eq!(reason(&small), None);
+        drop((held, refused, small));
+        assert_eq!(layer.budget.in_flight.load(Ordering::Acquire), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_trickles_is_refused_after_30_s() {
+        let layer = MemoryLayer::new(1 << 20, &Registry::new()).unwrap();
+        let body = Body::new(http_body_util::StreamBody::new(futures::stream::unfold((), async |()| {
+            sleep(Duration::from_secs(1)).await;
+            Some((Ok::<_, Status>(Frame::data(Bytes::from_static(b"x"))), ()))
+        })));
+        let (began, mut service) = (tokio::time::Instant::now(), layer.layer(service_fn(swallow)));
+        let Ok(refused) = service.call(Request::new(body)).await;
+        assert_eq!(Status::from_header_map(refused.headers()).unwrap().code(), Code::DeadlineExceeded);
+        assert_eq!(began.elapsed(), REQUEST_TIMEOUT);
+    }
+
     #[test]
     fn what_comes_compressed_has_what_it_is_unpacked() {
         let layer = MemoryLayer::new(1 << 20, &Registry::new()).unwrap();
         let request = |is_packed, bytes| {
             let mut request = tonic::Request::new("x".repeat(bytes));
-            request.extensions_mut().insert(CallMemory::of(&layer.budget, is_packed));
+            request.extensions_mut().insert(CallMemory::of(&layer.budget, is_packed, None));
             request
         };
         received(request(true, 2 << 20)).unwrap_err();
@@ -390,7 +505,7 @@ mod tests {
     fn the_answer_to_a_batch_is_bounded_by_itself_and_with_all_others() {
         let layer = MemoryLayer::new(4 << 20, &Registry::new()).unwrap();
         let mut request = tonic::Request::new(());
-        request.extensions_mut().insert(CallMemory::of(&layer.budget, false));
+        request.extensions_mut().insert(CallMemory::of(&layer.budget, false, None));
         let mut answer = AnswerBudget::of(&request);
         let admitted = (0..100).filter(|_| answer.admit(100 << 10).is_ok()).count();
         assert_eq!(admitted, 20, "4 MiB, of which each takes twice what it has");

@@ -1,5 +1,5 @@
-//! What is counted of each call: `cqar_grpc_calls_total{method,status_code}` and
-//! `cqar_grpc_call_duration_seconds{method,status}`.
+//! What is counted of each call: `cqar_grpc_calls_total{method,status_code}`, `cqar_grpc_call_duration_seconds{method,status}`, and of
+//! streams, which last as long as their clients like, `cqar_grpc_stream_duration_seconds{method,status}`.
 
 use std::{
     collections::HashMap,
@@ -11,6 +11,8 @@ use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterV
 use prost::Message;
 use prost_types::FileDescriptorSet;
 use tonic::Code;
+
+use crate::auth::{Access, UnknownAccess, access};
 
 /// The names of the status codes, by their numbers.
 const CODES: [&str; 17] = [
@@ -48,6 +50,10 @@ pub(crate) struct Method {
     pub(crate) name: String,
     /// Whether the server's answer is a stream, whose status is known at its end alone.
     pub(crate) is_streaming: bool,
+    /// Whether the request is a stream, which takes as long as it takes.
+    pub(crate) takes_stream: bool,
+    /// What it needs; none if it is no method.
+    pub(crate) access: Option<Access>,
     succeeded: Histogram,
     failed: Histogram,
     counters: [OnceLock<IntCounter>; CODES.len()],
@@ -64,13 +70,18 @@ impl Methods {
                 for service in &file.service {
                     for method in &service.method {
                         let name = format!("{}.{}/{}", file.package(), service.name(), method.name());
-                        by_path.insert(format!("/{name}"), Arc::new(metrics.of(name, method.server_streaming())));
+                        let access = Some(access(&name)?);
+                        let streams = (method.server_streaming(), method.client_streaming());
+                        by_path.insert(format!("/{name}"), Arc::new(metrics.of(name, streams, access)));
                     }
                 }
             }
         }
         // Unknown methods are refused, which is no stream.
-        Ok(Self { by_path: Arc::new(by_path), unknown: Arc::new(metrics.of("unknown".to_owned(), false)) })
+        Ok(Self {
+            by_path: Arc::new(by_path),
+            unknown: Arc::new(metrics.of("unknown".to_owned(), (false, false), None)),
+        })
     }
 
     /// The method of a request's path.
@@ -97,6 +108,9 @@ pub enum MethodsError {
     /// A descriptor set is malformed, which is a defect of the build.
     #[error("the contract's descriptors cannot be read: {0}")]
     Descriptors(#[from] prost::DecodeError),
+    /// Nothing says who may call a method.
+    #[error(transparent)]
+    Access(#[from] UnknownAccess),
     /// The metrics are registered already.
     #[error("the metrics of calls cannot be registered: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -105,6 +119,7 @@ pub enum MethodsError {
 struct Metrics {
     calls: IntCounterVec,
     durations: HistogramVec,
+    stream_durations: HistogramVec,
 }
 
 impl Metrics {
@@ -117,15 +132,24 @@ impl Metrics {
             // From a cached resolve to an import of a million markets.
             .buckets(prometheus::exponential_buckets(0.000_025, 2.5, 17)?);
         let durations = HistogramVec::new(options, &["method", "status"])?;
+        let options =
+            HistogramOpts::new("cqar_grpc_stream_duration_seconds", "Time from a stream's headers to its end")
+                // From one that is refused to seven hours.
+                .buckets(prometheus::exponential_buckets(0.1, 4.0, 10)?);
+        let stream_durations = HistogramVec::new(options, &["method", "status"])?;
         registry.register(Box::new(calls.clone()))?;
         registry.register(Box::new(durations.clone()))?;
-        Ok(Self { calls, durations })
+        registry.register(Box::new(stream_durations.clone()))?;
+        Ok(Self { calls, durations, stream_durations })
     }
 
-    fn of(&self, name: String, is_streaming: bool) -> Method {
-        let duration = |status| self.durations.with_label_values(&[name.as_str(), status]);
+    fn of(&self, name: String, (is_streaming, takes_stream): (bool, bool), access: Option<Access>) -> Method {
+        let durations = if is_streaming { &self.stream_durations } else { &self.durations };
+        let duration = |status| durations.with_label_values(&[name.as_str(), status]);
         Method {
             is_streaming,
+            takes_stream,
+            access,
             succeeded: duration("ok"),
             failed: duration("error"),
             counters: [const { OnceLock::new() }; CODES.len()],

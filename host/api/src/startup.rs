@@ -1,4 +1,5 @@
-//! How far the server is: starting, and what it waits for; serving; or going away.
+//! How far the server is: starting, and what it waits for; serving; draining, when nobody is to send it more; closing, when no more
+//! is taken.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ pub struct Startup(Arc<Inner>);
 struct Inner {
     registry: watch::Sender<Option<Registry>>,
     waits_for: Mutex<String>,
-    stopping: CancellationToken,
+    draining: CancellationToken,
+    closing: CancellationToken,
 }
 
 /// How the server is, for probes.
@@ -32,10 +34,11 @@ pub(crate) struct Condition {
 }
 
 impl Startup {
-    /// A server that starts, until it is told that it serves or the token that it stops.
-    pub fn new(stopping: CancellationToken) -> Self {
+    /// A server that starts, until it is told that it serves. From `draining` on it says that it is not ready, and serves on; from `closing`
+    /// on it takes no more calls.
+    pub fn new(draining: CancellationToken, closing: CancellationToken) -> Self {
         let waits_for = Mutex::new("the server starts".to_owned());
-        Self(Arc::new(Inner { registry: watch::Sender::new(None), waits_for, stopping }))
+        Self(Arc::new(Inner { registry: watch::Sender::new(None), waits_for, draining, closing }))
     }
 
     /// What is waited for, in words.
@@ -48,16 +51,20 @@ impl Startup {
         self.0.registry.send_replace(Some(registry));
     }
 
-    /// Resolves when the registry answers; none if the server stops before.
+    /// Resolves when the registry answers; none if the server closes before.
     pub(crate) async fn started(&self) -> Option<Registry> {
         let mut registry = self.0.registry.subscribe();
-        let started = self.0.stopping.run_until_cancelled(registry.wait_for(Option::is_some)).await;
+        let started = self.0.closing.run_until_cancelled(registry.wait_for(Option::is_some)).await;
         // The sender lives as long as this.
         started?.ok()?.clone()
     }
 
-    pub(crate) fn stopping(&self) -> &CancellationToken {
-        &self.0.stopping
+    pub(crate) fn draining(&self) -> &CancellationToken {
+        &self.0.draining
+    }
+
+    pub(crate) fn closing(&self) -> &CancellationToken {
+        &self.0.closing
     }
 
     pub(crate) fn condition(&self) -> Condition {
@@ -70,7 +77,9 @@ impl Startup {
             serves_cache_alone: false,
         };
         match registry {
-            _ if self.0.stopping.is_cancelled() => not_ready(("shutdown", "the server drains".to_owned())),
+            _ if self.0.draining.is_cancelled() || self.0.closing.is_cancelled() => {
+                not_ready(("shutdown", "the server drains".to_owned()))
+            }
             None => not_ready(("start", self.0.waits_for.lock().clone())),
             Some(registry) => Condition {
                 readiness: Readiness::of(&components),

@@ -182,16 +182,22 @@ pub(crate) fn watch_status(error: &WatchError) -> Status {
             refuse(Code::OutOfRange, ErrorReason::RevisionNotMade).with("newest_revision", newest)
         }
         WatchError::Unavailable(error) => return port_status(error),
-        WatchError::Stopping => return stopping(),
+        WatchError::Stopping => return shutting_down(),
     };
     status_builder.into_status()
 }
 
 /// The server is going away; another one, or this one in a while, goes on.
-pub(crate) fn stopping() -> Status {
+pub(crate) fn shutting_down() -> Status {
     StatusBuilder::new(Code::Unavailable, ErrorReason::ShuttingDown, "the server is shutting down")
         .retry_after(RETRY_LATER)
         .into_status()
+}
+
+/// A stream ends with its connection, which clients make anew from time to time.
+pub(crate) fn connection_old() -> Status {
+    let message = "the connection has lasted as long as connections do; go on from the last position, over another one";
+    StatusBuilder::new(Code::Unavailable, ErrorReason::ConnectionOld, message).retry_after(Duration::ZERO).into_status()
 }
 
 /// INTERNAL with an id. The cause is logged under that id, once, and is not told to the client.

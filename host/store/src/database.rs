@@ -36,6 +36,31 @@ pub(crate) enum Pools {
     Postgres { write: PgPool, relay: PgPool, read: PgPool, listen: Box<PgConnectOptions> },
 }
 
+impl Pools {
+    /// How many connections are in use.
+    pub(crate) fn active(&self) -> u32 {
+        fn of<D: sqlx::Database>(pools: [&sqlx::Pool<D>; 3]) -> u32 {
+            let idle = |pool: &sqlx::Pool<D>| u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
+            pools.map(|pool| pool.size().saturating_sub(idle(pool))).iter().sum()
+        }
+        match self {
+            Self::Sqlite { write, read, relay } => of([write, read, relay]),
+            Self::Postgres { write, relay, read, .. } => of([write, relay, read]),
+        }
+    }
+
+    /// How many there may be.
+    pub(crate) fn most(&self) -> u32 {
+        fn of<D: sqlx::Database>(pools: [&sqlx::Pool<D>; 3]) -> u32 {
+            pools.map(|pool| pool.options().get_max_connections()).iter().sum()
+        }
+        match self {
+            Self::Sqlite { write, read, relay } => of([write, read, relay]),
+            Self::Postgres { write, relay, read, .. } => of([write, relay, read]),
+        }
+    }
+}
+
 /// How to connect holds the password.
 impl fmt::Debug for Pools {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

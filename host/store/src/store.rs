@@ -96,7 +96,7 @@ impl Store {
             silence,
             writes: Arc::default(),
         };
-        let metrics = Metrics::new(registry).map_err(|error| Error::Open {
+        let metrics = Metrics::new(registry, &database.pools).map_err(|error| Error::Open {
             url: settings.redacted_url(),
             reason: error.to_string(),
             may_come: false,

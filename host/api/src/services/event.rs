@@ -19,9 +19,10 @@ use uuid::Uuid;
 
 use super::{Api, Reply};
 use crate::{
+    listen::Peer,
     memory::received,
     reads::check_batch,
-    status::{internal, status, stopping, watch_status},
+    status::{internal, status, watch_status},
     status_builder::StatusBuilder,
 };
 
@@ -30,6 +31,7 @@ impl EventService for Api {
     type WatchStream = Pin<Box<dyn Stream<Item = Result<v1::WatchResponse, Status>> + Send>>;
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Reply<Self::WatchStream> {
+        let ended = Peer::stream_end(&request);
         let request = received(request)?;
         let log_id = self.registry.log_id();
         check_log(&request.log_id, log_id)?;
@@ -38,7 +40,7 @@ impl EventService for Api {
         let steps =
             self.registry.watch(start, filter).map(move |item| step(&log_id, item.map_err(|e| watch_status(&e))?));
         // The stream of a watch has no end of its own: the first error, this one included, is what ends the call.
-        let stopped = self.stopping.clone().cancelled_owned().map(|()| Err(stopping())).into_stream();
+        let stopped = ended.map(Err).into_stream();
         Ok(Response::new(Box::pin(stream::select(stopped, steps))))
     }
 }

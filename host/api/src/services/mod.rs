@@ -29,7 +29,6 @@ use cqar_proto::{
 };
 use cqar_registry::{Registry, Revisioned};
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tonic::{Response, Status, codec::CompressionEncoding, metadata::MetadataValue, service::Routes};
 use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_DESCRIPTORS;
 
@@ -48,8 +47,6 @@ pub(crate) const MAX_IMPORTS: usize = 4;
 #[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) registry: Registry,
-    /// Cancelled at shutdown; ends open watch streams.
-    pub(crate) stopping: CancellationToken,
     /// A permit for each import that may be received and written at the same time.
     pub(crate) imports: Arc<Semaphore>,
 }

@@ -12,12 +12,7 @@ use tokio_stream::wrappers::{BroadcastStream, errors::BroadcastStreamRecvError};
 use tonic::{Code, Request, Response, Status, async_trait};
 
 use super::{Api, Reply};
-use crate::{
-    memory::received,
-    reads::check_batch,
-    status::{status, stopping},
-    status_builder::StatusBuilder,
-};
+use crate::{listen::Peer, memory::received, reads::check_batch, status::status, status_builder::StatusBuilder};
 
 impl Api {
     /// Does something with a plugin, and says how it stands then.
@@ -83,6 +78,7 @@ impl PluginService for Api {
     }
 
     async fn watch_plugins(&self, request: Request<v1::WatchPluginsRequest>) -> Reply<Self::WatchPluginsStream> {
+        let ended = Peer::stream_end(&request);
         let names = received(request)?.names;
         check_batch("names", names.len()).map_err(status)?;
         let is_asked = move |event: &v1::PluginEvent| names.is_empty() || names.contains(&event.name);
@@ -92,7 +88,7 @@ impl PluginService for Api {
         let events = stream::iter(last).map(Ok).chain(events);
         let events = events.filter(move |event| std::future::ready(event.as_ref().map_or(true, &is_asked)));
         // The stream has no end of its own: the first error, this one included, is what ends the call.
-        let stopped = self.stopping.clone().cancelled_owned().map(|()| Err(stopping())).into_stream();
+        let stopped = ended.map(Err).into_stream();
         Ok(Response::new(Box::pin(stream::select(stopped, events))))
     }
 }

@@ -1,13 +1,13 @@
 //! The connection to a server, with its deadline and the caller's key.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use cqar_proto::v1;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
 
 use super::{
@@ -62,9 +62,13 @@ impl Connection {
         let unreachable = |error: &tonic::transport::Error| {
             let innermost = causes(error).last();
             let cause = innermost.map_or_else(|| error.to_string(), ToString::to_string);
-            CliError::Unreachable { server: args.server.clone(), cause }
+            CliError::Unreachable { server: args.server().to_owned(), cause }
         };
-        let endpoint = Endpoint::from_shared(args.server.clone()).map_err(|error| unreachable(&error))?;
+        let endpoint = Endpoint::from_shared(args.server().to_owned()).map_err(|error| unreachable(&error))?;
+        let endpoint = match tls(args)? {
+            Some(tls) => endpoint.tls_config(tls).map_err(|error| unreachable(&error))?,
+            None => endpoint,
+        };
         let endpoint = endpoint
             .connect_timeout(CONNECT_TIMEOUT)
             .http2_keep_alive_interval(KEEP_ALIVE)
@@ -73,6 +77,27 @@ impl Connection {
         let channel = endpoint.connect().await.map_err(|error| unreachable(&error))?;
         Ok(Self { channel, metadata: MetadataInterceptor { authorization, timeout: args.timeout.or(timeout) } })
     }
+}
+
+/// How a server is spoken to by `https://`; none by `http://`.
+fn tls(args: &ClientArgs) -> Result<Option<ClientTlsConfig>, CliError> {
+    let ClientArgs { ca, cert, key, .. } = args;
+    if !args.server().starts_with("https://") {
+        // What was meant to protect the call must not be left out without a word.
+        return match (ca, cert) {
+            (None, None) => Ok(None),
+            _ => Err(CliError::Usage(format!("--ca and --cert are for https://, and the server is {}", args.server()))),
+        };
+    }
+    let read = |path: &Path| fs::read(path).map_err(|source| CliError::Unreadable { path: path.to_owned(), source });
+    let tls = match ca {
+        Some(ca) => ClientTlsConfig::new().ca_certificate(Certificate::from_pem(read(ca)?)),
+        None => ClientTlsConfig::new().with_native_roots(),
+    };
+    Ok(Some(match (cert, key) {
+        (Some(cert), Some(key)) => tls.identity(Identity::from_pem(read(cert)?, read(key)?)),
+        _ => tls,
+    }))
 }
 
 /// The client of plugins.

@@ -123,11 +123,18 @@ impl From<tonic::Status> for CliError {
         let expired = causes(&status).any(<dyn Error>::is::<tonic::TimeoutExpired>);
         // Of a server that went away it says only that there is a connect error.
         let refused = causes(&status).any(<dyn Error>::is::<tonic::ConnectError>);
+        // Nor what broke a connection that was made.
+        let broken = causes(&status).any(<dyn Error>::is::<tonic::transport::Error>);
         let status = if expired {
             tonic::Status::deadline_exceeded("no answer in time: see --timeout")
         } else if refused {
             let cause = causes(&status).last().map_or_else(String::new, ToString::to_string);
             tonic::Status::unavailable(format!("the server cannot be reached any more: {cause}"))
+        } else if broken {
+            let cause = causes(&status).last().map_or_else(String::new, ToString::to_string);
+            tonic::Status::unavailable(format!(
+                "the connection broke: {cause}; a server that speaks TLS is called by https://"
+            ))
         } else {
             status
         };

@@ -9,11 +9,12 @@
 //! | `write`, `fields`, `members`, `apply`, `import` | writing |
 //! | `entities` | what is particular about each type of entity |
 //! | `watch`, `plugin`, `status` | what goes on in a server |
-//! | `migrate`, `config` | what needs no server |
+//! | `migrate`, `config`, `context`, `key` | what needs no server |
 
 mod apply;
 pub mod client;
 mod config;
+mod context;
 mod entities;
 pub mod error;
 mod fields;
@@ -21,6 +22,7 @@ mod format;
 mod get;
 mod health;
 mod import;
+mod key;
 mod list;
 mod lookup;
 mod members;
@@ -66,9 +68,21 @@ pub struct Cli {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Client options")]
 pub struct ClientArgs {
-    /// The server to call.
-    #[arg(long, global = true, value_name = "URL", env = "CQAR_SERVER", default_value = "http://127.0.0.1:9090", value_parser = server_url)]
-    pub server: String,
+    /// The server to call, by https:// where it speaks TLS. By default that of the context, else <http://127.0.0.1:9090>.
+    #[arg(long, global = true, value_name = "URL", env = "CQAR_SERVER", value_parser = server_url)]
+    pub server: Option<String>,
+    /// What is said of a server by this name: see `cqar context`.
+    #[arg(long, global = true, value_name = "NAME", env = "CQAR_CONTEXT")]
+    pub context: Option<String>,
+    /// Who may have signed the server's certificate, PEM. By default whom this machine trusts.
+    #[arg(long, global = true, value_name = "FILE", env = "CQAR_CA")]
+    pub ca: Option<PathBuf>,
+    /// The certificate to show to the server, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "CQAR_CERT", requires = "key")]
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    #[arg(long, global = true, value_name = "FILE", env = "CQAR_KEY", requires = "cert")]
+    pub key: Option<PathBuf>,
     /// The API key to call it with. Better kept in the environment, since others see command lines.
     #[arg(long, global = true, value_name = "KEY", env = "CQAR_API_KEY", hide_env_values = true)]
     pub api_key: Option<Secret>,
@@ -80,7 +94,15 @@ pub struct ClientArgs {
     pub timeout: Option<Duration>,
 }
 
+/// Where a server is by default.
+const DEFAULT_SERVER: &str = "http://127.0.0.1:9090";
+
 impl ClientArgs {
+    /// The server to call.
+    pub fn server(&self) -> &str {
+        self.server.as_deref().unwrap_or(DEFAULT_SERVER)
+    }
+
     /// The format of a single answer.
     pub fn format(&self) -> OutputFormat {
         self.output.unwrap_or(OutputFormat::Table)
@@ -135,6 +157,10 @@ calls end first.")]
     Plugin(plugin::PluginArgs),
     /// Shows or checks the configuration.
     Config(config::ConfigCommand),
+    /// Keeps servers by name, with what it takes to call each.
+    Context(context::ContextArgs),
+    /// Makes API keys.
+    Key(key::KeyArgs),
     /// Asks the server on this machine whether it lives, or is ready, without a key: for containers.
     Health(health::HealthArgs),
     /// Shows how the server does.
@@ -154,6 +180,20 @@ Open another shell, and press the tab key. For zsh, `fpath+=~/.zfunc` must stand
 }
 
 impl Command {
+    /// Whether it calls a server, which a context may say how to reach.
+    const fn calls_server(&self) -> bool {
+        !matches!(
+            self,
+            Self::Serve(_)
+                | Self::Migrate(_)
+                | Self::Config(_)
+                | Self::Context(_)
+                | Self::Key(_)
+                | Self::Health(_)
+                | Self::Completions { .. }
+        )
+    }
+
     /// Whether it answers entities, whose names can be printed.
     const fn has_names(&self) -> bool {
         match self {
@@ -176,6 +216,8 @@ impl Command {
             | Self::Watch(_)
             | Self::Plugin(_)
             | Self::Config(_)
+            | Self::Context(_)
+            | Self::Key(_)
             | Self::Health(_)
             | Self::Status(_)
             | Self::Completions { .. } => false,
@@ -223,40 +265,52 @@ pub async fn run(cli: Cli) -> Exit {
     let Cli { client, command } = cli;
     let format = client.output.unwrap_or(OutputFormat::Table);
     let done = match command {
+        command if command.calls_server() => match context::complete(client) {
+            Ok(client) => carry_out(command, &client, format).await,
+            Err(error) => Err(error),
+        },
+        command => carry_out(command, &client, format).await,
+    };
+    done.unwrap_or_else(|error| {
+        error.print(format);
+        error.exit()
+    })
+}
+
+async fn carry_out(command: Command, client: &ClientArgs, format: OutputFormat) -> Result<Exit, CliError> {
+    match command {
         // Before anything is done that would then not be told.
         command if format == OutputFormat::Name && !command.has_names() => Err(OutputFormat::nameless()),
         Command::Serve(args) => serve(args).await,
-        Command::Migrate(args) => migrate::run(args, &client).await,
-        Command::Resolve(args) => resolve::run(args, &client).await,
-        Command::Lookup(args) => lookup::run(args, &client).await,
-        Command::Variants(args) => variants::run(args, &client).await,
-        Command::Get(args) => get::run(args, &client).await,
-        Command::List(args) => list::run(args, &client).await,
-        Command::Format(args) => format::run(args, &client).await,
-        Command::Create(args) => write::create(args, &client).await,
-        Command::Update(args) => write::update(args, &client).await,
-        Command::Delete(args) => write::delete(args, &client).await,
-        Command::Undelete(args) => write::undelete(args, &client).await,
-        Command::Delist(args) => write::delist(args, &client).await,
-        Command::Members(args) => members::run(args, &client).await,
-        Command::Apply(args) => apply::run(args, &client).await,
-        Command::Import(args) => import::run(args, &client).await,
-        Command::Watch(args) => watch::run(args, &client).await,
-        Command::Plugin(args) => plugin::run(args, &client).await,
-        Command::Config(args) => config::run(&args, &client),
-        Command::Health(args) => health::run(args, &client).await,
-        Command::Status(args) => status::run(args, &client).await,
+        Command::Migrate(args) => migrate::run(args, client).await,
+        Command::Resolve(args) => resolve::run(args, client).await,
+        Command::Lookup(args) => lookup::run(args, client).await,
+        Command::Variants(args) => variants::run(args, client).await,
+        Command::Get(args) => get::run(args, client).await,
+        Command::List(args) => list::run(args, client).await,
+        Command::Format(args) => format::run(args, client).await,
+        Command::Create(args) => write::create(args, client).await,
+        Command::Update(args) => write::update(args, client).await,
+        Command::Delete(args) => write::delete(args, client).await,
+        Command::Undelete(args) => write::undelete(args, client).await,
+        Command::Delist(args) => write::delist(args, client).await,
+        Command::Members(args) => members::run(args, client).await,
+        Command::Apply(args) => apply::run(args, client).await,
+        Command::Import(args) => import::run(args, client).await,
+        Command::Watch(args) => watch::run(args, client).await,
+        Command::Plugin(args) => plugin::run(args, client).await,
+        Command::Config(args) => config::run(&args, client),
+        Command::Context(args) => context::run(args, client),
+        Command::Key(args) => key::run(args, client),
+        Command::Health(args) => health::run(args, client).await,
+        Command::Status(args) => status::run(args, client).await,
         Command::Completions { shell } => {
             // Into memory first: the generator panics where a reader has gone.
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "cqar", &mut script);
             io::stdout().write_all(&script).map(|()| Exit::Done).map_err(CliError::from)
         }
-    };
-    done.unwrap_or_else(|error| {
-        error.print(format);
-        error.exit()
-    })
+    }
 }
 
 async fn serve(args: ServeArgs) -> Result<Exit, CliError> {
@@ -271,8 +325,7 @@ fn server_url(text: &str) -> Result<String, String> {
     let uri: tonic::transport::Uri =
         text.parse().map_err(|_| "must be a URL such as http://127.0.0.1:9090".to_owned())?;
     match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(_)) => Ok(text.to_owned()),
-        (Some("https"), _) => Err("must be http://: this client speaks no TLS".to_owned()),
+        (Some("http" | "https"), Some(_)) => Ok(text.to_owned()),
         _ => Err("must be a URL such as http://127.0.0.1:9090".to_owned()),
     }
 }

@@ -81,7 +81,7 @@ fn show(status: GetStatusResponse, client: &ClientArgs) -> Result<(), CliError> 
         return Ok(());
     }
     let pairs = [
-        ("server", client.server.clone()),
+        ("server", client.server().to_owned()),
         ("version", status.version),
         ("started", output::time(status.start_time.as_ref())),
         ("log", status.log_id),

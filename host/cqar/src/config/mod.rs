@@ -7,11 +7,14 @@
 //! | [`document`] | what is printed of it |
 //! | [`sections`] | the settings as types |
 //! | [`values`], [`database`], [`environment`] | the types of single values |
+//! | [`contents`], [`callers`] | what stands in the files that it names |
 //! | [`rules`] | what no single value shows |
 //! | [`layer`] | a file or the environment, with the origin of each value |
 //! | [`variables`] | variables that set nothing |
 //! | [`error`] | what is wrong, and where |
 
+pub mod callers;
+pub mod contents;
 pub mod database;
 pub mod document;
 pub mod environment;
@@ -36,6 +39,7 @@ use cqar_store::without_credentials;
 use figment::{Figment, value::Value};
 
 use self::{
+    contents::Contents,
     environment::Environment,
     error::{ConfigError, ConfigErrors},
     keys::Secrecy,
@@ -141,6 +145,12 @@ pub fn load(options: &LoadOptions) -> Result<Loaded, ConfigErrors> {
         Err(why) => found.push(refused(why)),
     }
     let names_database = !config.database.url.expose().is_empty() || !config.database.host.is_empty();
+    if options.purpose == Purpose::Serve {
+        match Contents::read(&config) {
+            Ok(contents) => config.contents = contents,
+            Err(why) => found.extend(why.into_iter().map(refused)),
+        }
+    }
     let of_database = |key: &str| key.starts_with("database.") || key.starts_with("service.");
     let matters = |(key, _): &rules::Violation| options.purpose == Purpose::Serve || of_database(key);
     found.extend(rules::violations(&config, names_database).into_iter().filter(matters).map(refused));
@@ -244,7 +254,8 @@ fn settings(layers: &[Layer], figment: &Figment, config: &Config) -> Vec<Setting
                     key: path.to_owned(),
                     shown: if is_embedded { database::EMBEDDED.to_owned() } else { shown(value, key.secrecy) },
                     origin: origin(layers, figment, path),
-                    value: Hidden(value.clone()),
+                    // Of a file that is read again, what stands in it.
+                    value: Hidden(config.contents.digest(path).map_or_else(|| value.clone(), Value::from)),
                 });
             });
         }

@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, path::Path};
 
+use cqar_api::listen::{Protocol, ServerTls};
+
 use super::{
     environment::is_guarded,
     sections::{Auth, Config, Plugins, Server, Trust},
@@ -26,8 +28,8 @@ fn contradictions(config: &Config) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut add = |key, message: &str| found.push((key, message.to_owned()));
     let Server { host, grpc_port, http_port, max_request_bytes, batch_memory, .. } = &config.server;
-    if config.auth.api_keys.is_empty() && !host.is_empty() && !is_loopback(host) {
-        add("server.host", "must be a loopback address while auth.api_keys is empty: set AUTH_API_KEYS=KEY:NAME,…");
+    if config.contents.is_nobody_known() && !host.is_empty() && !is_loopback(host) {
+        add("server.host", "must be a loopback address while nobody has a key: set AUTH_API_KEYS=KEY:NAME,…");
     }
     let same = |a: u16, b: u16| a != 0 && a == b;
     if same(*grpc_port, *http_port) {
@@ -61,6 +63,11 @@ fn contradictions(config: &Config) -> Vec<Violation> {
         if is_empty(cert) != is_empty(private_key) {
             add(key, "must be set together with the tls_key_file beside it");
         }
+    }
+    if let Some(identity) = &config.contents.grpc_tls
+        && let Err(error) = ServerTls::new(identity, Protocol::Http2)
+    {
+        add("server.tls_cert_file", &format!("cannot be shown: {error}"));
     }
     for (key, why) in unused_tls(config) {
         add(key, why);
@@ -106,6 +113,16 @@ fn unused_tls(config: &Config) -> Vec<(&'static str, &'static str)> {
     let Config { database, cache, eventbus, tracing, .. } = config;
     let any = |files: [&Path; 3]| files.iter().any(|file| !is_empty(file));
     let mut found = Vec::new();
+    let server = &config.server;
+    if any([&server.tls_cert_file, &server.tls_key_file, &server.tls_client_ca_file])
+        && !server.tls_enabled
+        && !server.http_tls_enabled
+    {
+        found.push(("server.tls_enabled", "must be true where a file of TLS is named, or the port speaks plaintext"));
+    }
+    if !is_empty(&server.tls_client_ca_file) && !server.tls_enabled {
+        found.push(("server.tls_client_ca_file", "is looked at by the gRPC port: set server.tls_enabled"));
+    }
     if !database.ssl_root_cert.is_empty() && !database.location.verifies() {
         found.push((
             "database.ssl_root_cert",
@@ -169,8 +186,8 @@ fn files(config: &Config) -> [(&'static str, &Path); 13] {
 fn unsafe_in_production(config: &Config, names_database: bool) -> Vec<Violation> {
     let env = &config.service.env;
     let mut found = Vec::new();
-    let Auth { api_keys } = &config.auth;
-    if api_keys.is_empty() {
+    let Auth { api_keys, .. } = &config.auth;
+    if config.contents.is_nobody_known() {
         found.push(("auth.api_keys", format!("must be set with SERVICE_ENV={env}: AUTH_API_KEYS=KEY:NAME,…")));
     }
     for short in api_keys.iter().filter(|key| key.key.expose().chars().count() < MIN_KEY_CHARS) {
@@ -287,8 +304,8 @@ fn plaintext(config: &Config) -> Vec<Violation> {
     if config.tracing.enabled && !config.tracing.endpoint.is_tls() {
         found.push(("tracing.endpoint", format!("is plaintext: write https://, {MESH}")));
     }
-    if !is_loopback(config.listen_host()) {
-        found.push(("server.tls_enabled", format!("is false: end TLS in a proxy before the server, {MESH}")));
+    if !config.server.tls_enabled && !is_loopback(config.listen_host()) {
+        found.push(("server.tls_enabled", format!("is false: set it, {MESH}")));
     }
     found
 }

@@ -11,6 +11,7 @@ use cqar_plugins::TrustedKey;
 use serde::Deserialize;
 
 use super::{
+    contents::Contents,
     database::{DatabaseUrl, SslMode},
     values::{self, ApiKey, OtlpEndpoint, Secret},
 };
@@ -39,6 +40,9 @@ pub struct Config {
     pub metrics: Metrics,
     /// Which spans are sent, and where.
     pub tracing: Tracing,
+    /// What stands in the files that it names, read by [`Contents::read`].
+    #[serde(skip)]
+    pub contents: Contents,
 }
 
 /// What this deployment is.
@@ -83,6 +87,11 @@ pub struct Server {
     /// How long running calls may take to end.
     #[serde(deserialize_with = "values::duration")]
     pub shutdown_timeout: Duration,
+    /// How long it goes on accepting after SIGTERM; none where the environment says.
+    #[serde(deserialize_with = "values::duration_or_auto")]
+    pub drain_delay: Option<Duration>,
+    /// The most connections of the gRPC port.
+    pub max_connections: NonZeroU32,
     /// The largest message that is accepted.
     #[serde(deserialize_with = "values::byte_size")]
     pub max_request_bytes: usize,
@@ -97,16 +106,16 @@ pub struct Server {
     /// For how long the cache is served while the database is away.
     #[serde(deserialize_with = "values::duration")]
     pub stale_reads: Duration,
-    /// TLS of the gRPC port, which is not there yet: always false.
-    #[serde(deserialize_with = "values::no_tls")]
-    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    /// Whether the gRPC port speaks TLS.
     pub tls_enabled: bool,
-    /// Its certificate; without effect.
-    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    /// Whether the HTTP ports do.
+    pub http_tls_enabled: bool,
+    /// The certificate of the ports.
     pub tls_cert_file: PathBuf,
-    /// Its key; without effect.
-    #[expect(dead_code, reason = "it is checked, and has no effect")]
+    /// Its key.
     pub tls_key_file: PathBuf,
+    /// Who signs client certificates of the gRPC port; empty asks for none.
+    pub tls_client_ca_file: PathBuf,
 }
 
 /// Where the registry is stored.
@@ -335,9 +344,22 @@ pub enum Trust {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// None means everyone on this machine.
+    /// Keys with all scopes.
     #[serde(deserialize_with = "values::api_keys")]
     pub api_keys: Vec<ApiKey>,
+    /// Callers with what each may do; empty means none.
+    pub keys_file: PathBuf,
+    /// A directory with a file for the key of each caller; empty means none.
+    pub keys_dir: PathBuf,
+    /// How many calls a caller may begin within a second, unless its entry says otherwise; 0 for any number.
+    pub requests_per_second: u32,
+    /// How many of its calls may be unanswered at once.
+    pub concurrent_calls: NonZeroUsize,
+    /// How many streams it may have open.
+    pub streams: NonZeroUsize,
+    /// How many bytes of its requests may be unanswered at once.
+    #[serde(deserialize_with = "values::byte_size")]
+    pub bytes_in_flight: usize,
 }
 
 /// What is logged.
@@ -387,7 +409,7 @@ pub struct Tracing {
 impl Config {
     /// The address to listen on: as configured, else every address, or only loopback while nobody has a key.
     pub fn listen_host(&self) -> &str {
-        match (self.server.host.as_str(), self.auth.api_keys.is_empty()) {
+        match (self.server.host.as_str(), self.contents.callers.is_empty()) {
             ("", true) => "127.0.0.1",
             ("", false) => "0.0.0.0",
             (host, _) => host,
@@ -398,6 +420,10 @@ impl Config {
     pub fn with_reloaded(&self, new: &Self) -> Self {
         let mut config = self.clone();
         config.auth = new.auth.clone();
+        config.contents = new.contents.clone();
+        config.server.tls_cert_file.clone_from(&new.server.tls_cert_file);
+        config.server.tls_key_file.clone_from(&new.server.tls_key_file);
+        config.server.tls_client_ca_file.clone_from(&new.server.tls_client_ca_file);
         config.log.level.clone_from(&new.log.level);
         config.server.stale_reads = new.server.stale_reads;
         config.server.min_revision_timeout = new.server.min_revision_timeout;

@@ -7,6 +7,8 @@ use cqar_plugins::TrustedKey;
 use cqar_store::without_credentials;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use super::callers::check_name;
+
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(transparent)]
@@ -88,13 +90,10 @@ pub fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey
     for pair in names(deserializer)? {
         // The text is a secret: errors do not repeat it.
         let (key, name) = pair.rsplit_once(':').ok_or_else(|| D::Error::custom("a pair without a colon"))?;
-        let known = |c: char| c.is_ascii_alphanumeric() || "_-.@".contains(c);
         if key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(D::Error::custom("a key that is empty or has white space"));
         }
-        if name.is_empty() || name.len() > MAX_ACTOR_CHARS || !name.chars().all(known) {
-            return Err(D::Error::custom("a name that cannot stand in the event log"));
-        }
+        check_name(name).map_err(D::Error::custom)?;
         if keys.iter().any(|known| known.key.expose() == key) {
             return Err(D::Error::custom("a key that stands twice"));
         }
@@ -102,9 +101,6 @@ pub fn api_keys<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<ApiKey
     }
     Ok(keys)
 }
-
-/// As long as a slug.
-const MAX_ACTOR_CHARS: usize = 64;
 
 /// Texts, as a list or separated by commas.
 pub fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
@@ -133,6 +129,14 @@ pub fn grants<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
         }
     }
     Ok(grants)
+}
+
+/// A duration, or `auto` for none.
+pub fn duration_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "auto" => Ok(None),
+        text => parse_duration(text).map(Some).map_err(D::Error::custom),
+    }
 }
 
 /// Public keys of minisign, as a list or separated by commas.
@@ -199,11 +203,6 @@ pub fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Err
     let is_directory = host.starts_with('/') && !host.contains(char::is_whitespace);
     let is_host = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-_:[]%".contains(c));
     if is_directory || is_host { Ok(host) } else { Err(D::Error::custom("no host")) }
-}
-
-/// TLS of the server's own ports, which is not there yet.
-pub fn no_tls<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    if bool::deserialize(deserializer)? { Err(D::Error::custom("not there yet")) } else { Ok(false) }
 }
 
 /// 1 to 5, as JetStream allows.

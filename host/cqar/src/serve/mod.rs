@@ -2,17 +2,21 @@
 
 mod greet;
 mod listeners;
+mod process_metrics;
 mod reload;
 mod settings;
+mod shutdown;
 
 use std::{
+    convert::Infallible,
+    fmt::Display,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
-use cqar_api::{ApiKeys, Startup};
+use cqar_api::{Startup, auth::Callers, listen::ListenMetrics};
 use cqar_cache::{L2, metrics::CacheMetrics};
 use cqar_domain::{
     event::{EventLog, LogSink},
@@ -38,8 +42,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use self::settings::store_settings;
 use self::{
     greet::{Addresses, MissingPlugin},
-    listeners::Listeners,
+    listeners::{Ports, PortsTls},
     reload::{Reloaded, Reloader},
+    shutdown::{Phases, Shutdown, end_parts},
 };
 use crate::{
     cli::error::chain,
@@ -47,9 +52,6 @@ use crate::{
     starter,
     telemetry::{LogLevel, Telemetry},
 };
-
-/// How long the parts may take to end when no call is left. The slowest of them waits for an answer of NATS.
-const PARTS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What `cqar serve` was asked for beyond the configuration.
 #[derive(Debug)]
@@ -74,17 +76,23 @@ pub async fn run(loaded: Loaded, load: LoadOptions, options: ServeOptions) -> an
     for warning in &loaded.warnings {
         tracing::warn!(warning = %warning, "configuration_warning");
     }
-    let tracker = TaskTracker::new();
-    let token = CancellationToken::new();
-    let outcome = serve(&loaded, load, &options, telemetry.level(), &tracker, &token).await;
-    if let Err(error) = &outcome {
-        tracing::error!(error = chain(error), "serve_failed");
+    let shutdown = Shutdown::on_signals(Phases::of(&loaded.config))?;
+    let whole = async {
+        let (tracker, token) = (TaskTracker::new(), CancellationToken::new());
+        let outcome = serve(&loaded, load, &options, telemetry.level(), &shutdown, &tracker, &token).await;
+        if let Err(error) = &outcome {
+            tracing::error!(error = chain(error), "serve_failed");
+        }
+        // Where it failed before it served, its parts still run.
+        end_parts(&tracker, &token).await;
+        tracing::info!("stopped");
+        let _ = tokio::task::spawn_blocking(|| telemetry.flush()).await;
+        outcome
+    };
+    tokio::select! {
+        outcome = whole => outcome,
+        () = shutdown.cut() => Err(anyhow::anyhow!("cut off before it had ended")),
     }
-    // Where it failed before it served, its parts still run.
-    end_parts(&tracker, &token).await;
-    tracing::info!("stopped");
-    let _ = tokio::task::spawn_blocking(|| telemetry.flush()).await;
-    outcome
 }
 
 async fn serve(
@@ -92,49 +100,48 @@ async fn serve(
     load: LoadOptions,
     options: &ServeOptions,
     log_level: LogLevel,
+    shutdown: &Shutdown,
     tracker: &TaskTracker,
     token: &CancellationToken,
 ) -> anyhow::Result<()> {
     // The calls end before the parts that they rest on: a write that was committed is only answered once the tailer has
     // applied it.
-    let (calls, stopping) = (TaskTracker::new(), token.child_token());
-    tracker.spawn(stop_on_signals(stopping.clone())?);
+    let calls = TaskTracker::new();
     // Its default action would end the process; from here on it is kept until someone asks for it.
     let hangups = signal(SignalKind::hangup())?;
     let (ended, mut failures) = watch::channel(None);
-    let start =
-        Start { config: &loaded.config, options, tracker, token, calls: &calls, stopping: &stopping, ended: &ended };
+    let start = Start { config: &loaded.config, options, tracker, token, calls: &calls, shutdown, ended: &ended };
     // Whatever the start waits for, it is not waited for when the server is told to end, nor when one of its ports fails.
     let started = tokio::select! {
         started = start.start() => Some(started?),
-        () = stopping.cancelled() => None,
+        () = shutdown.draining.cancelled() => None,
         _ = failures.changed() => return Err(failed(&failures)),
     };
-    let Some(Started { store, plugins, registry, keys, metrics }) = started else {
+    let Some(Started { store, plugins, registry, callers, tls, connections, metrics }) = started else {
         tracing::info!("stopped_while_starting");
+        shutdown.close();
         return Ok(());
     };
-    let applies_to = Reloaded { keys, registry, store: Arc::clone(&store), plugins, log_level };
+    let applies_to = Reloaded { callers, tls, connections, registry, store: Arc::clone(&store), plugins, log_level };
     let reloader = Reloader::new(load, loaded.clone(), applies_to, &metrics)?;
     let until = token.clone();
     tracker.spawn(async move { until.run_until_cancelled_owned(Box::pin(reloader.run(hangups))).await });
 
     let outcome = tokio::select! {
-        () = stopping.cancelled() => Ok(()),
+        () = shutdown.closing.cancelled() => Ok(()),
         // The sender lives on in this function, so a change is an end.
         _ = failures.changed() => Err(failed(&failures)),
     };
-    let limit = loaded.config.server.shutdown_timeout;
-    tracing::info!(timeout = ?limit, "draining");
-    stopping.cancel();
+    shutdown.close();
     calls.close();
+    let limit = loaded.config.server.shutdown_timeout;
     if timeout(limit, calls.wait()).await.is_err() {
         // What goes on beyond the time is cut off with the process.
         tracing::warn!(timeout = ?limit, "calls_cut_off");
     }
     end_parts(tracker, token).await;
-    // A call that was cut off may keep its connection.
-    let _ = timeout(PARTS_TIMEOUT, store.close()).await;
+    // A call that was cut off may keep its connection, and a database that does not answer all of them: the process ends all the same.
+    store.close().await;
     outcome
 }
 
@@ -149,7 +156,7 @@ struct Start<'a> {
     tracker: &'a TaskTracker,
     token: &'a CancellationToken,
     calls: &'a TaskTracker,
-    stopping: &'a CancellationToken,
+    shutdown: &'a Shutdown,
     /// Where a server that ends by itself says why.
     ended: &'a watch::Sender<Option<String>>,
 }
@@ -159,7 +166,9 @@ struct Started {
     store: Arc<Store>,
     plugins: Arc<PluginHost>,
     registry: Registry,
-    keys: ApiKeys,
+    callers: Callers,
+    tls: PortsTls,
+    connections: ListenMetrics,
     metrics: Metrics,
 }
 
@@ -167,11 +176,15 @@ impl Start<'_> {
     async fn start(self) -> anyhow::Result<Started> {
         let Start { config, options, tracker, token, calls, .. } = self;
         let metrics = Metrics::new();
-        let startup = Startup::new(self.stopping.clone());
-        let keys = ApiKeys::new(settings::keys(&config.auth));
+        process_metrics::register(&metrics)?;
+        let Shutdown { draining, closing, .. } = self.shutdown;
+        let startup = Startup::new(draining.clone(), closing.clone());
+        let callers = Callers::new(config.contents.callers.clone());
+        let tls = settings::ports_tls(&config.contents)?;
+        let connections = ListenMetrics::register(&metrics)?;
         // The ports first: health is answered from the first second, and whoever starts a second server learns of it before
         // anything else is touched.
-        let addresses = self.listen(&startup, &keys, &metrics).await?;
+        let addresses = self.listen(&startup, &callers, &tls, &connections, &metrics).await?;
 
         let mut patience = Patience::new(&startup, config);
         let store = self.open_store(&mut patience, &metrics).await?;
@@ -254,35 +267,48 @@ impl Start<'_> {
         let Addresses { grpc, http, metrics: scraped } = addresses;
         let database = store_settings(&config.database).redacted_url();
         tracing::info!(%grpc, %http, metrics = scraped.map(tracing::field::display), %database, "serving");
-        if keys.is_empty() {
+        if callers.is_empty() {
             tracing::warn!(%grpc, "no_api_keys: everyone on this machine may call, and nobody else");
         }
         if options.starter.is_some() {
             greet::greet(&addresses, &unserved)?;
         }
-        Ok(Started { store, plugins, registry, keys, metrics })
+        Ok(Started { store, plugins, registry, callers, tls, connections, metrics })
     }
 
     /// Takes the ports, and answers there.
-    async fn listen(&self, startup: &Startup, keys: &ApiKeys, metrics: &Metrics) -> anyhow::Result<Addresses> {
-        let listeners = Listeners::bind(self.config).await?;
-        let addresses = listeners.addresses()?;
-        let (settings, all_metrics) = (settings::grpc_settings(self.config, keys.clone()), metrics.clone());
-        let (listener, of_grpc) = (listeners.grpc, startup.clone());
-        let grpc = async move { Box::pin(cqar_api::serve_grpc(listener, of_grpc, settings, &all_metrics)).await };
-        spawn(self.calls, self.ended, self.stopping, "gRPC", grpc);
+    async fn listen(
+        &self,
+        startup: &Startup,
+        callers: &Callers,
+        tls: &PortsTls,
+        connections: &ListenMetrics,
+        metrics: &Metrics,
+    ) -> anyhow::Result<Addresses> {
+        let Ports { grpc, http, metrics: scraped } = Ports::bind(self.config, tls).await?;
+        let addresses = Addresses {
+            grpc: grpc.listener.local_addr()?,
+            http: http.listener.local_addr()?,
+            metrics: scraped.as_ref().map(|port| port.listener.local_addr()).transpose()?,
+        };
+        let (settings, all_metrics) = (settings::grpc_settings(self.config, callers.clone()), metrics.clone());
+        let (of_grpc, counted) = (startup.clone(), connections.clone());
+        let serving = async move { cqar_api::serve_grpc(grpc, of_grpc, settings, &all_metrics, &counted).await };
+        spawn(self.calls, self.ended, &self.shutdown.closing, "gRPC", Box::pin(serving));
         // Probes and scrapers are answered until the last call has ended.
-        let until = self.token;
-        spawn(
-            self.tracker,
-            self.ended,
-            until,
-            "HTTP",
-            cqar_api::serve_http(listeners.http, startup.clone(), until.clone()),
-        );
-        if let Some(listener) = listeners.metrics {
-            let serving = cqar_api::serve_metrics(listener, metrics.clone(), until.clone());
-            spawn(self.tracker, self.ended, until, "metrics", serving);
+        let (of_http, counted, until) = (startup.clone(), connections.clone(), self.token.clone());
+        let serving = async move {
+            cqar_api::serve_http(http, of_http, &counted, until).await;
+            Ok(())
+        };
+        spawn::<Infallible>(self.tracker, self.ended, self.token, "HTTP", serving);
+        if let Some(port) = scraped {
+            let (all_metrics, counted, until) = (metrics.clone(), connections.clone(), self.token.clone());
+            let serving = async move {
+                cqar_api::serve_metrics(port, all_metrics, &counted, until).await;
+                Ok(())
+            };
+            spawn::<Infallible>(self.tracker, self.ended, self.token, "metrics", serving);
         }
         let Addresses { grpc, http, metrics } = addresses;
         tracing::info!(%grpc, %http, metrics = metrics.map(tracing::field::display), "listening");
@@ -363,17 +389,8 @@ impl<'a> Patience<'a> {
     }
 }
 
-/// Ends what the calls rested on: the tailer, the relay, the plugins.
-async fn end_parts(tracker: &TaskTracker, token: &CancellationToken) {
-    token.cancel();
-    tracker.close();
-    if timeout(PARTS_TIMEOUT, tracker.wait()).await.is_err() {
-        tracing::warn!(timeout = ?PARTS_TIMEOUT, "parts_cut_off");
-    }
-}
-
 /// A server that ends before it is told to, by an error or a panic, takes the others with it.
-fn spawn<E: std::fmt::Display + Send + 'static>(
+fn spawn<E: Display + Send + 'static>(
     tracker: &TaskTracker,
     ended: &watch::Sender<Option<String>>,
     stopping: &CancellationToken,
@@ -391,20 +408,6 @@ fn spawn<E: std::fmt::Display + Send + 'static>(
         };
         let _ = ended.send(Some(format!("the {name} server ended: {why}")));
     });
-}
-
-/// Handlers are in place before anything else happens, so that a signal during the start is not lost.
-fn stop_on_signals(token: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            () = token.cancelled() => return,
-        }
-        token.cancel();
-    })
 }
 
 /// Why the starter's entities are created, for who reads the log.

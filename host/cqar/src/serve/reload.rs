@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use cqar_api::ApiKeys;
+use cqar_api::{auth::Callers, listen::ListenMetrics};
 use cqar_plugins::PluginHost;
 use cqar_registry::Registry;
 use cqar_store::Store;
@@ -16,7 +16,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{settings, warn_of_absent_plugins};
+use super::{listeners::PortsTls, settings, warn_of_absent_plugins};
 use crate::{
     config::{
         self, LoadOptions, Loaded, changed,
@@ -26,8 +26,9 @@ use crate::{
     telemetry::LogLevel,
 };
 
-/// How often the files are looked at. Network mounts and the volumes of Kubernetes tell of no changes.
-const INTERVAL: Duration = Duration::from_secs(5);
+/// How often the files are looked at: a key that was taken away is refused within two of these. Network mounts and the volumes of
+/// Kubernetes tell of no changes.
+const INTERVAL: Duration = Duration::from_secs(1);
 /// A file that is being written may read as a whole one for a moment: what is new counts once it held for so long.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -36,7 +37,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What takes other settings while it runs.
 pub struct Reloaded {
-    pub keys: ApiKeys,
+    pub callers: Callers,
+    pub tls: PortsTls,
+    pub connections: ListenMetrics,
     pub registry: Registry,
     pub store: Arc<Store>,
     pub plugins: Arc<PluginHost>,
@@ -132,20 +135,34 @@ impl Reloader {
     }
 
     fn apply(&mut self, loaded: Loaded) -> Result<(), String> {
-        let Reloaded { keys, registry, store, plugins, log_level } = &self.target;
+        let Reloaded { callers, tls, connections, registry, store, plugins, log_level } = &self.target;
         // What needs a restart is as it was: the rest must be right together with that.
         let config = self.started.config.with_reloaded(&loaded.config);
         if let Some((key, message)) = rules::violations(&config, true).first() {
             return Err(format!("{key}: {message}"));
         }
-        // It may listen to the world since it had keys.
-        if config.auth.api_keys.is_empty() && !keys.is_empty() {
+        let contents = &config.contents;
+        // It may listen to the world since someone had a key.
+        if contents.callers.is_empty() && !callers.is_empty() {
             return Err(
-                "auth.api_keys: must not become empty while the server runs, or everyone could call: restart it"
+                "auth.api_keys: somebody must have a key while the server runs, or everyone could call: restart it"
                     .to_owned(),
             );
         }
-        keys.replace(settings::keys(&config.auth));
+        // Everything is checked before the first of it is applied.
+        let mut shown = Vec::new();
+        for (name, tls, identity) in [("grpc", &tls.grpc, &contents.grpc_tls), ("http", &tls.http, &contents.http_tls)]
+        {
+            if let (Some(tls), Some(identity)) = (tls, identity) {
+                let checked = tls.check(identity).map_err(|error| format!("server.tls_cert_file: {error}"))?;
+                shown.push((name, tls, checked));
+            }
+        }
+        for (port, tls, checked) in shown {
+            tls.replace(checked);
+            connections.show_certificate(port, tls);
+        }
+        callers.replace(contents.callers.clone());
         registry.set_read_limits(settings::read_limits(&config.server));
         store.set_max_waiting_writes(config.database.max_waiting_writes);
         plugins.reconfigure(settings::plugin_settings(&config.plugins));

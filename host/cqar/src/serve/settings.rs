@@ -5,14 +5,22 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cqar_api::{ApiKeys, GrpcSettings};
+use cqar_api::{
+    GrpcSettings,
+    auth::Callers,
+    listen::{Identity, Protocol, ServerTls, TlsError},
+};
 use cqar_cache::{Bounds, L2Settings, L2Tls};
 use cqar_events::relay::{Credentials, RelaySettings, RelayTls};
 use cqar_plugins::{CompilerConfig, HostConfig, Limits, PluginSettings, SETTLE_TIMEOUT, START_TIMEOUT, TimeLimit};
 use cqar_registry::ReadLimits;
 use cqar_store::StoreSettings;
 
-use crate::config::sections::{self, Config, Trust};
+use super::listeners::PortsTls;
+use crate::config::{
+    contents::Contents,
+    sections::{self, Config, Trust},
+};
 
 /// How to reach the configured database.
 pub fn store_settings(database: &sections::Database) -> StoreSettings {
@@ -131,18 +139,21 @@ pub fn relay_settings(bus: &sections::EventBus) -> Option<RelaySettings> {
     })
 }
 
-/// The keys that may call, with their names.
-pub fn keys(auth: &sections::Auth) -> impl Iterator<Item = (&str, &str)> {
-    auth.api_keys.iter().map(|key| (key.key.expose(), key.name.as_str()))
+/// What the ports show of themselves.
+pub fn ports_tls(contents: &Contents) -> Result<PortsTls, TlsError> {
+    let tls = |identity: &Option<Identity>, protocol| {
+        identity.as_ref().map(|identity| ServerTls::new(identity, protocol)).transpose()
+    };
+    Ok(PortsTls { grpc: tls(&contents.grpc_tls, Protocol::Http2)?, http: tls(&contents.http_tls, Protocol::Http1)? })
 }
 
 /// How the gRPC port behaves.
-pub fn grpc_settings(config: &Config, keys: ApiKeys) -> GrpcSettings {
+pub fn grpc_settings(config: &Config, callers: Callers) -> GrpcSettings {
     GrpcSettings {
         max_request_bytes: config.server.max_request_bytes,
         batch_memory_bytes: config.server.batch_memory,
         reflection_requires_key: config.server.reflection_requires_key,
-        keys,
+        callers,
         trace_sample_rate: if config.tracing.enabled { config.tracing.sample_rate } else { 0.0 },
     }
 }

@@ -20,7 +20,7 @@ use std::{borrow::Cow, fmt, fmt::Write, str::FromStr};
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use cqar_domain::{
-    event::{LogPosition, LoggedEvent},
+    event::{EventType, LogPosition, LoggedEvent},
     relay::OutboundMessage,
     time::Timestamp,
 };
@@ -111,6 +111,7 @@ pub(super) enum UnpublishableEvent {
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) id: MessageId,
+    pub(super) event_type: EventType,
     pub(super) subject: String,
     pub(super) headers: HeaderMap,
     pub(super) payload: Bytes,
@@ -155,7 +156,7 @@ impl Message {
         for (name, value) in &part.attributes {
             headers.insert(attribute_header(name)?, encoded(value).as_ref());
         }
-        Ok(Self { id, subject, headers, payload })
+        Ok(Self { id, event_type: event.event_type, subject, headers, payload })
     }
 
     /// What the server counts against its `max_payload`: headers and payload.

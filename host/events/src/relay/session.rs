@@ -28,7 +28,7 @@ use async_nats::{
 };
 use cqar_domain::{
     entity::Revision,
-    event::{LogBounds, LogPage, LogPosition, LoggedEvent},
+    event::{EventType, LogBounds, LogPage, LogPosition, LoggedEvent},
     relay::{OutboundMessage, TransformFailure},
 };
 use futures::future::BoxFuture;
@@ -118,6 +118,7 @@ struct Session<'a> {
 struct InFlight {
     ack: BoxFuture<'static, Result<PublishAck, PublishError>>,
     sequence: u64,
+    event_type: EventType,
     position: LogPosition,
     /// What is done when it is acknowledged.
     done_before: LogPosition,
@@ -234,7 +235,7 @@ impl Session<'_> {
         while self.in_flight.len() >= self.window() {
             self.settle_next().await?;
         }
-        let Message { id, subject, mut headers, payload } = message;
+        let Message { id, event_type, subject, mut headers, payload } = message;
         headers.insert("Nats-Expected-Stream", self.relay.settings.stream.as_str());
         headers.insert("Nats-Expected-Last-Sequence", HeaderValue::from(self.predicted));
         if let Some(last_id) = self.last_id.take() {
@@ -249,6 +250,7 @@ impl Session<'_> {
         self.in_flight.push_back(InFlight {
             ack,
             sequence: self.predicted,
+            event_type,
             position,
             done_before: if id.is_last() { position.next() } else { position },
             sent: Instant::now(),
@@ -306,6 +308,9 @@ impl Session<'_> {
         let Some(oldest) = self.in_flight.front_mut() else { return Ok(()) };
         let outcome = (&mut oldest.ack).await;
         let Some(oldest) = self.in_flight.pop_front() else { return Ok(()) };
+        if outcome.is_err() {
+            self.relay.status.not_published();
+        }
         let diverged = |reason: String| RelayFault::Diverged(format!("event {}: {reason}", oldest.position));
         let ack = outcome.map_err(|error| match error.kind() {
             PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => diverged(error.to_string()),
@@ -322,7 +327,7 @@ impl Session<'_> {
             return Err(diverged(format!("{found} sequence {}, not {}", ack.sequence, oldest.sequence)));
         } else {
             self.is_settled = true;
-            self.relay.status.published(oldest.position, oldest.sent.elapsed());
+            self.relay.status.published(oldest.position, oldest.event_type, oldest.sent.elapsed());
             self.relay.status.set(RelayState::Ok, "");
         }
         self.relay.status.advance(oldest.done_before);

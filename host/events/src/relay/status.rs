@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use cqar_domain::{causes::ToldCauses, entity::Revision, event::LogPosition};
+use cqar_domain::{
+    causes::ToldCauses,
+    entity::Revision,
+    event::{EventType, LogPosition},
+};
 use parking_lot::Mutex;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use super::fault::RelayFault;
 
@@ -148,10 +152,15 @@ impl SharedStatus {
     }
 
     /// A message was acknowledged.
-    pub(super) fn published(&self, position: LogPosition, took: Duration) {
+    pub(super) fn published(&self, position: LogPosition, event_type: EventType, took: Duration) {
         self.now.lock().published = Some(position);
-        self.metrics.published.inc();
+        self.metrics.published.with_label_values(&[event_type.to_string()]).inc();
         self.metrics.ack_duration.observe(took.as_secs_f64());
+    }
+
+    /// A message was not acknowledged.
+    pub(super) fn not_published(&self) {
+        self.metrics.publish_errors.inc();
     }
 
     pub(super) fn show_lag(&self, applied: Revision) {
@@ -175,7 +184,8 @@ impl CurrentStatus {
 struct Metrics {
     state: IntGaugeVec,
     lag: IntGauge,
-    published: IntCounter,
+    published: IntCounterVec,
+    publish_errors: IntCounter,
     resyncs: IntCounter,
     ack_duration: Histogram,
 }
@@ -187,7 +197,17 @@ impl Metrics {
         let metrics = Self {
             state: IntGaugeVec::new(Opts::new("cqar_relay_state", "1 for what the relay does now."), &["state"])?,
             lag: IntGauge::new("cqar_relay_lag_revisions", "Revisions that are not on the stream as a whole.")?,
-            published: IntCounter::new("cqar_relay_published_total", "Messages that the stream acknowledged.")?,
+            published: IntCounterVec::new(
+                Opts::new(
+                    "cqar_event_published_total",
+                    "Messages that the stream acknowledged, by the type of their event.",
+                ),
+                &["event_type"],
+            )?,
+            publish_errors: IntCounter::new(
+                "cqar_event_publish_errors_total",
+                "Messages that the stream did not acknowledge; each is published again.",
+            )?,
             resyncs: IntCounter::new(
                 "cqar_relay_resyncs_total",
                 "How often the end of the stream was read again because it was not as predicted.",
@@ -200,6 +220,7 @@ impl Metrics {
         registry.register(Box::new(metrics.state.clone()))?;
         registry.register(Box::new(metrics.lag.clone()))?;
         registry.register(Box::new(metrics.published.clone()))?;
+        registry.register(Box::new(metrics.publish_errors.clone()))?;
         registry.register(Box::new(metrics.resyncs.clone()))?;
         registry.register(Box::new(metrics.ack_duration.clone()))?;
         Ok(metrics)

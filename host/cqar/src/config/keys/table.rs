@@ -19,8 +19,6 @@ const HOST: &str = "a host name or an IP address, or empty";
 
 /// Why what configures consumers is accepted.
 const CONSUMER: &str = "it belongs to consumers of the stream, of which this server is none";
-/// Why TLS for callers is not there yet.
-const LISTENER: &str = "the server's ports speak no TLS yet: a proxy or a mesh ends it before them";
 
 /// Every setting, section by section. It is explicit because a variable cut at each `_` would read `DATABASE_MAX_CONNS` as a
 /// section `max`.
@@ -76,7 +74,22 @@ pub const SECTIONS: &[Section] = &[
                 "server.shutdown_timeout",
                 "30s",
                 DURATION,
-                "How long running calls may take to end after SIGTERM; then they are cut off.",
+                "How long running calls may take to end after the drain delay; then they are cut off. The process ends 5 s later at the latest.",
+            ),
+            key(
+                "server.drain_delay",
+                "auto",
+                "auto, or a duration such as 50ms, 30s, 15m or 1h",
+                "How long the server goes on accepting after SIGTERM, while /health/ready and gRPC health say that it leaves, so that whoever \
+                 sends calls has learned of it. auto: 5s with SERVICE_ENV production or staging, else 0s. SIGINT does not wait, and a second \
+                 signal ends the process at once.",
+            ),
+            key(
+                "server.max_connections",
+                "10000",
+                COUNT,
+                "The most connections of the gRPC port; those beyond are closed at once, and counted. Fewer where the limit of open files \
+                 does not reach, which is raised at the start as far as the system allows.",
             ),
             key(
                 "server.stale_reads",
@@ -107,10 +120,23 @@ pub const SECTIONS: &[Section] = &[
                 SWITCH,
                 "Whether gRPC reflection needs an API key, as everything but health does once one is configured.",
             ),
-            key("server.tls_enabled", "false", "false, since the server's ports speak no TLS yet", "TLS on the gRPC port.")
-                .ignored(LISTENER),
-            key("server.tls_cert_file", "\"\"", FILE, "Its certificate chain, PEM.").ignored(LISTENER),
-            key("server.tls_key_file", "\"\"", FILE, "Its private key, PEM.").ignored(LISTENER),
+            key("server.tls_enabled", "false", SWITCH, "Whether the gRPC port speaks TLS 1.2 and 1.3; then it speaks nothing else."),
+            key(
+                "server.http_tls_enabled",
+                "false",
+                SWITCH,
+                "Whether the HTTP ports, for probes and scrapers, speak TLS, with the same certificate; probes must then ask by https.",
+            ),
+            key("server.tls_cert_file", "\"\"", FILE, "The certificate of the ports and its chain, PEM. Read again when it changes.").reloads(),
+            key("server.tls_key_file", "\"\"", FILE, "Its private key, PEM. Both are shown once they go together.").reloads(),
+            key(
+                "server.tls_client_ca_file",
+                "\"\"",
+                FILE,
+                "Who signs the certificates of clients of the gRPC port, PEM. A client may then show one, and is who auth.keys_file says of a \
+                 URI or DNS name in it. Empty: none is asked for.",
+            )
+            .reloads(),
         ],
     },
     Section {
@@ -367,10 +393,42 @@ pub const SECTIONS: &[Section] = &[
                 "auth.api_keys",
                 "\"\"",
                 "KEY:NAME pairs, separated by commas; names of letters, digits, `_`, `-`, `.` and `@`",
-                "KEY:NAME pairs, separated by commas. The name is the actor in the event log. Empty: everyone on this machine and nobody \
-                 else; in production and staging the start is then refused.",
+                "KEY:NAME pairs, separated by commas. The name is the actor in the event log, and may do everything. Nobody here nor in the \
+                 keys_file and keys_dir: everyone on this machine may call and nobody else; in production and staging the start is then refused.",
             )
             .secret()
+            .reloads(),
+            key(
+                "auth.keys_file",
+                "\"\"",
+                FILE,
+                "A YAML list of callers: {name: desk-1, sha256: HEX, scopes: [read, write:MarketService], expires: 2027-01-31T00:00:00Z, \
+                 limits: {requests_per_second: 100}}, or certificate: NAME in place of sha256. `cqar key new` makes entries.",
+            )
+            .reloads(),
+            key(
+                "auth.keys_dir",
+                "\"\"",
+                "the path of a directory, or empty",
+                "A directory, as a Secret is mounted: the file cqmd-key has the key of the caller cqmd, who may do everything; or several, one \
+                 a line, while it is replaced.",
+            )
+            .reloads(),
+            key(
+                "auth.requests_per_second",
+                "0",
+                COUNT_OR_0,
+                "How many calls a caller may begin within a second, unless its entry in auth.keys_file says otherwise. 0: any number.",
+            )
+            .reloads(),
+            key("auth.concurrent_calls", "4096", COUNT, "How many calls of a caller may be unanswered at once, streams apart.").reloads(),
+            key("auth.streams", "1024", COUNT, "How many streams a caller may have open.").reloads(),
+            key(
+                "auth.bytes_in_flight",
+                "32MiB",
+                SIZE,
+                "How many bytes of a caller's requests may be unanswered at once. All callers together may have 64MiB.",
+            )
             .reloads(),
         ],
     },

@@ -29,6 +29,36 @@ fn refused(files: &[(&str, &str)], variables: &[(&str, &str)]) -> String {
     with(files, variables).1.unwrap_err().to_string()
 }
 
+/// A certificate and its key, in files.
+struct Pair {
+    _dir: TempDir,
+    cert: String,
+    key: String,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let write = |name: &str, pem: String| {
+            let path = dir.path().join(name);
+            fs::write(&path, pem).unwrap();
+            path.display().to_string()
+        };
+        let (cert, key) = (write("cert.pem", made.cert.pem()), write("key.pem", made.signing_key.serialize_pem()));
+        Self { _dir: dir, cert, key }
+    }
+
+    /// The variables that show it.
+    fn variables(&self) -> [(&str, &str); 3] {
+        [
+            ("SERVER_TLS_ENABLED", "true"),
+            ("SERVER_TLS_CERT_FILE", self.cert.as_str()),
+            ("SERVER_TLS_KEY_FILE", self.key.as_str()),
+        ]
+    }
+}
+
 fn setting<'a>(loaded: &'a Loaded, key: &str) -> &'a Setting {
     loaded.sources.iter().find(|setting| setting.key == key).unwrap()
 }
@@ -110,13 +140,17 @@ fn the_environment_chooses_the_file() {
 
 #[test]
 fn every_variable_of_the_table_is_read() {
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let (file, dir, pair) = (tempfile::NamedTempFile::new().unwrap(), tempfile::tempdir().unwrap(), Pair::new());
+    let tls = pair.variables();
     for key in keys::all().filter(|key| key.has_variable) {
         let name = key.variable().unwrap();
         let value = match key.path {
             "server.host" => "127.0.0.2",
             "service.env" => "dev",
-            "server.tls_enabled" => "false",
+            "server.tls_cert_file" | "server.tls_client_ca_file" => &pair.cert,
+            "server.tls_key_file" => &pair.key,
+            "server.drain_delay" => "9s",
+            "auth.keys_dir" => dir.path().to_str().unwrap(),
             "database.url" => "postgres://u:p@h/d",
             "database.max_conns" | "eventbus.replicas" | "tracing.sample_rate" => "9",
             "database.ssl_mode" => "verify-full",
@@ -139,6 +173,7 @@ fn every_variable_of_the_table_is_read() {
         let value = if ["eventbus.replicas", "tracing.sample_rate"].contains(&key.path) { "1" } else { value };
         // What the value needs beside it.
         let beside: &[(&str, &str)] = match key.path {
+            path if path.starts_with("server.") && path.contains("tls_") => &tls,
             "database.host" => &[("DATABASE_USER", "u")],
             "database.user" | "database.password" | "database.database" | "database.port" => {
                 &[("DATABASE_HOST", "h"), ("DATABASE_USER", "u")]
@@ -276,7 +311,18 @@ fn a_key_that_is_left_empty_is_not_set_and_an_unknown_one_is_refused_all_the_sam
 
 #[test]
 fn every_key_that_reloads_is_taken_over_and_no_other() {
+    let (pair, dir) = (Pair::new(), tempfile::tempdir().unwrap());
     let values = [
+        ("SERVER_TLS_ENABLED", "true"),
+        ("SERVER_TLS_CERT_FILE", &pair.cert),
+        ("SERVER_TLS_KEY_FILE", &pair.key),
+        ("SERVER_TLS_CLIENT_CA_FILE", &pair.cert),
+        ("AUTH_KEYS_FILE", "/dev/null"),
+        ("AUTH_KEYS_DIR", dir.path().to_str().unwrap()),
+        ("AUTH_REQUESTS_PER_SECOND", "7"),
+        ("AUTH_CONCURRENT_CALLS", "7"),
+        ("AUTH_STREAMS", "7"),
+        ("AUTH_BYTES_IN_FLIGHT", "7MiB"),
         ("SERVER_STALE_READS", "7s"),
         ("SERVER_MIN_REVISION_TIMEOUT", "7s"),
         ("DATABASE_MAX_WAITING_WRITES", "7"),
@@ -297,7 +343,7 @@ fn every_key_that_reloads_is_taken_over_and_no_other() {
     let (started, new) = (loaded(&[], &[]), loaded(&[settings], &values));
     let reloaded = started.config.with_reloaded(&new.config);
     let reloading = keys::all().filter(|key| key.effect == Effect::Reloads);
-    assert_eq!(reloading.clone().count(), values.len() - 3 + 1, "each is tried here");
+    assert_eq!(reloading.clone().count(), values.len() - 4 + 1, "each is tried here");
     // What reloads is as it is now, and the rest as it was.
     let back = new.config.with_reloaded(&started.config);
     assert_eq!(format!("{:?}", back.with_reloaded(&reloaded)), format!("{:?}", new.config));
