@@ -10,10 +10,13 @@ use tempfile::TempDir;
 /// Files in PEM. Gone with their drop.
 pub struct Certificates {
     folder: TempDir,
+    authority: CertifiedIssuer<'static, KeyPair>,
 }
 
 /// The name in the client's certificate.
 pub const CLIENT: &str = "certified";
+/// The URI in it.
+pub const CLIENT_URI: &str = "spiffe://desk/certified";
 
 impl Certificates {
     /// New ones, of an authority that nobody else knows.
@@ -23,20 +26,29 @@ impl Certificates {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         authority.distinguished_name.push(DnType::CommonName, "cqar tests");
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
-        let this = Self { folder };
-        this.write("ca.pem", &authority.pem());
+        let this = Self { folder, authority };
+        this.write("ca.pem", &this.authority.pem());
+        let mut client = CertificateParams::new(Vec::new()).unwrap();
+        client.distinguished_name.push(DnType::CommonName, CLIENT);
+        client.subject_alt_names.push(SanType::URI(CLIENT_URI.try_into().unwrap()));
+        client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        this.sign("client", &client);
+        this.renew("server");
+        this
+    }
+
+    /// Another certificate and key of a server, in files of that name.
+    pub fn renew(&self, name: &str) {
         let mut server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         server.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let mut client = CertificateParams::new(Vec::new()).unwrap();
-        client.distinguished_name.push(DnType::CommonName, CLIENT);
-        client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        for (name, params) in [("server", server), ("client", client)] {
-            let key = KeyPair::generate().unwrap();
-            this.write(&format!("{name}.pem"), &params.signed_by(&key, &authority).unwrap().pem());
-            this.write(&format!("{name}.key"), &key.serialize_pem());
-        }
-        this
+        self.sign(name, &server);
+    }
+
+    fn sign(&self, name: &str, params: &CertificateParams) {
+        let key = KeyPair::generate().unwrap();
+        self.write(&format!("{name}.pem"), &params.signed_by(&key, &self.authority).unwrap().pem());
+        self.write(&format!("{name}.key"), &key.serialize_pem());
     }
 
     /// A file: `ca.pem`, `server.pem`, `server.key`, `client.pem` or `client.key`.

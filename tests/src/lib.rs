@@ -32,6 +32,7 @@ pub mod certificates;
 pub mod collect;
 pub mod entities;
 pub mod environment;
+pub mod envoy;
 pub mod fixtures;
 pub mod kinds;
 pub mod modules;

@@ -29,6 +29,8 @@ pub struct Options {
     folder: Arc<TempDir>,
     variables: Vec<(String, String)>,
     starter: bool,
+    /// The most files that it may open; none for as many as this process may.
+    open_files: Option<u32>,
 }
 
 /// A running server. Ends with its drop.
@@ -68,7 +70,7 @@ impl Options {
             ("LOG_FORMAT", "json".to_owned()),
         ];
         let variables = variables.map(|(name, value)| (name.to_owned(), value)).into();
-        Self { folder: Arc::new(folder), variables, starter: false }
+        Self { folder: Arc::new(folder), variables, starter: false, open_files: None }
     }
 
     /// With an environment variable set.
@@ -83,6 +85,13 @@ impl Options {
     #[must_use]
     pub fn with_starter(mut self) -> Self {
         self.starter = true;
+        self
+    }
+
+    /// With no more open files than this.
+    #[must_use]
+    pub fn with_open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -108,7 +117,14 @@ impl Options {
 
     /// The server's command, to be changed or run by the test itself.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match self.open_files {
+            Some(most) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={most}:{most}")).arg(binary());
+                command
+            }
+            None => Command::new(binary()),
+        };
         command.env_clear().envs(self.variables.iter().cloned()).current_dir(self.folder.path());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
         command

@@ -57,7 +57,7 @@ async fn a_database_that_comes_later_is_waited_for() {
     let port = port::free();
     let server = options.with("DATABASE_URL", postgres.url_at(port)).begin().await;
     waits_for(&server, "waiting for the database: cannot open the database").await;
-    // A connection from the time of the start is told to go, and its client makes another.
+    // A connection from the time of the start is served on.
     let early = RegistryServiceClient::new(server.channel().await);
     let _proxy = TcpProxy::start_at(port, postgres.address()).await;
     serves(&server).await;

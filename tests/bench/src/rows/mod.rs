@@ -3,6 +3,7 @@
 mod batch;
 mod beside;
 mod comparison;
+mod fairness;
 mod h2load;
 mod joins;
 mod miss;
@@ -47,6 +48,8 @@ pub(crate) enum Benchmark {
     Writes,
     /// Small writes beside imports, on both databases.
     Beside,
+    /// One caller beside another that floods.
+    Fairness,
 }
 
 impl Benchmark {
@@ -68,6 +71,7 @@ impl Benchmark {
             Self::Plugins => plugins::measure(config, report).await,
             Self::Writes => writes::measure(config, report).await,
             Self::Beside => beside::measure(config, report).await,
+            Self::Fairness => fairness::measure(config, report).await,
         }
     }
 }
