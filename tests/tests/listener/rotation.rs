@@ -159,7 +159,7 @@ async fn a_client_certificate_says_who_calls_and_a_key_goes_before_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_command_line_speaks_tls_by_options_and_by_a_context() {
     let certificates = Certificates::new();
-    let (key, line) = new_key("desk-1");
+    let (key, line) = new_key("@desk-1");
     let (options, _) = options(&certificates, &line);
     let server = options.start().await;
     let https = server.grpc().replace("http://127.0.0.1", "https://localhost");

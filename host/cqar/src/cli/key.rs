@@ -59,7 +59,8 @@ pub fn run(args: KeyArgs, client: &ClientArgs) -> Result<Exit, CliError> {
     let scopes: Vec<String> = scopes.iter().map(ToString::to_string).collect();
     let expires = expires.map(|time| time.to_string());
     let until = expires.as_ref().map(|time| format!(", expires: {time}")).unwrap_or_default();
-    let entry = format!("- {{name: {name}, sha256: {hash}, scopes: [{}]{until}}}", scopes.join(", "));
+    // In quotes: a name may begin with @, which a plain text of YAML may not.
+    let entry = format!("- {{name: {name:?}, sha256: {hash}, scopes: [{}]{until}}}", scopes.join(", "));
     let answer = serde_json::json!({"name": name, "key": key, "entry": entry});
     if !client.format().print(&answer)? {
         output::line(&format!("key, shown only here:     {key}"))?;
